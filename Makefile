@@ -1,0 +1,37 @@
+# Everything runs in .venv, which is made on first use: uv if present, else python3 -m venv and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: help demo test check schema clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+	    uv venv --quiet --allow-existing .venv && \
+	    uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	else \
+	    $(PYTHON) -m venv .venv && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## simulate scenarios/quickstart.yaml and say where its report is
+	$(BIN)/fotasim run scenarios/quickstart.yaml --out reports/demo
+
+test: $(STAMP)  ## run the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+schema: $(STAMP) ## write scenarios/schema.json anew
+	$(BIN)/fotasim schema > scenarios/schema.json
+
+clean:           ## remove the environment and what tools leave behind
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

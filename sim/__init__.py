@@ -1,0 +1,1 @@
+"""fotasim: a fleet simulator and load tester for firmware-over-the-air rollouts to cellular modules."""

@@ -1,0 +1,1 @@
+"""The drivers: they own clock, wire and timer, and no behaviour."""

@@ -1,0 +1,157 @@
+"""Runs a scenario: build the world, drive it, write the run folder and its report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim import records
+from sim.engines.recorder import Recorder
+from sim.engines.virtual import VirtualEngine
+from sim.engines.world import World, build, build_profile
+from sim.module.parameters import PARAMETERS
+from sim.records import Records, Run
+from sim.scenario import Scenario
+from sim.stats.summary import summarise
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What `simulate` gives back: the tables and their summary, nothing written yet."""
+
+    scenario: Scenario
+    records: Records
+    summary: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    events: bool = False,
+    replications: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Runs every replication in virtual time. `progress` gets the finished share, 0-1. Ctrl-C keeps what is there."""
+    parts: list[Records] = []
+    world: World | None = None
+    for replication in range(replications):
+        world = build(scenario, replication)
+        done = replication / replications
+
+        def advance(now: float, done: float = done, horizon: float = world.horizon_s) -> None:
+            if progress is not None:
+                progress(done + now / horizon / replications)
+
+        parts.append(_one(world, events=events, progress=advance))
+        if not parts[-1].complete:
+            break
+    assert world is not None
+    merged = _merge(parts)
+    summary = summarise(
+        merged.modules, merged.timeline, scenario=scenario.name, engine="simpy", seed=scenario.seed,
+        replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
+        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s,
+    )  # fmt: skip
+    return Outcome(scenario, merged, summary, _manifest(scenario, world, merged, len(parts)))
+
+
+def save(outcome: Outcome, target: Path) -> Run:
+    """Writes the run folder and reads it back."""
+    path = records.write_folder(
+        target, outcome.records, scenario_yaml=outcome.scenario.to_yaml(), manifest=outcome.manifest,
+        summary=outcome.summary,
+    )  # fmt: skip
+    return Run.load(path)
+
+
+def _one(world: World, *, events: bool, progress: Callable[[float], None]) -> Records:
+    started = time.perf_counter()
+    engine = VirtualEngine(world, events=events)
+    complete = engine.run(progress)
+    recorder: Recorder = engine.recorder
+    return recorder.records(complete=complete, wall_s=time.perf_counter() - started)
+
+
+def _merge(parts: list[Records]) -> Records:
+    """Replications below each other; the timeline is their mean, the peaks their largest."""
+    if len(parts) == 1:
+        return parts[0]
+    timeline = sum(p.timeline for p in parts) / len(parts)
+    events = [p.events.assign(replication=i) for i, p in enumerate(parts) if p.events is not None]
+    return Records(
+        pd.concat([p.modules for p in parts], ignore_index=True),
+        timeline,
+        pd.concat(events, ignore_index=True) if events else None,
+        {name: max(p.cloud_peaks[name] for p in parts) for name in parts[0].cloud_peaks},
+        all(p.complete for p in parts),
+        sum(p.wall_s for p in parts),
+    )
+
+
+def _manifest(scenario: Scenario, world: World, merged: Records, replications: int) -> dict[str, Any]:
+    text = scenario.to_yaml()
+    return {
+        "fotasim": _version(),
+        "commit": _commit(),
+        "engine": "simpy",
+        "seed": scenario.seed,
+        "replications": replications,
+        "complete": merged.complete,
+        "host": {
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "machine": platform.machine(),
+        },
+        "wall_s": merged.wall_s,
+        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "modules_left_out": world.left_out,
+        "scenario": scenario.model_dump(mode="json"),
+        "parameters": _parameters(scenario),
+    }
+
+
+def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
+    """Every parameter in force, per group where groups differ, with its provenance and whether it can matter."""
+    profiles = {g.name: build_profile(scenario, g, (0, 0), ("",)) for g in scenario.fleet.groups}
+    listed = []
+    for row in PARAMETERS.values():
+        values = {name: float(getattr(profile, row.name)) for name, profile in profiles.items()}
+        distinct = set(values.values())
+        listed.append({
+            "name": row.name, "section": row.section, "value": next(iter(values.values())),
+            "by_group": values if len(distinct) > 1 else None, "default": row.default, "unit": row.unit,
+            "provenance": row.provenance, "source": row.source, "meaning": row.meaning, "low": row.low,
+            "high": row.high, "matters": row.section == "failures" or distinct != {row.default},
+        })  # fmt: skip
+    return listed
+
+
+def _version() -> str:
+    try:
+        return metadata.version("fotasim")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    """The commit this code is at, when it runs from a checkout; else empty."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()

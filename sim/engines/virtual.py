@@ -1,0 +1,341 @@
+"""The SimPy engine: modules and Developer Center in virtual time, message by message. The reference engine.
+
+Ties at one instant are broken by rule, not by order of insertion: plan events first, then modules by number. That,
+and draws by key, is why another engine can give the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush
+from math import inf
+
+import simpy
+
+from sim import messages as msg
+from sim.cloud.center import Command
+from sim.draws import Purpose, uniform
+from sim.engines.recorder import Recorder
+from sim.engines.world import World
+from sim.module import behaviour as b
+from sim.module import radio, states
+from sim.module.fleet import starts_online
+from sim.module.machine import Module
+from sim.module.rows import (
+    C_CHECKSUM,
+    C_LINK_LOST,
+    C_SERVER_BUSY,
+    C_SERVER_ERROR,
+    CONNECTING,
+    DARK,
+    OFFLINE,
+    ONLINE,
+)
+
+LOGIN_ROUND_TRIPS = 3
+"""TCP, MQTT CONNECT and SUBSCRIBE."""
+FETCH_ROUND_TRIPS = 2
+"""TCP and the GET until its header arrives."""
+CLOUD_PRIORITY = 0
+HELLO_REQUESTS = 3
+"""A connecting module publishes 0x0034 and 0x0044 and asks with 0x0115."""
+
+
+class At(simpy.Event):
+    """An event at an absolute time: like simpy.Timeout, but without the rounding of now + (at - now)."""
+
+    def __init__(self, env: Clock, at: float, priority: int, action: Callable[[float], None]) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
+        self.callbacks = [lambda _event: action(at)]
+        env.schedule_at(self, at, priority)
+
+
+class Clock(simpy.Environment):
+    """SimPy's environment with events at absolute times."""
+
+    def schedule_at(self, event: simpy.Event, at: float, priority: int) -> None:
+        """Queues a triggered event for the moment `at`; ties go by `priority`, then by order."""
+        heappush(self._queue, (at, priority, next(self._eid), event))  # type: ignore[arg-type]
+
+
+class VirtualEngine:
+    """Runs one world from activation to its horizon."""
+
+    def __init__(self, world: World, *, events: bool = False) -> None:
+        self.world = world
+        self.clock = Clock()
+        self.recorder = Recorder(world, events=events)
+        count = len(world.modules)
+        self._armed = [inf] * count
+        self._epoch = [0] * count
+        self._session = [0] * count
+        self._fetch: dict[int, int] = {}
+        self._fetches = 0
+        self._egress_at = inf
+        self._egress_epoch = 0
+        self._center_at = inf
+        if events:
+            world.center.log = self.recorder.cloud_event
+
+    def run(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Runs to the horizon; returns False when interrupted by Ctrl-C. `progress` gets the virtual time."""
+        self._start()
+        horizon = self.world.horizon_s
+        try:
+            step = horizon / 200.0
+            for i in range(1, 201):
+                self.clock.run(until=max(step * i, self.clock.now))
+                if progress is not None:
+                    progress(step * i)
+        except KeyboardInterrupt:
+            self.recorder.close(self.clock.now)
+            return False
+        self.recorder.close(horizon)
+        return True
+
+    # --- start and plan ------------------------------------------------------------------------------------------
+
+    def _at(self, at: float, action: Callable[[float], None], priority: int = CLOUD_PRIORITY) -> None:
+        if at <= self.world.horizon_s:
+            At(self.clock, at, priority, action)
+
+    def _start(self) -> None:
+        world = self.world
+        world.center.activate(0.0)
+        for module in world.modules:
+            row, profile = module.row, module.profile
+            if starts_online(row, profile):
+                self._start_online(module)
+            elif row.link == OFFLINE:
+                b.start(row, profile, 0.0)
+            self._rearm(module)
+        rules = world.strategy
+        if rules.need_push:
+            self._at(world.first_push_s, self._push)
+        if rules.end_s < inf:
+            self._at(rules.end_s, world.center.end)
+        for at, action in world.operator_actions:
+            self._at(at, lambda now, action=action: self._send(action(now), now))
+
+    def _start_online(self, module: Module) -> None:
+        """Modules that are always online have connected long before activation: no load, known to the cloud."""
+        b.start_online(module.row, module.profile, 0.0)
+        self.recorder.online(0.0, 1)
+        self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0)
+
+    def _push(self, now: float) -> None:
+        self._send(self.world.center.push(now), now)
+        self._at(now + self.world.push_interval_s, self._push)
+
+    # --- modules -------------------------------------------------------------------------------------------------
+
+    def _rearm(self, module: Module) -> None:
+        """One timer per module, at its deadline; a finished module is left alone."""
+        index = module.row.index
+        at = module.deadline
+        if self._retired(module):
+            at = inf
+        if at == self._armed[index]:
+            return
+        self._armed[index] = at
+        self._epoch[index] += 1
+        if at < inf:
+            epoch = self._epoch[index]
+            self._at(at, lambda now: self._wake(module, epoch, now), 1 + index)
+
+    def _retired(self, module: Module) -> bool:
+        """The cloud is done with the module, and it has nothing left to say."""
+        row = module.row
+        if row.link == DARK:
+            return True
+        idle = row.status == 0 and row.cached == 0 and row.link in (OFFLINE, ONLINE)
+        return idle and self.world.may_retire and self.world.center.executions[row.index].terminal
+
+    def _wake(self, module: Module, epoch: int, now: float) -> None:
+        if epoch == self._epoch[module.row.index]:
+            self._armed[module.row.index] = inf
+            self._deliver(module, b.WAKE, now)
+
+    def _deliver(self, module: Module, given: int | msg.ToModule, now: float) -> None:
+        """Every input of a module goes through here: receive, perform the effects, arm the timer."""
+        effects = module.receive(given, now)
+        if effects:
+            self._perform(module, effects, now)
+        self._rearm(module)
+
+    def _perform(self, module: Module, effects: int, now: float) -> None:
+        row = module.row
+        if effects & b.ENTERED:
+            self.recorder.entered(module, now)
+        if effects & b.STOP_FETCH:
+            self._stop_fetch(module, now)
+        if effects & b.CONNECT:
+            self._connect(module, now)
+        if effects & b.HELLO:
+            self.recorder.requests(now, HELLO_REQUESTS)
+            hello = module.hello(now)
+            self._uplink(module, now, lambda at: self.world.center.hello(row.index, hello, at))
+        if effects & b.PUBLISH:
+            self.recorder.requests(now, 1)
+            report = module.report()
+            self._uplink(module, now, lambda at: self.world.center.status(row.index, report, at))
+        if effects & b.FETCH:
+            self._begin_fetch(module, now)
+        if effects & b.DISCONNECT:
+            self._session[row.index] += 1
+            self.recorder.online(now, -1)
+            self.world.center.offline(row.index)
+
+    # --- link ----------------------------------------------------------------------------------------------------
+
+    def _connect(self, module: Module, now: float) -> None:
+        row = module.row
+        accepted = self.world.capacity.connections.admit(now)
+        self.recorder.connects(accepted)
+        session = row.sessions
+
+        def connected(at: float) -> None:
+            if row.link == CONNECTING and row.sessions == session:
+                self._session[row.index] += 1
+                self.recorder.online(at, 1)
+                self._deliver(module, b.CONNECTED, at)
+
+        self._at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, 1 + row.index)
+
+    def _uplink(self, module: Module, now: float, arrive: Callable[[float], list[Command]]) -> None:
+        """A message to the cloud: delayed or lost by the radio, answered after the cloud's request workers."""
+        delay = radio.uplink_s(module.row, module.profile)
+        if delay >= 0.0:
+            self._at(now + delay, lambda at: self._send(arrive(at), at), 1 + module.row.index)
+
+    def _send(self, commands: list[Command] | None, now: float) -> None:
+        """Answers of the cloud: each takes a request worker, then the downlink."""
+        capacity = self.world.capacity
+        for index, message in commands or ():
+            beats_per_s = capacity.downloads.active / states.PROGRESS_INTERVAL_S
+            leaves = capacity.workers.finish(now, beats_per_s)
+            module = self.world.modules[index]
+            delay = radio.downlink_s(module.row, module.profile)
+            if delay >= 0.0 and module.row.link == ONLINE:
+                session = self._session[index]
+                self._at(leaves + delay, self._arrival(module, message, session), 1 + index)
+        self._rearm_center()
+
+    def _arrival(self, module: Module, message: msg.ToModule, session: int) -> Callable[[float], None]:
+        def arrive(now: float) -> None:
+            if module.row.link == ONLINE and self._session[module.row.index] == session:
+                self._deliver(module, message, now)
+
+        return arrive
+
+    def _rearm_center(self) -> None:
+        at = self.world.center.deadline
+        if at < self._center_at:
+            self._center_at = at
+            self._at(at, self._wake_center)
+
+    def _wake_center(self, now: float) -> None:
+        self._center_at = inf
+        self._send(self.world.center.wake(now), now)
+        self._rearm_center()
+
+    # --- download ------------------------------------------------------------------------------------------------
+
+    def _begin_fetch(self, module: Module, now: float) -> None:
+        """GET: a slot and an answer, or an error; then bytes until they are complete or the session breaks."""
+        row, profile = module.row, module.profile
+        self._fetches += 1
+        ticket = self._fetches
+        self._fetch[row.index] = ticket
+        dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_ERROR, row.transfers)
+        self.recorder.requests(now, 1)
+
+        def answer(at: float) -> None:
+            if self._fetch.get(row.index) != ticket:
+                return
+            if dice < profile.server_error or not self.world.capacity.downloads.open():
+                del self._fetch[row.index]
+                row.cause = C_SERVER_ERROR if dice < profile.server_error else C_SERVER_BUSY
+                self._deliver(module, states.BROKEN, at)
+                return
+            self._begin_transfer(module, ticket, at)
+
+        self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, 1 + row.index)
+
+    def _begin_transfer(self, module: Module, ticket: int, now: float) -> None:
+        row = module.row
+        self.recorder.downloads(now, 1)
+        wanted = row.piece_bytes - row.kept_bytes
+        self.world.capacity.egress.start(row.index, wanted, row.goodput_bit_s, now)
+        drop_s = now + radio.drop_after_s(row, module.profile)
+        self._at(drop_s, lambda at: self._drop(module, ticket, at), 1 + row.index)
+        self._rearm_egress(now)
+        self._deliver(module, states.HEADER, now)
+
+    def _drop(self, module: Module, ticket: int, now: float) -> None:
+        """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
+        row = module.row
+        if self._fetch.get(row.index) != ticket:
+            return
+        row.cause = C_LINK_LOST
+        session = self._session[row.index]
+        self.recorder.online(now, -1)
+
+        def unheard(_at: float) -> None:
+            if self._session[row.index] == session:
+                self.world.center.offline(row.index)
+
+        self._at(now + 1.5 * self.world.keepalive_s, unheard)
+        self._deliver(module, b.LINK_LOST, now)
+
+    def _rearm_egress(self, now: float) -> None:
+        at, _ = self.world.capacity.egress.next_finish()
+        self._egress_epoch += 1
+        epoch = self._egress_epoch
+        if at < inf:
+            self._at(max(at, now), lambda due: self._transfer_due(epoch, due))
+
+    def _transfer_due(self, epoch: int, now: float) -> None:
+        if epoch != self._egress_epoch:
+            return
+        _, index = self.world.capacity.egress.next_finish()
+        module = self.world.modules[index]
+        self.world.capacity.egress.finish(index, now)
+        self._close_fetch(module, now)
+        row = module.row
+        row.received_bytes += row.piece_bytes - row.kept_bytes
+        dice = uniform(module.profile.key_0, module.profile.key_1, index, Purpose.CHECKSUM, row.transfers)
+        self._rearm_egress(now)
+        if dice < module.profile.checksum_error:
+            row.cause, row.kept_bytes = C_CHECKSUM, 0.0
+            self._deliver(module, states.BROKEN, now)
+        else:
+            self._deliver(module, states.DONE, now)
+
+    def _stop_fetch(self, module: Module, now: float) -> None:
+        """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""
+        row = module.row
+        if row.index not in self._fetch:
+            return
+        if not self.world.capacity.egress.has(row.index):
+            del self._fetch[row.index]  # not answered yet
+            return
+        arrived = self.world.capacity.egress.stop(row.index, now)
+        row.received_bytes += arrived
+        row.kept_bytes = row.kept_bytes + arrived if module.profile.resume_download else 0.0
+        self._close_fetch(module, now)
+        self._rearm_egress(now)
+
+    def _close_fetch(self, module: Module, now: float) -> None:
+        row = module.row
+        del self._fetch[row.index]
+        self.world.capacity.downloads.close()
+        self.recorder.downloads(now, -1)
+        self.recorder.heartbeats(row.transfer_start_s, now)
+
+
+def _quiet(hello: msg.Hello) -> msg.Hello:
+    """The same state, without asking for a plan."""
+    return msg.Hello(hello.battery_percent, hello.rsrp_dbm, hello.free_bytes, hello.versions, asks=False)

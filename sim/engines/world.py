@@ -1,0 +1,285 @@
+"""From a scenario to a world an engine can run: modules, profiles, Developer Center, strategy and capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from sim import draws, messages
+from sim.cloud import capacity as cap
+from sim.cloud import execution as ex
+from sim.cloud.center import Command, DeveloperCenter, Plan, PlannedComponent
+from sim.cloud.execution import Execution
+from sim.draws import Purpose
+from sim.errors import FotasimError
+from sim.module import fleet
+from sim.module.machine import Module
+from sim.module.parameters import PARAMETERS
+from sim.module.profile import Profile
+from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
+from sim.scenario import Scenario
+from sim.scenario.lists import targeted
+from sim.scenario.windows import windows
+from sim.strategy import Strategy
+
+NEVER = 365 * 86400.0
+
+
+@dataclass(slots=True)
+class Capacity:
+    """What costs time in the cloud."""
+
+    connections: cap.Connections
+    workers: cap.Workers
+    downloads: cap.Downloads
+    egress: cap.Egress
+
+
+@dataclass(slots=True)
+class World:
+    """Everything one replication needs. Modules that the plan's lists leave out are not in it."""
+
+    scenario: Scenario
+    horizon_s: float
+    modules: list[Module]
+    hardware: list[str]
+    center: DeveloperCenter
+    strategy: Strategy
+    capacity: Capacity
+    replication: int
+    left_out: int
+    first_push_s: float
+    keepalive_s: float
+    operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(
+        default_factory=list
+    )
+    may_retire: bool = True
+
+    @property
+    def push_interval_s(self) -> float:
+        """Spacing of the push grid; a plan that pushes at once is looked at every minute."""
+        return self.strategy.push_interval_s if self.strategy.push_interval_s > 0 else 60.0
+
+
+def build(scenario: Scenario, replication: int = 0) -> World:
+    """Samples the fleet of one replication and sets up the cloud for it."""
+    key = draws.key(scenario.seed, replication)
+    strategy = build_strategy(scenario)
+    modules, hardware, left_out = _modules(scenario, key, strategy)
+    if not modules:
+        raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
+    executions = [
+        Execution(i, rank=draws.uniform(key[0], key[1], m.row.index, Purpose.RELEASE_ORDER, 0))
+        for i, m in enumerate(modules)
+    ]
+    for i, module in enumerate(modules):
+        module.row.index, executions[i].index = i, i
+    center = DeveloperCenter(_plan(scenario, strategy), executions)
+    world = World(
+        scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario), replication,
+        left_out, 0.0, scenario.cloud.keepalive,
+    )  # fmt: skip
+    world.operator_actions = _operator_actions(scenario, world)
+    world.may_retire = all(action.do != "retry-failed" for action in scenario.plan.operator)
+    return world
+
+
+def build_strategy(scenario: Scenario) -> Strategy:
+    """The plan's strategy with sizes and windows resolved."""
+    given = scenario.plan.strategy
+    largest = max(c.total_size for c in scenario.plan.components)
+    needed = given.preconditions.needed_space
+    needed_bytes = largest if needed == "package" else 0 if needed == "none" else int(needed)
+    retry, rollout, timeouts = given.retry, given.rollout, given.timeouts
+    return Strategy(
+        min_battery_percent=given.preconditions.min_battery_percent,
+        min_rsrp_dbm=given.preconditions.min_rsrp_dbm,
+        needed_bytes=needed_bytes,
+        checked_by_cloud=given.preconditions.checked_by in ("cloud", "both"),
+        checked_by_device=given.preconditions.checked_by in ("device", "both"),
+        reject_unmet=given.preconditions.on_unmet == "reject",
+        need_push=given.delivery.need_push,
+        push_interval_s=given.delivery.push_interval,
+        number_of_retries=retry.number_of_retries,
+        retry_interval_s=retry.retry_interval,
+        max_in_progress=rollout.max_in_progress,
+        in_progress_timeout_s=inf if timeouts.in_progress is None else timeouts.in_progress,
+        offer_timeout_s=inf if timeouts.offer is None else timeouts.offer,
+        end_s=inf if given.schedule.end_s is None else given.schedule.end_s,
+        windows=tuple(windows(given.schedule, scenario.horizon)),
+    )
+
+
+def _plan(scenario: Scenario, strategy: Strategy) -> Plan:
+    kinds = {"firmware": messages.FIRMWARE, "mcu": messages.MCU}
+    components = tuple(
+        PlannedComponent(c.component, kinds[c.type], c.source_version or "", c.target_version, c.total_size)
+        for c in scenario.plan.components
+    )
+    return Plan(scenario.plan.name, components, strategy, silent=scenario.plan.mode == "silent")
+
+
+def _capacity(scenario: Scenario) -> Capacity:
+    given = scenario.cloud.capacity
+    return Capacity(
+        cap.Connections(given.connections_per_s),
+        cap.Workers(given.request_workers, given.request_time),
+        cap.Downloads(given.downloads),
+        cap.Egress(given.egress),
+    )
+
+
+def _modules(
+    scenario: Scenario, key: tuple[int, int], strategy: Strategy
+) -> tuple[list[Module], list[str], int]:
+    """All modules the lists allow, and the hardware revision of each; also how many were left out."""
+    modules: list[Module] = []
+    revisions: list[str] = []
+    first = left_out = 0
+    names = _hardware_names(scenario)
+    for number, (group, count) in enumerate(_group_sizes(scenario)):
+        profile = build_profile(scenario, group, key, names)
+        profile.device_checks = int(strategy.checked_by_device)
+        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+        for i, row in enumerate(members.rows):
+            name = members.names[i] if members.names else f"m{first + i:07d}"
+            if not targeted(name, scenario.plan.whitelist, scenario.plan.blacklist):
+                left_out += 1
+                continue
+            row.needed_bytes = strategy.needed_bytes
+            modules.append(Module(name, row, profile, members.versions[i]))
+            revisions.append(members.hardware[i])
+        first += len(members.rows)
+    if len({m.name for m in modules}) < len(modules):
+        raise FotasimError("two groups of the fleet hold modules of the same name")
+    return modules, revisions, left_out
+
+
+def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:
+    """Largest-remainder split of the fleet's size by share; groups from files bring their own count."""
+    shared = [g for g in scenario.fleet.groups if g.file is None]
+    exact = [(g.share or 0.0) * scenario.fleet.size for g in shared]
+    counts = [int(x + 1e-9) for x in exact]
+    rest = scenario.fleet.size - sum(counts) if shared else 0
+    for i in sorted(range(len(shared)), key=lambda i: counts[i] - exact[i])[:rest]:
+        counts[i] += 1
+    by_name = dict(zip((g.name for g in shared), counts, strict=True))
+    return [(g, by_name.get(g.name, 0)) for g in scenario.fleet.groups]
+
+
+def _shares(given: str | dict[str, float]) -> tuple[tuple[str, float], ...]:
+    return ((given, 1.0),) if isinstance(given, str) else tuple(given.items())
+
+
+def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for group in scenario.fleet.groups:
+        names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
+        if group.file is not None and "hardware" in group.columns:
+            table = fleet.read_file(group.file, group.columns)
+            names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
+    return tuple(names)
+
+
+def _population(scenario: Scenario, group: Any) -> fleet.Population:
+    return fleet.Population(
+        rsrp_dbm=group.rsrp_dbm,
+        battery_percent=group.battery_percent,
+        free_bytes=group.free_space,
+        user_delay_s=scenario.plan.user_delay,
+        versions={name: _shares(given) for name, given in group.components.items()},
+        hardware=_shares(group.hardware),
+        file=group.file,
+        columns=group.columns,
+    )
+
+
+def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware: tuple[str, ...]) -> Profile:
+    """Settings and parameters of one group: defaults, overridden by the fleet, overridden by the group."""
+    values = {name: row.default for name, row in PARAMETERS.items()}
+    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics):
+        values.update(section.overrides())
+    check_in, battery = group.check_in, group.battery
+    always = check_in.kind == "always"
+    recharge = battery.recharge
+    profile = Profile(
+        **values,
+        key_0=key[0],
+        key_1=key[1],
+        technology=TECHNOLOGIES.index(group.technology),
+        power=POWERS.index(group.power),
+        mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
+        partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,
+        resume_download=int(group.resume_download),
+        mcu_buffer_bytes=group.mcu_buffer or 0,
+        capacity_j=battery.capacity,
+        recharge_every_s=recharge.every if recharge else 0.0,
+        recharge_to_percent=recharge.to if recharge else 100.0,
+        recharge_from_percent=recharge.down_to if recharge else 5.0,
+        check_in=CHECK_INS.index(check_in.kind),
+        check_in_every_s=check_in.every,
+        check_in_jitter_s=check_in.jitter,
+        check_in_at_s=float("nan") if check_in.phase_s is None else check_in.phase_s,
+        check_in_spread_s=check_in.spread,
+        awake_s=NEVER if always else check_in.awake,
+        edrx_s=check_in.edrx,
+        online_s=check_in.online,
+        trip_probability=check_in.probability,
+        day_start_s=scenario.plan.strategy.schedule.start_of_day_s,
+        confirm_mode=int(scenario.plan.mode == "confirm"),
+        components=len(scenario.plan.components),
+        peaks_s=tuple(check_in.peaks),
+        delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
+    )
+    in_place = profile.partition == IN_PLACE
+    profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
+    profile.bricks = _defects(
+        scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick
+    )
+    return profile
+
+
+def _defects(
+    scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float
+) -> tuple[tuple[float, ...], ...]:
+    """Chance by component and hardware revision; a defect of the release replaces the healthy figure."""
+    table = []
+    for component in scenario.plan.components:
+        chances = dict.fromkeys(hardware, healthy)
+        for defect in component.defects:
+            value = getattr(defect, what)
+            if value is not None:
+                chances.update({name: value for name in hardware if defect.hardware in (None, name)})
+        table.append(tuple(chances.values()))
+    return tuple(table)
+
+
+def _operator_actions(
+    scenario: Scenario, world: World
+) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
+    """The operator's doings as calls on the center, by time."""
+    center = world.center
+
+    def cancel(names: frozenset[str]) -> Callable[[float], None]:
+        def act(now: float) -> None:
+            for module in world.modules:
+                if targeted(module.name, sorted(names), []):
+                    center.cancel(module.row.index, now)
+
+        return act
+
+    calls: dict[str, Callable[[float], list[Command] | None]] = {
+        "suspend": lambda _now: center.suspend(),
+        "resume": center.resume,
+        "terminate": center.terminate,
+        "retry-failed": center.retry_failed,
+    }
+    return [
+        (action.at, cancel(frozenset(action.modules)) if action.do == "cancel" else calls[action.do])
+        for action in scenario.plan.operator
+    ]
+
+
+__all__ = ["Capacity", "World", "build", "build_profile", "build_strategy", "ex"]

@@ -1,0 +1,52 @@
+"""The error tree: everything a user can be told about.
+
+FotasimError
+├── ScenarioError   the scenario file is wrong: one Problem per mistake
+├── RecordsError    a run folder is missing, damaged or cannot be written
+├── IllegalInput    a module was given an input its state refuses
+└── MissingExtra    an optional part is not installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class FotasimError(Exception):
+    """Base of all errors that are the user's or the environment's, not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a scenario: where it is, what was found, what would be right."""
+
+    file: str
+    line: int | None
+    key: str
+    found: str
+    cure: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key}: found {self.found}; {self.cure}"
+
+
+class ScenarioError(FotasimError):
+    """The scenario cannot be used; `problems` lists every mistake found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class RecordsError(FotasimError):
+    """A run folder is missing, damaged or cannot be written."""
+
+
+class IllegalInput(FotasimError):
+    """A module was given an input that its state refuses; names state, input and module."""
+
+
+class MissingExtra(FotasimError):
+    """An optional part is not installed; the text says which extra to install."""

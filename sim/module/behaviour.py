@@ -1,0 +1,547 @@
+"""What a module does with each input: the one `receive` that every engine drives.
+
+The caller delivers an input, performs the returned effects, then arms one timer at `deadline(m)` and delivers WAKE
+when it is due. Nothing here reads a clock, opens a socket or owns randomness; power, radio and flashing are computed
+by their own files and come back as inputs of the state machine in states.py.
+"""
+
+from __future__ import annotations
+
+from sim.draws import Purpose, uniform
+from sim.messages import (
+    DOWNLOAD_ERROR,
+    DOWNLOAD_START,
+    DOWNLOADED,
+    DOWNLOADING,
+    FIRMWARE,
+    MET,
+    NO_PLAN,
+    PLAN_RECEIVED,
+    REFUSED,
+    SUBMITTED,
+    UPDATE_ERROR,
+    UPDATE_SUCCESS,
+    UPDATING,
+    unmet,
+)
+from sim.module import battery, check_in, flash, radio, states
+from sim.module.profile import Profile
+from sim.module.rows import (
+    ALWAYS,
+    ATTACHING,
+    C_BATTERY_DEAD,
+    C_BRICKED,
+    C_MCU_TIMEOUT,
+    C_NO_SERVICE,
+    C_NO_SPACE,
+    C_SERVER_BUSY,
+    C_URL_TIMEOUT,
+    C_USER_REFUSED,
+    CONNECTING,
+    DARK,
+    DIURNAL,
+    FLASHING,
+    INF,
+    NONE,
+    OFFLINE,
+    ONLINE,
+    ModuleRow,
+)
+
+# Inputs beyond those of the OTA machine (0-17).
+WAKE = 20  # the timer at `deadline` is due
+CHECK_IN = 21  # time to come online
+ATTACHED = 22  # radio is up: connect to the cloud
+CONNECTED = 23  # the cloud accepted the session
+CONNECT_FAILED = 24  # it did not
+LINK_LOST = 25  # the session broke
+SLEEP = 26  # the awake time is over
+DECIDE = 27  # the application (or its user) decides on a notice
+BEGIN_FLASH = 28  # radio off, write
+FLASH_ENDED = 29  # the module starts again
+BATTERY_EMPTY = 30
+POWER_BACK = 31
+READ_PIECE = 32  # the MCU has read its piece
+
+# Effects, or-ed together.
+REFUSED_INPUT = 1
+CONNECT = 2
+DISCONNECT = 4
+HELLO = 8
+PUBLISH = 16  # `m.published` goes to the cloud
+FETCH = 32  # download `piece_bytes` from `offset_bytes`
+STOP_FETCH = 64
+ERASE = 128
+ENTERED = 256  # a status was entered: `m.published`, its event in `m.event`
+
+# Reconnecting (QuecThing, net errors): 1 s x failures with jitter, half an hour beyond six.
+BACK_OFF_S = 1.0
+BACK_OFF_LOW_S = -0.5
+BACK_OFF_SPAN_S = 2.0
+LONG_BACK_OFF_S = 1800.0
+FAILURES_BEFORE_LONG_BACK_OFF = 6
+
+_BUSY = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
+
+
+def deadline(m: ModuleRow) -> float:
+    """When the module wants WAKE next, or inf."""
+    return min(m.link_at, m.ota_at, m.power_at)
+
+
+def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    """Delivers one input at `now` (seconds) and returns the effects to perform, or-ed."""
+    if given == WAKE:
+        given = _due(m)
+    if given < states.INPUT_COUNT:
+        return _ota(m, p, given, now)
+    if given == DECIDE:
+        return _decide(m, p, now)
+    if given == READ_PIECE:
+        last = m.offset_bytes + m.piece_bytes >= m.package_bytes
+        return _ota(m, p, states.UPDATE if last else states.NEXT_BLOCK, now)
+    if given in (BEGIN_FLASH, FLASH_ENDED, BATTERY_EMPTY, POWER_BACK):
+        return _power(m, p, given, now)
+    return _link(m, p, given, now)
+
+
+def _due(m: ModuleRow) -> int:
+    """The input of the earliest timer, which is thereby spent; ties in the order power, OTA, link."""
+    if m.power_at <= m.ota_at and m.power_at <= m.link_at:
+        m.power_at = INF
+        return BATTERY_EMPTY
+    if m.ota_at <= m.link_at:
+        m.ota_at = INF
+        return m.ota_then
+    m.link_at = INF
+    return m.link_then
+
+
+def start(m: ModuleRow, p: Profile, now: float) -> None:
+    """Arms the first check-in of a module that is offline at activation."""
+    _offline(m, p, now)
+
+
+def start_online(m: ModuleRow, p: Profile, now: float) -> None:
+    """A module that is always online is connected already; its reports come at a phase of its own."""
+    radio.begin_session(m, p)
+    if m.goodput_bit_s <= 0.0:
+        m.cause = C_NO_SERVICE
+        _offline(m, p, now)
+        return
+    m.link = ONLINE
+    m.first_contact_s = m.session_start_s = now
+    m.session_end_s = INF
+    m.link_at = now + m.phase * p.check_in_every_s
+    m.link_then = SLEEP
+
+
+# --- link ------------------------------------------------------------------------------------------------------
+
+
+def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    if m.link == DARK:
+        return REFUSED_INPUT
+    if given == CHECK_IN:
+        return _attach(m, p, now, after_reboot=False)
+    if given == ATTACHED:
+        m.link = CONNECTING
+        return CONNECT
+    if given == CONNECTED:
+        return _connected(m, p, now)
+    if given == CONNECT_FAILED:
+        return _reconnect_later(m, p, now)
+    if given == LINK_LOST:
+        return _link_lost(m, p, now)
+    return _sleep(m, p, now)
+
+
+def _attach(m: ModuleRow, p: Profile, now: float, *, after_reboot: bool) -> int:
+    """Opens a radio session; without service the module tries again at its next check-in."""
+    radio.begin_session(m, p)
+    if m.goodput_bit_s <= 0.0:
+        m.cause = C_NO_SERVICE
+        return _offline(m, p, now)
+    if p.power == battery.BATTERY:
+        battery.spend(m, radio.session_j(m, p))
+        if battery.true_percent(m, p, now) <= 0.0:
+            return _power(m, p, BATTERY_EMPTY, now)
+    m.link = ATTACHING
+    m.link_at = now + radio.access_s(m, p, after_reboot)
+    m.link_then = ATTACHED
+    return 0
+
+
+def _connected(m: ModuleRow, p: Profile, now: float) -> int:
+    m.link = ONLINE
+    m.link_failures = 0
+    m.session_start_s = now
+    if m.cause == C_NO_SERVICE:
+        m.cause = NONE
+    if m.first_contact_s != m.first_contact_s:
+        m.first_contact_s = now
+    m.link_then = SLEEP
+    m.link_at = max(m.session_end_s, now + p.awake_s) if p.check_in != DIURNAL else max(m.session_end_s, now)
+    if p.check_in == ALWAYS:
+        m.link_at = now + p.check_in_every_s
+    effects = HELLO
+    if m.cached:
+        m.published = m.cached
+        m.cached = 0
+        effects |= PUBLISH
+    if m.status == PLAN_RECEIVED and m.decided:
+        m.ota_at = now
+        m.ota_then = DECIDE
+    return effects
+
+
+def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
+    """Back-off of the SDK's net-error class."""
+    m.link = OFFLINE
+    m.link_failures += 1
+    m.link_then = CHECK_IN
+    if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
+        m.link_at = now + LONG_BACK_OFF_S
+        return 0
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.BACK_OFF, m.sessions)
+    jitter = BACK_OFF_LOW_S + BACK_OFF_SPAN_S * unit
+    m.link_at = now + max(0.0, BACK_OFF_S * m.link_failures + jitter)
+    return 0
+
+
+def _link_lost(m: ModuleRow, p: Profile, now: float) -> int:
+    if m.link != ONLINE:
+        return REFUSED_INPUT
+    _book_awake(m, p, now)
+    _reconnect_later(m, p, now)
+    if m.status in (DOWNLOAD_START, DOWNLOADING):
+        return _ota(m, p, states.BROKEN, now)
+    return 0
+
+
+def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
+    """The awake time is over: a module at work stays, a vehicle that is parked does not."""
+    if p.check_in == ALWAYS:
+        return _report_again(m, p, now)
+    if p.check_in == DIURNAL and m.status != UPDATING:
+        return _switched_off(m, p, now)
+    if m.status in _BUSY:
+        m.link_at = now + p.awake_s
+        m.link_then = SLEEP
+        return 0
+    _book_awake(m, p, now)
+    return _offline(m, p, now) | DISCONNECT
+
+
+def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
+    """A module that is always online reports its state anew from time to time."""
+    m.link_at = now + p.check_in_every_s
+    m.link_then = SLEEP
+    if m.status in (DOWNLOAD_START, DOWNLOADING):
+        return 0  # the signal of a running transfer stays as it was priced
+    _book_awake(m, p, now)
+    radio.begin_session(m, p)
+    m.session_start_s = now
+    m.goodput_bit_s = max(m.goodput_bit_s, 1.0)
+    return HELLO
+
+
+def _switched_off(m: ModuleRow, p: Profile, now: float) -> int:
+    """Supply goes away in order: the module recovers at its next start as after any loss of power."""
+    stop = STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    m.download_errors = 0
+    _book_awake(m, p, now)
+    effects = _offline(m, p, now) | DISCONNECT | stop
+    return effects | _ota(m, p, states.BOOT_OLD, now)
+
+
+def _offline(m: ModuleRow, p: Profile, now: float) -> int:
+    m.link = OFFLINE
+    m.link_failures = 0
+    m.link_at = check_in.next_check_in_s(m, p, now)
+    m.link_then = CHECK_IN
+    return 0
+
+
+def _book_awake(m: ModuleRow, p: Profile, now: float) -> None:
+    """Energy of having been awake since the session began (transfers come on top)."""
+    if p.power == battery.BATTERY and p.check_in != ALWAYS:
+        battery.spend(m, p.idle_ma / 1000.0 * p.supply_v * (now - m.session_start_s))
+
+
+# --- power -----------------------------------------------------------------------------------------------------
+
+
+def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    if given == BEGIN_FLASH:
+        return _begin_flash(m, p, now)
+    if given == FLASH_ENDED:
+        return _flash_ended(m, p, now)
+    if given == POWER_BACK:
+        m.link = OFFLINE
+        effects = _ota(m, p, _boot_input(m), now)
+        return effects | _offline(m, p, now)
+    return _battery_empty(m, p, now)
+
+
+def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
+    """Five seconds after status 9 a module leaves the air and writes; an MCU is written while the module stays."""
+    m.flashes += 1
+    duration = flash.duration_s(m, p)
+    m.flash_result = flash.result(m, p, now, duration)
+    if p.power == battery.BATTERY and m.flash_result != C_BATTERY_DEAD:
+        battery.spend(m, p.install_j)
+    if m.kind != FIRMWARE:
+        m.ota_at, m.ota_then = _mcu_end(m, now, duration)
+        return 0
+    if m.flash_result == C_BATTERY_DEAD:
+        m.power_at = now + battery.empty_after_s(m, p, now, p.install_j / duration)
+        duration = INF
+    elif p.partition == 0 and flash.power_fails(m, p, now, duration):
+        duration += flash.outage_s(m, p) + 0.5 * duration
+    effects = DISCONNECT if m.link == ONLINE else 0
+    _book_awake(m, p, now)
+    m.link = FLASHING
+    m.link_at = now + duration
+    m.link_then = FLASH_ENDED
+    return effects
+
+
+def _mcu_end(m: ModuleRow, now: float, duration: float) -> tuple[float, int]:
+    if m.flash_result == NONE:
+        return now + duration, states.UPDATED
+    if m.flash_result == C_BRICKED:  # the MCU never answers: the SDK's timer speaks for it
+        m.flash_result = C_MCU_TIMEOUT
+        return now + states.MCU_UPDATE_TIMEOUT_S, states.TIMEOUT
+    return now + duration, states.UPDATE_FAILED
+
+
+def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
+    if m.flash_result == C_BRICKED:
+        return _go_dark(m, C_BRICKED, now)
+    if p.power == battery.BATTERY:
+        battery.spend(m, p.reboot_j)
+    m.link = OFFLINE
+    m.download_errors = 0
+    given = states.BOOT_TARGET if m.flash_result == NONE else states.BOOT_OLD
+    effects = _ota(m, p, given, now)
+    m.session_end_s = now
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.REATTACH, m.flashes)
+    if unit < p.no_reattach and p.check_in != ALWAYS:
+        return effects | _offline(m, p, now)
+    return effects | _attach(m, p, now, after_reboot=True)
+
+
+def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
+    stop = STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    m.spent_cycle_j = p.capacity_j  # whatever is left cannot carry the module
+    m.ota_at = INF
+    back = battery.recharged_at_s(m, p, now)
+    if back == INF:
+        return _go_dark(m, C_BATTERY_DEAD, now) | stop | DISCONNECT
+    m.cause = C_BATTERY_DEAD
+    m.link = FLASHING if m.link == FLASHING else OFFLINE
+    m.link_at = back
+    m.link_then = POWER_BACK
+    return stop | DISCONNECT
+
+
+def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
+    m.link = DARK
+    m.cause = cause
+    m.ended_s = now
+    m.link_at = m.ota_at = m.power_at = INF
+    return 0
+
+
+def _boot_input(m: ModuleRow) -> int:
+    if m.status == UPDATING and m.kind != FIRMWARE:
+        return states.BOOT_MCU
+    return states.BOOT_OLD
+
+
+# --- OTA -------------------------------------------------------------------------------------------------------
+
+
+def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    """Walks the table, then does what the new status asks for. Refused inputs change nothing."""
+    if given == states.BROKEN and m.download_errors >= states.TOLERATED_ERRORS:
+        given = states.TOO_MANY_ERRORS
+    before = m.status
+    after = states.next_status(before, given)
+    if after < 0:
+        return REFUSED_INPUT
+    if after == before and given in (states.CONFIRM, states.UPDATE):
+        return 0  # allowed, and nothing to do
+    m.status = after
+    pending_s = m.ota_at if before == PLAN_RECEIVED and given == states.NOTICE else INF
+    m.ota_at = INF
+    if after == NO_PLAN:
+        return 0
+    m.published = after
+    m.event = states.EVENT_OF.get(after, 0)
+    effects = ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
+    if pending_s < INF:  # the same notice again does not make a user think anew
+        m.ota_at = pending_s
+    if states.MOMENTARY[after]:
+        m.status = NO_PLAN
+    return effects
+
+
+def _publish(m: ModuleRow, status: int) -> int:
+    """Every status is published as it is entered; offline only the latest is kept for the next connection."""
+    if m.link == ONLINE:
+        m.cached = 0
+        return PUBLISH
+    m.cached = status
+    return 0
+
+
+def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int:
+    """Timers, bookings and effects of a status just entered."""
+    if status == PLAN_RECEIVED:
+        m.offers += 1
+        m.notified_s = now if m.notified_s != m.notified_s else m.notified_s
+        _arm(
+            m,
+            now + p.application_delay_s + (m.user_delay_s if p.confirm_mode and m.offers == 1 else 0.0),
+            DECIDE,
+        )
+    elif status == SUBMITTED:
+        m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
+        _arm(m, now + states.URL_TIMEOUT_S, states.TIMEOUT)
+    elif status == REFUSED:
+        m.refusals += 1
+    elif status == DOWNLOAD_START:
+        return _start_download(m, p, given, now)
+    elif status == DOWNLOADING:
+        _begin_transfer(m, p, now)
+    elif status == DOWNLOADED:
+        _end_transfer(m, p, now)
+        _piece_complete(m, p, now)
+    elif status == DOWNLOAD_ERROR:
+        return _download_error(m, p, given, now)
+    elif status == UPDATING:
+        _start_update(m, p, now)
+    elif status == UPDATE_SUCCESS:
+        _updated(m, p, now)
+    elif status == UPDATE_ERROR:
+        return _update_error(m, p, given, now)
+    return 0
+
+
+def _arm(m: ModuleRow, at: float, then: int) -> None:
+    m.ota_at = at
+    m.ota_then = then
+
+
+def _decide(m: ModuleRow, p: Profile, now: float) -> int:
+    """The application compares the notice's limits with what it has; a decision waits until it can be sent."""
+    if m.status != PLAN_RECEIVED:
+        return REFUSED_INPUT
+    m.decided = 1
+    if m.link != ONLINE:
+        return 0
+    m.decided = 0
+    reason = MET
+    if p.device_checks:
+        reason = unmet(
+            battery.gauge_percent(m, p, now), m.rsrp_dbm, m.free_bytes,
+            m.min_battery_percent, m.min_rsrp_dbm, m.needed_bytes,
+        )  # fmt: skip
+    if reason == MET and uniform(p.key_0, p.key_1, m.index, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
+        reason = C_USER_REFUSED
+    if reason != MET:
+        m.cause = reason  # the three limits and their causes share their numbers
+        return _ota(m, p, states.REFUSE, now)
+    return _ota(m, p, states.CONFIRM, now)
+
+
+def _start_download(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    if given == states.URL:
+        m.offset_bytes = 0
+        m.cause = NONE
+    else:  # the MCU asks for its next piece
+        m.offset_bytes += m.piece_bytes
+    m.transfers += 1
+    if m.download_started_s != m.download_started_s:
+        m.download_started_s = now
+    room = m.free_bytes
+    if m.kind != FIRMWARE and p.mcu_buffer_bytes > 0:
+        room = min(room, p.mcu_buffer_bytes)
+    if (m.kind == FIRMWARE and room < m.package_bytes) or room <= 0:
+        _arm(m, now, states.NO_ROOM)
+        return 0
+    m.piece_bytes = min(m.package_bytes - m.offset_bytes, room)
+    _arm(m, now + states.HEADER_TIMEOUT_S, states.TIMEOUT)
+    return FETCH
+
+
+def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
+    m.transfer_start_s = now
+    m.power_at = now + battery.empty_after_s(m, p, now, radio.download_w(m, p))
+
+
+def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:
+    """Books the energy of the transfer; the awake current is part of it."""
+    m.power_at = INF
+    if p.power == battery.BATTERY and m.transfer_start_s == m.transfer_start_s:
+        battery.spend(m, radio.download_w(m, p) * (now - m.transfer_start_s))
+    m.transfer_start_s = float("nan")
+
+
+def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:
+    m.download_errors = 0
+    m.kept_bytes = 0.0
+    last = m.offset_bytes + m.piece_bytes >= m.package_bytes
+    if last and m.downloaded_s != m.downloaded_s:
+        m.downloaded_s = now
+    if m.kind == FIRMWARE:
+        _arm(m, now, states.UPDATE)
+        return
+    reading_s = p.mcu_read_s * m.piece_bytes / 1024.0
+    _arm(m, now + reading_s, READ_PIECE)
+
+
+def _download_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    """Reports 6 and erases, unless the profile can resume: then the cloud's next URL goes on where this stopped."""
+    _end_transfer(m, p, now)
+    if given == states.TIMEOUT:
+        m.cause = C_SERVER_BUSY
+    if given != states.BOOT_OLD:
+        m.download_errors += 1
+        m.total_errors += 1
+    return ERASE | STOP_FETCH
+
+
+def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
+    if m.updating_s != m.updating_s:
+        m.updating_s = now
+    fault = flash.image_fault(m, p)
+    if fault != NONE:
+        m.cause = fault
+        m.flashes += 1
+        _arm(m, now + states.FLASH_DELAY_S, states.UPDATE_FAILED)
+        return
+    _arm(m, now + states.FLASH_DELAY_S, BEGIN_FLASH)
+
+
+def _updated(m: ModuleRow, p: Profile, now: float) -> None:
+    m.at_target |= 1 << m.component
+    m.cause = NONE
+    if m.at_target == (1 << p.components) - 1:
+        m.upgraded_s = now
+        m.ended_s = now
+
+
+def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    _end_transfer(m, p, now)
+    if given == states.TIMEOUT:
+        m.cause = C_MCU_TIMEOUT if m.kind != FIRMWARE and m.updating_s == m.updating_s else C_URL_TIMEOUT
+    elif given == states.NO_ROOM:
+        m.cause = C_NO_SPACE
+    elif given in (states.UPDATE_FAILED, states.BOOT_OLD) and m.flash_result != NONE:
+        m.cause = m.flash_result
+    m.flash_result = NONE
+    m.download_errors = 0
+    return STOP_FETCH

@@ -1,0 +1,79 @@
+"""Flashing: how long it takes and how it ends, decided by keyed draws when it begins."""
+
+from __future__ import annotations
+
+from sim.draws import Purpose, lognormal, pair, uniform
+from sim.messages import FIRMWARE
+from sim.module.battery import BATTERY, empty_after_s, true_percent
+from sim.module.profile import Profile
+from sim.module.rows import (
+    C_BATTERY_DEAD,
+    C_BOOT_FAILURE,
+    C_BRICKED,
+    C_FLASH_ERROR,
+    C_IMAGE_MISMATCH,
+    C_POWER_LOSS,
+    C_SOURCE_MISMATCH,
+    IN_PLACE,
+    NONE,
+    ModuleRow,
+)
+
+MAINS = 1
+LOW_BATTERY_PERCENT = 20.0
+"""Below this true charge the supply may sag under the load of flashing."""
+
+
+def image_fault(m: ModuleRow, p: Profile) -> int:
+    """The cause for which the package is refused before anything is written, or NONE."""
+    if p.delta[m.component] and m.source_mismatch:
+        return C_SOURCE_MISMATCH
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.IMAGE, m.flashes)
+    return C_IMAGE_MISMATCH if unit < p.image_mismatch else NONE
+
+
+def duration_s(m: ModuleRow, p: Profile) -> float:
+    """Time the flashing takes when nothing goes wrong."""
+    if m.kind != FIRMWARE:
+        return p.mcu_flash_s_per_mb * m.package_bytes / 1e6 + p.mcu_boot_s
+    return lognormal(
+        uniform(p.key_0, p.key_1, m.index, Purpose.INSTALL, m.flashes), p.install_median_s, p.install_sigma
+    )
+
+
+def power_fails(m: ModuleRow, p: Profile, now: float, duration: float) -> bool:
+    """Whether the supply fails while flashing."""
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.POWER_LOSS, m.flashes)
+    if p.power == BATTERY:
+        low = true_percent(m, p, now) < LOW_BATTERY_PERCENT
+        return low and unit < p.power_loss_low_battery * m.frailty
+    hazard_per_h = p.power_loss_mains_per_h if p.power == MAINS else p.power_loss_vehicle_per_h
+    return unit < hazard_per_h * m.frailty * duration / 3600.0
+
+
+def outage_s(m: ModuleRow, p: Profile) -> float:
+    """Time until power returns after a cut."""
+    return lognormal(uniform(p.key_0, p.key_1, m.index, Purpose.OUTAGE, m.flashes), p.outage_median_s, 1.0)
+
+
+def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
+    """How the flashing ends: NONE for success, else the cause.
+
+    An empty battery or a power cut interrupts; a resumable partition goes on when power returns (a cause is then
+    returned only for the empty battery, whose return is the battery's affair), an in-place one bricks with
+    `brick_on_power_loss` or keeps the old image.
+    """
+    brick, boot = pair(p.key_0, p.key_1, m.index, Purpose.BOOT, m.flashes)
+    write = uniform(p.key_0, p.key_1, m.index, Purpose.FLASH_ERROR, m.flashes)
+    if empty_after_s(m, p, now, p.install_j / duration) < duration:
+        return C_BATTERY_DEAD
+    if p.partition == IN_PLACE and power_fails(m, p, now, duration):
+        dice = uniform(p.key_0, p.key_1, m.index, Purpose.BRICK, m.flashes)
+        return C_BRICKED if dice < p.brick_on_power_loss else C_POWER_LOSS
+    if brick < p.bricks[m.component][m.hardware] * m.frailty:
+        return C_BRICKED
+    if write < p.flash_error * m.frailty:
+        return C_FLASH_ERROR
+    if boot < p.boot_failures[m.component][m.hardware]:
+        return C_BOOT_FAILURE
+    return NONE

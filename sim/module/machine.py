@@ -1,0 +1,109 @@
+"""`Module`: one virtual module for the Python engines, a row with its behaviour, versions and words around it."""
+
+from __future__ import annotations
+
+from sim import messages as msg
+from sim.errors import IllegalInput
+from sim.module import battery, behaviour, states
+from sim.module.profile import Profile
+from sim.module.rows import ModuleRow
+
+
+class Module:
+    """A module as the drivers hold it: deliver inputs, perform the effects, arm one timer at `deadline`."""
+
+    __slots__ = ("components", "name", "notice", "profile", "row", "targets", "url", "versions")
+
+    def __init__(self, name: str, row: ModuleRow, profile: Profile, versions: dict[str, str]) -> None:
+        self.name = name
+        self.row = row
+        self.profile = profile
+        self.versions = versions
+        self.components: tuple[str, ...] = ()
+        self.targets: tuple[str, ...] = ()
+        self.notice: msg.Notice | None = None
+        self.url: msg.FirmwareUrl | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When the module wants `wake`, seconds, or inf."""
+        return behaviour.deadline(self.row)
+
+    @property
+    def state(self) -> int:
+        """The OTA status, 0-12."""
+        return self.row.status
+
+    def receive(self, given: int | msg.ToModule, now: float) -> int:
+        """Delivers an input or a message and returns the effects; what the state refuses changes nothing."""
+        if isinstance(given, msg.Notice):
+            return self._receive_notice(given, now)
+        if isinstance(given, msg.FirmwareUrl):
+            return self._receive_url(given, now)
+        before = self.row.at_target
+        effects = behaviour.receive(self.row, self.profile, given, now)
+        if self.row.at_target != before:
+            self.versions[self.components[self.row.component]] = self.targets[self.row.component]
+        return effects
+
+    def demand(self, given: int, now: float) -> int:
+        """Like `receive`, for callers who must not be refused: raises IllegalInput with state, input and module."""
+        effects = self.receive(given, now)
+        if effects & behaviour.REFUSED_INPUT:
+            raise IllegalInput(
+                f"module {self.name}: {states.describe(self.row.status, given)} is not allowed"
+            )
+        return effects
+
+    def hello(self, now: float) -> msg.Hello:
+        """What the module reports on connecting: gauge, signal, free flash and versions."""
+        row = self.row
+        gauge = battery.gauge_percent(row, self.profile, now)
+        return msg.Hello(gauge, row.rsrp_dbm, row.free_bytes, dict(self.versions))
+
+    def report(self) -> msg.StatusReport:
+        """The status to publish now; 11 and 12 carry the running version."""
+        row = self.row
+        version = ""
+        if row.published in (msg.UPDATE_SUCCESS, msg.UPDATE_ERROR) and self.components:
+            version = self.versions.get(self.components[row.component], "")
+        return msg.StatusReport(row.published, row.component, version)
+
+    def callbacks(self) -> tuple[str, ...]:
+        """The callback strings of the status just entered, as `Ql_iotEventCB` gets them."""
+        row = self.row
+        if row.event == 0:
+            return ()
+        if row.event == msg.TASK_NOTIFY and self.notice is not None:
+            return tuple(msg.notify_callback(c) for c in self.notice.components)
+        name = self.components[row.component] if self.components else ""
+        if row.event == msg.START and self.url is not None:
+            return (msg.start_callback(name, self.url),)
+        if row.event == msg.DOWNLOAD_COMPLETE:
+            return (
+                msg.downloaded_callback(name, row.kind, row.package_bytes, row.offset_bytes, row.piece_bytes),
+            )
+        return (msg.bare_callback(row.event),)
+
+    def _receive_notice(self, notice: msg.Notice, now: float) -> int:
+        first = notice.components[0]
+        row = self.row
+        if states.next_status(row.status, states.NOTICE) < 0:
+            return behaviour.REFUSED_INPUT
+        self.notice = notice
+        self.components = tuple(c.component for c in notice.components)
+        self.targets = tuple(c.target_version for c in notice.components)
+        row.min_battery_percent = float(first.min_battery_percent)
+        row.min_rsrp_dbm = float(first.min_rsrp_dbm)
+        row.needed_bytes = max(c.needed_bytes for c in notice.components)
+        return behaviour.receive(row, self.profile, states.NOTICE, now)
+
+    def _receive_url(self, url: msg.FirmwareUrl, now: float) -> int:
+        row = self.row
+        if states.next_status(row.status, states.URL) < 0:
+            return behaviour.REFUSED_INPUT
+        self.url = url
+        row.component = url.component
+        row.kind = url.kind
+        row.package_bytes = url.size_bytes
+        return behaviour.receive(row, self.profile, states.URL, now)

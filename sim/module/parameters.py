@@ -1,0 +1,565 @@
+"""Every number the physics rests on: default, sweepable range, unit, provenance and source, in one table.
+
+Scenario sections `failures:` and `physics:` (fleet-wide or per group) override these values by name; the engines
+read them as fields of the same name; the report lists those that matter. Provenance is one of
+
+documented  read in the named source
+derived     computed from documented data
+estimated   an engineering estimate: sweep it before a verdict hangs on it
+
+`low` and `high` bound a sensible sweep; `minimum` and `maximum` are the bounds of what has a meaning at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One physical input: its default, the range worth sweeping, its unit and where the figure comes from."""
+
+    name: str
+    default: float
+    low: float
+    high: float
+    unit: str
+    provenance: str
+    source: str
+    meaning: str
+    section: str
+    minimum: float = 0.0
+    maximum: float = math.inf
+
+
+def _failure(  # noqa: PLR0913 - a row of a table, read by position
+    name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str
+) -> Parameter:
+    maximum = 1.0 if unit == "probability" else math.inf
+    return Parameter(name, default, low, high, unit, provenance, source, meaning, "failures", 0.0, maximum)
+
+
+def _physics(  # noqa: PLR0913 - a row of a table, read by position
+    name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str,
+    minimum: float = 0.0, maximum: float = math.inf,
+) -> Parameter:  # fmt: skip
+    return Parameter(name, default, low, high, unit, provenance, source, meaning, "physics", minimum, maximum)
+
+
+_OSLO = "NB-IoT-Performance measurements (Telenor, Telia), loss direction"
+_CELLSPEED = "iCellSpeed static LTE data, RRC re-start hazard by RSRP"
+_BG96 = "Quectel BG96 Hardware Design V1.3"
+
+_ROWS = (
+    # --- failures: what goes wrong, per attempt unless stated -------------------------------------------------
+    _failure(
+        "never_online",
+        0.03,
+        0.005,
+        0.12,
+        "probability",
+        "estimated",
+        "no public census",
+        "share of modules that stay dark for the whole campaign",
+    ),
+    _failure(
+        "long_offline",
+        0.04,
+        0.01,
+        0.15,
+        "probability",
+        "estimated",
+        "no public census",
+        "share of modules away at activation that return later",
+    ),
+    _failure(
+        "long_offline_return_s",
+        14 * 86400.0,
+        3 * 86400.0,
+        60 * 86400.0,
+        "s",
+        "estimated",
+        "no public census",
+        "mean of the exponential time until a long-offline module returns",
+    ),
+    _failure(
+        "message_loss_nb_iot",
+        0.010,
+        0.006,
+        0.016,
+        "probability",
+        "derived",
+        _OSLO,
+        "loss of one message on NB-IoT in good coverage (level 0)",
+    ),
+    _failure(
+        "message_loss_nb_iot_bad",
+        0.016,
+        0.009,
+        0.07,
+        "probability",
+        "derived",
+        _OSLO,
+        "loss of one message on NB-IoT in coverage levels 1 and 2",
+    ),
+    _failure(
+        "message_loss_lte",
+        0.003,
+        0.001,
+        0.02,
+        "probability",
+        "estimated",
+        "below the NB-IoT figure",
+        "loss of one message on LTE-M, Cat 1 bis, Cat 1 and Cat 4",
+    ),
+    _failure(
+        "link_drop_factor",
+        1.0,
+        0.3,
+        3.0,
+        "factor",
+        "estimated",
+        _CELLSPEED,
+        "multiplies the hazard of losing the session during a transfer",
+    ),
+    _failure(
+        "session_loss_static",
+        0.05,
+        0.02,
+        0.30,
+        "probability",
+        "estimated",
+        "share of RRC re-starts",
+        "share of radio re-starts that break the session of a module that stands still",
+    ),
+    _failure(
+        "session_loss_mobile",
+        0.15,
+        0.05,
+        0.30,
+        "probability",
+        "estimated",
+        "share of RRC re-starts",
+        "share of radio re-starts that break the session of a moving module",
+    ),
+    _failure(
+        "server_error",
+        0.0005,
+        0.0,
+        0.02,
+        "probability",
+        "estimated",
+        "no public census",
+        "download request answered with an error although a slot was free",
+    ),
+    _failure(
+        "checksum_error",
+        1e-4,
+        1e-5,
+        1e-2,
+        "probability",
+        "estimated",
+        "TCP/TLS transport",
+        "package damaged on the way although the transfer finished",
+    ),
+    _failure(
+        "image_mismatch",
+        0.001,
+        0.0,
+        0.01,
+        "probability",
+        "estimated",
+        "truncated or wrong artefact",
+        "package refused by hash or signature before it is flashed",
+    ),
+    _failure(
+        "source_mismatch",
+        0.005,
+        0.0,
+        0.05,
+        "probability",
+        "estimated",
+        "unknown base version",
+        "delta package that does not fit although the reported version matches (per module, permanent)",
+    ),
+    _failure(
+        "flash_error",
+        0.0003,
+        3e-5,
+        3e-3,
+        "probability",
+        "estimated",
+        "flash age",
+        "write or erase error while flashing",
+    ),
+    _failure(
+        "power_loss_mains_per_h",
+        2e-4,
+        2e-5,
+        2e-3,
+        "1/h",
+        "estimated",
+        "power interruptions",
+        "hazard of a power cut on mains supply",
+    ),
+    _failure(
+        "power_loss_vehicle_per_h",
+        1e-3,
+        1e-4,
+        1e-2,
+        "1/h",
+        "estimated",
+        "ignition, cranking",
+        "hazard of a power cut on a vehicle supply",
+    ),
+    _failure(
+        "power_loss_low_battery",
+        0.005,
+        0.0005,
+        0.05,
+        "probability",
+        "estimated",
+        "voltage sag under load",
+        "extra chance of a brown-out while flashing when the battery holds less than 20 %",
+    ),
+    _failure(
+        "brick_on_power_loss",
+        0.5,
+        0.1,
+        0.9,
+        "probability",
+        "estimated",
+        "in-place update",
+        "power cut while flashing an in-place partition that cannot resume ends in a brick",
+    ),
+    _failure(
+        "boot_failure",
+        0.0015,
+        0.0002,
+        1.0,
+        "probability",
+        "estimated",
+        "healthy release",
+        "new image does not boot and the module rolls back",
+    ),
+    _failure(
+        "brick",
+        1e-4,
+        1e-5,
+        1e-3,
+        "probability",
+        "estimated",
+        "A/B or resumable partition",
+        "module never comes back from flashing although it has a fallback",
+    ),
+    _failure(
+        "brick_in_place",
+        0.003,
+        0.001,
+        0.01,
+        "probability",
+        "estimated",
+        "no fallback image",
+        "module never comes back from flashing an in-place partition",
+    ),
+    _failure(
+        "no_reattach",
+        0.005,
+        0.001,
+        0.03,
+        "probability",
+        "estimated",
+        "SIM, APN, coverage",
+        "module does not find the network after its reboot until its next check-in",
+    ),
+    _failure(
+        "user_refusal",
+        0.02,
+        0.0,
+        0.20,
+        "probability",
+        "estimated",
+        "use case",
+        "an offer is refused by the user (confirm mode) or because the application is busy",
+    ),
+    _failure(
+        "frailty_variance",
+        1.0,
+        0.0,
+        4.0,
+        "1",
+        "estimated",
+        "devices that fail 9 of 10 attempts exist",
+        "variance of the gamma factor (mean 1) on a module's hazards: some modules fail again and again",
+    ),
+    # --- physics: radio ---------------------------------------------------------------------------------------
+    _physics(
+        "sinr_offset_db",
+        0.0,
+        -6.0,
+        3.0,
+        "dB",
+        "derived",
+        "US static curve; Ireland driving is 6 dB lower",
+        "shift of the SINR-over-RSRP curve; -6 for a loaded network or moving modules",
+        -30.0,
+        30.0,
+    ),
+    _physics(
+        "sinr_site_sd_db",
+        2.0,
+        0.0,
+        6.0,
+        "dB",
+        "estimated",
+        "within-location spread",
+        "spread of the SINR between modules of equal RSRP",
+    ),
+    _physics(
+        "rsrp_session_sd_db",
+        3.0,
+        0.0,
+        6.0,
+        "dB",
+        "estimated",
+        "5.1 dB at 1 Hz within a location",
+        "spread of a module's RSRP from session to session",
+    ),
+    _physics(
+        "rsrp_session_correlation",
+        0.8,
+        0.0,
+        0.99,
+        "1",
+        "estimated",
+        "AR(1) across sessions",
+        "correlation of a module's RSRP between one session and the next",
+        0.0,
+        0.999,
+    ),
+    _physics(
+        "level_1_below_dbm",
+        -105.0,
+        -120.0,
+        -70.0,
+        "dBm",
+        "derived",
+        "Oslo; operators differ by 30 dB",
+        "RSRP below which coverage level 1 begins",
+        -160.0,
+        0.0,
+    ),
+    _physics(
+        "level_2_below_dbm",
+        -115.0,
+        -130.0,
+        -75.0,
+        "dBm",
+        "derived",
+        "Oslo; operators differ by 40 dB",
+        "RSRP below which coverage level 2 begins",
+        -160.0,
+        0.0,
+    ),
+    _physics(
+        "goodput_factor",
+        1.0,
+        0.5,
+        1.25,
+        "factor",
+        "derived",
+        "model 19.4, laboratory 24-27 kbit/s",
+        "multiplies the radio rate of every technology",
+    ),
+    _physics(
+        "rtt_factor",
+        1.0,
+        0.5,
+        10.0,
+        "factor",
+        "documented",
+        "network configuration is a factor of 10",
+        "multiplies round-trip and access times",
+    ),
+    _physics(
+        "lte_share",
+        0.25,
+        0.05,
+        0.6,
+        "1",
+        "estimated",
+        "share of a 10 MHz carrier",
+        "share of the carrier's resource blocks a Cat 1 or Cat 4 module gets",
+        0.001,
+        1.0,
+    ),
+    _physics(
+        "block_bytes",
+        1400.0,
+        256.0,
+        65536.0,
+        "B",
+        "documented",
+        "TCP segment",
+        "bytes acknowledged at once on the download",
+        16.0,
+    ),
+    _physics(
+        "window_blocks",
+        32.0,
+        1.0,
+        64.0,
+        "1",
+        "estimated",
+        "1 = stop-and-wait (CoAP, AT range); 32 = TCP",
+        "blocks in flight on the download",
+        1.0,
+    ),
+    _physics(
+        "uart_bit_s",
+        0.0,
+        0.0,
+        921600.0,
+        "bit/s",
+        "documented",
+        "host UART; 0 = none",
+        "rate of a serial line the download must pass (80 % of it is payload)",
+    ),
+    # --- physics: energy --------------------------------------------------------------------------------------
+    _physics("supply_v", 3.8, 3.3, 4.3, "V", "documented", _BG96, "supply voltage of the module", 0.1),
+    _physics(
+        "current_factor",
+        1.0,
+        0.5,
+        2.0,
+        "factor",
+        "estimated",
+        "bracketed by datasheets",
+        "multiplies the mean current while downloading",
+    ),
+    _physics(
+        "session_energy_factor",
+        1.0,
+        0.1,
+        1.5,
+        "factor",
+        "derived",
+        _OSLO,
+        "multiplies the energy of one radio session (0.1 with release assistance)",
+    ),
+    _physics(
+        "idle_ma",
+        16.0,
+        1.0,
+        25.0,
+        "mA",
+        "documented",
+        _BG96,
+        "current while awake and connected, no transfer",
+    ),
+    _physics("sleep_ua", 10.0, 1.0, 2300.0, "uA", "documented", _BG96, "current asleep (PSM)"),
+    _physics(
+        "install_j",
+        80.0,
+        45.0,
+        200.0,
+        "J",
+        "estimated",
+        "2-6 min at 100-150 mA",
+        "energy of one module self-update",
+    ),
+    _physics(
+        "reboot_j", 15.0, 7.0, 30.0, "J", "estimated", "30-90 s at 60-100 mA", "energy of a reboot and attach"
+    ),
+    _physics(
+        "gauge_sd_percent",
+        5.0,
+        0.0,
+        10.0,
+        "%",
+        "estimated",
+        "two published tables differ by 10 points",
+        "error of the battery gauge, fixed per module",
+    ),
+    # --- physics: timing --------------------------------------------------------------------------------------
+    _physics(
+        "install_median_s",
+        180.0,
+        60.0,
+        600.0,
+        "s",
+        "estimated",
+        "2-6 min typical",
+        "median module self-update",
+    ),
+    _physics(
+        "install_sigma", 0.5, 0.1, 1.0, "1", "estimated", "2-6 min typical", "log-spread of the self-update"
+    ),
+    _physics("boot_s", 5.0, 4.0, 30.0, "s", "documented", _BG96, "power-on until the module answers"),
+    _physics(
+        "mcu_flash_s_per_mb",
+        33.0,
+        5.0,
+        200.0,
+        "s/MB",
+        "derived",
+        "nRF NVMC: 131 ms per 4 KiB",
+        "time an external MCU needs to write its image",
+    ),
+    _physics(
+        "mcu_boot_s",
+        20.0,
+        1.0,
+        60.0,
+        "s",
+        "documented",
+        "MCUboot swap of a 2 MB image",
+        "swap and boot of an external MCU",
+    ),
+    _physics(
+        "mcu_read_s",
+        0.05,
+        0.01,
+        1.0,
+        "s",
+        "estimated",
+        "1 KiB over 115200 baud",
+        "time the MCU needs to read 1 KiB from the module",
+    ),
+    _physics(
+        "application_delay_s",
+        0.5,
+        0.0,
+        10.0,
+        "s",
+        "estimated",
+        "application task",
+        "time the application takes to decide on a notice",
+    ),
+    _physics(
+        "outage_median_s",
+        600.0,
+        60.0,
+        7200.0,
+        "s",
+        "estimated",
+        "supply restored",
+        "median time until power returns after a cut",
+    ),
+    _physics(
+        "blind_scan",
+        0.05,
+        0.0,
+        0.3,
+        "probability",
+        "estimated",
+        "BG96 search times",
+        "NB-IoT module that has to scan all bands after a reboot",
+        0.0,
+        1.0,
+    ),
+)
+
+PARAMETERS: dict[str, Parameter] = {row.name: row for row in _ROWS}
+"""All parameters by name, in the order of the table."""

@@ -1,0 +1,154 @@
+"""What happened: the tables every engine writes and the folder they live in; the only bridge to statistics and reports.
+
+A folder is written aside and renamed when complete, so a half-written one is never taken for whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim.errors import RecordsError
+
+OUTCOMES = (
+    "succeeded",
+    "failed",
+    "timed_out",
+    "rejected",
+    "canceled",
+    "not_needed",
+    "pending",
+    "never_online",
+)
+
+CAUSES = (
+    "low_battery", "weak_signal", "no_space", "user_refused", "waiting", "in_progress", "offline", "never_online",
+    "no_service", "link_lost", "server_busy", "server_error", "checksum", "image_mismatch", "source_mismatch",
+    "url_timeout", "flash_error", "power_loss", "battery_dead", "boot_failure", "bricked", "mcu_timeout",
+    "plan_expired", "plan_terminated", "canceled",
+)  # fmt: skip
+
+STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
+
+CLOUD_STATES = (
+    "scheduled", "queued", "notified", "confirmed", "downloading", "downloaded", "updating", "succeeded", "failed",
+    "timed_out", "rejected", "canceled", "not_needed",
+)  # fmt: skip
+
+MODULE_COLUMNS: dict[str, str] = {
+    "replication": "int16", "module": "object", "group": "category", "technology": "category", "power": "category",
+    "hardware": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
+    "free_space_bytes": "int64", "outcome": "category", "cause": "category", "cloud_state": "category",
+    "stage": "category", "components_done": "int8", "attempts": "int16", "download_errors": "int16",
+    "sessions": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
+    "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
+    "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
+    "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "battery_end_percent": "float64",
+}  # fmt: skip
+"""Columns of modules.parquet: one row per module (and replication), times in seconds after activation, NaN never."""
+
+TIMELINE_COLUMNS = (
+    "time_s", "width_s", "online", "connects", "requests", "downloads", "egress_bit_s",
+    "notified", "confirmed", "downloaded", "upgraded", "reported", "failed",
+)  # fmt: skip
+
+EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
+
+METRICS = (
+    "success_rate", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
+    "duration_p95", "duration_p99", "wasted_share", "peak_connections", "peak_requests_per_s", "peak_downloads",
+    "peak_egress_bit_s",
+)  # fmt: skip
+"""Metrics a gate may name."""
+
+
+@dataclass(slots=True)
+class Records:
+    """What an engine leaves: the tables, the peaks of the cloud's load and how the run went."""
+
+    modules: pd.DataFrame
+    timeline: pd.DataFrame
+    events: pd.DataFrame | None
+    cloud_peaks: dict[str, float]
+    complete: bool
+    wall_s: float
+
+
+@dataclass(slots=True)
+class Run:
+    """A run folder, read back."""
+
+    path: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    scenario: dict[str, Any]
+    modules: pd.DataFrame
+    timeline: pd.DataFrame
+    events: pd.DataFrame | None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Reads a run folder; RecordsError says what is missing or damaged."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise RecordsError(f"{folder}: no such run folder")
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            events = folder / "events.parquet"
+            return cls(
+                folder, manifest, summary, dict(manifest.get("scenario", {})),
+                pd.read_parquet(folder / "modules.parquet"), pd.read_parquet(folder / "timeline.parquet"),
+                pd.read_parquet(events) if events.exists() else None,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError) as error:
+            raise RecordsError(f"{folder}: not a whole run folder: {error}") from None
+
+
+def write_folder(
+    target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any]
+) -> Path:
+    """Writes the tables and texts aside and renames them to `target`. Returns the folder; on failure leaves nothing."""
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        _refuse_foreign(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
+    try:
+        aside.chmod(0o755)
+        _write_tables(aside, records)
+        (aside / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
+        (aside / "manifest.json").write_text(
+            json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8"
+        )
+        (aside / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False), encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(aside, target)
+    except OSError as error:
+        raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Only a folder that is a run may be replaced by a run."""
+    if not target.is_dir() or not (target / "manifest.json").exists():
+        raise RecordsError(f"{target}: exists and is not a run folder; choose another --out")
+
+
+def _write_tables(folder: Path, records: Records) -> None:
+    records.modules.to_parquet(folder / "modules.parquet", index=False)
+    records.timeline.to_parquet(folder / "timeline.parquet", index=False)
+    if records.events is not None:
+        records.events.to_parquet(folder / "events.parquet", index=False)
