@@ -1,0 +1,239 @@
+"""Reading a scenario: YAML with line numbers, overrides, checks; every mistake with file, line, key and cure."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from sim.errors import Problem, ScenarioError
+from sim.scenario.model import Scenario
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Reads and checks a scenario file. Raises ScenarioError with every problem found."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _one(str(path), None, "file", f"{path.stat().st_size} bytes", "a scenario is at most 1 MiB")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _one(str(path), None, "file", error.strerror or "unreadable", "give the path of a scenario") from None
+    except UnicodeDecodeError:
+        raise _one(str(path), None, "file", "bytes that are not UTF-8", "save it as UTF-8 text") from None
+    return check(text, str(path), overrides, path.parent)
+
+
+def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = None) -> Scenario:
+    """Checks the text of a scenario; relative files are looked up beside it."""
+    tree = _parse(text, name)
+    for override in overrides:
+        _override(tree, override, name)
+    _resolve_files(tree, folder)
+    _files_exist(tree, name)
+    try:
+        return Scenario.model_validate(_plain(tree))
+    except ValidationError as error:
+        raise ScenarioError([_problem(e, tree, name) for e in _worst(error)]) from None
+
+
+def dump(scenario: Scenario) -> str:
+    """The scenario as YAML, defaults written out."""
+    stream = io.StringIO()
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(_without_nulls(scenario.model_dump(mode="json")), stream)
+    return stream.getvalue()
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the scenario file, for editors."""
+    schema = Scenario.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _parse(text: str, name: str) -> CommentedMap:
+    yaml = YAML(typ="rt")
+    try:
+        if "&" in text and any(getattr(t, "id", "") == "<alias>" for t in yaml.scan(text)):
+            raise _one(name, None, "file", "a YAML alias", "write the value out")
+        tree = yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+        cure = "write each key once" if "duplicate" in str(error.problem) else "mend the YAML"
+        raise _one(name, line, "file", str(error.problem or error.context), cure) from None
+    except (YAMLError, RecursionError) as error:
+        raise _one(name, None, "file", str(error).splitlines()[0], "mend the YAML") from None
+    if not isinstance(tree, CommentedMap):
+        raise _one(name, 1, "file", type(tree).__name__, "a scenario is a mapping of keys, beginning with name:")
+    return tree
+
+
+def _override(tree: CommentedMap, text: str, name: str) -> None:
+    """Sets one key by its path; the value is read as YAML."""
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise _one("--set", None, path or "?", text, "write --set key.key=value")
+    node: Any = tree
+    keys = [k.strip() for k in path.split(".")]
+    for key in keys[:-1]:
+        node = _child(node, key, text)
+    last = keys[-1]
+    try:
+        parsed = YAML(typ="safe").load(value)
+    except YAMLError:
+        raise _one("--set", None, path, value, "the value must be YAML") from None
+    if isinstance(node, CommentedSeq):
+        node[_position(node, last, text)] = parsed
+    else:
+        node[last] = parsed
+
+
+def _child(node: Any, key: str, text: str) -> Any:
+    if isinstance(node, CommentedSeq):
+        return node[_position(node, key, text)]
+    if node.get(key) is None:
+        node[key] = CommentedMap()
+    if not isinstance(node[key], CommentedMap | CommentedSeq):
+        raise _one("--set", None, key, text, f"{key} holds a value, not keys")
+    return node[key]
+
+
+def _position(node: CommentedSeq, key: str, text: str) -> int:
+    """A list's entry by number, or by its name."""
+    for i, entry in enumerate(node):
+        if isinstance(entry, dict) and key in (entry.get("name"), entry.get("component")):
+            return i
+    if key.isdigit() and int(key) < len(node):
+        return int(key)
+    raise _one("--set", None, key, text, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+
+
+def _plain(node: Any) -> Any:
+    """Ordinary dicts and lists, without the line numbers."""
+    if isinstance(node, dict):
+        return {(k if isinstance(k, int | float) and not isinstance(k, bool) else str(k)): _plain(v) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_plain(v) for v in node]
+    return node
+
+
+def _resolve_files(node: Any, folder: Path | None) -> None:
+    """Makes every `file:` absolute, relative to the scenario's folder."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "file" and isinstance(value, str) and folder is not None:
+                node[key] = str((folder / value).resolve())
+            else:
+                _resolve_files(value, folder)
+    elif isinstance(node, list):
+        for value in node:
+            _resolve_files(value, folder)
+
+
+def _files_exist(node: Any, name: str, key: str = "") -> None:
+    if isinstance(node, dict):
+        if isinstance(node.get("file"), str) and not Path(node["file"]).is_file():
+            line = node.lc.key("file")[0] + 1 if isinstance(node, CommentedMap) and "file" in (node.lc.data or {}) else None
+            raise _one(name, line, f"{key}file", node["file"], "there is no such file")
+        for k, v in node.items():
+            _files_exist(v, name, f"{key}{k}.")
+    elif isinstance(node, list):
+        for i, v in enumerate(node):
+            _files_exist(v, name, f"{key}{i}.")
+
+
+def _worst(error: ValidationError) -> list[Any]:
+    """Pydantic's errors, without those of union branches that were not meant."""
+    errors = error.errors(include_url=False)
+    seen: dict[tuple[Any, ...], Any] = {}
+    for e in errors:
+        seen.setdefault(_key_path(e["loc"]), e)
+    return list(seen.values())
+
+
+_BRANCHES = ("float", "int", "str", "dict", "literal", "function", "constrained", "nullable", "[key]")
+
+
+def _key_path(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The path as the file has it, without pydantic's names of union branches."""
+    return tuple(p for p in loc if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith("function-"))))
+
+
+def _problem(error: Any, tree: CommentedMap, name: str) -> Problem:
+    path = _key_path(error["loc"])
+    line = _line(tree, path)
+    key = ".".join(map(str, path)) or "scenario"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return Problem(name, line, key, "an unknown key", _nearest(path))
+    if kind == "missing":
+        return Problem(name, line, key, "nothing", "this key is needed")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = error.get("input")
+    shown = "this section" if isinstance(found, dict | list) or hasattr(found, "model_dump") else repr(found)
+    return Problem(name, line, key, shown[:80], message[0].lower() + message[1:])
+
+
+def _line(tree: Any, path: tuple[Any, ...]) -> int | None:
+    """Line of the deepest key of the path that the file has."""
+    node, line = tree, None
+    for part in path:
+        try:
+            if isinstance(node, CommentedMap) and part in node:
+                line = node.lc.key(part)[0] + 1
+            elif isinstance(node, CommentedSeq) and isinstance(part, int):
+                line = node.lc.item(part)[0] + 1
+            else:
+                break
+        except (KeyError, TypeError):
+            break
+        node = node[part]
+    return line
+
+
+def _nearest(path: tuple[Any, ...]) -> str:
+    """Suggests the key that was probably meant."""
+    schema = json_schema()
+    node: Any = schema
+    for part in path[:-1]:
+        node = _inside(node, part, schema)
+    keys = list(_deref(node, schema).get("properties", {}))
+    close = difflib.get_close_matches(str(path[-1]), keys, 1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known keys are: {', '.join(keys)}" if keys else "remove it"
+
+
+def _deref(node: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    for option in [node, *node.get("anyOf", [])]:
+        if "$ref" in option:
+            found: dict[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+            return found
+    return dict(node)
+
+
+def _inside(node: Any, part: Any, schema: dict[str, Any]) -> Any:
+    node = _deref(node, schema)
+    return node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
+
+
+def _without_nulls(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {k: _without_nulls(v) for k, v in node.items() if v is not None or k == "max_in_progress"}
+    return [_without_nulls(v) for v in node] if isinstance(node, list) else node
+
+
+def _one(file: str, line: int | None, key: str, found: str, cure: str) -> ScenarioError:
+    return ScenarioError([Problem(file, line, key, found, cure)])

@@ -1,0 +1,456 @@
+"""The scenario file as types: every key, its meaning, its bounds and its default. Values are SI after loading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from sim import units
+from sim.module.parameters import PARAMETERS
+from sim.records import METRICS
+from sim.scenario.distribution import SizeDistribution, TimeDistribution, ValueDistribution
+
+Duration = Annotated[float, BeforeValidator(units.duration), Field(json_schema_extra={"examples": ["24h"]})]
+Size = Annotated[int, BeforeValidator(units.size), Field(json_schema_extra={"examples": ["1.2 MB"]})]
+BitRate = Annotated[float, BeforeValidator(units.bit_rate), Field(gt=0)]
+Rate = Annotated[float, BeforeValidator(units.rate), Field(gt=0)]
+Energy = Annotated[float, BeforeValidator(units.energy), Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Version = Annotated[str, Field(min_length=1, max_length=64)]
+ComponentId = Annotated[str, Field(min_length=1, max_length=32)]
+MAX_FILE_BYTES = 100_000_000
+FIRMWARE_FORMATS = (".zip", ".rar", ".tar", ".bin", ".pack", ".mini_1", ".mini_2")
+
+
+def _clock(given: object) -> float:
+    """`HH:MM` as seconds of the day."""
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", given) if isinstance(given, str) else None
+    if match is None:
+        raise ValueError('write a time of day like "22:00", in quotes')
+    return int(match[1]) * 3600.0 + int(match[2]) * 60.0
+
+
+Clock = Annotated[str, BeforeValidator(lambda given: given if _clock(given) >= 0 else given)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are mistakes, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Overrides(Section):
+    """Parameters set here replace the defaults of the model's table."""
+
+    def overrides(self) -> dict[str, float]:
+        """Only the parameters that are set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+def _overrides(section: str) -> type[Overrides]:
+    fields: dict[str, Any] = {}
+    for row in PARAMETERS.values():
+        if row.section == section:
+            kind = Duration if row.unit == "s" else float
+            text = f"{row.meaning} [{row.unit}]; default {row.default:g}; {row.provenance}: {row.source}"
+            bounds = {"ge": row.minimum, **({} if row.maximum == float("inf") else {"le": row.maximum})}
+            fields[row.name] = (Annotated[kind, Field(**bounds)] | None, Field(default=None, description=text))
+    return create_model(section.capitalize(), __base__=Overrides, **fields)
+
+
+Failures = _overrides("failures")
+Physics = _overrides("physics")
+
+
+class Recharge(Section):
+    """A rechargeable battery: charged every so often, falling from `to` down to `down_to` in between."""
+
+    every: Annotated[Duration, Field(gt=0)]
+    to: Annotated[float, Field(gt=0, le=100)] = 100.0
+    down_to: Annotated[float, Field(ge=0, lt=100)] = 5.0
+
+    @model_validator(mode="after")
+    def _falls(self) -> Recharge:
+        if self.down_to >= self.to:
+            raise ValueError("recharge: down_to must be below to")
+        return self
+
+
+class Battery(Section):
+    """Capacity of the battery (an AA Li-SOCl2 cell by default) and how it is recharged, if at all."""
+
+    capacity: Energy = units.energy("9.36 Wh")
+    recharge: Recharge | None = None
+
+
+class CheckIn(Section):
+    """When modules come online. Exactly one pattern: `always`, `every`, `poisson`, `diurnal` or `sleepy`."""
+
+    kind: Literal["always", "periodic", "poisson", "diurnal", "sleepy"] = "periodic"
+    every: Annotated[Duration, Field(gt=0)] = 86400.0
+    jitter: Duration = 0.0
+    awake: Annotated[Duration, Field(gt=0)] = 60.0
+    at: Clock | None = None
+    spread: Duration = 0.0
+    peaks: list[Clock] = Field(default=["08:00", "17:30"], min_length=1, max_length=24)
+    online: Annotated[Duration, Field(gt=0)] = 2400.0
+    probability: Annotated[float, Field(gt=0, le=1)] = 0.6
+    edrx: Duration = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pattern(cls, given: Any) -> Any:
+        """Accepts the short forms people write: `always`, {every: 24h}, {poisson: 6h}, {diurnal: {…}}, {sleepy: {…}}."""
+        if given == "always":
+            return {"kind": "always", "every": "6h"}
+        if not isinstance(given, dict) or "kind" in given:
+            return given
+        rest = dict(given)
+        for kind, renamed in (("always", {"report_every": "every"}), ("diurnal", {}), ("sleepy", {"tau": "every", "active": "awake"})):
+            if kind in rest:
+                inner = rest.pop(kind) or {}
+                if rest or not isinstance(inner, dict):
+                    raise ValueError(f"check_in: {kind} stands alone, with its settings below it")
+                settings = {renamed.get(key, key): value for key, value in inner.items()}
+                defaults = {"diurnal": {"spread": "45min"}, "sleepy": {"awake": "6s"}, "always": {"every": "6h"}}[kind]
+                return {"kind": kind, **defaults, **settings}
+        if "poisson" in rest:
+            return {"kind": "poisson", "every": rest.pop("poisson"), **rest}
+        if "every" in rest:
+            return {"kind": "periodic", **rest}
+        raise ValueError("check_in: write always, {every: 24h}, {poisson: 6h}, {diurnal: {…}} or {sleepy: {tau: 24h}}")
+
+    @model_validator(mode="after")
+    def _jitter(self) -> CheckIn:
+        if self.kind in ("periodic", "sleepy") and 2 * self.jitter > self.every:
+            raise ValueError("check_in: jitter must not exceed half of every")
+        return self
+
+    @property
+    def phase_s(self) -> float | None:
+        """Second of the day of the mean check-in, or None for a uniform phase."""
+        return None if self.at is None else _clock(self.at)
+
+    @property
+    def peaks_s(self) -> tuple[float, ...]:
+        """Peaks of the day in seconds of the day."""
+        return tuple(_clock(peak) for peak in self.peaks)
+
+
+Shares = str | dict[str, Annotated[float, Field(gt=0)]]
+
+
+def _adds_up(shares: str | dict[str, float], what: str) -> None:
+    if isinstance(shares, dict) and abs(sum(shares.values()) - 1.0) > 1e-6:
+        raise ValueError(f"{what}: the shares add up to {sum(shares.values()):g}, they must add up to 1")
+
+
+class Group(Section):
+    """Modules alike: technology, supply, versions and the distributions they are drawn from."""
+
+    name: Name
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    file: Path | None = None
+    columns: dict[
+        Literal["module", "hardware", "rsrp_dbm", "battery_percent", "free_space", "version"], str
+    ] = Field(default_factory=dict)  # fmt: skip
+    technology: Literal["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]
+    power: Literal["battery", "mains", "vehicle"] = "battery"
+    mobile: bool | None = None
+    components: dict[ComponentId, Shares] = Field(default={"fw": "1.0.0"}, min_length=1, max_length=20)
+    hardware: Shares = "A"
+    rsrp_dbm: ValueDistribution = Field(
+        default={"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55}
+    )  # fmt: skip
+    battery_percent: ValueDistribution = Field(default={"distribution": "uniform", "low": 20, "high": 100})
+    free_space: SizeDistribution = Field(default={"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
+    battery: Battery = Battery()
+    check_in: CheckIn = Field(default={"every": "24h", "jitter": "10min"})
+    partition: Literal["resumable", "in-place"] = "resumable"
+    resume_download: bool = False
+    mcu_buffer: Size | None = None
+    failures: Failures = Failures()  # type: ignore[valid-type]
+    physics: Physics = Physics()  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Group:
+        if (self.share is None) == (self.file is None):
+            raise ValueError(f"group {self.name}: give either share or file")
+        if self.file is not None and self.file.suffix not in (".csv", ".parquet"):
+            raise ValueError(f"group {self.name}: file must end in .csv or .parquet")
+        if self.columns and self.file is None:
+            raise ValueError(f"group {self.name}: columns need a file")
+        for component, shares in self.components.items():
+            _adds_up(shares, f"components.{component}")
+        _adds_up(self.hardware, "hardware")
+        return self
+
+
+class Fleet(Section):
+    """The modules: how many, of which groups, and how things go wrong."""
+
+    size: Annotated[int, Field(ge=0, le=50_000_000)] = 0
+    groups: list[Group] = Field(min_length=1, max_length=64)
+    failures: Failures = Failures()  # type: ignore[valid-type]
+    physics: Physics = Physics()  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Fleet:
+        shares = [g.share for g in self.groups if g.share is not None]
+        if shares and abs(sum(shares) - 1.0) > 1e-6:
+            raise ValueError(f"the shares of the groups add up to {sum(shares):g}, they must add up to 1")
+        if shares and self.size < 1:
+            raise ValueError("size: must be at least 1")
+        if len({g.name for g in self.groups}) < len(self.groups):
+            raise ValueError("two groups have the same name")
+        return self
+
+
+class Defect(Section):
+    """What is wrong with a release: chances that replace the healthy ones, for one hardware revision or all."""
+
+    hardware: str | None = None
+    boot_failure: Probability | None = None
+    brick: Probability | None = None
+
+
+class PlanComponent(Section):
+    """One component to upgrade, with its package."""
+
+    component: ComponentId
+    type: Literal["firmware", "mcu"] = "firmware"
+    package: Literal["full", "delta"] = "full"
+    source_version: Version | None = None
+    target_version: Version
+    size: Annotated[Size, Field(gt=0)] | None = None
+    file: Path | None = None
+    files: Annotated[int, Field(ge=1, le=5)] = 1
+    defects: list[Defect] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _package(self) -> PlanComponent:
+        if (self.package == "delta") != (self.source_version is not None):
+            raise ValueError("source_version belongs to a delta package, and a delta package needs one")
+        if (self.size is None) == (self.file is None):
+            raise ValueError("give either size or file")
+        if self.file is not None and self.file.suffix not in FIRMWARE_FORMATS:
+            raise ValueError(f"file must be one of {', '.join(FIRMWARE_FORMATS)}")
+        if self.total_size > MAX_FILE_BYTES * self.files:
+            raise ValueError("size: at most 100 MB a file, five files")
+        return self
+
+    @property
+    def total_size(self) -> int:
+        """Bytes of the package."""
+        return self.size if self.size is not None else self.file.stat().st_size  # type: ignore[union-attr]
+
+
+class Preconditions(Section):
+    """What a module must meet to be upgraded, who checks it, and what becomes of one that does not."""
+
+    min_battery_percent: Annotated[float, Field(ge=0, le=100)] = 30.0
+    min_rsrp_dbm: Annotated[float, Field(ge=-140, le=-44)] = -113.0
+    needed_space: Literal["package", "none"] | Size = "package"
+    checked_by: Literal["cloud", "device", "both"] = "both"
+    on_unmet: Literal["defer", "reject"] = "defer"
+
+
+class Delivery(Section):
+    """How modules learn of the plan: pushed on a grid (Quectel: every ten minutes), or only when they ask."""
+
+    need_push: bool = True
+    push_interval: Duration = 600.0
+
+
+class Retry(Section):
+    """How often, and how long after a failure, the cloud tries again."""
+
+    number_of_retries: Annotated[int, Field(ge=0, le=10)] = 5
+    retry_interval: Duration = 0.0
+
+
+class Rollout(Section):
+    """How many modules may be under way at once."""
+
+    max_in_progress: Annotated[int, Field(ge=1)] | None = 10_000
+
+
+class Window(Section):
+    """A maintenance window: from a local time of day, on some or all days of the week."""
+
+    start: Clock
+    duration: Annotated[Duration, Field(gt=0, le=86400)]
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1
+    )  # fmt: skip
+
+    @property
+    def start_s(self) -> float:
+        """Second of the day at which the window opens."""
+        return _clock(self.start)
+
+
+class Schedule(Section):
+    """When the plan runs: activation (time 0 of the simulation), end, time zone and maintenance windows."""
+
+    start_time: datetime = datetime(2026, 1, 5)
+    end_time: Duration | None = None
+    time_zone: str = "UTC"
+    maintenance_windows: list[Window] = Field(default_factory=list, max_length=50)
+    window_gates: Literal["push"] = "push"
+
+    @model_validator(mode="after")
+    def _zone(self) -> Schedule:
+        if self.time_zone not in available_timezones():
+            raise ValueError(f"time_zone: {self.time_zone!r} is not a zone; write it like Europe/Berlin")
+        if self.start_time.tzinfo is not None:
+            raise ValueError("start_time: local time of the time_zone, without an offset, like 2026-01-05T08:00")
+        return self
+
+    @property
+    def end_s(self) -> float | None:
+        """End of the plan, seconds after activation."""
+        return self.end_time
+
+    @property
+    def start_of_day_s(self) -> float:
+        """Local time of day at activation, seconds."""
+        return self.start_time.hour * 3600.0 + self.start_time.minute * 60.0 + self.start_time.second
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of all clock times of the plan."""
+        return ZoneInfo(self.time_zone)
+
+
+class Timeouts(Section):
+    """Bounds on a module's upgrade and on an unanswered offer; none means for ever."""
+
+    in_progress: Annotated[Duration, Field(gt=0)] | None = None
+    offer: Annotated[Duration, Field(gt=0)] | None = None
+
+
+class StrategySection(Section):
+    """The strategy of the plan; the preset names the product whose defaults fill what is not set."""
+
+    preset: Literal["quectel"] = "quectel"
+    preconditions: Preconditions = Preconditions()
+    delivery: Delivery = Delivery()
+    retry: Retry = Retry()
+    rollout: Rollout = Rollout()
+    schedule: Schedule = Schedule()
+    timeouts: Timeouts = Timeouts()
+
+
+class OperatorAction(Section):
+    """Something the operator does while the plan runs."""
+
+    at: Duration
+    do: Literal["suspend", "resume", "terminate", "retry-failed", "cancel"]
+    modules: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _modules(self) -> OperatorAction:
+        if (self.do == "cancel") != bool(self.modules):
+            raise ValueError("modules belong to cancel, and cancel needs them")
+        return self
+
+
+class PlanSection(Section):
+    """The upgrade plan: who, what, in which order, under which strategy."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    whitelist: list[str] = Field(default_factory=list, max_length=1_000_000)
+    blacklist: list[str] = Field(default_factory=list, max_length=1_000_000)
+    mode: Literal["silent", "confirm"] = "silent"
+    user_delay: TimeDistribution = Field(default={"distribution": "lognormal", "median": "4h", "sigma": 1.0})
+    components: list[PlanComponent] = Field(min_length=1, max_length=20)
+    strategy: StrategySection = StrategySection()
+    operator: list[OperatorAction] = Field(default_factory=list, max_length=1000)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> PlanSection:
+        if len({c.component for c in self.components}) < len(self.components):
+            raise ValueError("components: one component stands twice")
+        return self
+
+
+class CapacitySection(Section):
+    """What the cloud can bear."""
+
+    connections_per_s: Rate = 500.0
+    request_workers: Annotated[int, Field(ge=1, le=100_000)] = 32
+    request_time: Annotated[Duration, Field(gt=0)] = 0.04
+    downloads: Annotated[int, Field(ge=1)] = 2000
+    egress: BitRate = 1e9
+
+
+class CloudSection(Section):
+    """The cloud the modules talk to."""
+
+    kind: Literal["simulated"] = "simulated"
+    capacity: CapacitySection = CapacitySection()
+    keepalive: Annotated[Duration, Field(gt=0)] = 120.0
+
+
+class Scenario(Section):
+    """A scenario: fleet, plan, cloud and gates. Durations in seconds, sizes in bytes, rates per second."""
+
+    name: Name
+    description: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 1
+    horizon: Annotated[Duration, Field(gt=0, le=2 * 365 * 86400)] = 14 * 86400.0
+    fleet: Fleet
+    plan: PlanSection
+    cloud: CloudSection = CloudSection()
+    gates: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scenario:
+        for metric, bound in self.gates.items():
+            if metric not in METRICS:
+                raise ValueError(f"gates: {metric!r} is not a metric; choose from {', '.join(METRICS)}")
+            if not re.fullmatch(r"\s*(<=|>=|<|>)\s*\S.*", bound):
+                raise ValueError(f'gates.{metric}: write a bound like ">= 0.95" or "<= 7d", found {bound!r}')
+        planned = {c.component for c in self.plan.components}
+        for group in self.fleet.groups:
+            if not planned <= group.components.keys():
+                missing = ", ".join(sorted(planned - group.components.keys()))
+                raise ValueError(f"group {group.name}: has no component {missing}, which the plan upgrades")
+        known = {name for g in self.fleet.groups if g.file is None for name in _names(g.hardware)}
+        for component in self.plan.components:
+            for defect in component.defects:
+                if known and defect.hardware not in (None, *known) and all(g.file is None for g in self.fleet.groups):
+                    raise ValueError(f"defects: no group has hardware {defect.hardware!r}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+        """Reads and checks a scenario file; `overrides` are `key=value` texts. Raises ScenarioError."""
+        from sim.scenario.load import load
+
+        return load(Path(path), overrides)
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "scenario.yaml") -> Scenario:
+        """Checks a scenario given as text. Raises ScenarioError."""
+        from sim.scenario.load import check
+
+        return check(text, name, ())
+
+    def to_yaml(self) -> str:
+        """The whole scenario with defaults written out; loads back equal."""
+        from sim.scenario.load import dump
+
+        return dump(self)
+
+
+def _names(shares: str | dict[str, float]) -> list[str]:
+    return [shares] if isinstance(shares, str) else list(shares)
