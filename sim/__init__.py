@@ -1,1 +1,1 @@
-"""fotasim: a fleet simulator and load tester for firmware-over-the-air rollouts to cellular modules."""
+"""fotasim: simulate and load-test firmware-over-the-air rollouts to fleets of cellular modules."""

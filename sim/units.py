@@ -72,3 +72,11 @@ def show_size(number_of_bytes: float) -> str:
         if abs(number_of_bytes) >= SIZES[unit]:
             return f"{number_of_bytes / SIZES[unit]:.3g} {unit}"
     return f"{number_of_bytes:.0f} B"
+
+
+def show_bit_rate(bit_s: float) -> str:
+    """Bit per second in decimal units: `1.2 Mbit/s`."""
+    for unit in ("Gbit/s", "Mbit/s", "kbit/s"):
+        if abs(bit_s) >= BIT_RATES[unit]:
+            return f"{bit_s / BIT_RATES[unit]:.3g} {unit}"
+    return f"{bit_s:.0f} bit/s"

@@ -58,7 +58,7 @@ def simulate(
     assert world is not None
     merged = _merge(parts)
     summary = summarise(
-        merged.modules, merged.timeline, scenario=scenario.name, engine="simpy", seed=scenario.seed,
+        merged.modules, scenario=scenario.name, engine="simpy", seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from sim import units
 from sim.module.parameters import PARAMETERS
+from sim import gates as gate_rules
 from sim.records import METRICS
 from sim.scenario.distribution import SizeDistribution, TimeDistribution, ValueDistribution
 
@@ -417,8 +418,10 @@ class Scenario(Section):
         for metric, bound in self.gates.items():
             if metric not in METRICS:
                 raise ValueError(f"gates: {metric!r} is not a metric; choose from {', '.join(METRICS)}")
-            if not re.fullmatch(r"\s*(<=|>=|<|>)\s*\S.*", bound):
-                raise ValueError(f'gates.{metric}: write a bound like ">= 0.95" or "<= 7d", found {bound!r}')
+            try:
+                gate_rules.parse(metric, bound)
+            except ValueError as error:
+                raise ValueError(f"gates.{metric}: {error}; found {bound!r}") from None
         planned = {c.component for c in self.plan.components}
         for group in self.fleet.groups:
             if not planned <= group.components.keys():

@@ -1,0 +1,1 @@
+"""Pages from numbers: figures and reports, made from run folders alone."""

@@ -1,0 +1,1 @@
+"""Numbers from records: arrays and tables in, numbers out; knows no engine."""
