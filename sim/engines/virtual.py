@@ -22,6 +22,7 @@ from sim.module import radio, states
 from sim.module.fleet import starts_online
 from sim.module.machine import Module
 from sim.module.rows import (
+    ALWAYS,
     C_CHECKSUM,
     C_LINK_LOST,
     C_SERVER_BUSY,
@@ -150,7 +151,8 @@ class VirtualEngine:
         row = module.row
         if row.link == DARK:
             return True
-        idle = row.status == 0 and row.cached == 0 and row.link in (OFFLINE, ONLINE)
+        away = row.link == OFFLINE or (row.link == ONLINE and module.profile.check_in == ALWAYS)
+        idle = row.status == 0 and row.cached == 0 and away
         return idle and self.world.may_retire and self.world.center.executions[row.index].terminal
 
     def _wake(self, module: Module, epoch: int, now: float) -> None:

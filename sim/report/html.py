@@ -147,8 +147,8 @@ def _curve(run: Run) -> str:
 
 
 def _cloud_view(modules: pd.DataFrame) -> dict[str, Any]:
-    """What is true against what the cloud believes: rows outcomes, columns states of the cloud, counts."""
-    table = pd.crosstab(modules["outcome"].astype(str), modules["cloud_state"].astype(str))
+    """What the cloud believes against what is true: rows states of the cloud, columns outcomes, counts."""
+    table = pd.crosstab(modules["cloud_state"].astype(str), modules["outcome"].astype(str))
     return {"columns": list(table.columns), "rows": [(name, list(map(int, row))) for name, row in
             zip(table.index, table.to_numpy(), strict=True)]}  # fmt: skip
 
@@ -168,10 +168,10 @@ def _loads(run: Run) -> list[dict[str, str]]:
     hours = t["time_s"].to_numpy() / 3600.0
     listed = []
     for title, values, unit, limit, peak in wanted:
-        largest = f"; momentary peak {peak:,.4g}" if peak is not None else ""
-        alt = f"{title} over time, largest bin {float(values.max()):,.4g} {unit}{largest}"
+        largest = f" Momentary peak {peak:,.4g} {unit}." if peak is not None else ""
+        alt = f"{title} over time, largest bin {float(values.max()):,.4g} {unit}.{largest}"
         drawn = figures.load_over_time(hours, values.to_numpy(dtype=float), label=unit, limit=limit, alt=alt)
-        listed.append({"title": title, "figure": drawn, "note": f"Mean per bin{largest} {unit}."})
+        listed.append({"title": title, "figure": drawn, "note": f"Mean per time bin.{largest}"})
     return listed
 
 
