@@ -142,7 +142,7 @@ class Recorder:
         group = scenario.fleet.groups[row.group]
         outcome, cause = self._outcome(module, e)
         useful = sum(
-            c.size_bytes for i, c in enumerate(self.world.center.plan.components) if row.at_target & (1 << i)
+            c.size_bytes for i, c in enumerate(self.world.center.plan.components) if row.upgraded & (1 << i)
         )  # fmt: skip
         received = round(row.received_bytes)
         useful = min(useful, received)

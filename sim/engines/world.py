@@ -149,12 +149,19 @@ def _modules(
                 left_out += 1
                 continue
             row.needed_bytes = strategy.needed_bytes
+            row.at_target = _at_target(scenario, members.versions[i])
             modules.append(Module(name, row, profile, members.versions[i]))
             revisions.append(members.hardware[i])
         first += len(members.rows)
     if len({m.name for m in modules}) < len(modules):
         raise FotasimError("two groups of the fleet hold modules of the same name")
     return modules, revisions, left_out
+
+
+def _at_target(scenario: Scenario, versions: dict[str, str]) -> int:
+    """Bit i is set when the module runs the target version of the plan's component i already."""
+    planned = scenario.plan.components
+    return sum(1 << i for i, c in enumerate(planned) if versions.get(c.component) == c.target_version)
 
 
 def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:

@@ -20,6 +20,7 @@ from sim.messages import (
     REFUSED,
     SUBMITTED,
     UPDATE_ERROR,
+    UPDATE_FLAG,
     UPDATE_SUCCESS,
     UPDATING,
     unmet,
@@ -380,6 +381,8 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return 0
     m.published = after
     m.event = states.EVENT_OF.get(after, 0)
+    if p.components > 1 and after in (SUBMITTED, REFUSED):
+        m.event = UPDATE_FLAG
     effects = ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
     if pending_s < INF:  # the same notice again does not make a user think anew
         m.ota_at = pending_s
@@ -409,6 +412,7 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
         )
     elif status == SUBMITTED:
         m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
+        m.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
         _arm(m, now + states.URL_TIMEOUT_S, states.TIMEOUT)
     elif status == REFUSED:
         m.refusals += 1
@@ -499,6 +503,9 @@ def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:
     if m.kind == FIRMWARE:
         _arm(m, now, states.UPDATE)
         return
+    if p.mcu_read_s > states.MCU_READ_TIMEOUT_S:  # every read of the MCU restarts the SDK's timer
+        _arm(m, now + states.MCU_READ_TIMEOUT_S, states.TIMEOUT)
+        return
     reading_s = p.mcu_read_s * m.piece_bytes / 1024.0
     _arm(m, now + reading_s, READ_PIECE)
 
@@ -528,6 +535,7 @@ def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
 
 def _updated(m: ModuleRow, p: Profile, now: float) -> None:
     m.at_target |= 1 << m.component
+    m.upgraded |= 1 << m.component
     m.cause = NONE
     if m.at_target == (1 << p.components) - 1:
         m.upgraded_s = now
@@ -537,7 +545,7 @@ def _updated(m: ModuleRow, p: Profile, now: float) -> None:
 def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     _end_transfer(m, p, now)
     if given == states.TIMEOUT:
-        m.cause = C_MCU_TIMEOUT if m.kind != FIRMWARE and m.updating_s == m.updating_s else C_URL_TIMEOUT
+        m.cause = C_MCU_TIMEOUT if m.piece_bytes else C_URL_TIMEOUT
     elif given == states.NO_ROOM:
         m.cause = C_NO_SPACE
     elif given in (states.UPDATE_FAILED, states.BOOT_OLD) and m.flash_result != NONE:

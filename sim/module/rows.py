@@ -94,6 +94,7 @@ class ModuleRow:
     decided: int = 0
     flash_result: int = 0
     at_target: int = 0
+    upgraded: int = 0
     # power
     power_at: float = INF
     charge_cycle: int = 0

@@ -1,0 +1,49 @@
+"""Small scenarios and helpers the tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.engines.run import Outcome, simulate
+from sim.scenario import Scenario
+
+BASE = """\
+name: small
+horizon: 7d
+fleet:
+  size: 200
+  groups:
+    - name: all
+      share: 1.0
+      technology: lte-m
+      power: battery
+      components: {fw: "1.0.0"}
+      battery: {capacity: 9.36 Wh}
+      check_in: {every: 6h, jitter: 10min}
+plan:
+  name: fw-1.1.0
+  components:
+    - {component: fw, type: firmware, package: full, target_version: "1.1.0", size: 200 kB}
+"""
+
+HARMLESS = tuple(
+    f"fleet.failures.{name}=0"
+    for name in (
+        "never_online", "long_offline", "message_loss_lte", "link_drop_factor", "server_error", "checksum_error",
+        "image_mismatch", "flash_error", "boot_failure", "brick", "no_reattach", "user_refusal",
+        "power_loss_low_battery",
+    )
+)  # fmt: skip
+"""Overrides that leave nothing to chance but the fleet itself."""
+
+
+def scenario(*overrides: str, text: str = BASE) -> Scenario:
+    """The base scenario with overrides."""
+    from sim.scenario.load import check
+
+    return check(text, "small.yaml", overrides)
+
+
+def run(*overrides: str, text: str = BASE, **options: Any) -> Outcome:
+    """Simulates the base scenario with overrides."""
+    return simulate(scenario(*overrides, text=text), **options)
