@@ -136,11 +136,12 @@ class DeveloperCenter:
     def hello(self, index: int, hello: msg.Hello, now: float) -> list[Command]:
         """A module connected, or reports its state anew; a request is answered at once."""
         e = self.executions[index]
-        e.online, e.known, e.unmet = True, True, msg.MET
+        e.online, e.known = True, True
         e.battery_percent, e.rsrp_dbm, e.free_bytes = hello.battery_percent, hello.rsrp_dbm, hello.free_bytes
         self._note(index, now, "device requests its plan" if hello.asks else "device reports its state")
         if e.terminal:
-            return []
+            return []  # and why it ended stays as it was
+        e.unmet = msg.MET
         self._match(e, hello.versions, now)
         if e.state in ex.WAITING:
             self._waiting[index] = e

@@ -1,0 +1,265 @@
+"""Whole rollouts through the engine: conservation, determinism, metamorphic rules, operator actions, records."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sim import records
+from sim.engines.run import save, simulate
+from sim.errors import FotasimError, RecordsError
+from sim.scenario import Scenario
+from tests.support import HARMLESS, run, scenario
+
+READY = sorted(p for p in Path("scenarios").glob("*.yaml"))
+
+
+def check_books(outcome) -> None:
+    """Modules in = outcomes out; bytes and energy add up; times are in order."""
+    modules, summary = outcome.records.modules, outcome.summary
+    assert sum(summary["outcomes"].values()) == len(modules)
+    blameless = modules["cause"] == ""
+    assert set(modules["outcome"][blameless].astype(str)) <= {"succeeded", "not_needed"}
+    assert sum(summary["causes"].values()) == len(modules) - int(blameless.sum())
+    assert set(modules["cause"].astype(str)) <= {"", *records.CAUSES}
+    assert (modules["bytes_useful"] >= 0).all() and (modules["bytes_wasted"] >= 0).all()
+    assert (modules["energy_j"] >= 0).all()
+    assert (modules["energy_j"][modules["power"] != "battery"] == 0).all()
+    assert modules["battery_end_percent"].between(0, 100).all()
+    received = int((modules["bytes_useful"] + modules["bytes_wasted"]).sum())
+    egress_bits = float((outcome.records.timeline["egress_bit_s"] * outcome.records.timeline["width_s"]).sum())
+    assert egress_bits / 8 == pytest.approx(received, rel=1e-6, abs=len(modules) + 1)
+    order = modules[["first_contact_s", "notified_s", "confirmed_s", "download_started_s"]].to_numpy()
+    with np.errstate(invalid="ignore"):
+        assert not (np.diff(order, axis=1) < 0).any()
+    stages = list(summary["stages"].values())
+    assert stages[0] >= stages[1] >= stages[2]
+    json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda p: p.stem)
+def test_ready_scenario_keeps_its_books(path):
+    """Every ready scenario, at a tenth of its size."""
+    size = Scenario.load(path).fleet.size // 10
+    check_books(simulate(Scenario.load(path, [f"fleet.size={size}"])))
+
+
+ANY = st.fixed_dictionaries({
+    "seed": st.integers(0, 2**64 - 1),
+    "horizon": st.sampled_from(["6h", "2d", "9d"]),
+    "fleet.size": st.integers(1, 40),
+    "fleet.groups.0.technology": st.sampled_from(["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]),
+    "fleet.groups.0.power": st.sampled_from(["battery", "mains", "vehicle"]),
+    "fleet.groups.0.check_in": st.sampled_from([
+        "always", "{every: 6h, jitter: 1h}", "{poisson: 8h, awake: 90s}", "{every: 1d, at: '03:00', spread: 20min}",
+        "{diurnal: {peaks: ['08:00', '17:30'], spread: 45min, online: 40min, probability: 0.6}}",
+        "{sleepy: {tau: 12h, active: 6s}}",
+    ]),
+    "fleet.groups.0.battery_percent": st.sampled_from(["3", "50", "{distribution: uniform, low: 0, high: 100}"]),
+    "fleet.groups.0.rsrp_dbm": st.sampled_from(["-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"]),
+    "fleet.groups.0.free_space": st.sampled_from(["100 kB", "10 MB"]),
+    "fleet.groups.0.resume_download": st.sampled_from(["true", "false"]),
+    "fleet.groups.0.partition": st.sampled_from(["resumable", "in-place"]),
+    "fleet.groups.0.components": st.sampled_from(['{fw: "1.0.0"}', '{fw: {"1.0.0": 0.6, "0.9": 0.2, "1.1.0": 0.2}}']),
+    "fleet.failures": st.sampled_from(["{}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
+        "{boot_failure: 0.6, brick: 0.1, brick_in_place: 0.2, flash_error: 0.3}",
+        "{power_loss_mains_per_h: 5, power_loss_vehicle_per_h: 5, message_loss_lte: 0.4, user_refusal: 0.5}"]),
+    "plan.mode": st.sampled_from(["silent", "confirm"]),
+    "plan.components": st.sampled_from([
+        '[{component: fw, type: firmware, package: full, target_version: "1.1.0", size: 300 kB}]',
+        '[{component: fw, type: firmware, package: delta, source_version: "1.0.0", target_version: "1.1.0", size: 60 kB}]',
+        '[{component: fw, type: mcu, package: full, target_version: "1.1.0", size: 300 kB}]',
+    ]),
+    "plan.strategy.preconditions": st.sampled_from(["{}", "{on_unmet: reject}", "{checked_by: device, on_unmet: reject}",
+        "{checked_by: cloud}", "{min_battery_percent: 0, min_rsrp_dbm: -140, needed_space: none}"]),
+    "plan.strategy.timeouts": st.sampled_from(["{}", "{in_progress: 1h}", "{offer: 5h}"]),
+    "plan.strategy.rollout": st.sampled_from(["{}", "{max_in_progress: 2}"]),
+    "plan.strategy.retry": st.sampled_from(["{}", "{number_of_retries: 0}", "{number_of_retries: 2, retry_interval: 20min}"]),
+    "plan.operator": st.sampled_from(["[]", "[{at: 1h, do: suspend}, {at: 4h, do: resume}]", "[{at: 3h, do: terminate}]",
+        "[{at: 5h, do: retry-failed}]", "[{at: 2h, do: cancel, modules: ['m000000*']}]"]),
+    "cloud.capacity": st.sampled_from(["{}", "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"]),
+})  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(ANY)
+def test_any_scenario_keeps_its_books(keys):
+    """200 random valid scenarios: outcomes add up to the modules in the plan, bytes and energy balance."""
+    check_books(run(*(f"{key}={value}" for key, value in keys.items())))
+
+
+def test_same_records_in_another_process_and_directory(tmp_path):
+    """Same scenario and seed: the same tables and summary, wherever and however often."""
+    source = Path("scenarios/quickstart.yaml").resolve()
+    code = (
+        "import sys, json, hashlib; from sim.engines.run import simulate; from sim.scenario import Scenario\n"
+        "o = simulate(Scenario.load(sys.argv[1], ['fleet.size=400'])); s = dict(o.summary); s.pop('wall_s')\n"
+        "t = o.records.modules.to_csv(float_format='%r').encode()\n"
+        "print(hashlib.sha256(t + json.dumps(s).encode()).hexdigest())"
+    )
+    seen = set()
+    for hash_seed, folder in (("1", tmp_path), ("2", Path.cwd())):
+        env = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path.cwd()), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(source)], cwd=folder, env=env, capture_output=True, text=True, check=True
+        )  # fmt: skip
+        seen.add(done.stdout)
+    assert len(seen) == 1
+
+
+def test_another_seed_is_another_fleet():
+    """Seeds matter."""
+    a, b = (run(f"seed={s}").records.modules for s in (1, 2))
+    assert not a["rsrp_dbm"].equals(b["rsrp_dbm"])
+
+
+def test_a_module_does_not_depend_on_the_others():
+    """Draws by key: the first modules of a larger fleet are the same, as long as the cloud is not the bottleneck."""
+    small, large = (run(f"fleet.size={n}").records.modules for n in (50, 100))
+    columns = ["rsrp_dbm", "battery_percent", "outcome", "upgraded_s"]
+    pd.testing.assert_frame_equal(
+        small[columns], large[columns].head(50), check_categorical=False, check_exact=False, atol=2.0
+    )
+
+
+def test_everything_harmless_upgrades_everybody():
+    """No failures, good radio, full batteries: 100 % and nothing wasted."""
+    outcome = run(*HARMLESS, "fleet.groups.0.rsrp_dbm=-80", "fleet.groups.0.free_space=10 MB",
+                  "fleet.groups.0.battery_percent=100", "fleet.physics.gauge_sd_percent=0")  # fmt: skip
+    assert outcome.summary["success_rate"] == 1.0
+    assert outcome.summary["bytes"] == {"useful": 200 * 200_000, "wasted": 0}
+
+
+@pytest.mark.parametrize(
+    ("worse", "better", "metric"),
+    [
+        ("cloud.capacity.egress=200 kbit/s", "cloud.capacity.egress=1 Gbit/s", "duration_p50"),
+        ("plan.components.0.size=3 MB", "plan.components.0.size=100 kB", "duration_p50"),
+        ("fleet.groups.0.check_in={every: 2d}", "fleet.groups.0.check_in={every: 1h}", "duration_p50"),
+        ("fleet.failures.brick=0.2", "fleet.failures.brick=0", "bricked"),
+        ("fleet.failures.never_online=0.3", "fleet.failures.never_online=0", "pending"),
+    ],
+)
+def test_more_of_a_good_thing_never_hurts(worse, better, metric):
+    """Metamorphic rules on common random numbers."""
+    slow, fast = (run(override).summary["metrics"][metric] for override in (worse, better))
+    assert fast < slow
+
+
+def test_lists_leave_modules_out():
+    """Whitelist and blacklist with globs; the blacklist wins."""
+    outcome = run("plan.whitelist=['m00000*']", "plan.blacklist=['m0000007', 'm000001?']")
+    assert len(outcome.records.modules) == 100 - 11
+    assert outcome.manifest["modules_left_out"] == 111
+    with pytest.raises(FotasimError, match="leave no module"):
+        run("plan.blacklist=['*']")
+
+
+def test_termination_and_expiry_fail_those_who_wait():
+    """A terminated or expired plan: waiting modules become failed with the reason, upgraded ones stay."""
+    ended = run("plan.operator=[{at: 2h, do: terminate}]").summary
+    assert ended["causes"]["plan_terminated"] > 0 and ended["outcomes"]["succeeded"] > 0
+    expired = run("plan.strategy.schedule.end_time=2h").summary
+    assert expired["causes"]["plan_expired"] == ended["causes"]["plan_terminated"]
+
+
+def test_suspension_stops_offers_and_resume_goes_on():
+    """Nobody is newly notified between suspend and resume."""
+    modules = run("plan.operator=[{at: 1h, do: suspend}, {at: 30h, do: resume}]").records.modules
+    notified = modules["notified_s"].dropna()
+    assert not notified.between(3700, 30 * 3600 - 1).any()
+    assert (notified > 30 * 3600).any()
+
+
+def test_cancel_by_device():
+    """A cancelled module is cancelled, unless it has confirmed already."""
+    modules = run("plan.operator=[{at: 0, do: cancel, modules: [m0000003]}]").records.modules
+    assert modules.set_index("module")["outcome"]["m0000003"] == "canceled"
+
+
+def test_confirmed_plans_wait_for_their_users():
+    """The user's delay lies between notice and confirmation."""
+    always = ("fleet.groups.0.check_in=always", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-85")
+    modules = run(*always, "plan.mode=confirm", "plan.user_delay=2h").records.modules
+    waited = (modules["confirmed_s"] - modules["notified_s"]).dropna()
+    assert len(waited) > 100
+    assert waited.median() == pytest.approx(7200, abs=10)
+
+
+def test_brick_is_silence():
+    """The cloud never learns of a brick: it sees `updating` or earlier, and the summary counts the silent losses."""
+    outcome = run("fleet.failures.brick=1.0", "fleet.failures.frailty_variance=0")
+    bricked = outcome.records.modules[outcome.records.modules["cause"] == "bricked"]
+    assert len(bricked) > 100
+    assert not set(bricked["cloud_state"]) & {"succeeded", "failed"}
+    assert outcome.summary["silent_losses"] >= len(bricked)
+
+
+def test_replications_are_independent_campaigns():
+    """Each replication has its own rows; the totals add up."""
+    outcome = run(replications=3)
+    assert sorted(outcome.records.modules["replication"].unique()) == [0, 1, 2]
+    assert sum(outcome.summary["outcomes"].values()) == 600
+
+
+def test_interrupted_run_is_partial(tmp_path):
+    """Ctrl-C keeps what is there, marks it, and the page says so."""
+    from sim.report.html import write_html
+
+    def interrupt(share: float) -> None:
+        if share > 0.3:
+            raise KeyboardInterrupt
+
+    outcome = simulate(scenario(), progress=interrupt)
+    assert outcome.summary["complete"] is False
+    saved = save(outcome, tmp_path / "run")
+    assert saved.manifest["complete"] is False
+    assert "Partial" in write_html(saved)
+    assert (outcome.records.timeline["upgraded"].iloc[-1]) == outcome.summary["stages"]["upgraded"]
+
+
+def test_run_folder_round_trip(tmp_path):
+    """What is written is read back, and the scenario in it runs again to the same summary."""
+    outcome = run(events=True)
+    saved = save(outcome, tmp_path / "run")
+    assert list(saved.modules.columns) == list(records.MODULE_COLUMNS)
+    again = simulate(Scenario.load(saved.path / "scenario.yaml")).summary
+    assert {**again, "wall_s": 0} == {**saved.summary, "wall_s": 0}
+    assert saved.events is not None and len(saved.events) > 1000
+
+
+def test_nothing_half_written(tmp_path, monkeypatch):
+    """A full disk, a foreign folder or a file in the way: an error, and nothing is left or lost."""
+    outcome = run()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("keep")
+    with pytest.raises(RecordsError, match="not a run folder"):
+        save(outcome, tmp_path / "mine")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RecordsError, match="cannot be written"):
+        save(outcome, tmp_path / "file" / "run")
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(RecordsError, match="No space left"):
+        save(outcome, tmp_path / "run")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "mine"]
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "keep"
+
+
+def test_damaged_folder_is_not_taken_for_whole(tmp_path):
+    """A folder without its tables is refused with its name."""
+    saved = save(run(), tmp_path / "run")
+    (saved.path / "modules.parquet").unlink()
+    with pytest.raises(RecordsError, match="not a whole run folder"):
+        records.Run.load(saved.path)
