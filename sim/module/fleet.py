@@ -172,5 +172,5 @@ def _check_numbers(path: Path, table: pd.DataFrame, name: str, low: float, high:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise FotasimError(
-            f"{path}: row {row + 2}: {name} is {table[name].iloc[row]!r}; a number from {low:g} to {high:g} is needed"
+            f"{path}: row {row + 2}: {name} is {str(table[name].iloc[row])!r}; a number from {low:g} to {high:g} is needed"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import difflib
 import io
 from collections.abc import Sequence
@@ -171,6 +172,24 @@ def _key_path(loc: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(p for p in loc if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith("function-"))))
 
 
+_INNER_KEY = re.compile(r"([a-z_0-9-]+(?:\.[a-zA-Z_0-9-]+)*): (.*)", re.DOTALL)
+"""A section's own checks name the key at fault first: `rollout.rate: must be …`."""
+
+
+def _parts(key: str) -> tuple[Any, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in key.split("."))
+
+
+def _at(tree: Any, path: tuple[Any, ...]) -> Any:
+    """The value the file has at the path, or None."""
+    try:
+        for part in path:
+            tree = tree[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return tree
+
+
 def _problem(error: Any, tree: CommentedMap, name: str) -> Problem:
     path = _key_path(error["loc"])
     line = _line(tree, path)
@@ -182,6 +201,10 @@ def _problem(error: Any, tree: CommentedMap, name: str) -> Problem:
         return Problem(name, line, key, "nothing", "this key is needed")
     message = str(error["msg"]).removeprefix("Value error, ")
     found = error.get("input")
+    inner = _INNER_KEY.match(message)
+    if kind == "value_error" and inner is not None and _at(tree, (*path, *_parts(inner[1]))) is not None:
+        path, message = (*path, *_parts(inner[1])), inner[2]
+        line, key, found = _line(tree, path), ".".join(map(str, path)), _at(tree, path)
     shown = "this section" if isinstance(found, dict | list) or hasattr(found, "model_dump") else repr(found)
     return Problem(name, line, key, shown[:80], message[0].lower() + message[1:])
 

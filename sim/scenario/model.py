@@ -111,9 +111,9 @@ class CheckIn(Section):
         """Accepts the short forms people write: `always`, {every: 24h}, {poisson: 6h}, {diurnal: {…}}, {sleepy: {…}}."""
         if given == "always":
             return {"kind": "always", "every": "6h"}
-        if not isinstance(given, dict) or "kind" in given:
+        if not isinstance(given, dict | str) or (isinstance(given, dict) and "kind" in given):
             return given
-        rest = dict(given)
+        rest = dict(given) if isinstance(given, dict) else {}
         for kind, renamed in (("always", {"report_every": "every"}), ("diurnal", {}), ("sleepy", {"tau": "every", "active": "awake"})):
             if kind in rest:
                 inner = rest.pop(kind) or {}
@@ -206,11 +206,11 @@ class Fleet(Section):
     def _adds_up(self) -> Fleet:
         shares = [g.share for g in self.groups if g.share is not None]
         if shares and abs(sum(shares) - 1.0) > 1e-6:
-            raise ValueError(f"the shares of the groups add up to {sum(shares):g}, they must add up to 1")
+            raise ValueError(f"groups: the shares of the groups add up to {sum(shares):g}, they must add up to 1")
         if shares and self.size < 1:
             raise ValueError("size: must be at least 1")
         if len({g.name for g in self.groups}) < len(self.groups):
-            raise ValueError("two groups have the same name")
+            raise ValueError("groups: a name occurs twice; each group needs its own")
         return self
 
 
@@ -417,7 +417,7 @@ class Scenario(Section):
     def _consistent(self) -> Scenario:
         for metric, bound in self.gates.items():
             if metric not in METRICS:
-                raise ValueError(f"gates: {metric!r} is not a metric; choose from {', '.join(METRICS)}")
+                raise ValueError(f"gates.{metric}: not a metric; choose from {', '.join(METRICS)}")
             try:
                 gate_rules.parse(metric, bound)
             except ValueError as error:
@@ -426,7 +426,10 @@ class Scenario(Section):
         for group in self.fleet.groups:
             if not planned <= group.components.keys():
                 missing = ", ".join(sorted(planned - group.components.keys()))
-                raise ValueError(f"group {group.name}: has no component {missing}, which the plan upgrades")
+                number = self.fleet.groups.index(group)
+                raise ValueError(
+                    f"fleet.groups.{number}.components: group {group.name} has no {missing}, which the plan upgrades"
+                )
         known = {name for g in self.fleet.groups if g.file is None for name in _names(g.hardware)}
         for component in self.plan.components:
             for defect in component.defects:

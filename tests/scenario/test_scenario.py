@@ -1,0 +1,76 @@
+"""Scenario files: ready ones, round trip, overrides, schema, fleet files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.engines.run import simulate
+from sim.errors import FotasimError, ScenarioError
+from sim.scenario import Scenario, json_schema
+from tests.support import BASE, scenario
+
+READY = sorted(Path("scenarios").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda p: p.stem)
+def test_ready_scenario_round_trip(path):
+    """Every ready scenario states its purpose, loads, and loads back equal with its defaults written out."""
+    assert "# Purpose:" in path.read_text()
+    loaded = Scenario.load(path)
+    assert Scenario.from_text(loaded.to_yaml()) == loaded
+
+
+def test_six_ready_scenarios():
+    """At least six are there."""
+    assert len(READY) >= 6
+
+
+def test_schema_is_up_to_date():
+    """scenarios/schema.json is what `fotasim schema` prints."""
+    assert json.loads(Path("scenarios/schema.json").read_text()) == json_schema()
+
+
+def test_overrides_go_through_the_same_checker():
+    """A good override counts; a wrong one is refused with its key."""
+    assert scenario("plan.strategy.preconditions.min_battery_percent=40").plan.strategy.preconditions.min_battery_percent == 40
+    with pytest.raises(ScenarioError, match="min_battery_percent"):
+        scenario("plan.strategy.preconditions.min_battery_percent=400")
+    with pytest.raises(ScenarioError, match="fleet.siez"):
+        scenario("fleet.siez=3")
+
+
+def fleet_file(folder: Path, **columns) -> str:
+    """A scenario whose modules come from a CSV of these columns."""
+    pd.DataFrame(columns).to_csv(folder / "fleet.csv", index=False)
+    (folder / "s.yaml").write_text(
+        BASE.replace("      share: 1.0", "      file: fleet.csv\n      columns: {module: imei, rsrp_dbm: rsrp, battery_percent: soc}")
+    )
+    return str(folder / "s.yaml")
+
+
+GOOD = {"imei": ["a", "b", "c"], "rsrp": [-90, -100, -131.5], "soc": [50, 60, 10]}
+
+
+def test_fleet_from_a_file(tmp_path):
+    """Each row is a module with its own values."""
+    modules = simulate(Scenario.load(fleet_file(tmp_path, **GOOD))).records.modules
+    assert modules["module"].tolist() == ["a", "b", "c"]
+    assert modules["rsrp_dbm"].tolist() == GOOD["rsrp"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [("soc", None, "column 'soc' is missing"), ("rsrp", [-90, float("nan"), -80], "row 3: rsrp_dbm is 'nan'"),
+     ("imei", ["a", "b", "a"], "row 4: module 'a' occurs twice"), ("soc", [50, "full", 3], "row 3: battery_percent is 'full'"),
+     ("rsrp", [-90, 20, -80], "row 3: rsrp_dbm is '20'")],
+)  # fmt: skip
+def test_bad_fleet_file(tmp_path, column, values, words):
+    """Missing column, NaN, duplicate, text, out of range: file, row, value and cure."""
+    columns = {**GOOD, column: values}
+    path = fleet_file(tmp_path, **{k: v for k, v in columns.items() if v is not None})
+    with pytest.raises(FotasimError, match=words):
+        simulate(Scenario.load(path))
