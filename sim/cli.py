@@ -24,14 +24,12 @@ app = typer.Typer(
 GATES_NOT_MET, WRONG_USE, RUN_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 ScenarioPath = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
-Overrides = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")
-]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one parameter per option of the command
+def run(
     scenario: ScenarioPath,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")] = None,

@@ -22,7 +22,7 @@ def parse(metric: str, text: str) -> tuple[str, float]:
     """
     match = _GATE.match(text)
     if match is None:
-        raise ValueError("a gate is a comparison and a limit, such as \">= 0.95\"")
+        raise ValueError('a gate is a comparison and a limit, such as ">= 0.95"')
     sign, limit = match.groups()
     if metric.startswith("duration"):
         return sign, duration(limit)

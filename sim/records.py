@@ -6,7 +6,6 @@ A folder is written aside and renamed when complete, so a half-written one is ne
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -127,13 +126,11 @@ def write_folder(
         aside.chmod(0o755)
         _write_tables(aside, records)
         (aside / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
-        (aside / "manifest.json").write_text(
-            json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8"
-        )
+        (aside / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
         (aside / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False), encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
-        os.replace(aside, target)
+        aside.replace(target)
     except OSError as error:
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.support import BASE
@@ -37,7 +38,9 @@ def test_run_trace_report(folder):
         "scenario.yaml", "manifest.json", "summary.json", "modules.parquet", "timeline.parquet", "events.parquet",
         "report.html",
     }  # fmt: skip
-    traced = fotasim("trace", str(run), "--module", "m0000000", cwd=folder)
+    modules = pd.read_parquet(run / "modules.parquet")
+    upgraded = modules[modules["outcome"] == "succeeded"]["module"].iloc[0]
+    traced = fotasim("trace", str(run), "--module", upgraded, cwd=folder)
     assert '7,10700,"fw","","1.1.0",30,-113,200000' in traced.stdout
     (run / "report.html").unlink()
     assert fotasim("report", str(run), cwd=folder).returncode == 0
@@ -70,4 +73,14 @@ def test_json(folder):
     done = fotasim("run", "s.yaml", "--json", cwd=folder)
     summary = json.loads(done.stdout)
     assert summary["modules"] == 200
-    assert {"outcomes", "causes", "stages", "duration_s", "bytes", "energy_j", "cloud", "gates", "wall_s"} <= set(summary)
+    assert {
+        "outcomes",
+        "causes",
+        "stages",
+        "duration_s",
+        "bytes",
+        "energy_j",
+        "cloud",
+        "gates",
+        "wall_s",
+    } <= set(summary)

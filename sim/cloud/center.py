@@ -26,20 +26,29 @@ Command = tuple[int, msg.ToModule]
 class Rules(Protocol):
     """What the center asks a plan's strategy; sim.strategy.Strategy answers."""
 
-    min_battery_percent: float
-    min_rsrp_dbm: float
-    reject_unmet: bool
-    need_push: bool
-    push_interval_s: float
-    retry_interval_s: float
-    in_progress_timeout_s: float
-    offer_timeout_s: float
-    end_s: float
+    @property
+    def min_battery_percent(self) -> float: ...  # noqa: D102
+    @property
+    def min_rsrp_dbm(self) -> float: ...  # noqa: D102
+    @property
+    def reject_unmet(self) -> bool: ...  # noqa: D102
+    @property
+    def need_push(self) -> bool: ...  # noqa: D102
+    @property
+    def push_interval_s(self) -> float: ...  # noqa: D102
+    @property
+    def retry_interval_s(self) -> float: ...  # noqa: D102
+    @property
+    def in_progress_timeout_s(self) -> float: ...  # noqa: D102
+    @property
+    def offer_timeout_s(self) -> float: ...  # noqa: D102
+    @property
+    def end_s(self) -> float: ...  # noqa: D102
 
-    def may_push(self, now: float) -> bool: ...
-    def may_release(self, in_progress: int) -> bool: ...
-    def unmet(self, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int: ...
-    def may_retry(self, failures: int) -> bool: ...
+    def may_push(self, now: float) -> bool: ...  # noqa: D102
+    def may_release(self, in_progress: int) -> bool: ...  # noqa: D102
+    def unmet(self, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int: ...  # noqa: D102
+    def may_retry(self, failures: int) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +170,7 @@ class DeveloperCenter:
     def status(self, index: int, report: msg.StatusReport, now: float) -> list[Command]:
         """A status report (0x0114)."""
         e = self.executions[index]
-        self._note(
-            index, now, f"status {report.status} {msg.STATUS_TEXT[report.status]} {report.version}".rstrip()
-        )
+        self._note(index, now, f"status {report.status} {msg.STATUS_TEXT[report.status]} {report.version}".rstrip())
         if e.terminal and not (e.state in (ex.FAILED, ex.TIMED_OUT) and report.status == msg.UPDATE_SUCCESS):
             return []
         if report.status == msg.PLAN_RECEIVED:
@@ -199,9 +206,9 @@ class DeveloperCenter:
             e = self.executions[index]
             if kind == _RETRY and e.retry_pending and e.attempts == attempt:
                 commands += self._send_url(e, now) if e.online and not self._paused else []
-            elif kind == _IN_PROGRESS_TIMEOUT and e.state in ex.IN_PROGRESS and e.attempts == attempt:
-                self._finish(e, ex.TIMED_OUT, now)
-            elif kind == _OFFER_TIMEOUT and e.state in ex.WAITING:
+            elif (kind == _IN_PROGRESS_TIMEOUT and e.state in ex.IN_PROGRESS and e.attempts == attempt) or (
+                kind == _OFFER_TIMEOUT and e.state in ex.WAITING
+            ):
                 self._finish(e, ex.TIMED_OUT, now)
         return commands
 
@@ -258,9 +265,9 @@ class DeveloperCenter:
         e.state, e.offered_s, e.acknowledged = ex.NOTIFIED, now, False
         self.plan.state = UPGRADING
         self._note(e.index, now, "issuing plan")
-        return [(e.index, self._notice(e))]
+        return [(e.index, self._notice())]
 
-    def _notice(self, e: Execution) -> msg.Notice:
+    def _notice(self) -> msg.Notice:
         rules = self.plan.rules
         parts = tuple(
             msg.ComponentNotice(

@@ -73,9 +73,7 @@ class Recorder:
     def downloads(self, now: float, change: int) -> None:
         """A transfer began or ended; books the time and the bytes since the last change."""
         bits = self.world.capacity.egress.delivered_bits
-        self._spread(
-            self._download_s, self._downloads_since, now, self._downloads * (now - self._downloads_since)
-        )
+        self._spread(self._download_s, self._downloads_since, now, self._downloads * (now - self._downloads_since))
         self._spread(self._egress_bits, self._downloads_since, now, bits - self._bits_before)
         self._downloads_since, self._bits_before = now, bits
         self._downloads += change
@@ -116,9 +114,7 @@ class Recorder:
     def records(self, *, complete: bool, wall_s: float) -> records.Records:
         """The tables of this run."""
         modules = self.modules()
-        events = (
-            None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
-        )
+        events = None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
         return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s)
 
     def peaks(self) -> dict[str, float]:

@@ -86,7 +86,7 @@ def _merge(parts: list[Records]) -> Records:
     """Replications below each other; the timeline is their mean, the peaks their largest."""
     if len(parts) == 1:
         return parts[0]
-    timeline = sum(p.timeline for p in parts) / len(parts)
+    timeline: pd.DataFrame = pd.concat([p.timeline for p in parts]).groupby(level=0).mean()
     events = [p.events.assign(replication=i) for i, p in enumerate(parts) if p.events is not None]
     return Records(
         pd.concat([p.modules for p in parts], ignore_index=True),

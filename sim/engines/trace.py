@@ -18,10 +18,10 @@ def lines(run: Run, module: str) -> list[dict[str, Any]]:
         raise RecordsError(f"{run.path}: no event of module {module!r}; ids look like {_example(run)!r}")
     return [
         {
-            "time_s": float(e.time_s), "time": clock(float(e.time_s)), "source": str(e.source),
-            "status": int(e.status), "state": STATUS_TEXT.get(int(e.status), ""), "text": str(e.text),
+            "time_s": float(e["time_s"]), "time": clock(float(e["time_s"])), "source": str(e["source"]),
+            "status": int(e["status"]), "state": STATUS_TEXT.get(int(e["status"]), ""), "text": str(e["text"]),
         }
-        for e in found.itertuples()
+        for e in found.to_dict("records")
     ]  # fmt: skip
 
 

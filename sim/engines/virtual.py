@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappush
 from math import inf
+from typing import Any
 
 import simpy
 
@@ -58,7 +59,8 @@ class Clock(simpy.Environment):
 
     def schedule_at(self, event: simpy.Event, at: float, priority: int) -> None:
         """Queues a triggered event for the moment `at`; ties go by `priority`, then by order."""
-        heappush(self._queue, (at, priority, next(self._eid), event))  # type: ignore[arg-type]
+        queue: Any = self._queue
+        heappush(queue, (at, priority, next(self._eid), event))
 
 
 class VirtualEngine:
@@ -118,7 +120,10 @@ class VirtualEngine:
         if rules.end_s < inf:
             self._at(rules.end_s, world.center.end)
         for at, action in world.operator_actions:
-            self._at(at, lambda now, action=action: self._send(action(now), now))
+            self._at(at, self._operate(action))
+
+    def _operate(self, action: Callable[[float], list[Command] | None]) -> Callable[[float], None]:
+        return lambda now: self._send(action(now), now)
 
     def _start_online(self, module: Module) -> None:
         """Modules that are always online have connected long before activation: no load, known to the cloud."""

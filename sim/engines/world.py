@@ -52,9 +52,7 @@ class World:
     left_out: int
     first_push_s: float
     keepalive_s: float
-    operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(
-        default_factory=list
-    )
+    operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(default_factory=list)
     may_retire: bool = True
 
     @property
@@ -131,9 +129,7 @@ def _capacity(scenario: Scenario) -> Capacity:
     )
 
 
-def _modules(
-    scenario: Scenario, key: tuple[int, int], strategy: Strategy
-) -> tuple[list[Module], list[str], int]:
+def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tuple[list[Module], list[str], int]:
     """All modules the lists allow, and the hardware revision of each; also how many were left out."""
     modules: list[Module] = []
     revisions: list[str] = []
@@ -185,7 +181,7 @@ def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
     for group in scenario.fleet.groups:
         names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
         if group.file is not None and "hardware" in group.columns:
-            table = fleet.read_file(group.file, group.columns)
+            table = fleet.read_file(group.file, dict(group.columns))
             names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
     return tuple(names)
 
@@ -242,15 +238,11 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
     )
     in_place = profile.partition == IN_PLACE
     profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
-    profile.bricks = _defects(
-        scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick
-    )
+    profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
     return profile
 
 
-def _defects(
-    scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float
-) -> tuple[tuple[float, ...], ...]:
+def _defects(scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float) -> tuple[tuple[float, ...], ...]:
     """Chance by component and hardware revision; a defect of the release replaces the healthy figure."""
     table = []
     for component in scenario.plan.components:
@@ -263,9 +255,7 @@ def _defects(
     return tuple(table)
 
 
-def _operator_actions(
-    scenario: Scenario, world: World
-) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
+def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
     """The operator's doings as calls on the center, by time."""
     center = world.center
 

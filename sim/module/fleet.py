@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -74,9 +75,7 @@ def sample(
     versions = _versions(table, population.versions, unit(Purpose.VERSION))
     values = {
         "rsrp_site_dbm": column("rsrp_dbm", population.rsrp_dbm, Purpose.RSRP_SITE),
-        "battery_percent": np.clip(
-            column("battery_percent", population.battery_percent, Purpose.BATTERY), 0, 100
-        ),
+        "battery_percent": np.clip(column("battery_percent", population.battery_percent, Purpose.BATTERY), 0, 100),
         "free_bytes": column("free_space", population.free_bytes, Purpose.FREE_SPACE).astype(np.int64),
         "user_delay_s": np.maximum(0.0, population.user_delay_s.quantile(unit(Purpose.USER_DELAY))),
         "sinr_site_db": profile.sinr_site_sd_db * special.ndtri(unit(Purpose.SINR_SITE)),
@@ -101,9 +100,7 @@ def sample(
 
 def starts_online(row: ModuleRow, profile: Profile) -> bool:
     """Whether the module is already connected when the plan is activated."""
-    return (
-        profile.check_in == ALWAYS and row.link == OFFLINE and row.away_until_s <= 0.0 and row.cause == NONE
-    )
+    return profile.check_in == ALWAYS and row.link == OFFLINE and row.away_until_s <= 0.0 and row.cause == NONE
 
 
 def _frailty(unit: Array, variance: float) -> Array:
@@ -138,7 +135,7 @@ def _versions(
     return [{component: column[i] for component, column in picked.items()} for i in range(len(unit))]
 
 
-def read_file(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def read_file(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """Real devices from CSV or Parquet, columns renamed to ours and checked: present, finite, unique."""
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)

@@ -50,9 +50,7 @@ class Module:
         """Like `receive`, for callers who must not be refused: raises IllegalInput with state, input and module."""
         effects = self.receive(given, now)
         if effects & behaviour.REFUSED_INPUT:
-            raise IllegalInput(
-                f"module {self.name}: {states.describe(self.row.status, given)} is not allowed"
-            )
+            raise IllegalInput(f"module {self.name}: {states.describe(self.row.status, given)} is not allowed")
         return effects
 
     def hello(self, now: float) -> msg.Hello:
@@ -80,9 +78,7 @@ class Module:
         if row.event == msg.START and self.url is not None:
             return (msg.start_callback(name, self.url),)
         if row.event == msg.DOWNLOAD_COMPLETE:
-            return (
-                msg.downloaded_callback(name, row.kind, row.package_bytes, row.offset_bytes, row.piece_bytes),
-            )
+            return (msg.downloaded_callback(name, row.kind, row.package_bytes, row.offset_bytes, row.piece_bytes),)
         return (msg.bare_callback(row.event),)
 
     def _receive_notice(self, notice: msg.Notice, now: float) -> int:

@@ -33,14 +33,14 @@ class Parameter:
     maximum: float = math.inf
 
 
-def _failure(  # noqa: PLR0913 - a row of a table, read by position
+def _failure(
     name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str
 ) -> Parameter:
     maximum = 1.0 if unit == "probability" else math.inf
     return Parameter(name, default, low, high, unit, provenance, source, meaning, "failures", 0.0, maximum)
 
 
-def _physics(  # noqa: PLR0913 - a row of a table, read by position
+def _physics(
     name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str,
     minimum: float = 0.0, maximum: float = math.inf,
 ) -> Parameter:  # fmt: skip
@@ -469,9 +469,7 @@ _ROWS = (
         "2-6 min at 100-150 mA",
         "energy of one module self-update",
     ),
-    _physics(
-        "reboot_j", 15.0, 7.0, 30.0, "J", "estimated", "30-90 s at 60-100 mA", "energy of a reboot and attach"
-    ),
+    _physics("reboot_j", 15.0, 7.0, 30.0, "J", "estimated", "30-90 s at 60-100 mA", "energy of a reboot and attach"),
     _physics(
         "gauge_sd_percent",
         5.0,
@@ -493,9 +491,7 @@ _ROWS = (
         "2-6 min typical",
         "median module self-update",
     ),
-    _physics(
-        "install_sigma", 0.5, 0.1, 1.0, "1", "estimated", "2-6 min typical", "log-spread of the self-update"
-    ),
+    _physics("install_sigma", 0.5, 0.1, 1.0, "1", "estimated", "2-6 min typical", "log-spread of the self-update"),
     _physics("boot_s", 5.0, 4.0, 30.0, "s", "documented", _BG96, "power-on until the module answers"),
     _physics(
         "mcu_flash_s_per_mb",

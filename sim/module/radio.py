@@ -107,14 +107,12 @@ def radio_bit_s(technology: int, sinr: float, lte_share: float) -> float:
     if technology == NB_IOT:
         return 1000.0 * interpolate(_SINR_GRID, _NB_KBIT_S, sinr)
     if technology == LTE_M:
-        return 1000.0 * min(_CAP_KBIT_S[LTE_M], _CAP_KBIT_S[LTE_M] * 10.0 ** (0.108 * (sinr - 3.0)))
+        return 1000.0 * min(_CAP_KBIT_S[LTE_M], _CAP_KBIT_S[LTE_M] * math.pow(10.0, 0.108 * (sinr - 3.0)))
     efficiency = interpolate(_EFFICIENCY_SINR, _EFFICIENCY, sinr)
     return 1000.0 * min(_CAP_KBIT_S[technology], lte_share * 50 * 180 * efficiency * _ANTENNA[technology])
 
 
-def goodput_bit_s(
-    radio: float, rtt_s: float, block_bytes: float, window_blocks: float, uart_bit_s: float
-) -> float:
+def goodput_bit_s(radio: float, rtt_s: float, block_bytes: float, window_blocks: float, uart_bit_s: float) -> float:
     """Rate of the payload: the window of blocks in flight, or the serial line, may be slower than the radio."""
     if radio <= 0.0:
         return 0.0
@@ -125,9 +123,9 @@ def goodput_bit_s(
 
 def coverage_level(rsrp_dbm: float, level_1_below_dbm: float, level_2_below_dbm: float) -> int:
     """0, 1 or 2, as the network's thresholds say."""
-    if rsrp_dbm >= level_1_below_dbm:
+    if rsrp_dbm > level_1_below_dbm:
         return 0
-    return 1 if rsrp_dbm >= level_2_below_dbm else 2
+    return 1 if rsrp_dbm > level_2_below_dbm else 2
 
 
 def round_trip_s(technology: int, level: int) -> float:

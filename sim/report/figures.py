@@ -20,7 +20,7 @@ from sim.stats.survival import cumulative_share
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 _INK, _FAINT = "#22313f", "#d5dce3"
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "fotasim", "font.size": 10.5, "font.family": "sans-serif",
     "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
     "axes.edgecolor": _FAINT, "axes.spines.top": False, "axes.spines.right": False,
@@ -105,7 +105,8 @@ def _thin(values: Array) -> Array:
     """At most _MOST_POINTS of a monotone curve, first and last included."""
     if len(values) <= _MOST_POINTS:
         return values
-    return values[np.unique(np.linspace(0, len(values) - 1, _MOST_POINTS).astype(int))]
+    kept: Array = values[np.unique(np.linspace(0, len(values) - 1, _MOST_POINTS).astype(int))]
+    return kept
 
 
 def _svg(figure: Figure, alt: str) -> str:

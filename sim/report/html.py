@@ -27,13 +27,14 @@ _VERDICTS = {
 def write_html(run: Run) -> str:
     """The page of a run folder as text; everything it shows is escaped, everything it needs is in it."""
     summary = run.summary
-    return _template().render(
+    page: str = _template().render(
         run=run, summary=summary, manifest=run.manifest, scenario=run.scenario, verdict=_verdict(summary),
         gates=[_gate(g) for g in summary["gates"]], tiles=_tiles(summary), funnel=_funnel(summary),
         causes=_causes(summary), curve=_curve(run), cloud_view=_cloud_view(run.modules), loads=_loads(run),
         groups=summary["groups"], energy=_energy(summary), parameters=_parameters(run.manifest),
         quickest=_quickest(run), repeat=_repeat(run),
     )  # fmt: skip
+    return page
 
 
 @cache
@@ -138,11 +139,11 @@ def _curve(run: Run) -> str:
     parts = run.modules.groupby("group", observed=True)["upgraded_s"]
     if 1 < parts.ngroups < figures.MAX_GROUPS:
         series |= {str(name): part.to_numpy() for name, part in parts}
-    ends = ", ".join(
-        f"{name} {_share(float(np.isfinite(times).mean()))}" for name, times in series.items()
-    )
+    ends = ", ".join(f"{name} {_share(float(np.isfinite(times).mean()))}" for name, times in series.items())
     return figures.upgrade_curve(
-        series, float(run.scenario["horizon"]), alt=f"Share on the target version over time; at the end: {ends}"
+        series,
+        float(run.scenario["horizon"]),
+        alt=f"Share on the target version over time; at the end: {ends}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Callable
 from math import inf, isfinite
 from pathlib import Path
@@ -37,7 +38,9 @@ def _build(given: object, unit: Callable[[object], float]) -> Distribution:
     optional = {"low", "high", "quantiles", "file"} if kind == "empirical" else {"low", "high"}
     unknown = given.keys() - {"distribution", "weight", *_PARAMETERS[kind], *optional}
     if unknown:
-        raise ValueError(f"{kind} has no key {sorted(unknown)[0]!r}; it takes {', '.join(_PARAMETERS[kind])}, low, high")
+        raise ValueError(
+            f"{kind} has no key {sorted(unknown)[0]!r}; it takes {', '.join(_PARAMETERS[kind])}, low, high"
+        )
     missing = [name for name in _PARAMETERS[kind] if name not in given]
     if missing:
         raise ValueError(f"{kind} needs {', '.join(missing)}")
@@ -94,7 +97,7 @@ def _points(given: dict[str, Any], unit: Callable[[object], float]) -> tuple[tup
     if not isinstance(quantiles, dict) or len(quantiles) < 2:
         raise ValueError("quantiles: at least two, as {probability: value}")
     pairs = sorted((_number(float(p)), unit(value)) for p, value in quantiles.items())
-    if not all(0 <= p <= 1 for p, _ in pairs) or any(a[1] > b[1] for a, b in zip(pairs, pairs[1:], strict=False)):
+    if not all(0 <= p <= 1 for p, _ in pairs) or any(a[1] > b[1] for a, b in itertools.pairwise(pairs)):
         raise ValueError("quantiles: probabilities from 0 to 1, values that do not fall")
     return tuple(p for p, _ in pairs), tuple(value for _, value in pairs)
 
@@ -147,7 +150,11 @@ class _Annotation:
             "properties": {"distribution": {"enum": list(KINDS)}},
         }  # fmt: skip
         text = "a plain value, or a mapping with a `distribution`; `low` and `high` truncate"
-        return {"anyOf": [{"type": ["number", "string"]}, mapping], "description": text, "examples": [self.example]}
+        return {
+            "anyOf": [{"type": ["number", "string"]}, mapping],
+            "description": text,
+            "examples": [self.example],
+        }
 
 
 ValueDistribution = Annotated[Distribution, _Annotation(_number, "-100")]

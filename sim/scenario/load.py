@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import difflib
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = 
     """Checks the text of a scenario; relative files are looked up beside it."""
     tree = _parse(text, name)
     for override in overrides:
-        _override(tree, override, name)
+        _override(tree, override)
     _resolve_files(tree, folder)
     _files_exist(tree, name)
     try:
@@ -81,7 +81,7 @@ def _parse(text: str, name: str) -> CommentedMap:
     return tree
 
 
-def _override(tree: CommentedMap, text: str, name: str) -> None:
+def _override(tree: CommentedMap, text: str) -> None:
     """Sets one key by its path; the value is read as YAML."""
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
@@ -124,7 +124,10 @@ def _position(node: CommentedSeq, key: str, text: str) -> int:
 def _plain(node: Any) -> Any:
     """Ordinary dicts and lists, without the line numbers."""
     if isinstance(node, dict):
-        return {(k if isinstance(k, int | float) and not isinstance(k, bool) else str(k)): _plain(v) for k, v in node.items()}
+        return {
+            (k if isinstance(k, int | float) and not isinstance(k, bool) else str(k)): _plain(v)
+            for k, v in node.items()
+        }
     if isinstance(node, list):
         return [_plain(v) for v in node]
     return node
@@ -146,7 +149,11 @@ def _resolve_files(node: Any, folder: Path | None) -> None:
 def _files_exist(node: Any, name: str, key: str = "") -> None:
     if isinstance(node, dict):
         if isinstance(node.get("file"), str) and not Path(node["file"]).is_file():
-            line = node.lc.key("file")[0] + 1 if isinstance(node, CommentedMap) and "file" in (node.lc.data or {}) else None
+            line = (
+                node.lc.key("file")[0] + 1
+                if isinstance(node, CommentedMap) and "file" in (node.lc.data or {})
+                else None
+            )
             raise _one(name, line, f"{key}file", node["file"], "there is no such file")
         for k, v in node.items():
             _files_exist(v, name, f"{key}{k}.")
@@ -169,7 +176,9 @@ _BRANCHES = ("float", "int", "str", "dict", "literal", "function", "constrained"
 
 def _key_path(loc: tuple[Any, ...]) -> tuple[Any, ...]:
     """The path as the file has it, without pydantic's names of union branches."""
-    return tuple(p for p in loc if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith("function-"))))
+    return tuple(
+        p for p in loc if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith("function-")))
+    )
 
 
 _INNER_KEY = re.compile(r"([a-z_0-9-]+(?:\.[a-zA-Z_0-9-]+)*): (.*)", re.DOTALL)

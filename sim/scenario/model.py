@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from sim import gates as gate_rules
 from sim import units
 from sim.module.parameters import PARAMETERS
-from sim import gates as gate_rules
 from sim.records import METRICS
 from sim.scenario.distribution import SizeDistribution, TimeDistribution, ValueDistribution
 
@@ -38,7 +38,17 @@ def _clock(given: object) -> float:
     return int(match[1]) * 3600.0 + int(match[2]) * 60.0
 
 
-Clock = Annotated[str, BeforeValidator(lambda given: given if _clock(given) >= 0 else given)]
+def _checked_clock(given: Any) -> Any:
+    _clock(given)
+    return given
+
+
+def _default(written: dict[str, Any]) -> Any:
+    """A default as the file would write it; pydantic parses it like any other value."""
+    return Field(default=written)
+
+
+Clock = Annotated[str, BeforeValidator(_checked_clock)]
 
 
 class Section(BaseModel):
@@ -61,8 +71,11 @@ def _overrides(section: str) -> type[Overrides]:
         if row.section == section:
             kind = Duration if row.unit == "s" else float
             text = f"{row.meaning} [{row.unit}]; default {row.default:g}; {row.provenance}: {row.source}"
-            bounds = {"ge": row.minimum, **({} if row.maximum == float("inf") else {"le": row.maximum})}
-            fields[row.name] = (Annotated[kind, Field(**bounds)] | None, Field(default=None, description=text))
+            bounds: dict[str, Any] = {"ge": row.minimum, **({} if row.maximum == float("inf") else {"le": row.maximum})}
+            fields[row.name] = (
+                Annotated[kind, Field(**bounds)] | None,
+                Field(default=None, description=text),
+            )
     return create_model(section.capitalize(), __base__=Overrides, **fields)
 
 
@@ -114,13 +127,21 @@ class CheckIn(Section):
         if not isinstance(given, dict | str) or (isinstance(given, dict) and "kind" in given):
             return given
         rest = dict(given) if isinstance(given, dict) else {}
-        for kind, renamed in (("always", {"report_every": "every"}), ("diurnal", {}), ("sleepy", {"tau": "every", "active": "awake"})):
+        for kind, renamed in (
+            ("always", {"report_every": "every"}),
+            ("diurnal", {}),
+            ("sleepy", {"tau": "every", "active": "awake"}),
+        ):
             if kind in rest:
                 inner = rest.pop(kind) or {}
                 if rest or not isinstance(inner, dict):
                     raise ValueError(f"check_in: {kind} stands alone, with its settings below it")
                 settings = {renamed.get(key, key): value for key, value in inner.items()}
-                defaults = {"diurnal": {"spread": "45min"}, "sleepy": {"awake": "6s"}, "always": {"every": "6h"}}[kind]
+                defaults = {
+                    "diurnal": {"spread": "45min"},
+                    "sleepy": {"awake": "6s"},
+                    "always": {"every": "6h"},
+                }[kind]
                 return {"kind": kind, **defaults, **settings}
         if "poisson" in rest:
             return {"kind": "poisson", "every": rest.pop("poisson"), **rest}
@@ -167,13 +188,11 @@ class Group(Section):
     mobile: bool | None = None
     components: dict[ComponentId, Shares] = Field(default={"fw": "1.0.0"}, min_length=1, max_length=20)
     hardware: Shares = "A"
-    rsrp_dbm: ValueDistribution = Field(
-        default={"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55}
-    )  # fmt: skip
-    battery_percent: ValueDistribution = Field(default={"distribution": "uniform", "low": 20, "high": 100})
-    free_space: SizeDistribution = Field(default={"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
+    rsrp_dbm: ValueDistribution = _default({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
+    battery_percent: ValueDistribution = _default({"distribution": "uniform", "low": 20, "high": 100})
+    free_space: SizeDistribution = _default({"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
     battery: Battery = Battery()
-    check_in: CheckIn = Field(default={"every": "24h", "jitter": "10min"})
+    check_in: CheckIn = _default({"every": "24h", "jitter": "10min"})
     partition: Literal["resumable", "in-place"] = "resumable"
     resume_download: bool = False
     mcu_buffer: Size | None = None
@@ -371,7 +390,7 @@ class PlanSection(Section):
     whitelist: list[str] = Field(default_factory=list, max_length=1_000_000)
     blacklist: list[str] = Field(default_factory=list, max_length=1_000_000)
     mode: Literal["silent", "confirm"] = "silent"
-    user_delay: TimeDistribution = Field(default={"distribution": "lognormal", "median": "4h", "sigma": 1.0})
+    user_delay: TimeDistribution = _default({"distribution": "lognormal", "median": "4h", "sigma": 1.0})
     components: list[PlanComponent] = Field(min_length=1, max_length=20)
     strategy: StrategySection = StrategySection()
     operator: list[OperatorAction] = Field(default_factory=list, max_length=1000)

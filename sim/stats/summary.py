@@ -15,7 +15,7 @@ QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
 
 
-def summarise(  # noqa: PLR0913 - the facts of a run that are not in its tables
+def summarise(
     modules: pd.DataFrame,
     *,
     scenario: str,

@@ -38,7 +38,9 @@ def test_workers_wait_like_erlang_c(load, servers, mean_wait):
     assert high - low < mean_wait
 
 
-@pytest.mark.parametrize(("load", "slots", "blocked"), [(0.9, 1, 0.473684), (8.0, 10, 0.121661), (95.0, 100, 0.0488042)])
+@pytest.mark.parametrize(
+    ("load", "slots", "blocked"), [(0.9, 1, 0.473684), (8.0, 10, 0.121661), (95.0, 100, 0.0488042)]
+)
 def test_download_slots_block_like_erlang_b(load, slots, blocked):
     """M/G/c/c: the refused share is Erlang's B, here with constant service (insensitivity)."""
     rng = np.random.default_rng(12)

@@ -46,6 +46,10 @@ def test_components_of_a_model():
     """Unique names, known kinds, bounded length."""
     model = Model("tracker")
     model.add(Component("fw", "firmware"))
-    for component, words in ((Component("fw", "mcu"), "exists"), (Component("x", "os"), "kind"), (Component("", "mcu"), "32")):
+    for component, words in (
+        (Component("fw", "mcu"), "exists"),
+        (Component("x", "os"), "kind"),
+        (Component("", "mcu"), "32"),
+    ):
         with pytest.raises(FotasimError, match=words):
             model.add(component)

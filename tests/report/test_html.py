@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import ClassVar
 
 import pytest
 
@@ -15,9 +16,7 @@ from tests.support import run
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run whose description tries to break out of the page."""
-    outcome = run(
-        "description=<script>alert(1)</script> & co", "gates={success_rate: '>= 0.999', bricked: '<= 0.5'}"
-    )
+    outcome = run("description=<script>alert(1)</script> & co", "gates={success_rate: '>= 0.999', bricked: '<= 0.5'}")
     return save(outcome, tmp_path_factory.mktemp("run") / "r")
 
 
@@ -44,7 +43,7 @@ def test_tags_are_balanced(page):
     """Every element that is opened is closed, in order."""
 
     class Balance(HTMLParser):
-        stack: list[str] = []
+        stack: ClassVar[list[str]] = []
 
         def handle_starttag(self, tag, attrs):
             if tag not in ("meta", "br"):
@@ -73,7 +72,14 @@ def test_figures_name_themselves(page):
 
 def test_it_says_what_it_rests_on(page):
     """Provenance, the nature of the intervals, censoring, how to repeat."""
-    for words in ("estimated", "derived", "documented", "descriptive", "censored", "fotasim run scenario.yaml --seed 1"):
+    for words in (
+        "estimated",
+        "derived",
+        "documented",
+        "descriptive",
+        "censored",
+        "fotasim run scenario.yaml --seed 1",
+    ):
         assert words in page
 
 

@@ -66,7 +66,12 @@ BROKEN = [
     ("lte-m", "lte_m", 9, "lte-m"),
     ("power: battery", "power: solar", 10, "battery"),
     ('      components: {fw: "1.0.0"}\n      rsrp', '      components: {mcu: "1.0.0"}\n      rsrp', 11, "fw"),
-    ('components: {fw: "1.0.0"}\n      rsrp', 'components: {fw: {"1.0.0": 0.5}}\n      rsrp', 11, "add up to 1"),
+    (
+        'components: {fw: "1.0.0"}\n      rsrp',
+        'components: {fw: {"1.0.0": 0.5}}\n      rsrp',
+        11,
+        "add up to 1",
+    ),
     ("distribution: normal", "distribution: gaussian", 12, "normal"),
     ("mean: -100, sd: 11", "mean: -100", 12, "sd"),
     ("sd: 11", "sd: -1", 12, "sd"),

@@ -36,10 +36,13 @@ def test_schema_is_up_to_date():
 
 def test_overrides_go_through_the_same_checker():
     """A good override counts; a wrong one is refused with its key."""
-    assert scenario("plan.strategy.preconditions.min_battery_percent=40").plan.strategy.preconditions.min_battery_percent == 40
+    assert (
+        scenario("plan.strategy.preconditions.min_battery_percent=40").plan.strategy.preconditions.min_battery_percent
+        == 40
+    )
     with pytest.raises(ScenarioError, match="min_battery_percent"):
         scenario("plan.strategy.preconditions.min_battery_percent=400")
-    with pytest.raises(ScenarioError, match="fleet.siez"):
+    with pytest.raises(ScenarioError, match=r"fleet\.siez"):
         scenario("fleet.siez=3")
 
 
@@ -47,7 +50,10 @@ def fleet_file(folder: Path, **columns) -> str:
     """A scenario whose modules come from a CSV of these columns."""
     pd.DataFrame(columns).to_csv(folder / "fleet.csv", index=False)
     (folder / "s.yaml").write_text(
-        BASE.replace("      share: 1.0", "      file: fleet.csv\n      columns: {module: imei, rsrp_dbm: rsrp, battery_percent: soc}")
+        BASE.replace(
+            "      share: 1.0",
+            "      file: fleet.csv\n      columns: {module: imei, rsrp_dbm: rsrp, battery_percent: soc}",
+        )
     )
     return str(folder / "s.yaml")
 
