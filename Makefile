@@ -27,7 +27,7 @@ test: $(STAMP)  ## run the whole test suite
 check: $(STAMP) ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy sim
 	$(BIN)/lint-imports
 
 schema: $(STAMP) ## write scenarios/schema.json anew

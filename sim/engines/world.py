@@ -181,7 +181,7 @@ def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
     for group in scenario.fleet.groups:
         names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
         if group.file is not None and "hardware" in group.columns:
-            table = fleet.read_file(group.file, dict(group.columns))
+            table = fleet.read_file(group.file, {str(ours): theirs for ours, theirs in group.columns.items()})
             names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
     return tuple(names)
 
