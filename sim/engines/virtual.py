@@ -74,6 +74,7 @@ class VirtualEngine:
         self._armed = [inf] * count
         self._epoch = [0] * count
         self._session = [0] * count
+        self._heard_at = [0.0] * count
         self._fetch: dict[int, int] = {}
         self._fetches = 0
         self._egress_at = inf
@@ -212,10 +213,12 @@ class VirtualEngine:
         self._at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, 1 + row.index)
 
     def _uplink(self, module: Module, now: float, arrive: Callable[[float], list[Command]]) -> None:
-        """A message to the cloud: delayed or lost by the radio, answered after the cloud's request workers."""
+        """A message to the cloud: delayed or lost by the radio, in order, as one connection keeps it."""
+        index = module.row.index
         delay = radio.uplink_s(module.row, module.profile)
         if delay >= 0.0:
-            self._at(now + delay, lambda at: self._send(arrive(at), at), 1 + module.row.index)
+            self._heard_at[index] = max(now + delay, self._heard_at[index])
+            self._at(self._heard_at[index], lambda at: self._send(arrive(at), at), 1 + index)
 
     def _send(self, commands: list[Command] | None, now: float) -> None:
         """Answers of the cloud: each takes a request worker, then the downlink."""

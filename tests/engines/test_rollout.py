@@ -200,6 +200,7 @@ def test_brick_is_silence():
     bricked = outcome.records.modules[outcome.records.modules["cause"] == "bricked"]
     assert len(bricked) > 100
     assert not set(bricked["cloud_state"]) & {"succeeded", "failed"}
+    assert (bricked["cloud_state"] == "updating").mean() > 0.95  # status 9 came after 8, unless it was lost
     assert outcome.summary["silent_losses"] >= len(bricked)
 
 
@@ -263,3 +264,57 @@ def test_damaged_folder_is_not_taken_for_whole(tmp_path):
     (saved.path / "modules.parquet").unlink()
     with pytest.raises(RecordsError, match="not a whole run folder"):
         records.Run.load(saved.path)
+
+
+ALWAYS_ON = (
+    "fleet.groups.0.check_in={always: {report_every: 1h}}",
+    "fleet.groups.0.power=mains",
+    "fleet.groups.0.rsrp_dbm=-85",
+    "fleet.groups.0.free_space=10 MB",
+)
+
+
+def test_cap_on_modules_under_way():
+    """Never more than max_in_progress between confirmation and report."""
+    modules = run(*HARMLESS, *ALWAYS_ON, "plan.strategy.rollout.max_in_progress=7").records.modules
+    assert (modules["outcome"] == "succeeded").all()
+    starts, ends = np.sort(modules["confirmed_s"]), np.sort(modules["reported_s"])
+    under_way = np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="right")
+    assert under_way.max() == 7
+
+
+def test_offers_come_on_the_push_grid():
+    """Modules that are online and do not ask are offered on the ten-minute grid."""
+    quiet = "fleet.groups.0.check_in={always: {report_every: 30d}}"
+    modules = run(*HARMLESS, *ALWAYS_ON, quiet, "plan.strategy.rollout.max_in_progress=7").records.modules
+    on_grid = (modules["notified_s"] % 600) < 5
+    assert on_grid.mean() > 0.95
+    assert modules["notified_s"].nunique() > 20
+
+
+def test_operator_retry_gives_failed_modules_another_chance():
+    """retry-failed on a silent plan: fewer failed at the end than without, never more."""
+    bad = (*ALWAYS_ON, "fleet.failures.boot_failure=0.7", "plan.strategy.retry.number_of_retries=0")
+    without, with_retry = run(*bad), run(*bad, "plan.operator=[{at: 1d, do: retry-failed}, {at: 2d, do: retry-failed}]")
+    assert with_retry.summary["outcomes"]["failed"] < 0.7 * without.summary["outcomes"]["failed"]
+    assert without.summary["outcomes"]["failed"] > 80
+
+
+def test_maintenance_windows_gate_the_offers():
+    """Nobody is notified outside the window; modules may finish what they have begun."""
+    modules = run(
+        *HARMLESS, *ALWAYS_ON, "plan.strategy.schedule.maintenance_windows=[{start: '02:00', duration: 2h}]"
+    ).records.modules  # fmt: skip
+    of_day = modules["notified_s"].dropna() % 86400
+    assert len(of_day) == 200
+    assert of_day.between(7200, 4 * 3600 + 10).all()
+
+
+def test_in_progress_timeout_ends_what_hangs():
+    """An MCU that hangs for twenty minutes is timed out by the cloud after ten."""
+    outcome = run(
+        *HARMLESS, *ALWAYS_ON, "plan.components.0.type=mcu", "fleet.physics.mcu_flash_s_per_mb=9000",
+        "plan.strategy.timeouts.in_progress=10min",
+    )  # fmt: skip
+    assert set(outcome.records.modules["cloud_state"]) <= {"timed_out", "succeeded"}
+    assert (outcome.records.modules["cloud_state"] == "timed_out").sum() > 150
