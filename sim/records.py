@@ -70,7 +70,10 @@ METRICS = (
 
 @dataclass(slots=True)
 class Records:
-    """What an engine leaves: the tables, the peaks of the cloud's load and how the run went."""
+    """What an engine leaves: the tables, the peaks of the cloud's load and how the run went.
+
+    `watched_s` is the virtual time the run reached: its horizon, or less when it was interrupted.
+    """
 
     modules: pd.DataFrame
     timeline: pd.DataFrame
@@ -78,6 +81,7 @@ class Records:
     cloud_peaks: dict[str, float]
     complete: bool
     wall_s: float
+    watched_s: float
 
 
 @dataclass(slots=True)

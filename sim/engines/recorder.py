@@ -115,7 +115,7 @@ class Recorder:
         """The tables of this run."""
         modules = self.modules()
         events = None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
-        return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s)
+        return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s)
 
     def peaks(self) -> dict[str, float]:
         """The largest load the cloud saw, in one second for requests."""

@@ -95,6 +95,7 @@ def _merge(parts: list[Records]) -> Records:
         {name: max(p.cloud_peaks[name] for p in parts) for name in parts[0].cloud_peaks},
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),
+        min(p.watched_s for p in parts),
     )
 
 
@@ -107,6 +108,7 @@ def _manifest(scenario: Scenario, world: World, merged: Records, replications: i
         "seed": scenario.seed,
         "replications": replications,
         "complete": merged.complete,
+        "watched_s": merged.watched_s,
         "host": {
             "python": platform.python_version(),
             "system": platform.system(),

@@ -142,7 +142,7 @@ def _curve(run: Run) -> str:
     ends = ", ".join(f"{name} {_share(float(np.isfinite(times).mean()))}" for name, times in series.items())
     return figures.upgrade_curve(
         series,
-        float(run.scenario["horizon"]),
+        run.manifest["watched_s"],
         alt=f"Share on the target version over time; at the end: {ends}",
     )
 

@@ -5,7 +5,7 @@ import pytest
 
 from sim import gates
 from sim.stats.intervals import wilson
-from sim.stats.survival import cumulative_share, kaplan_meier
+from sim.stats.survival import cumulative_share
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,6 @@ def test_wilson_without_data_knows_nothing():
     assert wilson(0, 0) == (0.0, 1.0)
     with pytest.raises(ValueError, match="not a share"):
         wilson(2, 1)
-
-
-def test_kaplan_meier_by_hand():
-    """Events at 1 and 3, censored at 2 and 4: 1/4 done, then half of the rest."""
-    at, done = kaplan_meier([1, 2, 3, 4], [True, False, True, False])
-    assert at.tolist() == [1, 3]
-    assert done == pytest.approx([0.25, 0.625])
 
 
 def test_cumulative_share_keeps_the_failed_in_the_denominator():
