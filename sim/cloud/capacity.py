@@ -53,21 +53,17 @@ class Workers:
 class Downloads:
     """A number of download slots; a request that finds none is turned away."""
 
-    __slots__ = ("active", "limit", "peak", "refused")
+    __slots__ = ("active", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.active = 0
-        self.peak = 0
-        self.refused = 0
 
     def open(self) -> bool:
-        """Takes a slot, or counts a refusal."""
+        """Takes a slot; False when there is none."""
         if self.active >= self.limit:
-            self.refused += 1
             return False
         self.active += 1
-        self.peak = max(self.peak, self.active)
         return True
 
     def close(self) -> None:

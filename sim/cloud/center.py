@@ -7,6 +7,7 @@ the very same object in real time. What costs time in a cloud is in capacity.py.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, isnan
@@ -140,12 +141,18 @@ class DeveloperCenter:
                     commands += self._offer(e, now)
         return commands
 
+    def monitoring(self) -> tuple[str, dict[str, int], dict[str, int]]:
+        """What the console shows: the plan's state, devices by device state, devices by upgrade status."""
+        devices = Counter(ex.DEVICE_STATES[e.state] for e in self.executions)
+        statuses = Counter(ex.COMPONENT_STATES[e.state] for e in self.executions)
+        return PLAN_STATES[self.plan.state], dict(devices), dict(statuses)
+
     # --- messages ------------------------------------------------------------------------------------------------
 
     def hello(self, index: int, hello: msg.Hello, now: float) -> list[Command]:
         """A module connected, or reports its state anew; a request is answered at once."""
         e = self.executions[index]
-        e.online, e.known = True, True
+        e.online = True
         e.battery_percent, e.rsrp_dbm, e.free_bytes = hello.battery_percent, hello.rsrp_dbm, hello.free_bytes
         self._note(index, now, "device requests its plan" if hello.asks else "device reports its state")
         if e.terminal:

@@ -62,7 +62,6 @@ class Execution:
     confirmed_s: float = nan
     reported_s: float = nan
     ended_s: float = nan
-    known: bool = False
 
     @property
     def terminal(self) -> bool:

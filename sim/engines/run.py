@@ -123,7 +123,7 @@ def _manifest(scenario: Scenario, world: World, merged: Records, replications: i
 
 
 def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
-    """Every parameter in force, per group where groups differ, with its provenance and whether it can matter."""
+    """Every parameter in force, per group where groups differ, with its provenance."""
     profiles = {g.name: build_profile(scenario, g, (0, 0), ("",)) for g in scenario.fleet.groups}
     listed = []
     for row in PARAMETERS.values():
@@ -133,7 +133,7 @@ def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
             "name": row.name, "section": row.section, "value": next(iter(values.values())),
             "by_group": values if len(distinct) > 1 else None, "default": row.default, "unit": row.unit,
             "provenance": row.provenance, "source": row.source, "meaning": row.meaning, "low": row.low,
-            "high": row.high, "matters": row.section == "failures" or distinct != {row.default},
+            "high": row.high,
         })  # fmt: skip
     return listed
 

@@ -117,7 +117,7 @@ class VirtualEngine:
             self._rearm(module)
         rules = world.strategy
         if rules.need_push:
-            self._at(world.first_push_s, self._push)
+            self._at(0.0, self._push)
         if rules.end_s < inf:
             self._at(rules.end_s, world.center.end)
         for at, action in world.operator_actions:

@@ -50,7 +50,6 @@ class World:
     capacity: Capacity
     replication: int
     left_out: int
-    first_push_s: float
     keepalive_s: float
     operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(default_factory=list)
     may_retire: bool = True
@@ -77,7 +76,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     center = DeveloperCenter(_plan(scenario, strategy), executions)
     world = World(
         scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario), replication,
-        left_out, 0.0, scenario.cloud.keepalive,
+        left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
     world.may_retire = all(action.do != "retry-failed" for action in scenario.plan.operator)
