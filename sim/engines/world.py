@@ -20,7 +20,7 @@ from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
 from sim.scenario import Scenario
-from sim.scenario.lists import targeted
+from sim.scenario.lists import matching, targeting
 from sim.scenario.windows import windows
 from sim.strategy import Strategy
 
@@ -134,13 +134,14 @@ def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tu
     revisions: list[str] = []
     first = left_out = 0
     names = _hardware_names(scenario)
+    targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
     for number, (group, count) in enumerate(_group_sizes(scenario)):
         profile = build_profile(scenario, group, key, names)
         profile.device_checks = int(strategy.checked_by_device)
         members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
         for i, row in enumerate(members.rows):
             name = members.names[i] if members.names else f"m{first + i:07d}"
-            if not targeted(name, scenario.plan.whitelist, scenario.plan.blacklist):
+            if not targeted(name):
                 left_out += 1
                 continue
             row.needed_bytes = strategy.needed_bytes
@@ -258,10 +259,12 @@ def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Cal
     """The operator's doings as calls on the center, by time."""
     center = world.center
 
-    def cancel(names: frozenset[str]) -> Callable[[float], None]:
+    def cancel(names: list[str]) -> Callable[[float], None]:
+        named = matching(names)
+
         def act(now: float) -> None:
             for module in world.modules:
-                if targeted(module.name, sorted(names), []):
+                if named(module.name):
                     center.cancel(module.row.index, now)
 
         return act
@@ -273,7 +276,7 @@ def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Cal
         "retry-failed": center.retry_failed,
     }
     return [
-        (action.at, cancel(frozenset(action.modules)) if action.do == "cancel" else calls[action.do])
+        (action.at, cancel(action.modules) if action.do == "cancel" else calls[action.do])
         for action in scenario.plan.operator
     ]
 

@@ -32,7 +32,7 @@ def write_html(run: Run) -> str:
         gates=[_gate(g) for g in summary["gates"]], tiles=_tiles(summary), funnel=_funnel(summary),
         causes=_causes(summary), curve=_curve(run), cloud_view=_cloud_view(run.modules), loads=_loads(run),
         groups=summary["groups"], energy=_energy(summary), parameters=_parameters(run.manifest),
-        quickest=_quickest(run), repeat=_repeat(run),
+        held_back=_held_back(run), repeat=_repeat(run),
     )  # fmt: skip
     return page
 
@@ -194,7 +194,7 @@ def _parameters(manifest: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _quickest(run: Run) -> str:
+def _held_back(run: Run) -> str:
     """One sentence on what holds the rest back: the largest cause among those that did not make it."""
     causes = run.summary["causes"]
     if not causes:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from sim import gates as gate_rules
 from sim import units
+from sim.cloud.catalog import FILE_FORMATS, MAX_COMPONENT_CHARS, MAX_FILE_BYTES, MAX_FILES, MAX_VERSION_CHARS
 from sim.module.parameters import PARAMETERS
 from sim.records import METRICS
 from sim.scenario.distribution import SizeDistribution, TimeDistribution, ValueDistribution
@@ -24,10 +25,8 @@ Rate = Annotated[float, BeforeValidator(units.rate), Field(gt=0)]
 Energy = Annotated[float, BeforeValidator(units.energy), Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Version = Annotated[str, Field(min_length=1, max_length=64)]
-ComponentId = Annotated[str, Field(min_length=1, max_length=32)]
-MAX_FILE_BYTES = 100_000_000
-FIRMWARE_FORMATS = (".zip", ".rar", ".tar", ".bin", ".pack", ".mini_1", ".mini_2")
+Version = Annotated[str, Field(min_length=1, max_length=MAX_VERSION_CHARS)]
+ComponentId = Annotated[str, Field(min_length=1, max_length=MAX_COMPONENT_CHARS)]
 
 
 def _clock(given: object) -> float:
@@ -251,7 +250,7 @@ class PlanComponent(Section):
     target_version: Version
     size: Annotated[Size, Field(gt=0)] | None = None
     file: Path | None = None
-    files: Annotated[int, Field(ge=1, le=5)] = 1
+    files: Annotated[int, Field(ge=1, le=MAX_FILES)] = 1
     defects: list[Defect] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -260,8 +259,8 @@ class PlanComponent(Section):
             raise ValueError("source_version belongs to a delta package, and a delta package needs one")
         if (self.size is None) == (self.file is None):
             raise ValueError("give either size or file")
-        if self.file is not None and self.file.suffix not in FIRMWARE_FORMATS:
-            raise ValueError(f"file must be one of {', '.join(FIRMWARE_FORMATS)}")
+        if self.file is not None and self.file.suffix.removeprefix(".") not in FILE_FORMATS:
+            raise ValueError(f"file must end in one of {', '.join(FILE_FORMATS)}")
         if self.total_size > MAX_FILE_BYTES * self.files:
             raise ValueError("size: at most 100 MB a file, five files")
         return self
