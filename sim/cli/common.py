@@ -1,0 +1,51 @@
+"""What the commands share: the application, options, exit status, loading, progress, failing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+app = typer.Typer(
+    name="fotasim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Simulate and load-test firmware-over-the-air rollouts to fleets of cellular modules.",
+)  # fmt: skip
+
+GATES_NOT_MET, WRONG_USE, RUN_FAILED, INTERRUPTED = 1, 2, 3, 130
+
+ScenarioPath = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+
+
+def load_scenario(path: Path, overrides: list[str]) -> Any:
+    """The checked scenario of a file, with overrides."""
+    from sim.scenario import Scenario
+
+    return Scenario.load(path, overrides)
+
+
+def with_options(overrides: list[str], seed: int | None, modules: int | None) -> list[str]:
+    """Overrides with the short options written as further ones."""
+    extra = [] if seed is None else [f"seed={seed}"]
+    return [*overrides, *extra, *([] if modules is None else [f"fleet.size={modules}"])]
+
+
+def fail(text: str) -> NoReturn:
+    """Ends the command: wrong use."""
+    print(f"fotasim: {text}", file=sys.stderr)
+    raise typer.Exit(WRONG_USE)
+
+
+def progress(quiet: bool) -> Progress:
+    """A bar on a terminal, nothing in a pipe."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, disable=quiet or not console.is_terminal, transient=True,
+    )  # fmt: skip
