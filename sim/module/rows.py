@@ -149,6 +149,7 @@ class ProfileBase:
     confirm_mode: int = 0
     device_checks: int = 1
     components: int = 1
+    peaks: int = 0
     peaks_s: tuple[float, ...] = ()
     boot_failures: tuple[tuple[float, ...], ...] = ()
     """Chance that a component's new image does not boot, [component][hardware]."""
