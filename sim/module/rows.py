@@ -153,6 +153,7 @@ class ProfileBase:
     poll_jitter: float = 0.0
     device_checks: int = 1
     components: int = 1
+    peaks: int = 0
     peaks_s: tuple[float, ...] = ()
     boot_failures: tuple[tuple[float, ...], ...] = ()
     """Chance that a component's new image does not boot, [component][hardware]."""

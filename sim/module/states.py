@@ -133,15 +133,17 @@ MCU_UPDATE_TIMEOUT_S = 20 * 60.0
 TOLERATED_ERRORS = 5
 """Consecutive download errors a module tolerates; the next one is UPDATE_ERROR."""
 
-NEXT = tuple(tuple(TRANSITIONS.get((s, i), -1) for i in range(INPUT_COUNT)) for s in range(STATUS_COUNT))
-"""TRANSITIONS as a table of numbers, NEXT[status][input], -1 where refused."""
+NEXT = tuple(TRANSITIONS.get((s, i), -1) for s in range(STATUS_COUNT) for i in range(INPUT_COUNT))
+"""TRANSITIONS as numbers, NEXT[status * INPUT_COUNT + input], -1 where refused."""
+EVENT = tuple(EVENT_OF.get(s, 0) for s in range(STATUS_COUNT))
+"""EVENT_OF as numbers, EVENT[status], 0 where the callback hears nothing."""
 MOMENTARY = tuple(s in (REFUSED, DOWNLOAD_ERROR, UPDATE_SUCCESS, UPDATE_ERROR) for s in range(STATUS_COUNT))
 """Whether a status settles into NO_PLAN at once."""
 
 
 def next_status(status: int, given: int) -> int:
     """The status that follows, or -1 when the input is refused in this status."""
-    return NEXT[status][given]
+    return NEXT[status * INPUT_COUNT + given]
 
 
 def describe(status: int, given: int) -> str:
