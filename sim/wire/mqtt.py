@@ -154,6 +154,7 @@ class Parser:
                 raise ProtocolError(f"a packet of {length} bytes; the limit is {self._limit}")
             stop = body + length
             if stop > end:
+                _check_flags(data[position])  # no waiting for the rest of what is no packet
                 self._keep(data, position, stop)
                 return
             if data[position] >> 4 == PUBLISH:
@@ -206,9 +207,8 @@ def _publish(data: bytes, first: int, body: int, stop: int, handle: Handler) -> 
 
 
 def _other(data: bytes, first: int, body: int, stop: int, handle: Handler) -> None:
+    _check_flags(first)
     kind, flags, size = first >> 4, first & 15, stop - body
-    if _FLAGS.get(kind) != flags:
-        raise ProtocolError(f"packet type {kind} with flags {flags}")
     if kind in _ACK_FLAGS:
         if size != 2:
             raise ProtocolError(f"an acknowledgement of {size} bytes; 2 are right")
@@ -227,6 +227,12 @@ def _other(data: bytes, first: int, body: int, stop: int, handle: Handler) -> No
         if size < 3:
             raise ProtocolError(f"packet type {kind} without its list")
         handle(kind, _packet_id(data, body), "", data[body + 2 : stop], flags)
+
+
+def _check_flags(first: int) -> None:
+    kind, flags = first >> 4, first & 15
+    if kind != PUBLISH and _FLAGS.get(kind) != flags:
+        raise ProtocolError(f"packet type {kind} with flags {flags}")
 
 
 def _packet_id(data: bytes, position: int) -> int:

@@ -280,13 +280,14 @@ class ServerOwner(Owner, Protocol):
 class ServerSession(_Exchange[ServerOwner]):
     """The cloud's end of one connection."""
 
-    __slots__ = ("_silence_s", "connected", "heard_at", "subscriptions")
+    __slots__ = ("_ended", "_silence_s", "connected", "heard_at", "subscriptions")
 
     def __init__(
         self, owner: ServerOwner, write: Write, now: float, max_packet_bytes: int = mqtt.MAX_PACKET_BYTES
     ) -> None:
         super().__init__(owner, write, max_packet_bytes)
         self.connected = False
+        self._ended = False  # what follows in the stream does not count
         self.heard_at = now
         self._silence_s = ANSWER_TIMEOUT_S  # a client has to say CONNECT soon
         self.subscriptions: dict[str, int] | None = None
@@ -312,8 +313,11 @@ class ServerSession(_Exchange[ServerOwner]):
         if self._pending:
             self.resend(now)
         if self.silent_at <= now:
-            self._silence_s = inf
-            self._owner.on_end("keep-alive" if self.connected else "no CONNECT")
+            self._end("keep-alive" if self.connected else "no CONNECT")
+
+    def _end(self, why: str) -> None:
+        self._ended, self._silence_s = True, inf
+        self._owner.on_end(why)
 
     def granted_qos(self, topic: str) -> int:
         """The highest QoS a subscription of the client grants for a topic, -1 when none covers it."""
@@ -324,6 +328,8 @@ class ServerSession(_Exchange[ServerOwner]):
         return granted
 
     def _handle(self, kind: int, packet_id: int, topic: str, payload: bytes, flags: int) -> None:
+        if self._ended:
+            return
         if not self.connected:
             self._first(kind, payload)
         elif kind == mqtt.PUBLISH:
@@ -339,7 +345,7 @@ class ServerSession(_Exchange[ServerOwner]):
                 (self.subscriptions or {}).pop(name, None)
             self._write(mqtt.ack(mqtt.UNSUBACK, packet_id))
         elif kind == mqtt.DISCONNECT:
-            self._owner.on_end("")
+            self._end("")
         else:
             raise ProtocolError(f"packet type {kind} is not for a server")
 
@@ -350,7 +356,7 @@ class ServerSession(_Exchange[ServerOwner]):
         code = mqtt.BAD_VERSION if request.level != 4 else self._owner.on_connect(request)
         self._write(mqtt.connack(code))
         if code != mqtt.ACCEPTED:
-            self._owner.on_end(f"CONNACK {code}")
+            self._end(f"CONNACK {code}")
             return
         self.connected = True
         self._silence_s = 1.5 * request.keepalive_s if request.keepalive_s else inf

@@ -87,9 +87,15 @@ def test_connect_and_subscribe_in_one_breath(link):
 
 def test_a_refused_login_ends_the_session():
     link = Link(password=b"wrong")
-    with pytest.raises(ProtocolError, match="first packet"):  # the SUBSCRIBE behind the CONNECT
-        link.carry(0.0)
-    assert ("end", "CONNACK 4") in link.cloud.other
+    link.carry(0.0)
+    assert link.cloud.other == [("connect", "x"), ("end", "CONNACK 4")]
+    assert link.module.other == [("connack", mqtt.BAD_LOGIN)]  # the SUBSCRIBE behind it is not answered
+
+
+def test_the_first_packet_is_connect():
+    link = Link()
+    with pytest.raises(ProtocolError, match="first packet"):
+        link.server.receive(mqtt.PINGREQ_PACKET, 0.0)
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])

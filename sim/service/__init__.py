@@ -1,0 +1,1 @@
+"""The mock cloud: the Developer Center as a server."""
