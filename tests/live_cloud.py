@@ -137,10 +137,10 @@ class LiveCloud:
                 self.publish(client_id, commands.OTA_NOTICE, ota.encode_notice(message, kinds))
             elif isinstance(message, msg.FirmwareUrl):
                 planned = self.center.plan.components[message.component]
-                if self.wrong_md5 > 0:
-                    self.wrong_md5 -= 1
-                    message = replace(message, md5="f" * 32)
-                sent = ota.Firmware.of(message, planned.component, planned.target_version)
+                wrong = self.wrong_md5 > 0
+                self.wrong_md5 -= wrong
+                url = replace(message, md5="f" * 32) if wrong else message
+                sent = ota.Firmware.of(url, planned.component, planned.target_version)
                 self.publish(client_id, commands.OTA_URL, ota.encode_url(sent))
         self._rearm()
 

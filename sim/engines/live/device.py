@@ -51,7 +51,7 @@ class LiveModule:
 
     __slots__ = (
         "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
-        "_firmware", "_guard", "_heard_at", "_kinds", "_last_frame", "_name", "_package", "_timer", "_timer_at",
+        "_firmware", "_guard", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
         "_transferring", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
 
@@ -69,6 +69,7 @@ class LiveModule:
         self._heard_at = 0.0
         self._last_frame = 0
         self._unacked: dict[int, tuple[int, float]] = {}
+        self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
         self._kinds: tuple[int, ...] = ()
         self._firmware: ota.Firmware | None = None
         self._package: Package | None = None
@@ -115,9 +116,10 @@ class LiveModule:
             self._timer = None
         if self._fetch is not None:
             self._fetch.cancel()
-        if self.link is not None:
-            self.link.close()
-            self.link = None
+        for link in (self.link, self._leaving):
+            if link is not None:
+                link.close()
+        self.link = self._leaving = None
 
     def _rearm(self, now: float) -> None:
         """One timer, at the deadline; guards of the network are stretched to real seconds first."""
@@ -162,6 +164,9 @@ class LiveModule:
 
     def _connect(self) -> None:
         engine = self._engine
+        if self._leaving is not None:
+            self._leaving.abort()
+            self._left()
         self._dialled_at = self._due
         random = secrets.token_hex(8)
         target = engine.target
@@ -202,6 +207,8 @@ class LiveModule:
 
     def on_down(self, link: Link, code: int) -> None:
         """See LinkOwner."""
+        if self._leaving is link:
+            self._left()
         if self.link is not link:
             return
         self.link = None
@@ -249,12 +256,18 @@ class LiveModule:
             return
         if link.up and not self._bootstrapping:
             self._engine.recorder.online(now, -1)
-        self._keep_unacknowledged()
         row = self.module.row
         if row.link == DARK or row.cause == C_BATTERY_DEAD:
             link.abort()  # no supply, no farewell
-        else:
-            link.close()
+            self._keep_unacknowledged()
+        elif not link.finish() and self._unacked:
+            self._leaving = link
+
+    def _left(self) -> None:
+        """The connection it was leaving is gone before everything was acknowledged."""
+        self._leaving = None
+        self._keep_unacknowledged()
+        self._rearm(self._engine.now())
 
     def _keep_unacknowledged(self) -> None:
         row = self.module.row
@@ -325,9 +338,11 @@ class LiveModule:
         topic = login.uplink_topic(self._name, commands.topic_kind(command)).encode()
         return self.link.publish(topic, frame.encode(packet_id, command, payload), qos)
 
-    def on_acknowledged(self, packet_id: int) -> None:
+    def on_acknowledged(self, link: Link, packet_id: int) -> None:
         """See LinkOwner."""
         status, sent_at = self._unacked.pop(packet_id, (0, 0.0))
+        if link is self._leaving and not self._unacked:
+            self._leaving = None
         if status:
             engine = self._engine
             engine.latencies.add("report", engine.loop.time() - sent_at)
@@ -336,8 +351,10 @@ class LiveModule:
 
     # --- downlink ------------------------------------------------------------------------------------------------
 
-    def on_message(self, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the command says it all
+    def on_message(self, link: Link, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the command says it all
         """See LinkOwner."""
+        if link is not self.link:
+            return  # it sleeps already
         try:
             received = frame.decode(payload)
             self._command(received)

@@ -45,6 +45,8 @@ class Settings:
     """Real seconds after which the run ends, whatever is left to do; default: the scenario's horizon."""
     limits: Limits = field(default_factory=Limits)
     ca_file: str | None = None
+    username: str | None = None
+    """Sent with every CONNECT, for brokers that refuse the SDK's password without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class LiveEngine:
         settings, target = self.settings, self.target
         self.links = Links(
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
-            keepalive_s=int(self.world.keepalive_s),
+            keepalive_s=int(self.world.keepalive_s), username=settings.username,
         )  # fmt: skip
         self.downloader = AiohttpDownloader(settings.sources)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl as tls
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from sim.errors import ProtocolError
 from sim.wire import mqtt
@@ -29,17 +29,17 @@ class LinkOwner(Protocol):
     def on_down(self, link: Link, code: int) -> None:
         """The connection is gone, or never came: 0 after `on_up`, else CONNACK's code or NETWORK_FAILED."""
 
-    def on_message(self, topic: str, payload: bytes) -> None:
+    def on_message(self, link: Link, topic: str, payload: bytes) -> None:
         """A message from the cloud."""
 
-    def on_acknowledged(self, packet_id: int) -> None:
+    def on_acknowledged(self, link: Link, packet_id: int) -> None:
         """The cloud has the message."""
 
 
 class Link(asyncio.Protocol):
     """One connection, from dialling to its end; told once to its owner when it is gone."""
 
-    __slots__ = ("_links", "_login", "_owner", "_transport", "made_at", "session", "up")
+    __slots__ = ("_finishing", "_links", "_login", "_owner", "_transport", "made_at", "session", "up")
 
     session: ClientSession
 
@@ -48,6 +48,7 @@ class Link(asyncio.Protocol):
         self._owner: LinkOwner | None = owner
         self._login: tuple[str, bytes, str] | None = login
         self._transport: asyncio.Transport | None = None
+        self._finishing = False
         self.made_at = 0.0
         self.up = False
 
@@ -61,6 +62,17 @@ class Link(asyncio.Protocol):
             links.in_flight.add(self)
         links.sent += 1
         return packet_id
+
+    def finish(self) -> bool:
+        """Takes leave as soon as everything sent is acknowledged; True when that was so already.
+
+        Until then the owner hears of acknowledgements, and of the end if it comes first.
+        """
+        if self._transport is None or not self.session.in_flight:
+            self.close()
+            return True
+        self._finishing = True
+        return False
 
     def close(self) -> None:
         """Says DISCONNECT and goes; nothing more is told."""
@@ -80,7 +92,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         links = self._links
         if self._owner is None or self._login is None:  # given up while dialling
             transport.abort()
@@ -91,7 +103,7 @@ class Link(asyncio.Protocol):
         links.open.add(self)
         client_id, password, subscription = self._login
         self._login = None
-        self.session.connect(client_id, (subscription, 1), self.made_at, password=password)
+        self.session.connect(client_id, (subscription, 1), self.made_at, username=links.username, password=password)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -149,13 +161,15 @@ class Link(asyncio.Protocol):
         """See ClientOwner."""
         self._links.received += 1
         if self._owner is not None:
-            self._owner.on_message(topic, payload)
+            self._owner.on_message(self, topic, payload)
         return True
 
     def on_acknowledged(self, packet_id: int) -> None:
         """See ClientOwner."""
         if self._owner is not None:
-            self._owner.on_acknowledged(packet_id)
+            self._owner.on_acknowledged(self, packet_id)
+            if self._finishing and not self.session.in_flight:
+                self.close()
 
     def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002
         """See ClientOwner."""
@@ -168,10 +182,11 @@ class Links:
 
     def __init__(
         self, host: str, port: int, *, ssl: tls.SSLContext | None = None, sources: Sequence[str] = (),
-        keepalive_s: int = 120,
+        keepalive_s: int = 120, username: str | None = None,
     ) -> None:  # fmt: skip
         self.loop = asyncio.get_running_loop()
         self.keepalive_s = keepalive_s
+        self.username = username  # the SDK sends none, which strict brokers refuse
         self.open: set[Link] = set()
         self.in_flight: set[Link] = set()
         self.sent = self.received = self.unacknowledged = self.protocol_errors = 0

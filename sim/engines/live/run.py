@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
 from sim.engines.live.engine import LiveEngine, Settings, Watch
+from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.run import Outcome, save
@@ -60,6 +61,9 @@ async def live(
     world = build(scenario)
     api, target = await _find(cloud, settings, plan)
     try:
+        allow_files(len(world.modules))
+        sources = sources_for(len(world.modules), target.host, settings.sources)
+        settings = replace(settings, sources=sources)
         before = await _devices(api, target.plan)
         engine = LiveEngine(world, target, settings)
         complete = await engine.run(watch, api)
