@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -89,6 +90,7 @@ class LiveEngine:
         self.connects = Pace(cap)
         self.messages = Pace(cap)
         self.modules = [LiveModule(self, module) for module in world.modules]
+        self.cpu_s = 0.0
         self.links: Links
         self.downloader: Downloader
         self._stop = asyncio.Event()
@@ -146,7 +148,7 @@ class LiveEngine:
         self.downloader = AiohttpDownloader(settings.sources)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
-        self.zero = self.loop.time()
+        self.zero, cpu = self.loop.time(), time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
             return await self._watch(watch, api)
@@ -155,6 +157,7 @@ class LiveEngine:
             with suppress(asyncio.CancelledError):
                 await ramp
             await self._close()
+            self.cpu_s = time.process_time() - cpu
 
     async def _ramp(self) -> None:
         """Modules begin one after the other, each at its own moment."""
@@ -229,6 +232,7 @@ class LiveEngine:
             "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules), "unacknowledged": links.unacknowledged,
             "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + links.protocol_errors,
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
+            "cpu_s": round(self.cpu_s, 3),
         }  # fmt: skip
 
 
