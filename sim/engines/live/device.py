@@ -492,9 +492,11 @@ class LiveModule:
             link.abort()
             self._session_lost()
 
-    def _take(self, chunk: bytes) -> float:
+    def _take(self, chunk: memoryview) -> float:
         """Takes a chunk; with the modelled radio the next one waits until its goodput allows it."""
         engine, row = self._engine, self.module.row
+        if self._fetch is None:
+            return 0.0  # given up as the answer began
         self._fetched_bytes += len(chunk)
         engine.recorder.delivered_bits += 8.0 * len(chunk)
         if self._package is not None and not self._package.feed(chunk):

@@ -17,7 +17,7 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
 from sim.engines.live.device import LiveModule
-from sim.engines.live.fetch import AiohttpDownloader, Broken, Downloader
+from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.latency import Latencies
 from sim.engines.live.link import Links
 from sim.engines.live.pace import Pace
@@ -145,7 +145,7 @@ class LiveEngine:
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(self.world.keepalive_s), username=settings.username,
         )  # fmt: skip
-        self.downloader = AiohttpDownloader(settings.sources)
+        self.downloader = ThinDownloader(settings.sources, settings.ca_file)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
         self.zero, cpu = self.loop.time(), time.process_time()
@@ -205,7 +205,6 @@ class LiveEngine:
         for module in self.modules:
             module.end()
         await self.links.close()
-        await self.downloader.close()
 
     # --- how it stands -----------------------------------------------------------------------------------------------
 
