@@ -1,7 +1,7 @@
 """Every number the physics rests on: default, sweepable range, unit, provenance and source, in one table.
 
-Scenario sections `failures:` and `physics:` (fleet-wide or per group) override these values by name; the engines
-read them as fields of the same name; the report lists those that matter. Provenance is one of
+Scenario sections `failures:` and `physics:` (fleet-wide or per group) and `fleet.cells:` override these values by
+name; the engines read them as fields of the same name; the report lists those that matter. Provenance is one of
 
 documented  read in the named source
 derived     computed from documented data
@@ -45,6 +45,13 @@ def _physics(
     minimum: float = 0.0, maximum: float = math.inf,
 ) -> Parameter:  # fmt: skip
     return Parameter(name, default, low, high, unit, provenance, source, meaning, "physics", minimum, maximum)
+
+
+def _cell(
+    name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str,
+    minimum: float = 0.0, maximum: float = math.inf,
+) -> Parameter:  # fmt: skip
+    return Parameter(name, default, low, high, unit, provenance, source, meaning, "cells", minimum, maximum)
 
 
 _OSLO = "NB-IoT-Performance measurements (Telenor, Telia), loss direction"
@@ -553,6 +560,31 @@ _ROWS = (
         "BG96 search times",
         "NB-IoT module that has to scan all bands after a reboot",
         0.0,
+        1.0,
+    ),
+    # --- cells: what modules share on the air, for the whole fleet --------------------------------------------
+    _cell(
+        "cell_airtime_limit",
+        0.9,
+        0.5,
+        1.0,
+        "1",
+        "estimated",
+        "control channels and other traffic take the rest",
+        "share of a cell's downlink that downloads may occupy; beyond it all of them slow down alike",
+        0.01,
+        1.0,
+    ),
+    _cell(
+        "lte_m_carrier_share",
+        0.07,
+        0.03,
+        0.12,
+        "1",
+        "estimated",
+        "6 of 50 resource blocks, 60 % of the subframes at half duplex",
+        "share of a 10 MHz carrier that one LTE-M download at its full radio rate occupies",
+        0.001,
         1.0,
     ),
 )

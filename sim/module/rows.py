@@ -70,7 +70,9 @@ class ModuleRow:
     session_start_s: float = 0.0
     rsrp_offset_db: float = 0.0
     rsrp_dbm: float = -140.0
+    sinr_db: float = -20.0
     level: int = -1
+    radio_bit_s: float = 0.0
     goodput_bit_s: float = 0.0
     rtt_s: float = 0.2
     # OTA
