@@ -60,6 +60,10 @@ class Purpose(IntEnum):
     REATTACH = 36
     BACK_OFF = 37
     RELEASE_ORDER = 40
+    PREAMBLE = 50
+    CONTENTION = 51
+    ACCESS_BACK_OFF = 52
+    CELL = 53
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

@@ -112,6 +112,11 @@ def goodput_bit_s(radio: float, rtt_s: float, block_bytes: float, window_blocks:
     return min(rate, 0.8 * uart_bit_s) if uart_bit_s > 0.0 else rate
 
 
+def air_use(goodput: float, radio: float, block_bytes: float) -> float:
+    """Share (0-1) of the radio's rate that a download with this goodput uses, overhead included."""
+    return goodput * (block_bytes + HEADER_BYTES) / block_bytes / radio if radio > 0.0 else 0.0
+
+
 def coverage_level(rsrp_dbm: float, level_1_below_dbm: float, level_2_below_dbm: float) -> int:
     """0, 1 or 2, as the network's thresholds say."""
     if rsrp_dbm > level_1_below_dbm:
@@ -135,8 +140,9 @@ def begin_session(m: ModuleRow, p: Profile) -> None:
     m.level = coverage_level(m.rsrp_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
     m.sinr_db = sinr_db(p.technology, m.rsrp_dbm) + m.sinr_site_db + p.sinr_offset_db
     m.rtt_s = _RTT_S[p.technology][m.level] * p.rtt_factor
-    m.radio_bit_s = radio_bit_s(p.technology, m.sinr_db, p.lte_share) * p.goodput_factor
-    m.goodput_bit_s = goodput_bit_s(m.radio_bit_s, m.rtt_s, p.block_bytes, p.window_blocks, p.uart_bit_s)
+    radio = radio_bit_s(p.technology, m.sinr_db, p.lte_share) * p.goodput_factor
+    m.goodput_bit_s = goodput_bit_s(radio, m.rtt_s, p.block_bytes, p.window_blocks, p.uart_bit_s)
+    m.air_use = air_use(m.goodput_bit_s, radio, p.block_bytes)
 
 
 def access_s(m: ModuleRow, p: Profile, after_reboot: bool) -> float:

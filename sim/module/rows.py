@@ -47,6 +47,7 @@ class ModuleRow:
 
     index: int = 0
     group: int = 0
+    cell: int = 0
     # who it is
     rsrp_site_dbm: float = -100.0
     sinr_site_db: float = 0.0
@@ -72,9 +73,12 @@ class ModuleRow:
     rsrp_dbm: float = -140.0
     sinr_db: float = -20.0
     level: int = -1
-    radio_bit_s: float = 0.0
+    air_use: float = 0.0
     goodput_bit_s: float = 0.0
     rtt_s: float = 0.2
+    attach_s: float = 0.0
+    preambles: int = 0
+    access_attempts: int = 0
     # OTA
     status: int = 0
     ota_at: float = INF

@@ -17,8 +17,6 @@ Row = Any
 
 NB_IOT, LTE_M = 0, 1
 """Numbers of the technologies as in the module's rows; higher ones are LTE."""
-HEADER_BYTES = 60
-"""IP, TCP and HTTP overhead per block."""
 
 _SINR_DB = (-9.0, -6.0, -3.0, 0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
 _NB_IOT_SHARE = (0.92, 0.91, 0.88, 0.80, 0.70, 0.54, 0.41, 0.36, 0.30)
@@ -38,14 +36,10 @@ def airtime_share(technology: int, sinr_db: float, lte_m_share: float, lte_share
 def download_share(m: Row, p: Row) -> float:
     """Share (0-1) of its cell's downlink that a module's download occupies in its present session.
 
-    A download held back by round trips or a serial line leaves the air idle in between: the share of a download at
-    full radio rate shrinks with the rate on the air.
+    A download held back by round trips or a serial line leaves the air idle in between (`air_use` of the row).
     """
     full = airtime_share(p.technology, m.sinr_db, p.lte_m_carrier_share, p.lte_share)
-    if m.radio_bit_s <= 0.0:  # no service: no download begins
-        return full
-    on_air_bit_s = m.goodput_bit_s * (p.block_bytes + HEADER_BYTES) / p.block_bytes
-    share: float = full * min(1.0, on_air_bit_s / m.radio_bit_s)
+    share: float = full * m.air_use
     return share
 
 
