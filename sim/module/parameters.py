@@ -565,6 +565,7 @@ _ROWS = (
         1.0,
     ),
     # --- cells: what modules share on the air, for the whole fleet --------------------------------------------
+    # fmt: off
     _cell(
         "cell_airtime_limit",
         0.9,
@@ -656,6 +657,7 @@ _ROWS = (
         "how much longer each step of the access takes on NB-IoT than on LTE",
         1.0,
     ),
+    # fmt: on
 )
 
 PARAMETERS: dict[str, Parameter] = {row.name: row for row in _ROWS}
