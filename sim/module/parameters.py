@@ -564,101 +564,37 @@ _ROWS = (
         0.0,
         1.0,
     ),
-    # --- cells: what modules share on the air, for the whole fleet --------------------------------------------
-    # fmt: off
-    _cell(
-        "cell_airtime_limit",
-        0.9,
-        0.5,
-        1.0,
-        "1",
-        "estimated",
-        "control channels and other traffic take the rest",
-        "share of a cell's downlink that downloads may occupy; beyond it all of them slow down alike",
-        0.01,
-        1.0,
-    ),
-    _cell(
-        "lte_m_carrier_share",
-        0.07,
-        0.03,
-        0.12,
-        "1",
-        "estimated",
-        "6 of 50 resource blocks, 60 % of the subframes at half duplex",
-        "share of a 10 MHz carrier that one LTE-M download at its full radio rate occupies",
-        0.001,
-        1.0,
-    ),
-    _cell(
-        "rach_preambles", 54.0, 10.0, 64.0, "1", "documented", _TR37868, "preambles of an LTE cell for contention", 1.0
-    ),
-    _cell("rach_period_s", 0.005, 0.001, 0.02, "s", "documented", _TR37868, "time between two opportunities", 0.001),
-    _cell(
-        "rach_grants",
-        15.0,
-        3.0,
-        30.0,
-        "1",
-        "documented",
-        _TR37868,
-        "uplink grants per opportunity: 3 a subframe, 5 subframes",
-        1.0,
-    ),
-    _cell(
-        "rach_max_transmissions",
-        10.0,
-        3.0,
-        200.0,
-        "1",
-        "documented",
-        _TR37868,
-        "preambles sent before a module gives up",
-        1.0,
-    ),
-    _cell("rach_back_off_s", 0.02, 0.0, 0.96, "s", "documented", _TR37868, "longest back-off, drawn uniformly"),
-    _cell(
-        "nprach_preambles",
-        48.0,
-        12.0,
-        48.0,
-        "1",
-        "estimated",
-        _NPRACH,
-        "subcarriers an NB-IoT carrier sets aside for access (12, 24, 36 or 48)",
-        1.0,
-    ),
-    _cell(
-        "nprach_period_s", 0.08, 0.04, 2.56, "s", "estimated", _NPRACH, "time between two opportunities on NB-IoT", 0.04
-    ),
-    _cell("nprach_grants", 15.0, 3.0, 48.0, "1", "estimated", _NPRACH, "uplink grants per opportunity on NB-IoT", 1.0),
-    _cell(
-        "nprach_max_transmissions",
-        10.0,
-        3.0,
-        200.0,
-        "1",
-        "estimated",
-        _NPRACH,
-        "preambles sent on NB-IoT before a module gives up",
-        1.0,
-    ),
-    _cell(
-        "nprach_back_off_s", 0.512, 0.0, 524.0, "s", "estimated", _NPRACH, "longest back-off on NB-IoT, drawn uniformly"
-    ),
-    _cell(
-        "nprach_time_factor",
-        10.0,
-        3.0,
-        100.0,
-        "factor",
-        "estimated",
-        "repetitions and NPDCCH periods",
-        "how much longer each step of the access takes on NB-IoT than on LTE",
-        1.0,
-    ),
-    # fmt: on
 )
 
-PARAMETERS: dict[str, Parameter] = {row.name: row for row in _ROWS}
+# What modules of a cell share on the air; one value for the whole fleet.
+_CELL_ROWS = (
+    _cell("cell_airtime_limit", 0.9, 0.5, 1.0, "1", "estimated",
+          "control channels and other traffic take the rest", "share of a cell's downlink that downloads may occupy; beyond it all of them slow down alike", 0.01, 1.0),
+    _cell("lte_m_carrier_share", 0.07, 0.03, 0.12, "1", "estimated",
+          "6 of 50 resource blocks, 60 % of the subframes at half duplex", "share of a 10 MHz carrier that one LTE-M download at its full radio rate occupies", 0.001, 1.0),
+    _cell("rach_preambles", 54.0, 10.0, 64.0, "1", "documented",
+          _TR37868, "preambles of an LTE cell for contention", 1.0),
+    _cell("rach_period_s", 0.005, 0.001, 0.02, "s", "documented",
+          _TR37868, "time between two opportunities", 0.001),
+    _cell("rach_grants", 15.0, 3.0, 30.0, "1", "documented",
+          _TR37868, "uplink grants per opportunity: 3 a subframe, 5 subframes", 1.0),
+    _cell("rach_max_transmissions", 10.0, 3.0, 200.0, "1", "documented",
+          _TR37868, "preambles sent before a module gives up", 1.0),
+    _cell("rach_back_off_s", 0.02, 0.0, 0.96, "s", "documented",
+          _TR37868, "longest back-off, drawn uniformly"),
+    _cell("nprach_preambles", 48.0, 12.0, 48.0, "1", "estimated",
+          _NPRACH, "subcarriers an NB-IoT carrier sets aside for access (12, 24, 36 or 48)", 1.0),
+    _cell("nprach_period_s", 0.08, 0.04, 2.56, "s", "estimated",
+          _NPRACH, "time between two opportunities on NB-IoT", 0.04),
+    _cell("nprach_grants", 15.0, 3.0, 48.0, "1", "estimated",
+          _NPRACH, "uplink grants per opportunity on NB-IoT", 1.0),
+    _cell("nprach_max_transmissions", 10.0, 3.0, 200.0, "1", "estimated",
+          _NPRACH, "preambles sent on NB-IoT before a module gives up", 1.0),
+    _cell("nprach_back_off_s", 0.512, 0.0, 524.0, "s", "estimated",
+          _NPRACH, "longest back-off on NB-IoT, drawn uniformly"),
+    _cell("nprach_time_factor", 10.0, 3.0, 100.0, "factor", "estimated",
+          "repetitions and NPDCCH periods", "how much longer each step of the access takes on NB-IoT than on LTE", 1.0),
+)  # fmt: skip
+
+PARAMETERS: dict[str, Parameter] = {row.name: row for row in (*_ROWS, *_CELL_ROWS)}
 """All parameters by name, in the order of the table."""
