@@ -16,6 +16,7 @@ import simpy
 from sim import messages as msg
 from sim.cloud.center import Command
 from sim.draws import Purpose, uniform
+from sim.engines.access import RandomAccess
 from sim.engines.recorder import Recorder
 from sim.engines.world import World
 from sim.module import behaviour as b
@@ -75,6 +76,7 @@ class VirtualEngine:
         self._epoch = [0] * count
         self._session = [0] * count
         self._heard_at = [0.0] * count
+        self._access = RandomAccess(world.modules, self._at, self._deliver)
         self._fetch: dict[int, int] = {}
         self._fetches = 0
         self._egress_at = inf
@@ -179,6 +181,8 @@ class VirtualEngine:
             self.recorder.entered(module, now)
         if effects & b.STOP_FETCH:
             self._stop_fetch(module, now)
+        if effects & b.ACCESS:
+            self._access.begin(module, now)
         if effects & b.CONNECT:
             self._connect(module, now)
         if effects & b.HELLO:

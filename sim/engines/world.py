@@ -13,6 +13,7 @@ from sim.cloud import execution as ex
 from sim.cloud.center import Command, DeveloperCenter, Plan, PlannedComponent
 from sim.cloud.execution import Execution
 from sim.draws import Purpose
+from sim.engines.cells import settle
 from sim.errors import FotasimError
 from sim.module import fleet
 from sim.module.machine import Module
@@ -45,6 +46,7 @@ class World:
     horizon_s: float
     modules: list[Module]
     hardware: list[str]
+    cells: list[str]
     center: DeveloperCenter
     strategy: Strategy
     capacity: Capacity
@@ -64,7 +66,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     """Samples the fleet of one replication and sets up the cloud for it."""
     key = draws.key(scenario.seed, replication)
     strategy = build_strategy(scenario)
-    modules, hardware, left_out = _modules(scenario, key, strategy)
+    modules, hardware, cells, left_out = _modules(scenario, key, strategy)
     if not modules:
         raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
     executions = [
@@ -75,7 +77,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
         module.row.index, executions[i].index = i, i
     center = DeveloperCenter(_plan(scenario, strategy), executions)
     world = World(
-        scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario), replication,
+        scenario, scenario.horizon, modules, hardware, cells, center, strategy, _capacity(scenario), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
@@ -128,19 +130,19 @@ def _capacity(scenario: Scenario) -> Capacity:
     )
 
 
-def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tuple[list[Module], list[str], int]:
-    """All modules the lists allow, and the hardware revision of each; also how many were left out."""
+def _modules(
+    scenario: Scenario, key: tuple[int, int], strategy: Strategy
+) -> tuple[list[Module], list[str], list[str], int]:
+    """All modules the lists allow, the hardware revision of each, the names of all cells; how many were left out."""
+    sampled = _sample(scenario, key, strategy)
+    cells = settle(scenario.fleet.cells, key, (members for _, members in sampled))
     modules: list[Module] = []
     revisions: list[str] = []
-    first = left_out = 0
-    names = _hardware_names(scenario)
+    left_out = 0
     targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
-    for number, (group, count) in enumerate(_group_sizes(scenario)):
-        profile = build_profile(scenario, group, key, names)
-        profile.device_checks = int(strategy.checked_by_device)
-        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+    for profile, members in sampled:
         for i, row in enumerate(members.rows):
-            name = members.names[i] if members.names else f"m{first + i:07d}"
+            name = members.names[i] if members.names else f"m{row.index:07d}"
             if not targeted(name):
                 left_out += 1
                 continue
@@ -148,10 +150,23 @@ def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tu
             row.at_target = _at_target(scenario, members.versions[i])
             modules.append(Module(name, row, profile, members.versions[i]))
             revisions.append(members.hardware[i])
-        first += len(members.rows)
     if len({m.name for m in modules}) < len(modules):
         raise FotasimError("two groups of the fleet hold modules of the same name")
-    return modules, revisions, left_out
+    return modules, revisions, cells, left_out
+
+
+def _sample(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> list[tuple[Profile, fleet.Members]]:
+    """Profile and modules of each group, numbered through."""
+    sampled = []
+    first = 0
+    names = _hardware_names(scenario)
+    for number, (group, count) in enumerate(_group_sizes(scenario)):
+        profile = build_profile(scenario, group, key, names)
+        profile.device_checks = int(strategy.checked_by_device)
+        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+        sampled.append((profile, members))
+        first += len(members.rows)
+    return sampled
 
 
 def _at_target(scenario: Scenario, versions: dict[str, str]) -> int:
@@ -202,8 +217,9 @@ def _population(scenario: Scenario, group: Any) -> fleet.Population:
 def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware: tuple[str, ...]) -> Profile:
     """Settings and parameters of one group: defaults, overridden by the fleet, overridden by the group."""
     values = {name: row.default for name, row in PARAMETERS.items()}
-    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics):
-        values.update(section.overrides())
+    cells = scenario.fleet.cells
+    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics, cells):
+        values.update(section.overrides() if section is not None else {})
     check_in, battery = group.check_in, group.battery
     always = check_in.kind == "always"
     recharge = battery.recharge
@@ -212,6 +228,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         key_0=key[0],
         key_1=key[1],
         technology=TECHNOLOGIES.index(group.technology),
+        random_access=int(cells is not None and cells.random_access),
         power=POWERS.index(group.power),
         mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
         partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,

@@ -32,12 +32,12 @@ RESUMABLE, IN_PLACE = 0, 1
 CAUSES = (
     "", "low_battery", "weak_signal", "no_space", "user_refused", "no_service", "link_lost", "server_busy",
     "server_error", "checksum", "image_mismatch", "source_mismatch", "url_timeout", "flash_error", "power_loss",
-    "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online",
+    "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online", "cell_congested",
 )  # fmt: skip
 (
     NONE, C_LOW_BATTERY, C_WEAK_SIGNAL, C_NO_SPACE, C_USER_REFUSED, C_NO_SERVICE, C_LINK_LOST, C_SERVER_BUSY,
     C_SERVER_ERROR, C_CHECKSUM, C_IMAGE_MISMATCH, C_SOURCE_MISMATCH, C_URL_TIMEOUT, C_FLASH_ERROR, C_POWER_LOSS,
-    C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE,
+    C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE, C_CELL_CONGESTED,
 ) = range(len(CAUSES))  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class ModuleRow:
 
     index: int = 0
     group: int = 0
-    cell: int = 0
+    cell: int = -1
     # who it is
     rsrp_site_dbm: float = -100.0
     sinr_site_db: float = 0.0
@@ -133,6 +133,7 @@ class ProfileBase:
     key_0: int = 0
     key_1: int = 0
     technology: int = 0
+    random_access: int = 0
     power: int = 0
     mobile: int = 0
     partition: int = RESUMABLE
