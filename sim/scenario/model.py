@@ -223,6 +223,16 @@ class Cells(CellOverrides):  # type: ignore[misc, valid-type]
     modules_per_cell: ValueDistribution | None = None
     random_access: bool = True
 
+    @model_validator(mode="after")
+    def _some(self) -> Cells:
+        if (
+            self.modules_per_cell is not None
+            and self.modules_per_cell.kind == "constant"
+            and self.modules_per_cell.a < 1
+        ):
+            raise ValueError("modules_per_cell: at least 1")
+        return self
+
 
 class Fleet(Section):
     """The modules: how many, of which groups, and how things go wrong."""
