@@ -250,6 +250,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         day_start_s=scenario.plan.strategy.schedule.start_of_day_s,
         confirm_mode=int(scenario.plan.mode == "confirm"),
         components=len(scenario.plan.components),
+        peaks=len(check_in.peaks_s),
         peaks_s=check_in.peaks_s,
         delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
     )

@@ -44,6 +44,7 @@ from sim.module.rows import (
     DIURNAL,
     FLASHING,
     INF,
+    NAN,
     NONE,
     OFFLINE,
     ONLINE,
@@ -147,7 +148,7 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if m.link == DARK:
         return REFUSED_INPUT
     if given == CHECK_IN:
-        return _attach(m, p, now, after_reboot=False)
+        return _attach(m, p, now, False)
     if given == ACCESSED:
         return _attach_in(m, now) if m.link == ATTACHING else REFUSED_INPUT
     if given == ATTACHED:
@@ -164,7 +165,7 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     return _sleep(m, p, now)
 
 
-def _attach(m: ModuleRow, p: Profile, now: float, *, after_reboot: bool) -> int:
+def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
     """Opens a radio session; without service the module tries again at its next check-in."""
     radio.begin_session(m, p)
     if m.goodput_bit_s <= 0.0:
@@ -347,7 +348,7 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.REATTACH, m.flashes)
     if unit < p.no_reattach and p.check_in != ALWAYS:
         return effects | _offline(m, p, now)
-    return effects | _attach(m, p, now, after_reboot=True)
+    return effects | _attach(m, p, now, True)
 
 
 def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
@@ -397,7 +398,7 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if after == NO_PLAN:
         return 0
     m.published = after
-    m.event = states.EVENT_OF.get(after, 0)
+    m.event = states.EVENT[after]
     if p.components > 1 and after in (SUBMITTED, REFUSED):
         m.event = UPDATE_FLAG
     effects = ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
@@ -508,7 +509,7 @@ def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:
     m.power_at = INF
     if p.power == battery.BATTERY and m.transfer_start_s == m.transfer_start_s:
         battery.spend(m, radio.download_w(m, p) * (now - m.transfer_start_s))
-    m.transfer_start_s = float("nan")
+    m.transfer_start_s = NAN
 
 
 def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:

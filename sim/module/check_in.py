@@ -56,7 +56,7 @@ def _next_period_s(m: ModuleRow, p: Profile, earliest: float) -> float:
 
 def _next_trip_s(m: ModuleRow, p: Profile, earliest: float) -> float:
     """One possible trip per peak and day, taken with `trip_probability`, normally spread around the peak."""
-    peaks = len(p.peaks_s)
+    peaks = p.peaks
     slot = max(m.check_ins, int((earliest + p.day_start_s) / DAY_S - 1.0) * peaks)
     for number in range(slot, slot + 1000 * peaks):
         first, second = pair(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
