@@ -5,6 +5,8 @@ FotasimError
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
 └── MissingExtra    an optional part is not installed
+
+PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
 """
 
 from __future__ import annotations
@@ -50,3 +52,7 @@ class IllegalInput(FotasimError):
 
 class MissingExtra(FotasimError):
     """An optional part is not installed; the text says which extra to install."""
+
+
+class PlanFileWarning(UserWarning):
+    """A field of a plan file that cannot be carried over, is unknown, or lies outside its documented range."""
