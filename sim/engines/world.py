@@ -9,6 +9,7 @@ from typing import Any
 
 from sim import draws, messages
 from sim.cloud import capacity as cap
+from sim.cloud import egress as eg
 from sim.cloud import execution as ex
 from sim.cloud.center import Command, DeveloperCenter, Plan, PlannedComponent
 from sim.cloud.execution import Execution
@@ -34,7 +35,7 @@ class Capacity:
     connections: cap.Connections
     workers: cap.Workers
     downloads: cap.Downloads
-    egress: cap.Egress
+    egress: eg.Egress
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
         module.row.index, executions[i].index = i, i
     center = DeveloperCenter(_plan(scenario, strategy), executions)
     world = World(
-        scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario), replication,
+        scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario, len(modules)), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
@@ -118,13 +119,14 @@ def _plan(scenario: Scenario, strategy: Strategy) -> Plan:
     return Plan(scenario.plan.name, components, strategy, silent=scenario.plan.mode == "silent")
 
 
-def _capacity(scenario: Scenario) -> Capacity:
+def _capacity(scenario: Scenario, modules: int) -> Capacity:
     given = scenario.cloud.capacity
+    slots = min(given.downloads, modules)
     return Capacity(
-        cap.Connections(given.connections_per_s),
-        cap.Workers(given.request_workers, given.request_time),
-        cap.Downloads(given.downloads),
-        cap.Egress(given.egress),
+        cap.Connections(1.0 / given.connections_per_s, [0.0]),
+        cap.Workers(given.request_time, [0.0] * given.request_workers),
+        cap.Downloads(given.downloads, [0]),
+        eg.egress(given.egress, slots, 0, 1.0, lambda n: [0.0] * n, lambda n: [0] * n),
     )
 
 
