@@ -53,11 +53,13 @@ BOOT_OLD = 14  # power came back, another version runs
 BOOT_MCU = 15  # power came back while an external MCU is being updated
 SETTLE = 16  # a momentary status is over
 TOO_MANY_ERRORS = 17  # one download error more than is tolerated
-INPUT_COUNT = 18
+CANCEL = 18  # the cloud asks to give up (hawkBit's cancelAction; QuecThing has no such command)
+INPUT_COUNT = 19
 
 INPUT_NAMES = (
     "NOTICE", "CONFIRM", "REFUSE", "URL", "HEADER", "DONE", "BROKEN", "NO_ROOM", "NEXT_BLOCK", "UPDATE", "UPDATED",
     "UPDATE_FAILED", "TIMEOUT", "BOOT_TARGET", "BOOT_OLD", "BOOT_MCU", "SETTLE", "TOO_MANY_ERRORS",
+    "CANCEL",
 )  # fmt: skip
 
 TRANSITIONS: dict[tuple[int, int], int] = {
@@ -84,6 +86,8 @@ TRANSITIONS: dict[tuple[int, int], int] = {
     (UPDATING, UPDATED): UPDATE_SUCCESS,
     (UPDATING, UPDATE_FAILED): UPDATE_ERROR,
     (UPDATING, TIMEOUT): UPDATE_ERROR,
+    # giving up is possible until the image is being written
+    **{(s, CANCEL): REFUSED for s in (PLAN_RECEIVED, SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)},
     # a momentary status is over
     (REFUSED, SETTLE): NO_PLAN,
     (DOWNLOAD_ERROR, SETTLE): NO_PLAN,
