@@ -61,7 +61,7 @@ class Recorder:
             "peak_connections": float(np.cumsum(self.load.online_change).max()),
             "peak_requests_per_s": float(self.load.requests.max()) + most / PROGRESS_INTERVAL_S,
             "peak_downloads": float(most),
-            "peak_egress_bit_s": float(self.world.capacity.egress.peak_bit_s[0]),
+            "peak_egress_bit_s": float(self.world.capacity.egress.line.peak_bit_s),
         }
 
     def modules(self) -> pd.DataFrame:

@@ -322,7 +322,7 @@ class VirtualEngine:
             return
         shared = self.world.capacity.egress
         slot = egress.next_slot(shared)
-        index = shared.owner[slot]
+        index = shared.transfers[slot].owner
         module = self.world.modules[index]
         egress.finish(shared, slot, now)
         row = module.row

@@ -126,7 +126,7 @@ def _capacity(scenario: Scenario, modules: int) -> Capacity:
         cap.Connections(1.0 / given.connections_per_s, [0.0]),
         cap.Workers(given.request_time, [0.0] * given.request_workers),
         cap.Downloads(given.downloads, [0]),
-        eg.egress(given.egress, slots, 0, 1.0, lambda n: [0.0] * n, lambda n: [0] * n),
+        eg.egress(given.egress, slots),
     )
 
 

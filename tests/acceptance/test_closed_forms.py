@@ -61,7 +61,7 @@ def test_download_slots_block_like_erlang_b(load, slots, blocked):
 
 def sojourn_times(bit_s: float, arrivals: np.ndarray, sizes_bytes: np.ndarray, rate_bit_s: float) -> np.ndarray:
     """Time each transfer spends in the shared egress."""
-    shared = egress.egress(bit_s, 5000, 0, 1.0, lambda n: [0.0] * n, lambda n: [0] * n)
+    shared = egress.egress(bit_s, 5000)
     times, i = np.zeros(len(arrivals)), 0
     while i < len(arrivals) or egress.next_at(shared) < math.inf:
         finish = egress.next_at(shared)
@@ -70,7 +70,7 @@ def sojourn_times(bit_s: float, arrivals: np.ndarray, sizes_bytes: np.ndarray, r
             i += 1
         else:
             slot = egress.next_slot(shared)
-            times[shared.owner[slot]] = finish - arrivals[shared.owner[slot]]
+            times[shared.transfers[slot].owner] = finish - arrivals[shared.transfers[slot].owner]
             egress.finish(shared, slot, finish)
     return times
 

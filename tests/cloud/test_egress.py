@@ -65,7 +65,7 @@ def test_finishes_are_those_of_a_plain_simulation(bit_s, cells):
               "cell": dice.choice(cells), "share": dice.uniform(0.05, 0.7)} for _ in range(dice.randint(1, 50))),
             key=lambda job: job["at"],
         )  # fmt: skip
-        shared = egress.egress(bit_s, len(jobs), 3, 0.9, lambda n: [0.0] * n, lambda n: [0] * n)
+        shared = egress.egress(bit_s, len(jobs), 3, 0.9)
         found, i = {}, 0
         while i < len(jobs) or egress.next_at(shared) < math.inf:
             at = egress.next_at(shared)
@@ -75,7 +75,7 @@ def test_finishes_are_those_of_a_plain_simulation(bit_s, cells):
                 i += 1
             else:
                 slot = egress.next_slot(shared)
-                found[shared.owner[slot]] = at
+                found[shared.transfers[slot].owner] = at
                 egress.finish(shared, slot, at)
         assert found == pytest.approx(finishes(jobs, bit_s, 0.9), rel=1e-9)
         assert egress.load_bit_s(shared) == pytest.approx(0.0, abs=1e-6)
@@ -83,9 +83,9 @@ def test_finishes_are_those_of_a_plain_simulation(bit_s, cells):
 
 def test_stopped_transfers_give_back_what_they_took():
     """Half the time at full rate is half the bytes, and the others go on as if it had never been."""
-    shared = egress.egress(1e9, 2, 0, 1.0, lambda n: [0.0] * n, lambda n: [0] * n)
+    shared = egress.egress(1e9, 2)
     first = egress.start(shared, 7, -1, 0.0, 1000.0, 800.0, 0.0)
     egress.start(shared, 8, -1, 0.0, 1000.0, 800.0, 1.0)
     assert egress.stop(shared, first, 5.0) == pytest.approx(500.0)
     assert egress.next_at(shared) == pytest.approx(11.0)
-    assert shared.owner[egress.next_slot(shared)] == 8
+    assert shared.transfers[egress.next_slot(shared)].owner == 8
