@@ -9,6 +9,7 @@ from typing import Any
 
 from sim import draws
 from sim.cloud import capacity as cap
+from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter
 from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError
@@ -32,7 +33,7 @@ class Capacity:
     connections: cap.Connections
     workers: cap.Workers
     downloads: cap.Downloads
-    egress: cap.Egress
+    egress: eg.Egress
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     cells = 1 + max(e.cell for e in executions)
     center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=cells)
     world = World(
-        scenario, scenario.horizon, modules, hardware, center, plan.settings, _capacity(scenario), replication,
+        scenario, scenario.horizon, modules, hardware, center, plan.settings, _capacity(scenario, len(modules)), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
@@ -81,13 +82,14 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
-def _capacity(scenario: Scenario) -> Capacity:
+def _capacity(scenario: Scenario, modules: int) -> Capacity:
     given = scenario.cloud.capacity
+    slots = min(given.downloads, modules)
     return Capacity(
-        cap.Connections(given.connections_per_s),
-        cap.Workers(given.request_workers, given.request_time),
-        cap.Downloads(given.downloads),
-        cap.Egress(given.egress),
+        cap.Connections(1.0 / given.connections_per_s, [0.0]),
+        cap.Workers(given.request_time, [0.0] * given.request_workers),
+        cap.Downloads(given.downloads, [0]),
+        eg.egress(given.egress, slots),
     )
 
 
