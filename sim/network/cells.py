@@ -46,3 +46,14 @@ def download_share(m: Row, p: Row) -> float:
 def speed_factor(total_share: float, limit: float) -> float:
     """How much every download of a cell slows down (0-1) when together they want `total_share` of its downlink."""
     return 1.0 if total_share <= limit else limit / total_share
+
+
+CARRIERS = 2
+"""A cell has a carrier for NB-IoT and one for LTE and LTE-M."""
+
+
+def carrier(cell: int, technology: int) -> int:
+    """Number of the carrier that a module of this technology uses in its cell; -1 outside cells."""
+    if cell < 0:
+        return -1
+    return CARRIERS * cell + (0 if technology == NB_IOT else 1)
