@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sim.engines.order import CELLS, MODULES
 from sim.module import behaviour as b
 from sim.module.machine import Module
 from sim.module.rows import ATTACHING
@@ -43,7 +44,7 @@ class RandomAccess:
         key = (module.row.cell, carrier, ra.next_rao(at, access.period_s))
         if key not in self._waiting:
             self._waiting[key] = []
-            self._schedule(ra.decided_s(key[2], access), lambda _now: self._decide(key), 0)
+            self._schedule(ra.decided_s(key[2], access), lambda _now: self._decide(key), CELLS)
         self._waiting[key].append((index, session))
 
     def _decide(self, key: tuple[int, int, int]) -> None:
@@ -60,7 +61,7 @@ class RandomAccess:
                 self._join(index, session, at)
             else:
                 given = b.ACCESSED if outcome == ra.CONNECTED else b.CONNECT_FAILED
-                self._schedule(at, self._end(index, session, given), 1 + index)
+                self._schedule(at, self._end(index, session, given), MODULES + index)
 
     def _end(self, index: int, session: int, given: int) -> Callable[[float], None]:
         def end(now: float) -> None:

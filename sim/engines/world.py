@@ -9,6 +9,7 @@ from typing import Any
 
 from sim import draws
 from sim.cloud import capacity as cap
+from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter
 from sim.engines.cells import settle
 from sim.engines.plan import build_executions, build_plan
@@ -18,6 +19,7 @@ from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
+from sim.network.cells import CARRIERS
 from sim.scenario import Scenario
 from sim.scenario.lists import matching, targeting
 from sim.scenario.strategy import polling
@@ -33,7 +35,7 @@ class Capacity:
     connections: cap.Connections
     workers: cap.Workers
     downloads: cap.Downloads
-    egress: cap.Egress
+    egress: eg.Egress
 
 
 @dataclass(slots=True)
@@ -67,8 +69,8 @@ def build(scenario: Scenario, replication: int = 0) -> World:
         module.row.index = i
     center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
     world = World(
-        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario), replication,
-        left_out, scenario.cloud.keepalive,
+        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings,
+        _capacity(scenario, len(modules), len(cells)), replication, left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
     world.may_retire = _nothing_is_undone(scenario)
@@ -82,13 +84,16 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
-def _capacity(scenario: Scenario) -> Capacity:
+def _capacity(scenario: Scenario, modules: int, cells: int) -> Capacity:
     given = scenario.cloud.capacity
+    slots = min(given.downloads, modules)
+    limit = PARAMETERS["cell_airtime_limit"].default
+    air_limit = scenario.fleet.cells.overrides().get("cell_airtime_limit", limit) if scenario.fleet.cells else limit
     return Capacity(
-        cap.Connections(given.connections_per_s),
-        cap.Workers(given.request_workers, given.request_time),
-        cap.Downloads(given.downloads),
-        cap.Egress(given.egress),
+        cap.Connections(1.0 / given.connections_per_s, [0.0]),
+        cap.Workers(given.request_time, [0.0] * given.request_workers),
+        cap.Downloads(given.downloads, [0]),
+        eg.egress(given.egress, slots, CARRIERS * cells, air_limit),
     )
 
 
