@@ -43,9 +43,12 @@ def _text(path: Path, what: str) -> str:
 def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = None) -> Scenario:
     """Checks the text of a scenario; relative files are looked up beside it."""
     tree = _parse(text, name)
-    for override in overrides:
+    names_a_file = [o.partition("=")[0].strip() == "plan.strategy.from" for o in overrides]
+    for override in (o for o, first in zip(overrides, names_a_file, strict=True) if first):
         _override(tree, override)
     _import_strategy(tree, folder or Path())
+    for override in (o for o, first in zip(overrides, names_a_file, strict=True) if not first):
+        _override(tree, override)
     _resolve_files(tree, folder)
     _files_exist(tree, name)
     try:
@@ -128,23 +131,23 @@ def _override(tree: CommentedMap, text: str) -> None:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
-    if isinstance(node, CommentedSeq):
+    if isinstance(node, list):
         node[_position(node, last, text)] = parsed
     else:
         node[last] = parsed
 
 
 def _child(node: Any, key: str, text: str) -> Any:
-    if isinstance(node, CommentedSeq):
+    if isinstance(node, list):
         return node[_position(node, key, text)]
     if node.get(key) is None:
         node[key] = CommentedMap()
-    if not isinstance(node[key], CommentedMap | CommentedSeq):
+    if not isinstance(node[key], dict | list):
         raise _one("--set", None, key, text, f"{key} holds a value, not keys")
     return node[key]
 
 
-def _position(node: CommentedSeq, key: str, text: str) -> int:
+def _position(node: list[Any], key: str, text: str) -> int:
     """A list's entry by number, or by its name."""
     for i, entry in enumerate(node):
         if isinstance(entry, dict) and key in (entry.get("name"), entry.get("component")):

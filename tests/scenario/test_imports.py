@@ -400,6 +400,19 @@ def test_strategy_from_a_strategy_file(tmp_path):
     assert through_yaml.plan.strategy.schedule.start_time == datetime(2026, 3, 2, 22, 0)
 
 
+def test_overrides_of_an_imported_strategy(tmp_path):
+    """`--set` reaches into what the file says, lists included, and may name the file itself."""
+    path = write(tmp_path, "{from: aws_describe_job.json}")
+    with pytest.warns(PlanFileWarning):
+        changed = Scenario.load(path, ["plan.strategy.abort.criteria.1.threshold_percentage=30"])
+    assert [c.threshold_percentage for c in changed.plan.strategy.abort.criteria] == [20.0, 30.0]
+    with pytest.warns(PlanFileWarning):
+        other = Scenario.load(
+            path, ["plan.strategy.rollout.groups.0.soak=2h", "plan.strategy.from=hawkbit_rollout_post.json"]
+        )
+    assert other.plan.strategy.rollout.groups[0].soak == 7200.0
+
+
 @pytest.mark.parametrize(
     ("strategy", "content", "file", "line", "says"),
     [
