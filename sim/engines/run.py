@@ -130,7 +130,7 @@ def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[st
         "complete": merged.complete,
         "watched_s": merged.watched_s,
         "host": {
-            "python": platform.pythonversion(),
+            "python": platform.python_version(),
             "system": platform.system(),
             "machine": platform.machine(),
         },
