@@ -82,6 +82,7 @@ class Records:
     complete: bool
     wall_s: float
     watched_s: float
+    modules_left_out: int = 0
 
 
 @dataclass(slots=True)

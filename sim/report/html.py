@@ -174,7 +174,7 @@ def _tiles(summary: dict[str, Any]) -> list[dict[str, str]]:
     per_success = summary["energy_j"]["per_success_p50"]
     received = summary["bytes"]["useful"] + summary["bytes"]["wasted"]
     return [
-        _tile("Success", _share(summary["success_rate"]), f"95 % interval {_share(low)} to {_share(high)}"),
+        _tile("Success", _share(summary["metrics"]["success_rate"]), f"95 % interval {_share(low)} to {_share(high)}"),
         _tile("Bricked", f"{bricked:,}", f"of {total:,}; at most {_share(brick_high)} at 95 %"),
         _tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", "bricks and given-up attempts"),
         _tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,39 +86,52 @@ def _override(tree: CommentedMap, text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise _one("--set", None, path or "?", text, "write --set key.key=value")
-    node: Any = tree
-    keys = [k.strip() for k in path.split(".")]
-    for key in keys[:-1]:
-        node = _child(node, key, text)
-    last = keys[-1]
     try:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
-    if isinstance(node, CommentedSeq):
-        node[_position(node, last, text)] = parsed
-    else:
-        node[last] = parsed
+    assign(tree, path, parsed, text)
 
 
-def _child(node: Any, key: str, text: str) -> Any:
-    if isinstance(node, CommentedSeq):
-        return node[_position(node, key, text)]
+def assign(tree: Any, path: str, value: Any, given: str) -> None:
+    """Sets the key at a dotted path of nested mappings and lists; `given` is what the user wrote, for the error."""
+    node: Any = tree
+    keys = [k.strip() for k in path.split(".")]
+    for key in keys[:-1]:
+        node = _child(node, key, given)
+    last = keys[-1]
+    node[_position(node, last, given) if isinstance(node, list) else last] = value
+
+
+def _child(node: Any, key: str, given: str) -> Any:
+    if isinstance(node, list):
+        return node[_position(node, key, given)]
     if node.get(key) is None:
         node[key] = CommentedMap()
-    if not isinstance(node[key], CommentedMap | CommentedSeq):
-        raise _one("--set", None, key, text, f"{key} holds a value, not keys")
+    if not isinstance(node[key], dict | list):
+        raise _one("--set", None, key, given, f"{key} holds a value, not keys")
     return node[key]
 
 
-def _position(node: CommentedSeq, key: str, text: str) -> int:
+def _position(node: list[Any], key: str, given: str) -> int:
     """A list's entry by number, or by its name."""
     for i, entry in enumerate(node):
         if isinstance(entry, dict) and key in (entry.get("name"), entry.get("component")):
             return i
     if key.isdigit() and int(key) < len(node):
         return int(key)
-    raise _one("--set", None, key, text, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+    raise _one("--set", None, key, given, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+
+
+def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """The scenario with other values at dotted paths, checked anew. What it leaves at its default stays a default."""
+    tree = scenario.model_dump(mode="json", exclude_unset=True)
+    for path, value in settings.items():
+        assign(tree, path, value, f"{path}={value}")
+    try:
+        return Scenario.model_validate(_plain(tree))
+    except ValidationError as error:
+        raise ScenarioError([_problem(e, tree, scenario.name) for e in _worst(error)]) from None
 
 
 def _plain(node: Any) -> Any:
@@ -199,7 +212,7 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
     return tree
 
 
-def _problem(error: Any, tree: CommentedMap, name: str) -> Problem:
+def _problem(error: Any, tree: Any, name: str) -> Problem:
     path = _key_path(error["loc"])
     line = _line(tree, path)
     key = ".".join(map(str, path)) or "scenario"

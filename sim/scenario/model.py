@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -468,6 +468,16 @@ class Scenario(Section):
         from sim.scenario.load import check
 
         return check(text, name, ())
+
+    def with_(self, settings: Mapping[str, Any] | None = None, /, **further: Any) -> Scenario:
+        """A variation: other values at dotted paths, such as {"plan.strategy.preconditions.min_rsrp_dbm": -118}.
+
+        Keywords write two underscores for each dot: `with_(fleet__size=500, seed=2)`. Values are read as in the file,
+        units included. Raises ScenarioError.
+        """
+        from sim.scenario.load import vary
+
+        return vary(self, {**(settings or {}), **{key.replace("__", "."): value for key, value in further.items()}})
 
     def to_yaml(self) -> str:
         """The whole scenario with defaults written out; loads back equal."""
