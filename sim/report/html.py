@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,8 +17,13 @@ from markupsafe import Markup
 from sim import gates
 from sim.records import Run
 from sim.report import figures
+from sim.report.page import Column, Page, Section, Table
+from sim.report.show import words
+from sim.report.svg import to_svg
+from sim.stats.survival import cumulative_share
 from sim.units import show_bit_rate, show_duration, show_size
 
+_WIDE_FROM = 7.0
 _VERDICTS = {
     "go": ("Go", "Every gate is met."),
     "no-go": ("No go", "At least one gate is not met."),
@@ -35,6 +43,69 @@ def write_html(run: Run) -> str:
         held_back=_held_back(run), repeat=_repeat(run),
     )  # fmt: skip
     return page
+
+
+def render(page: Page) -> str:
+    """Any page of blocks as one self-contained HTML text; everything shown is escaped."""
+    text: str = environment().get_template("base.html").render(page=page)
+    return text
+
+
+@cache
+def environment() -> Environment:
+    """The templates with their filters; pages that extend base.html load them here."""
+    made = Environment(
+        loader=PackageLoader("sim.report", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters.update(
+        words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
+        wide=lambda chart: chart.figure.get_figwidth() > _WIDE_FROM, cells=_cells, grouped=_grouped,
+    )  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell ready for the template: its tag and classes, the number it sorts by, its text."""
+
+    tag: str
+    classes: str
+    raw: float | None
+    text: str
+
+
+def _cells(table: Table) -> Iterator[list[_Cell]]:
+    for row, shown in zip(table.rows, table.shown(), strict=True):
+        yield [
+            _cell(column, value, text, head=table.row_heads and i == 0)
+            for i, (column, value, text) in enumerate(zip(table.columns, row, shown, strict=True))
+        ]
+
+
+def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
+    tag = "th" if head else "td"
+    if column.kind == "met":
+        return _Cell(tag, "met" if value else "unmet", None, text)
+    if not column.numeric:
+        return _Cell(tag, "", None, text)
+    raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return _Cell(tag, "n zero" if raw == 0 and column.kind == "count" else "n", raw, text)
+
+
+def _grouped(sections: Sequence[Section]) -> Iterator[list[Section]]:
+    """Half sections in pairs, all others alone."""
+    waiting: list[Section] = []
+    for section in sections:
+        if waiting and (not section.half or section.variant != waiting[0].variant or len(waiting) == 2):
+            yield waiting
+            waiting = []
+        if section.half:
+            waiting.append(section)
+        else:
+            yield [section]
+    if waiting:
+        yield waiting
 
 
 @cache
@@ -119,10 +190,15 @@ def _tile(name: str, value: str, note: str) -> dict[str, str]:
     return {"name": name, "value": value, "note": note}
 
 
+def _bars(counts: dict[str, int], total: int, *, alt: str, colour: str = figures.BLUE) -> str:
+    labels = [f"{v:,}  ({100 * v / total:.2f} %)" if total else f"{v:,}" for v in counts.values()]
+    return to_svg(figures.bars(counts, labels=labels, colour=colour), alt)
+
+
 def _funnel(summary: dict[str, Any]) -> str:
     total = sum(summary["outcomes"].values())
     counts = {"in the plan": total, **summary["stages"]}
-    return figures.bars(counts, total, alt="Funnel: " + figures.describe(list(counts), list(counts.values())))
+    return _bars(counts, total, alt="Funnel: " + figures.describe(list(counts), list(counts.values())))
 
 
 def _causes(summary: dict[str, Any]) -> str:
@@ -131,20 +207,20 @@ def _causes(summary: dict[str, Any]) -> str:
         return ""
     total = sum(summary["outcomes"].values())
     alt = "Causes: " + figures.describe(list(counts), list(counts.values()))
-    return figures.bars(counts, total, alt=alt, colour=figures.RED)
+    return _bars(counts, total, alt=alt, colour=figures.RED)
 
 
 def _curve(run: Run) -> str:
     series = {"all modules": run.modules["upgraded_s"].to_numpy()}
     parts = run.modules.groupby("group", observed=True)["upgraded_s"]
-    if 1 < parts.ngroups < figures.MAX_GROUPS:
+    if 1 < parts.ngroups < figures.MAX_SERIES:
         series |= {str(name): part.to_numpy() for name, part in parts}
     ends = ", ".join(f"{name} {_share(float(np.isfinite(times).mean()))}" for name, times in series.items())
-    return figures.upgrade_curve(
-        series,
-        run.manifest["watched_s"],
-        alt=f"Share on the target version over time; at the end: {ends}",
+    drawn = figures.upgrade_curve(
+        {name: cumulative_share(times, len(times)) for name, times in series.items()},
+        horizon_s=run.manifest["watched_s"],
     )
+    return to_svg(drawn, f"Share on the target version over time; at the end: {ends}")
 
 
 def _cloud_view(modules: pd.DataFrame) -> dict[str, Any]:
@@ -166,13 +242,12 @@ def _loads(run: Run) -> list[dict[str, str]]:
         ("Downloads at once", t["downloads"], "downloads", capacity["downloads"], peaks["peak_downloads"]),
         ("Egress", t["egress_bit_s"] / 1e6, "Mbit/s", capacity["egress"] / 1e6, peaks["peak_egress_bit_s"] / 1e6),
     ]  # fmt: skip
-    hours = t["time_s"].to_numpy() / 3600.0
     listed = []
     for title, values, unit, limit, peak in wanted:
         largest = f" Momentary peak {peak:,.4g} {unit}." if peak is not None else ""
         alt = f"{title} over time, largest bin {float(values.max()):,.4g} {unit}.{largest}"
-        drawn = figures.load_over_time(hours, values.to_numpy(dtype=float), label=unit, limit=limit, alt=alt)
-        listed.append({"title": title, "figure": drawn, "note": f"Mean per time bin.{largest}"})
+        drawn = figures.load_over_time(t["time_s"], values, y_label=unit, capacity=limit)
+        listed.append({"title": title, "figure": to_svg(drawn, alt), "note": f"Mean per time bin.{largest}"})
     return listed
 
 
