@@ -77,9 +77,7 @@ def judge(
     return [judge_one(parse(metric, text), metrics, intervals or {}) for metric, text in gates.items()]
 
 
-def judge_one(
-    gate: Gate, metrics: Mapping[str, float | None], intervals: Mapping[str, Interval]
-) -> dict[str, Any]:
+def judge_one(gate: Gate, metrics: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> dict[str, Any]:
     """A gate with the metric's value, its interval, the figure judged, the margin and whether it is met.
 
     The margin is how far the judged figure lies on the right side of the limit, negative when it does not. A metric

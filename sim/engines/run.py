@@ -23,7 +23,6 @@ from sim.scenario import Scenario
 from sim.stats.campaigns import with_intervals
 from sim.stats.summary import summarise
 
-
 ENGINES = ("auto", "simpy")
 
 

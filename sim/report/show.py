@@ -19,7 +19,7 @@ _STARTS: dict[str, Kind] = {"duration": "duration", "time_to": "duration", "dete
 _ENDS: dict[str, Kind] = {
     "bit_s": "bit_rate", "_j": "energy", "_p50_j": "energy", "_bytes": "size", "_s": "duration",
 }  # fmt: skip
-_NUMBERS = ("peak_", "cost", "count", "price", "blast", "modules")
+_NUMBERS = ("peak_", "silent", "deferrals", "cost", "count", "price", "blast", "modules")
 
 
 def show(kind: Kind, value: Any) -> str:

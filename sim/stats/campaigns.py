@@ -24,7 +24,9 @@ def measure(modules: pd.DataFrame, cloud_peaks: dict[str, float]) -> tuple[dict[
     """
     head = headline(modules, cloud_peaks)
     values = {**head.metrics, **losses(modules)}
-    metrics = {name: float("nan") if values[name] is None else float(np.float64(values[name])) for name in STUDY_METRICS}
+    metrics = {
+        name: float("nan") if values[name] is None else float(np.float64(values[name])) for name in STUDY_METRICS
+    }
     counts = {
         "modules": len(modules), "eligible": head.denominators["success_rate"],
         **{f"outcome_{name}": count for name, count in head.outcomes.items()},
@@ -93,4 +95,3 @@ def _group(group: dict[str, Any], parts: list[pd.DataFrame]) -> dict[str, Any]:
 def _not_negative(found: Estimate) -> Estimate:
     """Every metric is a time, a size, a share or a count."""
     return Estimate(found.value, max(0.0, found.low), found.high)
-

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sim import units
-from sim.errors import FotasimError
+from sim.errors import StudyError
 from sim.scenario import json_schema
 
 _UNITS: dict[str, Callable[[object], float]] = {
@@ -28,10 +28,6 @@ MAX_LEVELS = 1000
 
 Settings = dict[str, Any]
 """Values by dotted key: one point of a study."""
-
-
-class StudyError(FotasimError):
-    """A study was asked for in a way that cannot be done; the text says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +126,14 @@ def _inside(node: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     return named
 
 
+def _plain_number(text: object) -> float:
+    return float(str(text).removesuffix("%"))
+
+
 def _quantity(text: str) -> tuple[float, str] | None:
     """A number in base units and the kind of its unit; None when it is no number."""
     text = text.strip()
-    for kind, read in (("", lambda t: float(str(t).removesuffix("%"))), *_UNITS.items()):
+    for kind, read in {"": _plain_number, **_UNITS}.items():
         try:
             value = float(read(text))
         except ValueError:

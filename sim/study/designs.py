@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from scipy.stats import qmc
 
-from sim.study.axes import Axis, Settings, StudyError
+from sim.errors import StudyError
+from sim.study.axes import Axis, Settings
 
 DESIGNS = ("grid", "lhs", "sobol")
 Design = Literal["grid", "lhs", "sobol"]

@@ -63,7 +63,9 @@ class Journal:
         """Keeps a finished campaign; it is on disk when this returns."""
         self._found[point_key(settings), campaign.replication] = campaign
         metrics = {name: None if isnan(value) else value for name, value in campaign.metrics.items()}
-        self._write({"at": settings, "replication": campaign.replication, "metrics": metrics, "counts": campaign.counts})
+        self._write(
+            {"at": settings, "replication": campaign.replication, "metrics": metrics, "counts": campaign.counts}
+        )
 
     def close(self) -> None:
         """Closes the file."""

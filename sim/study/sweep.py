@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from sim.errors import StudyError
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, estimate
-from sim.study.axes import Axis, Settings, StudyError, parse_axis
+from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Campaign, Job, table
 from sim.study.designs import points as design_points
 from sim.study.journal import Journal
@@ -48,7 +49,7 @@ class Sweep:
     def best(self, metric: str = "success_rate", *, largest: bool = True) -> dict[str, Any]:
         """The settings with the largest (or smallest) mean of a metric."""
         found = self.summary(metric)
-        row = found.loc[found["value"].idxmax() if largest else found["value"].idxmin()]
+        row = found.iloc[int(found["value"].argmax() if largest else found["value"].argmin())]
         return {axis.key: row[axis.key] for axis in self.axes}
 
     def plot(self, metric: str = "success_rate") -> Any:
@@ -158,7 +159,7 @@ def _frame(
 
 
 def _save(result: Sweep, folder: Path) -> None:
-    from sim.report.study_html import sweep_page
+    from sim.study.pages import sweep_page
 
     result.frame.to_parquet(folder / TABLE, index=False)
     (folder / "scenario.yaml").write_text(result.scenario.to_yaml(), encoding="utf-8")

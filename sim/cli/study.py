@@ -1,0 +1,131 @@
+"""The commands of many runs: compare, sweep, tune, sensitivity."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sim.cli.common import INTERRUPTED, AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.progress import Reporter
+
+Vary = Annotated[
+    list[str],
+    typer.Option(
+        "--vary", metavar="KEY=…", help="A key and its values: 10,20,30 or 10:60:6 (low:high:count) or 10:60."
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; default all cores. The result does not depend on it.")
+]
+Cluster = Annotated[str | None, typer.Option(help="Dask scheduler that runs the campaigns, such as tcp://host:8786.")]
+Replications = Annotated[
+    int, typer.Option(min=1, max=100_000, help="Campaigns for each setting, on common random numbers.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")]
+Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
+Engine = Annotated[str, typer.Option(help="Engine of the campaigns.")]
+
+
+@app.command()
+def compare(
+    sources: Annotated[list[Path], typer.Argument(metavar="A B…", help="Scenarios or run folders; the first is the base.")],
+    variant: Annotated[list[str], typer.Option("--variant", metavar="KEY=VALUE[;KEY=VALUE]", help="A variation of the first scenario as one more side.")] = [],  # noqa: B006 - typer copies it
+    metric: Annotated[list[str], typer.Option("--metric", help="Look at these metrics only.")] = [],  # noqa: B006
+    set_: Overrides = [],  # noqa: B006
+    seed: Seed = None, modules: Modules = None, replications: Replications = 20, engine: Engine = "auto",
+    workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/compare-A-B.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Lay scenarios or run folders side by side: paired differences with intervals, and which modules ended otherwise."""
+    from sim.study.compare import METRICS
+    from sim.study.compare import compare as run_comparison
+
+    sides = _sides(sources, variant, with_options(set_, seed, modules))
+    with Reporter("compare", quiet=as_json) as reporter:
+        result = run_comparison(
+            sides, replications=replications, metrics=metric or METRICS, engine=engine, workers=workers,
+            cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(out or Path("reports") / _slug("compare", *sides))
+    if as_json:
+        print(
+            json.dumps(
+                {"verdicts": result.verdicts, "differences": _records(result.table), "complete": result.complete}
+            )
+        )
+    else:
+        print("\n".join([*result.verdicts, *result.notes, f"page: {page}"]))
+    _end(result.complete)
+
+
+@app.command()
+def sweep(
+    scenario: ScenarioPath, vary: Vary,
+    design: Annotated[str, typer.Option(help="grid (all levels crossed), lhs (Latin hypercube) or sobol.")] = "grid",
+    points: Annotated[int | None, typer.Option(min=2, help="Points of an lhs or sobol design; default 64.")] = None,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 10,  # noqa: B006
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on with what the folder has.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sweep.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Run a scenario at many settings; an interrupted sweep goes on where it was when started again."""
+    from sim.study.sweep import PAGE
+    from sim.study.sweep import sweep as run_sweep
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-sweep"
+    with Reporter("sweep", quiet=as_json) as reporter:
+        result = run_sweep(
+            loaded, vary, design=design, points=points, replications=replications, out=folder, fresh=fresh,
+            engine=engine, workers=workers, cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    summary = result.summary()
+    if as_json:
+        print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
+    else:
+        print(_shown(summary.drop(columns="point")))
+        print(f"page: {folder / PAGE}")
+    _end(result.complete)
+
+
+def _sides(sources: list[Path], variant: list[str], overrides: list[str]) -> dict[str, Any]:
+    """Sides by name; overrides are for scenarios."""
+    from sim.records import Run
+    from sim.study.sources import load, variants
+
+    sides: dict[str, Any] = {}
+    for source in sources:
+        loaded = load(source, tuple(overrides))
+        name = source.name if isinstance(loaded, Run) else loaded.name
+        sides[name if name not in sides else str(source)] = loaded
+    if variant:
+        first = next(iter(sides.values()))
+        if isinstance(first, Run):
+            fail("--variant needs a scenario as the first side, not a run folder")
+        sides.update(variants(first, variant))
+    return sides
+
+
+def _slug(*names: str) -> str:
+    text = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in name) for name in names)
+    return text[:100].rstrip("-.")
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """Rows as plain values, None where there is nothing."""
+    listed: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return listed
+
+
+def _shown(frame: Any) -> str:
+    renamed = frame.rename(columns=lambda name: name.rsplit(".", 1)[-1])
+    return str(renamed.to_string(index=False, float_format=lambda v: f"{v:.5g}", max_rows=40))
+
+
+def _end(complete: bool) -> None:
+    if not complete:
+        print("INTERRUPTED: what is there is kept and partial")
+        raise typer.Exit(INTERRUPTED)
