@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,3 +130,77 @@ def _end(complete: bool) -> None:
     if not complete:
         print("INTERRUPTED: what is there is kept and partial")
         raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def tune(
+    scenario: ScenarioPath, vary: Vary,
+    minimise: Annotated[list[str], typer.Option("--minimise", "--minimize", metavar="METRIC", help="Make small: a metric, or a sum such as rejected+20*bricked.")] = [],  # noqa: B006 - typer copies it
+    maximise: Annotated[list[str], typer.Option("--maximise", "--maximize", metavar="METRIC", help="Make large.")] = [],  # noqa: B006
+    subject_to: Annotated[list[str], typer.Option("--subject-to", metavar="METRIC<=X", help="Keep, such as bricked<=1e-4.")] = [],  # noqa: B006
+    trials: Annotated[int, typer.Option(min=2, max=100_000, help="Settings to try.")] = 60,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 5,  # noqa: B006
+    final_replications: Annotated[int, typer.Option(min=2, max=9_999, help="Fresh campaigns that judge the finalists.")] = 20,
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Search the best settings of a strategy; write it as a file, with what it is worth on campaigns it never saw."""
+    from sim.study.pages_search import settings_in_words, shown
+    from sim.study.tune import tune as run_search
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune"
+    with Reporter("tune", quiet=as_json) as reporter:
+        result = run_search(
+            loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
+            replications=replications, final_replications=final_replications, engine=engine, workers=workers,
+            cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(folder)
+    found = result.recommended
+    if as_json:
+        told = {} if found is None else {
+            "settings": found.settings, "feasible": found.feasible,
+            "objectives": {n: e.plain() for n, e in found.objectives.items()},
+            "constraints": {n: e.plain() for n, e in found.constraints.items()},
+        }  # fmt: skip
+        print(json.dumps({"recommended": told or None, "trials": len(result.trials), "complete": result.complete}))
+    elif found is not None:
+        print(f"recommended: {settings_in_words(result, found)}{'' if found.feasible else ' (breaks a constraint)'}")
+        measured = [(name, name, e) for name, e in found.objectives.items()]
+        measured += [(c.text, c.metric, found.constraints[c.text]) for c in result.constraints]
+        for name, metric, e in measured:
+            print(f"  {name}: {shown(metric, e.value)} [{shown(metric, e.low)} to {shown(metric, e.high)}]")
+        print(f"strategy: {folder / 'strategy.yaml'}")
+    print(f"page: {page}", file=sys.stderr if as_json else sys.stdout)
+    _end(result.complete)
+
+
+@app.command()
+def sensitivity(
+    scenario: ScenarioPath,
+    metric: Annotated[str, typer.Option(help="What the inputs are judged by.")] = "success_rate",
+    method: Annotated[str, typer.Option(help="morris (ranks many inputs) or sobol (splits the variance among few).")] = "morris",
+    input_: Annotated[list[str], typer.Option("--input", metavar="NAME[=LOW:HIGH]", help="Inputs; default every estimated failure.")] = [],  # noqa: B006
+    samples: Annotated[int | None, typer.Option(min=2, help="Trajectories (morris, 20) or base samples (sobol, 64).")] = None,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 1,  # noqa: B006
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What a result hangs on: the uncertain inputs of the model, ranked."""
+    from sim.study.pages_search import hangs_on
+    from sim.study.sensitivity import sensitivity as run_study
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    with Reporter("sensitivity", quiet=as_json) as reporter:
+        result = run_study(
+            loaded, metric, method=method, inputs=input_, samples=samples, replications=replications, engine=engine,
+            workers=workers, cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity")
+    if as_json:
+        print(json.dumps({"metric": metric, "nominal": result.nominal, "share_met": result.share_met,
+                          "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip
+    else:
+        print(_shown(result.table.head(12)))
+        print(f"{hangs_on(result)}\npage: {page}")

@@ -47,6 +47,8 @@ class Varied(Protocol):
 
 def metric_scale(metric: str, largest: float) -> tuple[float, str]:
     """Factor and axis label for a metric whose values go up to `largest` in base units."""
+    if not metric.isidentifier():  # a weighted sum
+        return 1.0, words(metric)
     kind, name = kind_of(metric), words(metric.removesuffix("_j"))
     if kind == "share":
         rare = largest < 0.005
@@ -122,15 +124,18 @@ def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> 
         if by is None or summary[by.key].nunique() <= MAX_SERIES:
             return _curves(summary, first, by, factor, label)
         return heat_map(summary, [first, by], metric)
-    if not first.numeric and gridded:
+    if not first.numeric:
         rows = {
             ", ".join(a.show(row[a.key]) for a in axes): tuple(factor * row[c] for c in ("value", "low", "high"))
             for row in as_rows(summary.head(30))
         }
         return figures.intervals(rows, x_label=label, zero=False)
-    scale, name = axis_scale(first, summary[first.key].to_numpy(dtype=float)) if first.numeric else (1.0, first.name)
-    places = scale * summary[first.key].to_numpy(dtype=float) if first.numeric else summary[first.key]
-    return figures.scatter({label: (places, factor * summary["value"])}, x_label=name, y_label=label)
+    scale, name = axis_scale(first, summary[first.key].to_numpy(dtype=float))
+    return figures.scatter(
+        {label: (scale * summary[first.key].to_numpy(dtype=float), factor * summary["value"])},
+        x_label=name,
+        y_label=label,
+    )
 
 
 def _curves(summary: pd.DataFrame, first: Varied, by: Varied | None, factor: float, label: str) -> Figure:
@@ -180,7 +185,9 @@ def flow_figure(flow: pd.DataFrame, *, most: int = 12) -> Figure:
         names = (_fate(row["outcome_a"], row["cause_a"]), _fate(row["outcome_b"], row["cause_b"]))
         size = row["modules_per_campaign"]
         starts = [side[name] for side, name in zip(reached, names, strict=True)]
-        axes.add_patch(PathPatch(_ribbon(starts[0], starts[1], size), facecolor=colours[names[0]], alpha=0.45, linewidth=0))
+        axes.add_patch(
+            PathPatch(_ribbon(starts[0], starts[1], size), facecolor=colours[names[0]], alpha=0.45, linewidth=0)
+        )
         for side, name in zip(reached, names, strict=True):
             side[name] += size
     for stack, x, align in ((before, 0.0, "right"), (after, 1.0, "left")):
@@ -219,7 +226,10 @@ def _ribbon(left: float, right: float, size: float) -> Path:
 @styled
 def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most: int = 15) -> Figure:
     """What each input does alone between the ends of its range; `rows` has input, at_low, at_high and nominal."""
-    shown = rows.assign(swing=(rows["at_high"] - rows["at_low"]).abs()).nlargest(most, "swing")
+    swung = rows.assign(
+        swing=rows[["at_low", "at_high", "nominal"]].max(axis=1) - rows[["at_low", "at_high", "nominal"]].min(axis=1)
+    )
+    shown = swung[swung["swing"] > 0].nlargest(most, "swing")
     factor, label = metric_scale(metric, float(np.nanmax(shown[["at_low", "at_high"]].to_numpy(), initial=0.0)))
     figure, axes = canvas(WIDE, 0.34 * max(len(shown), 3) + 1.0)
     nominal = factor * float(rows["nominal"].iloc[0])
@@ -244,12 +254,10 @@ def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most
 
 
 def screening(rows: pd.DataFrame, metric: str) -> Figure:
-    """Morris: strength against non-linearity of each input; the five strongest are named."""
+    """Morris: strength against non-linearity of each input; the three strongest are named."""
     factor, label = metric_scale(metric, float(np.nanmax(rows["mu_star"], initial=0.0)))
-    strongest = rows.nlargest(5, "mu_star")
-    marks = {
-        words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)
-    }
+    strongest = rows[rows["mu_star"] > 0].nlargest(3, "mu_star")
+    marks = {words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)}
     return figures.scatter(
         {"inputs": (factor * rows["mu_star"], factor * rows["sigma"])}, marks=marks,
         x_label=f"effect on {label}", y_label="spread of the effect",
@@ -293,3 +301,22 @@ def search(trials: pd.DataFrame, metric: str, *, smallest: bool = True) -> Figur
         {"best so far": (trials["trial"], factor * best), "trial": (trials["trial"], factor * trials[metric])},
         x_label="trial", y_label=label, from_zero=False,
     )  # fmt: skip
+
+
+def over_setting(trials: pd.DataFrame, axis: Varied, metric: str) -> Figure:
+    """A metric of every trial over one varied key, trials that break a constraint apart."""
+    factor, label = metric_scale(metric, float(np.nanmax(trials[metric], initial=0.0)))
+    if not axis.numeric:
+        levels = trials.groupby(axis.key, sort=True)[metric].agg(["median", "min", "max"])
+        rows = {
+            axis.show(level): tuple(factor * float(v) for v in row)
+            for level, row in zip(levels.index, levels.to_numpy(), strict=True)
+        }
+        return figures.intervals(rows, x_label=f"{label} (median, least, most)", zero=False)
+    scale, name = axis_scale(axis, trials[axis.key].to_numpy(dtype=float))
+    clouds = {}
+    for title, chosen in (("feasible", trials["feasible"]), ("breaks a constraint", ~trials["feasible"])):
+        part = trials[chosen.astype(bool)]
+        if len(part):
+            clouds[title] = (scale * part[axis.key].to_numpy(dtype=float), factor * part[metric].to_numpy(dtype=float))
+    return figures.scatter(clouds, x_label=name, y_label=label)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.errors import StudyError
 from sim.module.parameters import PARAMETERS, Parameter
 from sim.scenario import Scenario
-from sim.study.axes import Settings
+from sim.study.axes import Settings, parse_axis
 
 _LOG_FROM = 20.0
 """Ranges this many times wide are sampled evenly in ratios: half of a linear sample would lie above the middle."""
+
+
+_HEALTHY = {"boot_failure": 0.05}
+"""Upper ends for a healthy release: a bad one is a scenario of its own (the plan's defects), not an uncertainty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +33,32 @@ class Input:
     def at(self, unit: float) -> float:
         """The value at a place between 0 and 1 of its range."""
         if self.log:
-            return self.low * (self.high / self.low) ** unit
+            return math.exp(math.log(self.low) + unit * math.log(self.high / self.low))
         return self.low + unit * (self.high - self.low)
 
 
 def uncertain(scenario: Scenario, names: Sequence[str] = ()) -> list[Input]:
-    """The inputs to vary: those named, or every failure input whose figure is an estimate. Raises StudyError."""
-    unknown = [name for name in names if name not in PARAMETERS]
-    if unknown:
-        raise StudyError(f"--input {unknown[0]}: not a parameter of the model; docs/model.md lists them")
-    chosen = [PARAMETERS[n] for n in names] or [
-        p for p in PARAMETERS.values() if p.section == "failures" and p.provenance == "estimated"
+    """The inputs to vary, as `name` or `name=low:high`, or every failure input whose figure is an estimate."""
+    chosen = [_named(text) for text in names] or [
+        replace(p, high=_HEALTHY.get(p.name, p.high))
+        for p in PARAMETERS.values()
+        if p.section == "failures" and p.provenance == "estimated"
     ]
     return [_input(scenario, p) for p in chosen if p.high > p.low]
+
+
+def _named(text: str) -> Parameter:
+    """A parameter by name, or as `name=low:high` with a range of one's own."""
+    name, equals, given = text.partition("=")
+    known = PARAMETERS.get(name.strip())
+    if known is None:
+        raise StudyError(f"--input {text}: {name!r} is not a parameter of the model; docs/model.md lists them")
+    if not equals:
+        return known
+    axis = parse_axis(f"{known.name}={given}")
+    if axis.levels or not known.minimum <= axis.low < axis.high <= known.maximum:
+        raise StudyError(f"--input {text}: write name=low:high within {known.minimum:g} to {known.maximum:g}")
+    return replace(known, low=axis.low, high=axis.high)
 
 
 def _input(scenario: Scenario, parameter: Parameter) -> Input:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.report import study_figures as drawn
 from sim.report.html import render
-from sim.report.page import Chart, Code, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.page import Chart, Column, Page, Points, Section, Table, Text, Verdict
 from sim.report.show import Kind, kind_of, show, words
 from sim.study.words import label, signed
 
@@ -81,13 +81,14 @@ def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
         ]
     rows = []
     for i in range(min(len(parts[0]) if parts else 0, _MOST_ROWS)):
-        row = [_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
+        row = [axis_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
         rows.append(row + [part[name].iloc[i] for part in parts for name in ("value", "low", "high")])
     note = f" (the first {_MOST_ROWS}; all are in sweep.parquet)" if parts and len(parts[0]) > _MOST_ROWS else ""
     return Table("points", columns, rows, caption=f"Means with 95 % intervals over campaigns{note}", row_heads=True)
 
 
-def _cell(axis: Axis, value: Any) -> Any:
+def axis_cell(axis: Axis, value: Any) -> Any:
+    """A varied value as a table takes it."""
     return value if axis_kind(axis) != "text" else axis.show(value)
 
 
@@ -166,6 +167,3 @@ def _agreement_section(name: str, tested: Any) -> Section:
     rows = [[row[c.key] for c in columns] for row in drawn.as_rows(tested)]
     note = "A small p says that the two do not come from one distribution. Modules of one run are not independent, so these tests cry wolf more often than 5 %."
     return Section(f"Live beside simulated: {name}", [Table("agreement", columns, rows), Text(note, hint=True)])
-
-
-__all__ = ["Code", "Tile", "Tiles", "axis_kind", "comparison_page", "facts", "sweep_page"]

@@ -127,7 +127,7 @@ def sensitivity(
     table = pd.DataFrame({
         "input": [i.name for i in chosen], "low": [i.low for i in chosen], "high": [i.high for i in chosen],
         "nominal": [i.nominal for i in chosen], "at_low": ends[:, 0], "at_high": ends[:, 1],
-        "swing": np.abs(ends[:, 1] - ends[:, 0]),
+        "swing": np.ptp(np.column_stack([ends, np.full(len(ends), values[0])]), axis=1),
         **_indices(method, places, sampled, scenario.seed),
     })  # fmt: skip
     table = table.sort_values("mu_star" if method == "morris" else "total", ascending=False, kind="stable")
@@ -160,9 +160,15 @@ def _indices(method: str, places: NDArray[np.float64], values: NDArray[np.float6
     """The columns of a method; inputs without any effect get zeros."""
     count = places.shape[1]
     if np.isnan(values).any():
-        raise StudyError("some sampled worlds have no value of this metric (no module succeeded); choose another metric")
+        raise StudyError(
+            "some sampled worlds have no value of this metric (no module succeeded); choose another metric"
+        )
     if np.ptp(values) == 0.0:
-        names = ("mu_star", "mu_star_conf", "mu", "sigma") if method == "morris" else ("first", "first_conf", "total", "total_conf")
+        names = (
+            ("mu_star", "mu_star_conf", "mu", "sigma")
+            if method == "morris"
+            else ("first", "first_conf", "total", "total_conf")
+        )
         return dict.fromkeys(names, np.zeros(count))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SALib divides by the spread of inputs that do nothing
