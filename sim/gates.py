@@ -40,8 +40,9 @@ def parse(metric: str, text: str) -> Gate:
     match = _GATE.match(text)
     if match is None:
         raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
-    bound, sign, limit = match.groups()
-    return Gate(metric, bound or "value", sign, _limit(metric, limit), f"{metric} {text.strip()}")
+    bound: Bound = "lower" if match[1] == "lower" else "upper" if match[1] == "upper" else "value"
+    sign, limit = match[2], match[3]
+    return Gate(metric, bound, sign, _limit(metric, limit), f"{metric} {text.strip()}")
 
 
 def parse_expression(text: str) -> Gate:
@@ -77,9 +78,7 @@ def judge(
     return [judge_one(parse(metric, text), metrics, intervals or {}) for metric, text in gates.items()]
 
 
-def judge_one(
-    gate: Gate, metrics: Mapping[str, float | None], intervals: Mapping[str, Interval]
-) -> dict[str, Any]:
+def judge_one(gate: Gate, metrics: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> dict[str, Any]:
     """A gate with the metric's value, its interval, the figure judged, the margin and whether it is met.
 
     The margin is how far the judged figure lies on the right side of the limit, negative when it does not. A metric

@@ -23,7 +23,6 @@ from sim.scenario import Scenario
 from sim.stats.campaigns import with_intervals
 from sim.stats.summary import summarise
 
-
 ENGINES = ("auto", "simpy")
 
 
@@ -130,7 +129,7 @@ def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[st
         "complete": merged.complete,
         "watched_s": merged.watched_s,
         "host": {
-            "python": platform.pythonversion(),
+            "python": platform.python_version(),
             "system": platform.system(),
             "machine": platform.machine(),
         },

@@ -50,7 +50,9 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def bootstrap_interval(values: ArrayLike, confidence: float = 0.95, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+def bootstrap_interval(
+    values: ArrayLike, confidence: float = 0.95, *, resamples: int = 2000, seed: int = 0
+) -> Estimate:
     """Mean over campaigns with Efron's BCa bootstrap interval (Efron 1987, JASA 82): no assumption of normality.
 
     The same values and seed give the same bounds. Equal values give an interval of no width.

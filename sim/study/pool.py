@@ -120,7 +120,11 @@ class Pool:
 
 
 def collect(
-    pool: Pool, jobs: Sequence[Job], *, progress: Progress | None = None, done: Callable[[int, Campaign], None] | None = None
+    pool: Pool,
+    jobs: Sequence[Job],
+    *,
+    progress: Progress | None = None,
+    done: Callable[[int, Campaign], None] | None = None,
 ) -> tuple[list[Campaign | None], bool]:
     """Every job's result in the order of the jobs, and whether all came; Ctrl-C leaves None for those that did not.
 
@@ -213,7 +217,9 @@ def _same_version(client: Any, address: str) -> None:
     try:
         found = client.run(version)
     except (ImportError, AttributeError) as error:
-        raise FotasimError(f"--cluster {address}: a worker cannot import this fotasim ({error}); install it there") from None
+        raise FotasimError(
+            f"--cluster {address}: a worker cannot import this fotasim ({error}); install it there"
+        ) from None
     other = {worker: text for worker, text in found.items() if text != version()}
     if other:
         worker, text = next(iter(other.items()))
