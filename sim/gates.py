@@ -40,8 +40,9 @@ def parse(metric: str, text: str) -> Gate:
     match = _GATE.match(text)
     if match is None:
         raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
-    bound, sign, limit = match.groups()
-    return Gate(metric, bound or "value", sign, _limit(metric, limit), f"{metric} {text.strip()}")
+    bound: Bound = "lower" if match[1] == "lower" else "upper" if match[1] == "upper" else "value"
+    sign, limit = match[2], match[3]
+    return Gate(metric, bound, sign, _limit(metric, limit), f"{metric} {text.strip()}")
 
 
 def parse_expression(text: str) -> Gate:

@@ -65,7 +65,7 @@ def bars(counts: Mapping[str, float], *, labels: Sequence[str] | None = None, co
     figure, axes = canvas(height=0.36 * max(len(counts), 2) + 0.3)
     names, values = [name.replace("_", " ") for name in counts], list(counts.values())
     drawn = axes.barh(range(len(names)), values, color=colour, height=0.62)
-    axes.set_yticks(range(len(names)), [_plain(name) for name in names])
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
     axes.bar_label(drawn, list(labels or [f"{v:,.0f}" for v in values]), padding=4)
     axes.set_xlim(0, 1.5 * max([*values, 1e-12]))
     axes.invert_yaxis()
@@ -90,7 +90,7 @@ def curves(
     for (name, (x, y)), colour, dash in zip(series.items(), SERIES, DASHES, strict=False):
         at, values = _thin(np.asarray(x, dtype=float)), _thin(np.asarray(y, dtype=float))
         axes.plot(
-            at, values, color=colour, linestyle=dash, linewidth=1.9, label=_plain(name), gid="series",
+            at, values, color=colour, linestyle=dash, linewidth=1.9, label=plain(name), gid="series",
             drawstyle="steps-post" if steps else "default", marker="o" if markers else "", markersize=4,
         )  # fmt: skip
         if bands and name in bands:
@@ -100,7 +100,7 @@ def curves(
     if limit is not None:
         axes.axhline(limit[1], color=INK, linewidth=1.1, linestyle="--")
         axes.annotate(
-            _plain(limit[0]), (0, limit[1]), (4, 3), xycoords=("axes fraction", "data"),
+            plain(limit[0]), (0, limit[1]), (4, 3), xycoords=("axes fraction", "data"),
             textcoords="offset points", fontsize=9.5,
         )  # fmt: skip
     if from_zero:
@@ -135,7 +135,7 @@ def load_over_time(
     if step > 1:  # the largest of each stretch: thinning must not hide a peak
         days, load = days[::step], np.maximum.reduceat(load, np.arange(0, len(load), step))
     axes.fill_between(days, load, step="post", color=BLUE, alpha=0.3, linewidth=0)
-    axes.plot(days, load, drawstyle="steps-post", color=BLUE, linewidth=1.0, label=_plain(y_label), gid="series")
+    axes.plot(days, load, drawstyle="steps-post", color=BLUE, linewidth=1.0, label=plain(y_label), gid="series")
     axes.set(xlabel="days after activation", ylabel=y_label, ylim=(0, None))
     axes.margins(x=0)
     _capacity_line(axes, float(load.max(initial=0.0)), capacity)
@@ -152,7 +152,7 @@ def intervals(
     value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
     axes.hlines(places, low, high, color=BLUE, linewidth=2.4)
     axes.plot(value, places, "o", color=BLUE, markersize=6)
-    axes.set_yticks(places, [_plain(name) for name in rows])
+    axes.set_yticks(places, [plain(name) for name in rows])
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.5, -0.5))
     axes.grid(visible=False, axis="y")
     if zero:
@@ -169,8 +169,8 @@ def heat_map(
     grid = np.asarray(values, dtype=float)
     figure, axes = canvas(width, max(2.6, 0.34 * len(y) + 1.2))
     image = axes.imshow(grid, aspect="auto", cmap=BLUES, origin="lower")
-    axes.set_xticks(range(len(x)), [_plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in x])
-    axes.set_yticks(range(len(y)), [_plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in y])
+    axes.set_xticks(range(len(x)), [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in x])
+    axes.set_yticks(range(len(y)), [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in y])
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label=value_label)
@@ -192,12 +192,12 @@ def scatter(
     figure, axes = canvas(width)
     for (name, (x, y)), colour, marker in zip(points.items(), SERIES, "osD^vP", strict=False):
         axes.plot(
-            np.asarray(x, dtype=float), np.asarray(y, dtype=float), marker, color=colour, label=_plain(name),
+            np.asarray(x, dtype=float), np.asarray(y, dtype=float), marker, color=colour, label=plain(name),
             gid="series", alpha=0.85, markersize=5, linestyle="",
         )  # fmt: skip
     for name, at in (marks or {}).items():
         axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.6)
-        axes.annotate(_plain(name), at, (9, 9), textcoords="offset points")
+        axes.annotate(plain(name), at, (9, 9), textcoords="offset points")
     axes.set(xlabel=x_label, ylabel=y_label)
     if len(points) > 1:
         axes.legend(frameon=False, loc="best")
@@ -223,6 +223,12 @@ def label_ends(axes: Axes) -> None:
         )  # fmt: skip
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib must not take for a formula, cut to what a label can hold."""
+    cut = text if len(text) <= 40 else f"{text[:39]}…"
+    return "".join(c if c.isprintable() else "?" for c in cut).replace("$", r"\$")
+
+
 def describe(names: Sequence[str], values: Sequence[Any]) -> str:
     """Alternative text of a figure: its numbers in words."""
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in zip(names, values, strict=True))
@@ -239,12 +245,6 @@ def _capacity_line(axes: Axes, peak: float, capacity: float | None) -> None:
     else:
         text = f"capacity {capacity:,.0f}: far above"
     axes.set_title(text, loc="right", fontsize=9.5, color="#a34700")
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib must not take for a formula, cut to what a label can hold."""
-    cut = text if len(text) <= 40 else f"{text[:39]}…"
-    return "".join(c if c.isprintable() else "?" for c in cut).replace("$", r"\$")
 
 
 def _thin(values: Array) -> Array:

@@ -73,6 +73,14 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """A cell of another kind than its column's, for tables whose rows differ in unit."""
+
+    kind: Kind
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table: `name` is its file name without extension, rows hold raw values in the order of the columns.
 
@@ -88,7 +96,17 @@ class Table:
 
     def shown(self) -> list[list[str]]:
         """Every cell as a reader sees it."""
-        return [[show(c.kind, v) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
+        return [
+            [
+                show(*((v.kind, v.value) if isinstance(v, Value) else (c.kind, v)))
+                for c, v in zip(self.columns, row, strict=True)
+            ]
+            for row in self.rows
+        ]
+
+    def raw(self) -> list[list[Any]]:
+        """Every cell as a plain value: SI units, shares as fractions, None where there is nothing."""
+        return [[v.value if isinstance(v, Value) else v for v in row] for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +143,21 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Something that had to hold, such as a gate: its name, what it belongs to, whether it held, the figures."""
+
+    name: str
+    suite: str
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page; `facts` is one line of small print under the title, `opening` follows the verdict at once."""
+    """A whole page; `facts` is one line of small print under the title, `opening` follows the verdict at once.
+
+    `checks` become test cases of the JUnit face.
+    """
 
     title: str
     kicker: str = "fotasim"
@@ -135,6 +166,7 @@ class Page:
     verdict: Verdict | None = None
     opening: Sequence[Block] = ()
     sections: Sequence[Section] = field(default_factory=list)
+    checks: Sequence[Check] = ()
 
     @property
     def variants(self) -> list[str]:

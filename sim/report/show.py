@@ -8,18 +8,29 @@ from typing import Any, Literal
 
 from sim.units import show_bit_rate, show_duration, show_size
 
-Kind = Literal["text", "name", "count", "number", "share", "points", "duration", "size", "bit_rate", "energy", "met"]
+Kind = Literal[
+    "text",
+    "name",
+    "count",
+    "number",
+    "share",
+    "points",
+    "duration",
+    "size",
+    "bit_rate",
+    "rate",
+    "energy",
+    "money",
+    "met",
+]
 """What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
 percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,
-`energy` joule, `met` whether a gate is met."""
+`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met."""
 
 NOTHING = "–"
 
-_STARTS: dict[str, Kind] = {"duration": "duration", "time_to": "duration", "detection": "duration", "wasted_b": "size"}
-_ENDS: dict[str, Kind] = {
-    "bit_s": "bit_rate", "_j": "energy", "_p50_j": "energy", "_bytes": "size", "_s": "duration",
-}  # fmt: skip
-_NUMBERS = ("peak_", "silent", "deferrals", "cost", "count", "price", "blast", "modules")
+_ENDS: dict[str, Kind] = {"bit_s": "bit_rate", "per_s": "rate", "_j": "energy", "_bytes": "size", "_s": "duration"}
+_NUMBERS = ("peak_connections", "peak_downloads", "silent_losses", "deferrals", "modules")
 
 
 def show(kind: Kind, value: Any) -> str:
@@ -31,10 +42,9 @@ def show(kind: Kind, value: Any) -> str:
 
 def kind_of(metric: str) -> Kind:
     """The kind a metric's name implies: `duration_p95` seconds, `peak_egress_bit_s` bit/s, else a share."""
-    for start, kind in _STARTS.items():
-        if metric.startswith(start):
-            return kind
-    if metric.startswith(_NUMBERS) and not metric.endswith("bit_s"):
+    if metric.startswith("duration"):
+        return "duration"
+    if metric in _NUMBERS:
         return "number"
     return next((kind for end, kind in _ENDS.items() if metric.endswith(end)), "share")
 
@@ -42,6 +52,12 @@ def kind_of(metric: str) -> Kind:
 def words(name: object) -> str:
     """A name as words: `never_online` becomes `never online`."""
     return str(name).replace("_", " ")
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 module`, `2,000 modules`; nouns that end in ss or sh take es."""
+    many = f"{noun}es" if noun.endswith(("ss", "sh", "ch", "x")) else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def share(value: float) -> str:
@@ -74,5 +90,6 @@ def interval(kind: Kind, low: float | None, high: float | None) -> str:
 _SHOW: dict[Kind, Callable[[Any], str]] = {
     "text": str, "name": words, "count": lambda v: f"{round(v):,}", "number": number, "share": share, "points": points,
     "duration": show_duration, "size": show_size, "bit_rate": show_bit_rate, "energy": energy,
+    "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}",
     "met": lambda v: "✓ met" if v else "✗ not met",
 }  # fmt: skip

@@ -72,12 +72,12 @@ def with_intervals(summary: dict[str, Any], modules: pd.DataFrame, peaks: list[d
     found = {metric: estimate(frame, metric).plain() for metric in STUDY_METRICS}
     metrics = {metric: found[metric]["value"] for metric in METRICS}
     given = {gate["metric"]: gate["gate"].split(" ", 1)[1] for gate in summary["gates"]}
-    judged = gate_rules.judge(given, metrics)
+    intervals = {metric: (found[metric]["low"], found[metric]["high"]) for metric in METRICS}
     return {
         **summary, "success_rate": found["success_rate"], "coverage": found["coverage"], "metrics": metrics,
-        "intervals": {name: [found[name]["low"], found[name]["high"]] for name in SHARES}, "replicated": found,
+        "intervals": {name: list(bounds) for name, bounds in intervals.items()}, "replicated": found,
         "groups": [_group(group, parts) for group in summary["groups"]],
-        "gates": [{**g, "low": found[g["metric"]]["low"], "high": found[g["metric"]]["high"]} for g in judged],
+        "gates": gate_rules.judge(given, metrics, intervals),
     }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,28 +38,38 @@ class Slice:
 
 def slices(modules: pd.DataFrame, by: str) -> list[Slice]:
     """One entry for each value of the column `by` that occurs, in the order of its categories or values."""
-    outcome, cause = modules["outcome"].astype(str), modules["cause"].astype(str)
-    flags = pd.DataFrame({
-        by: modules[by], "succeeded": outcome == "succeeded", "not_needed": outcome == "not_needed",
+    outcome, cause = modules["outcome"], modules["cause"]
+    table = pd.DataFrame({
+        by: modules[by], "modules": 1, "succeeded": outcome == "succeeded", "not_needed": outcome == "not_needed",
         "failed": outcome.isin(FAILED), "bricked": cause == "bricked", "rejected": outcome == "rejected",
-        "not_reached": outcome.isin(REACHED_NOT), "wasted": modules["bytes_wasted"],
+        "not_reached": outcome.isin(REACHED_NOT), "wasted": modules["bytes_wasted"], "energy": modules["energy_j"],
+        "upgraded_s": modules["upgraded_s"],
     })  # fmt: skip
-    grouped = flags.groupby(by, observed=True)
-    sums, sizes = grouped.sum(), grouped.size()
-    rest = modules.groupby(by, observed=True)
-    energy = rest["energy_j"].mean()
-    times = rest["upgraded_s"].quantile([0.5, 0.95]).unstack()
-    listed = []
-    for name, row in sums.iterrows():
-        needed = int(sizes[name] - row["not_needed"])
-        low, high = wilson(int(row["succeeded"]), needed)
-        listed.append(Slice(
-            str(name), int(sizes[name]), int(row["succeeded"]), needed,
-            float(row["succeeded"] / needed) if needed else None, low, high, int(row["failed"]), int(row["bricked"]),
-            int(row["rejected"]), int(row["not_reached"]), _finite(times.loc[name, 0.5]), _finite(times.loc[name, 0.95]),
-            float(energy[name]), int(row["wasted"]),
-        ))  # fmt: skip
-    return listed
+    grouped = table.groupby(by, observed=True)
+    figures = grouped.sum()
+    for name, q in (("p50", 0.5), ("p95", 0.95)):
+        figures[name] = grouped["upgraded_s"].quantile(q)
+    return [_slice(str(row[by]), row) for row in figures.reset_index().to_dict("records")]
+
+
+def _slice(name: str, row: dict[Hashable, Any]) -> Slice:
+    modules, succeeded = int(row["modules"]), int(row["succeeded"])
+    needed = modules - int(row["not_needed"])
+    low, high = wilson(succeeded, needed)
+    return Slice(
+        name, modules, succeeded, needed, succeeded / needed if needed else None, low, high, int(row["failed"]),
+        int(row["bricked"]), int(row["rejected"]), int(row["not_reached"]), _finite(row["p50"]), _finite(row["p95"]),
+        float(row["energy"]) / modules, int(row["wasted"]),
+    )  # fmt: skip
+
+
+def pairs(one: pd.Series[Any], other: pd.Series[Any]) -> list[tuple[str, str, int]]:
+    """How often each pair of values occurs together, sorted."""
+    table = pd.crosstab(one, other)
+    counts = table.to_numpy()
+    return [
+        (str(a), str(b), int(counts[i, j])) for i, a in enumerate(table.index) for j, b in enumerate(table.columns) if counts[i, j]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,6 @@ def _lift(spot: HotSpot) -> float:
     return spot.share_of_cases / spot.share_of_fleet
 
 
-def _finite(value: object) -> float | None:
-    number = float(value)  # type: ignore[arg-type]
+def _finite(value: Any) -> float | None:
+    number = float(value)
     return number if np.isfinite(number) else None

@@ -11,6 +11,7 @@ import pandas as pd
 from sim import gates as gate_rules
 from sim.records import OUTCOMES, STAGES
 from sim.stats.intervals import wilson
+from sim.stats.replicated import finite, quantile_interval
 
 QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
@@ -80,10 +81,11 @@ def summarise(
     """Counts, rates, quantiles, sums and gates of one run; plain values only, None where there is nothing to tell.
 
     Durations are from activation to the moment the module runs the target version, over modules that got there.
-    With replications the figures pool them; intervals over replications are the study's affair.
+    With replications the figures pool them; `sim.stats.campaigns.with_intervals` puts intervals over campaigns in.
     """
     head = headline(modules, cloud_peaks)
     outcomes, metrics = head.outcomes, head.metrics
+    intervals = _intervals(head, modules["upgraded_s"])
     total = len(modules)
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
     return {
@@ -94,9 +96,21 @@ def summarise(
         "duration_s": _quantiles(modules["upgraded_s"]), "bytes": {"useful": useful, "wasted": wasted}, "energy_j": _energy(modules),
         "cloud": cloud_peaks, "cloud_view": _counts(modules["cloud_state"]), "silent_losses": _silent(modules),
         "deferrals": int(modules["deferrals"].sum()), "metrics": metrics,
-        "intervals": {name: list(wilson(hits, head.denominators[name])) for name, hits in head.hits.items()},
-        "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics), "wall_s": wall_s,
+        "intervals": {name: list(bounds) for name, bounds in intervals.items()},
+        "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics, intervals), "wall_s": wall_s,
     }  # fmt: skip
+
+
+def _intervals(head: Headline, times_s: pd.Series[float]) -> dict[str, tuple[float | None, float | None]]:
+    """Descriptive 95 % intervals over the modules of one run: Wilson's of shares, order statistics of durations."""
+    found: dict[str, tuple[float | None, float | None]] = {
+        name: wilson(hits, head.denominators[name]) for name, hits in head.hits.items()
+    }
+    times = finite(times_s)
+    for q in QUANTILES:
+        bounds = quantile_interval(times, q / 100.0).plain()
+        found[f"duration_p{q}"] = (bounds["low"], bounds["high"])
+    return found
 
 
 def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, int]:
