@@ -64,6 +64,8 @@ class Axis:
 
     def show(self, value: Any) -> str:
         """The value as a reader knows it: `10 min`, `30`, `defer`."""
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, bool):
             return str(value).lower()
         if not isinstance(value, int | float):
