@@ -23,7 +23,7 @@ def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
         *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
         *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *appendix_sections(report),
     ]  # fmt: skip
-    return [Section(s.title, s.blocks, s.half, variant) for s in listed]
+    return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]
 
 
 def _assumed(report: RunReport) -> Iterator[Section]:

@@ -39,7 +39,7 @@ def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
         )  # fmt: skip
         alt = f"{load.name} over time, largest bin {show(_KINDS.get(load.unit, 'number'), load.largest_bin)}"
         note = "Mean per time bin, the largest of each stretch."
-        yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True)
+        yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True, minor=True)
 
 
 def cost_sections(report: RunReport) -> Iterator[Section]:
