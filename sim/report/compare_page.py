@@ -10,7 +10,7 @@ from sim.report.changes import changes, settings
 from sim.report.model import RunReport
 from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
 from sim.report.run_page import WORDS, checks, gate_table, interval_note, risk_sentence, tiles
-from sim.report.show import Kind, kind_of, plural
+from sim.report.show import Kind, kind_of, metric_words, plural
 from sim.stats.differences import Change
 from sim.stats.survival import cumulative_share
 from sim.units import show_duration

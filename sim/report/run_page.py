@@ -8,7 +8,7 @@ from sim.records import Run
 from sim.report import evidence
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
-from sim.report.show import interval, kind_of, plural, share, show
+from sim.report.show import interval, kind_of, metric_words, plural, share, show
 from sim.units import show_duration
 
 WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}

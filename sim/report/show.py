@@ -23,6 +23,7 @@ Kind = Literal[
     "energy",
     "money",
     "met",
+    "metric",
 ]
 """What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
 percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,

@@ -17,7 +17,7 @@ from sim.report import figures
 from sim.report.changes import changes_of_summaries, measures
 from sim.report.compare_page import change_table, change_text
 from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
-from sim.report.show import kind_of, plural
+from sim.report.show import kind_of, metric_words, plural
 from sim.stats.differences import Change
 
 SHOWN = ("success_rate", "bricked", "failed", "duration_p50", "duration_p95", "wasted_share")
