@@ -105,7 +105,7 @@ def _recommended(report: RunReport) -> Iterator[Section]:
             _setting_row("alternative", other) for other in found.get("alternatives", []) if isinstance(other, dict)
         ]
         table = Table(
-            "strategies", (Column("kind", ""), Column("settings", "Settings"), Column("figures", "Figures")), rows
+            "strategies", (Column("kind", "Which"), Column("settings", "Settings"), Column("figures", "Figures")), rows
         )
         yield Section(
             "Recommended strategy", [Text(str(found.get("statement", "")), "From the study beside this run."), table]

@@ -39,7 +39,7 @@ def to_json(page: Page, runs: Sequence[dict[str, Any]] = ()) -> str:
         "checks": [{"name": c.name, "suite": c.suite, "passed": c.passed, "text": c.text} for c in page.checks],
         "runs": list(runs), "tables": tables.records(page),
     }  # fmt: skip
-    return json.dumps(_finite(whole), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_finite(whole), indent=1, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -12,8 +12,10 @@ from markupsafe import Markup
 
 from sim.records import Run
 from sim.report.page import Column, Page, Table
-from sim.report.show import words
+from sim.report.show import printable, words
 from sim.report.svg import to_svg
+
+_LONG_TEXT = 40
 
 
 def write_html(run: Run) -> str:
@@ -35,13 +37,17 @@ def environment() -> Environment:
     """The templates with their filters; pages that extend base.html load them here."""
     made = Environment(
         loader=PackageLoader("sim.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable,
     )  # fmt: skip
     made.filters.update(
         words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
         cells=_cells,
     )  # fmt: skip
     return made
+
+
+def _printable(value: object) -> object:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,6 @@ def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
     if column.kind == "met":
         return _Cell(tag, "met" if value else "unmet", None, text)
     if not column.numeric:
-        return _Cell(tag, "", None, text)
+        return _Cell(tag, "long" if len(text) > _LONG_TEXT else "", None, text)
     raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return _Cell(tag, "n zero" if raw == 0 and column.kind == "count" else "n", raw, text)

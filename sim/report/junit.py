@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from sim.report.page import Page
+from sim.report.show import printable
 
 
 def to_junit(page: Page) -> str:
@@ -29,5 +30,5 @@ def to_junit(page: Page) -> str:
 
 
 def _xml(text: str) -> str:
-    """Text with characters XML 1.0 cannot hold replaced."""
-    return "".join(c if c in "\t\n" or (c.isprintable() and ord(c) not in (0xFFFE, 0xFFFF)) else "?" for c in text)
+    """Text that XML 1.0 can hold."""
+    return printable(text).replace("\ufffe", "?").replace("\uffff", "?")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sim.report.page import Block, Chart, Code, Page, Points, Section, Table, Text, Tiles
+from sim.report.show import printable
 
 MOST_CHARACTERS = 60_000
 """GitHub takes 65,536 characters in a comment."""
@@ -36,7 +37,7 @@ def to_markdown(page: Page) -> str:
 
 def escape(text: str) -> str:
     """Text as text: no markup, no HTML, no link, no mention of a user or issue."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = printable(text).replace("\n", " ")
     broken = _LINKS.sub(lambda m: m[1] + "\u200b", plain)
     html = broken.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(_backslash, html)
@@ -72,7 +73,7 @@ def _block(block: Block) -> Iterable[str]:
             return [*(f"- {_line(item)}" for item in block.items), ""]
         case Code():
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", block.text)), default=0))
-            return [fence, block.text, fence, ""]
+            return [fence, printable(block.text), fence, ""]
         case Tiles():
             rows = [[escape(t.name), f"**{escape(t.value)}**", escape(t.note)] for t in block.tiles]
             return [*_table(["Figure", "Value", ""], ["---", "--:", "---"], rows), ""]
@@ -104,5 +105,5 @@ def _line(text: Text) -> str:
 
 
 def _in_html(text: str) -> str:
-    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = printable(text).replace("\n", " ")
     return _LINKS.sub(lambda m: m[1] + "\u200b", plain).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

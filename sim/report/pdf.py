@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 
 from sim.report.page import Block, Chart, Code, Page, Points, Section, Table, Text, Tiles
+from sim.report.show import printable
 from sim.report.svg import to_print
 
 _BREAKS = re.compile(r"(?<=[A-Za-z][._/=])(?=[A-Za-z])|(?<=\w{24})(?=\w)")
@@ -122,5 +123,4 @@ def _text(text: Text) -> dict[str, str]:
 
 def _clean(text: str) -> str:
     """Printable text that may break inside long words; characters no font prints become a question mark."""
-    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-    return _BREAKS.sub(_ZERO_WIDTH, _UNITS.sub("\u00a0", plain))
+    return _BREAKS.sub(_ZERO_WIDTH, _UNITS.sub("\u00a0", printable(text)))

@@ -58,7 +58,7 @@ def cost_sections(report: RunReport) -> Iterator[Section]:
             ("price of the data", Value("money", c.price_total), f"at {c.price_per_mb:g} per MB"),
             ("of that wasted", Value("money", c.price_wasted), f"at {c.price_per_mb:g} per MB"),
         ]
-    columns = (Column("cost", "Cost"), Column("amount", "Amount", "number"), Column("note", ""))
+    columns = (Column("cost", "Cost"), Column("amount", "Amount", "number"), Column("note", "What it is"))
     yield Section("What it costs", [Table("costs", columns, rows)])
 
 

@@ -14,9 +14,9 @@ from sim.units import show_duration
 WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
 _SIGNS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">"}
 GATE_COLUMNS = (
-    Column("gate", "Gate"), Column("wanted", "Wanted"), Column("value", "Found", "number"),
-    Column("low", "95 % low", "number"), Column("high", "95 % high", "number"), Column("margin", "Margin", "number"),
-    Column("met", "Result", "met"),
+    Column("gate", "Gate"), Column("met", "Result", "met"), Column("wanted", "Wanted"),
+    Column("value", "Found", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
+    Column("margin", "Margin", "number"),
 )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def _gate_row(gate: GateResult) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
     name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
     margin = Value("points" if kind == "share" else kind, gate.margin)
-    return name, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin, gate.met
+    return name, gate.met, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin
 
 
 def _wanted(gate: GateResult) -> str:

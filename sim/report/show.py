@@ -58,6 +58,11 @@ def words(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+def printable(text: str) -> str:
+    """Text without control characters and broken code points, which no face can hold; each becomes a question mark."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def metric_words(name: object) -> str:
     """A metric's name as words, without the unit at its end: `peak_egress_bit_s` becomes `peak egress`."""
     return words(_UNIT_SUFFIX.sub("", str(name)))

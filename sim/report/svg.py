@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sim.report.figures import STYLE
+from sim.report.show import printable
 
 _OPENING = re.compile(r"<svg [^>]*>")
 _SERIES_POINTS = 420
@@ -27,7 +28,7 @@ def to_svg(figure: Figure, alt: str) -> str:
     hover = _hover(figure)
     data = f' data-hover="{escape(json.dumps(hover, separators=(",", ":")), quote=True)}"' if hover else ""
     opening = (
-        f'<svg class="figure" role="img" aria-label="{escape(alt, quote=True)}" viewBox="{size[1]}"{data} '
+        f'<svg class="figure" role="img" aria-label="{escape(printable(alt), quote=True)}" viewBox="{size[1]}"{data} '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return _OPENING.sub(lambda _: opening, svg, count=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.report.page import Column, Page, Table
+from sim.report.show import printable
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
@@ -39,7 +40,7 @@ def write_csv(page: Page, folder: Path) -> list[Path]:
     written = []
     for name, table in named(page):
         path = folder / f"{name}.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
             writer = csv.writer(file)
             writer.writerow([column.key for column in table.columns])
             writer.writerows([_csv(value) for value in row] for row in table.raw())
@@ -75,14 +76,21 @@ def _typed(value: Any, field: Any) -> Any:
 
     if value is None:
         return None
-    return str(value) if field.type == pa.string() else bool(value) if field.type == pa.bool_() else float(value)
+    return (
+        printable(str(value))
+        if field.type == pa.string()
+        else bool(value)
+        if field.type == pa.bool_()
+        else float(value)
+    )
 
 
 def _csv(value: Any) -> Any:
     if value is None:
         return ""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = printable(value)
+        return f"'{text}" if text.startswith(FORMULA_STARTS) else text
     return value
 
 
