@@ -1,6 +1,6 @@
 """Time and size of the report of a large fleet: a run's modules sampled with replacement to the size asked for.
 
-    python benchmarks/report.py [--modules 1000000] [--scenario scenarios/bad_release.yaml]
+python benchmarks/report.py [--modules 1000000] [--scenario scenarios/bad_release.yaml]
 """
 
 from __future__ import annotations

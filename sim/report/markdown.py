@@ -38,9 +38,14 @@ def to_markdown(page: Page) -> str:
 def escape(text: str) -> str:
     """Text as text: no markup, no HTML, no link, no mention of a user or issue."""
     plain = printable(text).replace("\n", " ")
-    broken = _LINKS.sub(lambda m: m[1] + "\u200b", plain)
+    broken = _unlinked(plain)
     html = broken.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(_backslash, html)
+
+
+def _unlinked(text: str) -> str:
+    """Text in which no forge finds an address, a user or an issue: an invisible blank stands inside each."""
+    return _LINKS.sub(lambda m: f"{m[1][0]}\u200b{m[1][1:]}", text)
 
 
 def _backslash(match: re.Match[str]) -> str:
@@ -106,4 +111,4 @@ def _line(text: Text) -> str:
 
 def _in_html(text: str) -> str:
     plain = printable(text).replace("\n", " ")
-    return _LINKS.sub(lambda m: m[1] + "\u200b", plain).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _unlinked(plain).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -51,7 +51,7 @@ class _Setter:
         return {
             "title": _clean(page.title), "kicker": _clean(page.kicker), "lead": _clean(page.lead),
             "facts": _clean(page.facts),
-            "running": _clean(f"{page.title} · {verdict.word}" if verdict else page.title),
+            "running": _clean(f"{page.title[:60]} · {verdict.word}" if verdict else page.title[:60]),
             "verdict": None if verdict is None else {
                 "key": verdict.key, "word": _clean(verdict.word), "blocks": self.blocks(verdict.blocks),
             },

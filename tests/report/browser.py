@@ -14,7 +14,9 @@ import pytest
 @contextmanager
 def chromium(width: int = 1440, height: int = 1000) -> Iterator[Any]:
     """A page of a headless Chromium of that size in CSS pixels."""
-    path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    path = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if path is None:
         reason = "no Chromium on this machine"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
