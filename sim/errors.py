@@ -2,6 +2,7 @@
 
 FotasimError
 ├── ScenarioError   the scenario file is wrong: one Problem per mistake
+├── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
 └── MissingExtra    an optional part is not installed
@@ -38,6 +39,10 @@ class ScenarioError(FotasimError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class StudyError(FotasimError):
+    """A study was asked for in a way that cannot be done; the text says what would be right."""
 
 
 class RecordsError(FotasimError):

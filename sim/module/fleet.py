@@ -40,16 +40,18 @@ class Population:
     user_delay_s: Distribution
     versions: dict[str, tuple[tuple[str, float], ...]]
     hardware: tuple[tuple[str, float], ...]
+    joins_s: Distribution | None = None
     file: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Members:
-    """The modules of a group, column by column; names is empty when they are to be numbered."""
+    """The modules of a group, column by column; names and cells are empty when the file (if any) does not give them."""
 
     rows: list[ModuleRow]
     names: list[str]
+    cells: list[str]
     versions: list[dict[str, str]]
     hardware: list[str]
 
@@ -86,6 +88,9 @@ def sample(
         "away_until_s": _away_until(unit(Purpose.LONG_OFFLINE), unit(Purpose.LONG_OFFLINE_RETURN), profile),
         "hardware": np.array([hardware.index(name) for name in revisions], dtype=np.int64),
     }
+    if population.joins_s is not None:
+        values["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
+        values["away_until_s"] = np.maximum(values["away_until_s"], values["joins_s"])
     dark = unit(Purpose.NEVER_ONLINE) < profile.never_online
     columns = {name: array.tolist() for name, array in values.items()}
     rows = [
@@ -95,7 +100,7 @@ def sample(
     for row in (rows[i] for i in np.flatnonzero(dark)):
         row.link, row.cause = DARK, C_NEVER_ONLINE
     names = table["module"].astype(str).tolist() if "module" in table else []
-    return Members(rows, names, versions, revisions)
+    return Members(rows, names, _cells(table), versions, revisions)
 
 
 def starts_online(row: ModuleRow, profile: Profile) -> bool:
@@ -123,6 +128,11 @@ def _choices(table: pd.DataFrame, name: str, shares: tuple[tuple[str, float], ..
     bounds = np.cumsum([weight for _, weight in shares])
     picked = np.minimum(np.searchsorted(bounds, unit, side="right"), len(names) - 1)
     return [names[i] for i in picked]
+
+
+def _cells(table: pd.DataFrame) -> list[str]:
+    """Names of the cells as the file writes them; an empty field is no cell."""
+    return ["" if pd.isna(value) else str(value) for value in table["cell"]] if "cell" in table else []
 
 
 def _versions(

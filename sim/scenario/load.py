@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import io
 import re
@@ -41,10 +42,17 @@ def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = 
         _override(tree, override)
     _resolve_files(tree, folder)
     _files_exist(tree, name)
+    return _checked(tree, name)
+
+
+def _checked(tree: Any, name: str) -> Scenario:
+    written = _plain(tree)
     try:
-        return Scenario.model_validate(_plain(tree))
+        scenario = Scenario.model_validate(written)
     except ValidationError as error:
         raise ScenarioError([_problem(e, tree, name) for e in _worst(error)]) from None
+    scenario.remember(written)
+    return scenario
 
 
 def dump(scenario: Scenario) -> str:
@@ -124,14 +132,14 @@ def _position(node: list[Any], key: str, given: str) -> int:
 
 
 def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
-    """The scenario with other values at dotted paths, checked anew. What it leaves at its default stays a default."""
-    tree = scenario.model_dump(mode="json", exclude_unset=True)
+    """The scenario with other values at dotted paths, checked anew; what its file leaves to defaults stays so.
+
+    So another preset brings its own defaults, as it does with --set.
+    """
+    tree = copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True)
     for path, value in settings.items():
         assign(tree, path, value, f"{path}={value}")
-    try:
-        return Scenario.model_validate(_plain(tree))
-    except ValidationError as error:
-        raise ScenarioError([_problem(e, tree, scenario.name) for e in _worst(error)]) from None
+    return _checked(tree, scenario.name)
 
 
 def _plain(node: Any) -> Any:

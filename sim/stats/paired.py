@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from sim.stats.replicated import Estimate, t_interval
+from sim.stats.replicated import Estimate, rule_of_three, t_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ def unpaired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) ->
     bounds = tested.confidence_interval(confidence)
     estimate = Estimate(float(second.mean() - first.mean()), float(bounds.low), float(bounds.high))
     return Difference(estimate, float(tested.pvalue), min(len(first), len(second)), nan, paired=False)
+
+
+def not_a_point(found: Difference, modules: int) -> Difference:
+    """A difference of shares that every pair shows alike, mostly none at all, with honest bounds.
+
+    No module of `modules` was seen to tell the settings apart (beyond the common difference), which by the rule of
+    three leaves up to 3 / modules to chance.
+    """
+    known = found.estimate
+    if known.low != known.high:
+        return found
+    reach = rule_of_three(modules)
+    return replace(found, estimate=Estimate(known.value, known.low - reach, known.high + reach))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -196,7 +196,7 @@ def _connect(address: str) -> Any:
     except ImportError:
         raise MissingExtra("a cluster needs Dask: pip install 'fotasim[cluster]'") from None
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise FotasimError(f"--cluster {address}: no Dask scheduler answers there ({error})") from None
     try:
