@@ -34,6 +34,7 @@ def enlarged(run: Run, modules: int) -> None:
     summary = summarise(
         table, scenario=old["scenario"], engine=old["engine"], seed=old["seed"], replications=1, complete=True,
         gates=dict(run.scenario["gates"]), cloud_peaks=old["cloud"], wall_s=old["wall_s"],
+        decisions=run.decisions,
     )  # fmt: skip
     (run.path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
 

@@ -84,7 +84,7 @@ def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
     summary = summarise(
         merged.modules, scenario=scenario.name, engine="simpy", seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
-        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s,
+        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
     if len(parts) > 1:
         summary = with_intervals(summary, merged.modules, [part.cloud_peaks for part in parts])
@@ -114,7 +114,8 @@ def _merge(parts: list[Records]) -> Records:
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),
         min(p.watched_s for p in parts),
-        parts[0].modules_left_out,
+        modules_left_out=parts[0].modules_left_out,
+        decisions=pd.concat([p.decisions for p in parts], ignore_index=True).astype(records.DECISION_COLUMNS),
     )
 
 

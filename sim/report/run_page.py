@@ -8,7 +8,7 @@ from sim.records import Run
 from sim.report import evidence
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
-from sim.report.show import interval, kind_of, metric_words, plural, share, show
+from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
 from sim.units import show_duration
 
 WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
@@ -109,6 +109,12 @@ def risk_sentence(report: RunReport) -> str:
     other = risk.harmed - risk.bricked
     harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
     silent = f" The cloud hears nothing of {plural(risk.silent_losses, 'loss')}." if risk.silent_losses else ""
+    if risk.stops:
+        stop = risk.stops[0]
+        silent += (
+            f" The strategy stopped the rollout ({words(stop.decision)}) {show_duration(stop.time_s)} after activation; "
+            f"{plural(stop.took_image_before + stop.took_image_after, 'module')} had taken the image."
+        )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
     rest = f" After {show_duration(report.facts.horizon_s)} {left:,} ({share(left / total)}) wait for it still or were never seen."
     return f"{bricks}{harm}.{silent}{rest if left else ''}"

@@ -12,6 +12,7 @@ from sim import gates as gate_rules
 from sim.records import OUTCOMES, STAGES
 from sim.stats.intervals import wilson
 from sim.stats.replicated import finite, quantile_interval
+from sim.stats.stopping import stopped
 
 QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
@@ -77,6 +78,7 @@ def summarise(
     gates: dict[str, str],
     cloud_peaks: dict[str, float],
     wall_s: float,
+    decisions: pd.DataFrame,
 ) -> dict[str, Any]:
     """Counts, rates, quantiles, sums and gates of one run; plain values only, None where there is nothing to tell.
 
@@ -97,7 +99,8 @@ def summarise(
         "cloud": cloud_peaks, "cloud_view": _counts(modules["cloud_state"]), "silent_losses": _silent(modules),
         "deferrals": int(modules["deferrals"].sum()), "metrics": metrics,
         "intervals": {name: list(bounds) for name, bounds in intervals.items()},
-        "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics, intervals), "wall_s": wall_s,
+        "stopped": _stopped(modules, decisions), "groups": _groups(modules),
+        "gates": gate_rules.judge(gates, metrics, intervals), "wall_s": wall_s,
     }  # fmt: skip
 
 
@@ -111,6 +114,14 @@ def _intervals(head: Headline, times_s: pd.Series[float]) -> dict[str, tuple[flo
         bounds = quantile_interval(times, q / 100.0).plain()
         found[f"duration_p{q}"] = (bounds["low"], bounds["high"])
     return found
+
+
+def _stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[dict[str, Any] | None]:
+    """For each replication, how the strategy stopped the rollout, or None."""
+    return [
+        stopped(part, decisions[decisions["replication"] == number])
+        for number, part in modules.groupby("replication", sort=True)
+    ]
 
 
 def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, int]:

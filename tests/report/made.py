@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sim.records import MODULE_COLUMNS, TIMELINE_COLUMNS, Run
+from sim.records import DECISION_COLUMNS, MODULE_COLUMNS, TIMELINE_COLUMNS, Run
 from sim.stats.summary import summarise
 
 _EMPTY: dict[str, Any] = {"category": "", "object": "", "float64": np.nan, "bool": False}
@@ -35,12 +35,19 @@ def lost(cause: str, stage: str = "none", outcome: str = "pending", **given: Any
 
 
 def made_run(
-    folder: Path, rows: Sequence[Mapping[str, Any]], *, gates: Mapping[str, str] | None = None, **scenario: Any
-) -> Run:
-    """A run of these modules; `scenario` adds keys to the scenario in its manifest."""
+    folder: Path, rows: Sequence[Mapping[str, Any]], *, gates: Mapping[str, str] | None = None,
+    decisions: Sequence[tuple[float, str, str, str]] = (), **scenario: Any,
+) -> Run:  # fmt: skip
+    """A run of these modules; `scenario` adds keys to the scenario in its manifest.
+
+    `decisions` are (time, decision, group, detail).
+    """
     modules = pd.DataFrame(list(rows))
     timeline = pd.DataFrame({name: np.array([0.0, 0.0]) for name in TIMELINE_COLUMNS})
     timeline["time_s"], timeline["width_s"], timeline["connects"] = [0.0, 100.0], 100.0, [50.0, 10.0]
+    decided = pd.DataFrame({name: [0] * len(decisions) for name in DECISION_COLUMNS})
+    for i, name in enumerate(("time_s", "decision", "group", "detail")):
+        decided[name] = [row[i] for row in decisions]
     whole = {
         "name": "made", "description": "", "horizon": HORIZON_S, "gates": dict(gates or {}),
         "cloud": {"capacity": {"connections_per_s": 1.0, "request_workers": 2, "request_time": 0.1, "downloads": 4, "egress": 1e7}},
@@ -49,7 +56,7 @@ def made_run(
     replications = modules["replication"].nunique()
     summary = summarise(
         modules, scenario="made", engine="simpy", seed=7, replications=replications, complete=True,
-        gates=dict(gates or {}), cloud_peaks=dict(PEAKS), wall_s=1.0,
+        gates=dict(gates or {}), cloud_peaks=dict(PEAKS), wall_s=1.0, decisions=decided,
     )  # fmt: skip
     manifest = {
         "fotasim": "0.0", "commit": "abc", "engine": "simpy", "seed": 7, "replications": replications,
@@ -57,4 +64,4 @@ def made_run(
         "modules_left_out": 0, "parameters": [], "scenario": whole,
     }  # fmt: skip
     folder.mkdir(exist_ok=True)
-    return Run(folder, manifest, summary, whole, modules, timeline, None)
+    return Run(folder, manifest, summary, whole, modules, timeline, None, decided)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import jsonschema
 import markdown
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -31,6 +30,10 @@ HOSTILE = (
 )  # fmt: skip
 
 
+def _decided(text: str) -> list[tuple[float, str, str, str]]:
+    return [(0.0, "activated", "", ""), (9e4, "criterion_fired", text, text), (9e4, "paused", text, text)]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run with everything a page can show: gates, harm, decisions, several groups."""
@@ -41,17 +44,9 @@ def run(tmp_path_factory):
         lost("weak_signal"),
         lost("no_space"),
     ]
-    run = made_run(
+    return made_run(
         tmp_path_factory.mktemp("made") / "run", rows,
-        gates={"success_rate": "lower >= 0.9", "bricked": "<= 1e-4", "duration_p95": "<= 1h"},
-    )  # fmt: skip
-    _decisions(run.path, "paused")
-    return run
-
-
-def _decisions(folder: Path, text: str) -> None:
-    pd.DataFrame({"time_s": [0.0, 9e4], "decision": ["activated", "paused"], "group": ["", text], "detail": ["", text]}).to_parquet(
-        folder / "decisions.parquet"
+        gates={"success_rate": "lower >= 0.9", "bricked": "<= 1e-4", "duration_p95": "<= 1h"}, decisions=_decided("1"),
     )  # fmt: skip
 
 
@@ -209,7 +204,7 @@ def hostile(tmp_path_factory):
     rows += [lost("bricked", "downloaded", "failed", hardware=HOSTILE, updating_s=3.0) for _ in range(12)]
     made = made_run(
         tmp_path_factory.mktemp("hostile") / "run", rows, gates={"bricked": "<= 1e-4"},
-        description=HOSTILE, plan={"name": HOSTILE},
+        description=HOSTILE, plan={"name": HOSTILE}, decisions=_decided(HOSTILE),
     )  # fmt: skip
     made.summary["scenario"] = HOSTILE
     made.manifest |= dict.fromkeys(("fotasim", "commit", "scenario_sha256"), HOSTILE)
@@ -218,7 +213,6 @@ def hostile(tmp_path_factory):
         "name": HOSTILE, "section": "x", "value": 1.0, "by_group": {HOSTILE: 2.0}, "default": 1.0, "unit": HOSTILE,
         "provenance": HOSTILE, "source": HOSTILE, "meaning": HOSTILE, "low": 0.0, "high": 1.0,
     }]  # fmt: skip
-    _decisions(made.path, HOSTILE)
     (made.path / "sensitivity.json").write_text(
         json.dumps({"metric": HOSTILE, "method": HOSTILE + "\ud800", "indices": [{"parameter": HOSTILE, "value": 1}]})
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
 import pytest
 
 from sim import gates
@@ -67,20 +66,17 @@ def test_tail_counts_arrivals_of_the_last_seventh(tmp_path):
 
 
 def test_blast_radius_before_and_after_the_pause(tmp_path):
-    """Flashed at 100 … 500 s, harm at 200 and 400, paused at 300: delay 100 s, three before, two after."""
+    """Flashed at 100 … 500 s, bricks at 200 and 400, paused at 300: delay 200 s, three before, two after."""
     rows = [module(updating_s=t) for t in (100.0, 300.0, 500.0)]
     rows += [lost("bricked", "downloaded", "failed", updating_s=t) for t in (200.0, 400.0)]
-    run = made_run(tmp_path, rows)
-    pd.DataFrame(
-        {"time_s": [0.0, 300.0], "decision": ["activated", "paused"], "group": ["", "1"], "detail": ["", "bricks"],
-         "failed": [0, 1]}
-    ).to_parquet(run.path / "decisions.parquet")  # fmt: skip
-    risk = build(run).risk
-    assert [d.decision for d in risk.decisions] == ["activated", "paused"]
-    assert risk.decisions[1].counts == {"failed": 1.0}
-    (stop,) = risk.exposures
-    assert (stop.detection_delay_s, stop.took_before, stop.took_after) == (100.0, 3, 2)
-    assert (stop.harmed_before, stop.harmed_after) == (1, 1)
+    decided = [(0.0, "activated", "", ""), (300.0, "criterion_fired", "1", "bricks"), (300.0, "paused", "", "")]
+    risk = build(made_run(tmp_path, rows, decisions=decided)).risk
+    assert [d.decision for d in risk.decisions] == ["activated", "criterion_fired", "paused"]
+    assert risk.decisions[1].counts["failed"] == 0.0
+    (stop,) = risk.stops
+    assert (stop.decision, stop.why, stop.detection_delay_s) == ("paused", "1 bricks", 200.0)
+    assert (stop.took_image_before, stop.took_image_after) == (3, 2)
+    assert (stop.bricked_before, stop.bricked_after) == (1, 1)
 
 
 def test_load_beside_capacity(tmp_path):
