@@ -25,6 +25,10 @@ def report(
     format_: Formats = "html",
     out: Out = None,
     against: Annotated[Path | None, typer.Option(metavar="OLD", help="Archived run of the previous release.")] = None,
+    study: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="Result of sensitivity or tune; RUN-sensitivity and RUN-tune are found."),
+    ] = [],  # noqa: B006
     gate: Annotated[list[str], typer.Option(help='A further gate, such as "bricked upper <= 1e-4".')] = [],  # noqa: B006
     price_per_mb: Annotated[float | None, typer.Option(min=0, help="Price of a megabyte of data.")] = None,
     fail_on_regression: FailOnRegression = False,
@@ -42,7 +46,12 @@ def report(
         page, plain = comparison(runs, gates=gates, price_per_mb=price_per_mb)
     else:
         page, plain = single(
-            runs[0], gates=gates, price_per_mb=price_per_mb, against=against, fail_on_regression=fail_on_regression
+            runs[0],
+            gates=gates,
+            price_per_mb=price_per_mb,
+            against=against,
+            studies=study,
+            fail_on_regression=fail_on_regression,
         )
     target = out or (runs[0] if len(runs) == 1 else Path("reports") / "comparison")
     written = write_faces(page, target, formats, runs=plain)

@@ -20,14 +20,14 @@ Made = tuple[Page, list[dict[str, Any]]]
 
 def single(
     folder: Path, *, gates: Sequence[Gate] = (), price_per_mb: float | None = None, against: Path | None = None,
-    fail_on_regression: bool = False,
+    fail_on_regression: bool = False, studies: Sequence[Path] = (),
 ) -> Made:  # fmt: skip
     """The page of a run and its plain report; with `against` it is compared with that older run.
 
     With `fail_on_regression` a figure that got worse beyond noise is a check that is not met.
     """
     run = Run.load(folder)
-    report = build(run, gates=gates, price_per_mb=price_per_mb)
+    report = build(run, gates=gates, price_per_mb=price_per_mb, studies=studies)
     if against is None:
         return run_page(report, run), [report.plain()]
     old_run = Run.load(against)

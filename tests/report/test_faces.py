@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import markdown
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -213,12 +214,11 @@ def hostile(tmp_path_factory):
         "name": HOSTILE, "section": "x", "value": 1.0, "by_group": {HOSTILE: 2.0}, "default": 1.0, "unit": HOSTILE,
         "provenance": HOSTILE, "source": HOSTILE, "meaning": HOSTILE, "low": 0.0, "high": 1.0,
     }]  # fmt: skip
-    (made.path / "sensitivity.json").write_text(
-        json.dumps({"metric": HOSTILE, "method": HOSTILE + "\ud800", "indices": [{"parameter": HOSTILE, "value": 1}]})
-    )
-    (made.path / "recommendation.json").write_text(
-        json.dumps({"statement": HOSTILE, "recommended": {"settings": {HOSTILE: HOSTILE}, "metrics": {HOSTILE: 1.0}}})
-    )
+    inputs = {"input": [HOSTILE], "low": [0.0], "high": [1.0], "at_low": [0.1], "at_high": [0.2], "total": [0.1]}
+    pd.DataFrame(inputs).to_parquet(made.path / "inputs.parquet")
+    pd.DataFrame({"bricked": [0.1]}).to_parquet(made.path / "samples.parquet")
+    found = {f"plan.{HOSTILE}": [HOSTILE], HOSTILE: [0.1], f"{HOSTILE} low": [0.0], f"{HOSTILE} high": [0.2]}
+    pd.DataFrame(found).to_parquet(made.path / "finalists.parquet")
     report = build(made, label=HOSTILE)
     folder = tmp_path_factory.mktemp("hostile-faces")
     write_faces(run_page(report, made), folder, FORMATS, runs=[report.plain()])

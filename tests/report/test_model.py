@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
+import pandas as pd
 import pytest
 
 from sim import gates
+from sim.errors import RecordsError
 from sim.report.model import Loss, build
+from sim.report.page import Text
+from sim.report.run_page import run_page
 from sim.stats.slices import hot_spot
 from tests.report.made import HORIZON_S, lost, made_run, module
 
@@ -117,14 +119,27 @@ def test_breakdowns_show_what_tells_modules_apart(tmp_path):
     assert (cuts["cell"].slices[0].name, len(cuts["cell"].slices), cuts["cell"].left_out) == ("29", 20, 10)
 
 
-def test_results_beside_the_run_are_used_and_broken_ones_are_not(tmp_path):
-    """A sensitivity result is taken up; a file that is no JSON object is passed over."""
-    run = made_run(tmp_path, [module()])
-    (run.path / "sensitivity.json").write_text(json.dumps({"metric": "bricked", "indices": []}))
-    (run.path / "recommendation.json").write_text("[1, 2")
-    report = build(run)
-    assert report.sensitivity == {"metric": "bricked", "indices": []}
-    assert report.recommendation is None
+def test_studies_beside_the_run_are_found(tmp_path):
+    """RUN-sensitivity and RUN-tune by their names, others when given; a folder without a result is an error."""
+    run = made_run(tmp_path / "r", [module()], gates={"bricked": "<= 0.1"})
+    (tmp_path / "r-sensitivity").mkdir()
+    pd.DataFrame(
+        {"input": ["brick"], "low": [0.0], "high": [1.0], "at_low": [0.05], "at_high": [0.2], "mu_star": [0.1]}
+    ).to_parquet(tmp_path / "r-sensitivity" / "inputs.parquet")
+    pd.DataFrame({"brick": [0.5], "bricked": [0.1]}).to_parquet(tmp_path / "r-sensitivity" / "samples.parquet")
+    other = tmp_path / "search"
+    other.mkdir()
+    pd.DataFrame(
+        {"plan.x": [30], "bricked": [0.1], "bricked low": [0.0], "bricked high": [0.2], "feasible": [True]}
+    ).to_parquet(other / "finalists.parquet")
+    report = build(run, studies=[other])
+    assert (report.sensitivity.metric, report.sensitivity.influences[0].strength) == ("bricked", 0.1)
+    assert report.candidates[0].settings == {"plan.x": "30"}
+    assert report.candidates[0].objectives == {"bricked": (0.1, 0.0, 0.2)}
+    texts = " ".join(block.text for block in run_page(report, run).blocks() if isinstance(block, Text))
+    assert "brick changes the answer of the gate" in texts
+    with pytest.raises(RecordsError, match="holds no result"):
+        build(run, studies=[tmp_path])
 
 
 def test_further_gates_are_judged(tmp_path):
