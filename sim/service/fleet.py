@@ -37,6 +37,13 @@ class Device:
         """The running version of a component, "" when it was never reported."""
         return self.module_version if kind == msg.FIRMWARE else self.mcu_versions.get(component, "")
 
+    def runs(self, kind: int, component: str, version: str) -> None:
+        """The device reported that a component runs this version now."""
+        if kind == msg.FIRMWARE:
+            self.module_version = version
+        else:
+            self.mcu_versions[component] = version
+
 
 def parse_mcu_versions(text: str) -> dict[str, str]:
     """The list `no:version;no:version;` of the wire as a mapping."""

@@ -84,12 +84,13 @@ class Journal:
             if last["id"] not in self._lines:
                 self._repeats[last["id"]] = last
         else:
+            number = self._next_line
             row = {
-                "id": self._next_line, "plan_id": plan_id, "device_id": device_id, "at": at, "text": text[:300],
+                "id": number, "plan_id": plan_id, "device_id": device_id, "at": at, "text": text[:300],
                 "times": 1, "last_at": at,
             }  # fmt: skip
             self._next_line += 1
-            self._lines[row["id"]] = self._last_line[plan_id, device_id] = row
+            self._lines[number] = self._last_line[plan_id, device_id] = row
         self._work.set()
 
     def then(self, callback: Callable[[], None]) -> None:
@@ -99,9 +100,9 @@ class Journal:
 
     async def committed(self) -> None:
         """Returns when everything noted so far is committed."""
-        future = asyncio.get_running_loop().create_future()
-        self.then(lambda: future.done() or future.set_result(None))
-        await future
+        done = asyncio.Event()
+        self.then(done.set)
+        await done.wait()
 
     # --- commits -------------------------------------------------------------------------------------------------
 
