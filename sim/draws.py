@@ -60,6 +60,11 @@ class Purpose(IntEnum):
     REATTACH = 36
     BACK_OFF = 37
     RELEASE_ORDER = 40
+    APPROVAL = 41
+    LATE_JOIN = 42
+    EARLIER_PLAN = 43
+    EARLIER_PLAN_END = 44
+    POLL = 45
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

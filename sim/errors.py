@@ -4,6 +4,7 @@ FotasimError
 ├── ScenarioError   the scenario file is wrong: one Problem per mistake
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
+├── ProtocolError   bytes from the other side break a wire format
 └── MissingExtra    an optional part is not installed
 """
 
@@ -46,6 +47,10 @@ class RecordsError(FotasimError):
 
 class IllegalInput(FotasimError):
     """A module was given an input that its state refuses; names state, input and module."""
+
+
+class ProtocolError(FotasimError):
+    """Bytes from the other side break a wire format; the text says which rule."""
 
 
 class MissingExtra(FotasimError):

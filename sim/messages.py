@@ -75,6 +75,8 @@ class Hello:
     versions: dict[str, str]
     """Reported version by component identifier."""
     asks: bool = True
+    level: int = -1
+    """Coverage level, where the network tells it to the cloud; -1 where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,28 @@ class FirmwareUrl:
     md5: str = "0" * 32
     crc32: int = 0
     sha256: str = ""
+    hold: bool = False
+    """Download now, install only when told to (a window gates the installation)."""
+    reverting: bool = False
+    """This package is the previous one, sent by a rollback."""
 
 
-ToModule = Notice | FirmwareUrl
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The module may install the package it holds (hawkBit: deploymentBase outside "skip")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The module is asked to give up (hawkBit: cancelAction); honoured before UPDATING, refused after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The report of a success was refused, and the device rolls back (Mender: 409)."""
+
+
+ToModule = Notice | FirmwareUrl | Install | Cancel | Revoked
 ToCloud = Hello | StatusReport
 
 

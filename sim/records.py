@@ -31,13 +31,14 @@ CAUSES = (
     "low_battery", "weak_signal", "no_space", "user_refused", "waiting", "in_progress", "offline", "never_online",
     "no_service", "link_lost", "server_busy", "server_error", "checksum", "image_mismatch", "source_mismatch",
     "url_timeout", "flash_error", "power_loss", "battery_dead", "boot_failure", "bricked", "mcu_timeout",
-    "plan_expired", "plan_terminated", "canceled",
+    "plan_expired", "plan_terminated", "canceled", "url_gone", "plan_aborted", "revoked", "stopped", "rolled_back",
+    "busy_with_earlier_plan",
 )  # fmt: skip
 
 STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
 
 CLOUD_STATES = (
-    "scheduled", "queued", "notified", "confirmed", "downloading", "downloaded", "updating", "succeeded", "failed",
+    "scheduled", "queued", "notified", "wait_for_confirmation", "confirmed", "downloading", "downloaded", "updating", "succeeded", "failed",
     "timed_out", "rejected", "canceled", "not_needed",
 )  # fmt: skip
 

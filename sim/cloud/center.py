@@ -1,60 +1,46 @@
-"""The Developer Center's rules as a machine: matching, offering, confirming, retrying, monitoring one plan.
+"""The Developer Center as an object: versions, texts and messages around the rules of one plan.
 
-Pure: messages and the time go in, messages come out. The virtual engine drives it in virtual time; a server can drive
-the very same object in real time. What costs time in a cloud is in capacity.py.
+Messages and the time go in, messages come out; it reads no clock. The virtual engine drives it in virtual time, a
+server drives the very same object in real time. The rules are in rules.py and rollout.py, what costs time in a cloud in
+capacity.py.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import inf, isnan
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim import messages as msg
+from sim.cloud import books as bk
 from sim.cloud import execution as ex
+from sim.cloud import rollout, rules
+from sim.cloud.books import PLAN_STATES, SAVED, Books
 from sim.cloud.execution import Execution
-
-SAVED, ACTIVATED, UPGRADING, SUSPENDED, TERMINATED, ENDED = range(6)
-PLAN_STATES = ("Saved", "Activated", "Upgrading", "Suspended", "Terminated", "Ended")
+from sim.strategy.progress import Criterion, Group, Progress
+from sim.strategy.settings import GATE_INSTALL, Settings
 
 Command = tuple[int, msg.ToModule]
 """A message for the module of that index."""
 
-
-class Rules(Protocol):
-    """What the center asks a plan's strategy; sim.strategy.Strategy answers."""
-
-    @property
-    def min_battery_percent(self) -> float: ...  # noqa: D102
-    @property
-    def min_rsrp_dbm(self) -> float: ...  # noqa: D102
-    @property
-    def reject_unmet(self) -> bool: ...  # noqa: D102
-    @property
-    def need_push(self) -> bool: ...  # noqa: D102
-    @property
-    def push_interval_s(self) -> float: ...  # noqa: D102
-    @property
-    def retry_interval_s(self) -> float: ...  # noqa: D102
-    @property
-    def in_progress_timeout_s(self) -> float: ...  # noqa: D102
-    @property
-    def offer_timeout_s(self) -> float: ...  # noqa: D102
-    @property
-    def end_s(self) -> float: ...  # noqa: D102
-
-    def may_push(self, now: float) -> bool: ...  # noqa: D102
-    def may_release(self, in_progress: int) -> bool: ...  # noqa: D102
-    def unmet(self, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int: ...  # noqa: D102
-    def may_retry(self, failures: int) -> bool: ...  # noqa: D102
+_BARE: dict[int, msg.ToModule] = {
+    bk.SEND_INSTALL: msg.Install(), bk.SEND_CANCEL: msg.Cancel(), bk.SEND_REVOKED: msg.Revoked(),
+}  # fmt: skip
+_UNMET_NAMES = ("", "low battery", "weak signal", "no space")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedComponent:
-    """One component of a plan: what it is and which version replaces which. `source_version` "" accepts any."""
+    """One component of a plan: what it is and which version replaces which. `source_version` "" accepts any.
+
+    `rollback_version` and `rollback_bytes` describe the previous package, which a rollback sends.
+    """
 
     component: str
     kind: int
@@ -65,6 +51,8 @@ class PlannedComponent:
     md5: str = "0" * 32
     crc32: int = 0
     sha256: str = ""
+    rollback_version: str = ""
+    rollback_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -73,324 +61,281 @@ class Plan:
 
     name: str
     components: tuple[PlannedComponent, ...]
-    rules: Rules
+    settings: Settings = field(default_factory=Settings)
     silent: bool = True
-    state: int = SAVED
+    groups: tuple[Group, ...] = (Group(),)
+    criteria: tuple[Criterion, ...] = ()
+    windows: Sequence[tuple[float, float]] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something the strategy decided, with the counts it was decided at."""
+
+    time_s: float
+    decision: str
+    subject: int
+    value: float
+    targets: int
+    released: int
+    notified: int
+    completed: int
+    succeeded: int
+    failed: int
+
+
 class DeveloperCenter:
-    """One project with one running plan over `size` modules, numbered 0 … size-1."""
+    """One project with one plan over the modules of `executions`, numbered 0 … n-1.
 
-    plan: Plan
-    executions: list[Execution]
-    log: Callable[[int, float, str], None] | None = None
-    in_progress: int = 0
-    deferrals: dict[int, int] = field(default_factory=dict)
-    _waiting: dict[int, Execution] = field(default_factory=dict)
-    _timers: list[tuple[float, int, int, int]] = field(default_factory=list)
+    `ranks` orders modules within their group (default: as listed); `cells` is the number of radio cells they are in.
+    `log` gets (module, time, text) for each line of the upgrade log.
+    """
+
+    def __init__(
+        self, plan: Plan, executions: list[Execution], *, ranks: Sequence[float] | None = None, cells: int = 0,
+        log: Callable[[int, float, str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.plan = plan
+        self.executions = executions
+        self.decisions: list[Decision] = []
+        self.books = _open_books(plan, executions, ranks, cells)
+        self.log = log
+        self._timers: list[tuple[float, int, int, int]] = []
+
+    @property
+    def log(self) -> Callable[[int, float, str], None] | None:
+        """Who gets each line of the upgrade log: module, time, text."""
+        return self._log
+
+    @log.setter
+    def log(self, log: Callable[[int, float, str], None] | None) -> None:
+        self._log = log
+        self.books.c.noting = int(log is not None)
 
     # --- operator ------------------------------------------------------------------------------------------------
 
-    def activate(self, now: float) -> None:
-        """Makes the plan run; modules already known to be online are offered at the next push."""
-        self.plan.state = ACTIVATED
-        if self.plan.rules.offer_timeout_s < inf:
-            for e in self.executions:
-                self._arm(now + self.plan.rules.offer_timeout_s, e, _OFFER_TIMEOUT)
+    def activate(self, now: float) -> list[Command]:
+        """Makes the plan run; call `wake` at the same instant once the modules that are online have said hello."""
+        rollout.activate(self.books, now)
+        return self._done()
 
-    def suspend(self) -> None:
-        """Modules not yet upgrading wait, running ones go on."""
-        if self.plan.state in (ACTIVATED, UPGRADING):
-            self.plan.state = SUSPENDED
+    def suspend(self, now: float) -> list[Command]:
+        """Modules not yet upgrading wait; running ones as the in-flight policy says."""
+        rollout.pause(self.books, now)
+        return self._done()
 
     def resume(self, now: float) -> list[Command]:
         """Goes on after `suspend`, with the retries that were due meanwhile."""
-        if self.plan.state != SUSPENDED:
-            return []
-        self.plan.state = UPGRADING
-        due = [e for e in self.executions if e.retry_pending and e.online]
-        return [command for e in due for command in self._send_url(e, now)]
+        rollout.resume(self.books, now)
+        return self._done()
 
-    def terminate(self, now: float) -> None:
-        """Ends the plan for good: waiting modules become failed, running ones go on."""
-        self._close(now, TERMINATED, ex.PLAN_TERMINATED)
+    def terminate(self, now: float) -> list[Command]:
+        """Ends the plan for good."""
+        rollout.terminate(self.books, now)
+        return self._done()
 
-    def end(self, now: float) -> None:
-        """The plan's end time: waiting modules never start, running ones go on."""
-        self._close(now, ENDED, ex.PLAN_EXPIRED)
+    def end(self, now: float) -> list[Command]:
+        """The plan's end time."""
+        rollout.end(self.books, now)
+        return self._done()
 
     def cancel(self, index: int, now: float) -> bool:
         """Cancels one module; a module that has confirmed cannot be stopped (False)."""
-        e = self.executions[index]
-        if e.state not in ex.WAITING:
-            return False
-        self._finish(e, ex.CANCELED, now)
-        return True
+        done = rules.cancel(self.books, index, now)
+        self._done()
+        return bool(done)
 
     def retry_failed(self, now: float) -> list[Command]:
         """The operator's retry: failed modules of a silent plan that still run the old version, now or on connect."""
-        commands: list[Command] = []
-        if not self.plan.silent or self.plan.state not in (ACTIVATED, UPGRADING):
-            return commands
-        for e in self.executions:
-            if e.state == ex.FAILED and e.source_ok:
-                e.state, e.failures, e.reason = ex.QUEUED, 0, ex.NO_REASON
-                if e.online:
-                    self._waiting[e.index] = e
-                    commands += self._offer(e, now)
-        return commands
+        rules.retry_failed(self.books, now)
+        return self._done()
 
     def monitoring(self) -> tuple[str, dict[str, int], dict[str, int]]:
         """What the console shows: the plan's state, devices by device state, devices by upgrade status."""
         devices = Counter(ex.DEVICE_STATES[e.state] for e in self.executions)
         statuses = Counter(ex.COMPONENT_STATES[e.state] for e in self.executions)
-        return PLAN_STATES[self.plan.state], dict(devices), dict(statuses)
+        return PLAN_STATES[self.state], dict(devices), dict(statuses)
+
+    @property
+    def state(self) -> int:
+        """The plan's state, an index of PLAN_STATES."""
+        return self.books.c.state
+
+    def add(self, execution: Execution) -> int:
+        """A module that became known after the plan was made: joins at its first hello. Returns its number."""
+        index = len(self.executions)
+        execution.index, execution.late = index, 1
+        execution.group = len(self.books.groups) - 1
+        self.executions.append(execution)
+        if index >= len(self.books.waiting):
+            _grow(self.books, 2 * index + 64)
+        return index
 
     # --- messages ------------------------------------------------------------------------------------------------
 
     def hello(self, index: int, hello: msg.Hello, now: float) -> list[Command]:
         """A module connected, or reports its state anew; a request is answered at once."""
-        e = self.executions[index]
-        e.online = True
-        e.battery_percent, e.rsrp_dbm, e.free_bytes = hello.battery_percent, hello.rsrp_dbm, hello.free_bytes
-        self._note(index, now, "device requests its plan" if hello.asks else "device reports its state")
-        if e.terminal:
-            return []  # and why it ended stays as it was
-        e.unmet = msg.MET
-        self._match(e, hello.versions, now)
-        if e.state in ex.WAITING:
-            self._waiting[index] = e
-            return self._offer(e, now) if hello.asks else []
-        if e.retry_pending and not self._paused:
-            return self._send_url(e, now)
-        return []
+        at_target, source_ok = self.match(hello.versions)
+        rules.hello(
+            self.books, index, hello.battery_percent, hello.rsrp_dbm, hello.level, hello.free_bytes, at_target,
+            source_ok, int(hello.asks), now,
+        )  # fmt: skip
+        return self._done()
+
+    def match(self, versions: dict[str, str]) -> tuple[int, int]:
+        """Components that run their target version already, as bits, and whether every delta fits the reported one."""
+        at_target, source_ok = 0, 1
+        for i, c in enumerate(self.plan.components):
+            reported = versions.get(c.component, "")
+            if reported == c.target_version:
+                at_target |= 1 << i
+            elif c.source_version and reported != c.source_version:
+                source_ok = 0
+        return at_target, source_ok
 
     def offline(self, index: int) -> None:
         """The cloud learns that a module is gone; an offer it never answered is open again."""
-        e = self.executions[index]
-        e.online = False
-        self._waiting.pop(index, None)
-        if e.state == ex.NOTIFIED:
-            self._to_queue(e)
+        rules.offline(self.books, index)
 
     def status(self, index: int, report: msg.StatusReport, now: float) -> list[Command]:
         """A status report (0x0114)."""
-        e = self.executions[index]
-        self._note(index, now, f"status {report.status} {msg.STATUS_TEXT[report.status]} {report.version}".rstrip())
-        if e.terminal and not (e.state in (ex.FAILED, ex.TIMED_OUT) and report.status == msg.UPDATE_SUCCESS):
-            return []
-        if report.status == msg.PLAN_RECEIVED:
-            e.acknowledged = True
-        elif report.status == msg.SUBMITTED:
-            return self._confirmed(e, now)
-        elif report.status == msg.REFUSED:
-            return self._refused(e, now)
-        elif report.status in (msg.DOWNLOAD_START, msg.DOWNLOADING):
-            e.state = ex.DOWNLOADING
-        elif report.status == msg.DOWNLOADED:
-            e.state = ex.DOWNLOADED
-        elif report.status == msg.UPDATING:
-            e.state = ex.UPDATING
-        elif report.status == msg.UPDATE_SUCCESS:
-            return self._component_done(e, report, now)
-        elif report.status in (msg.DOWNLOAD_ERROR, msg.UPDATE_ERROR):
-            return self._failed(e, now)
-        return []
+        wanted = self._wanted_version(index, report.component)
+        rules.status(self.books, index, report.status, report.component, int(report.version == wanted), now)
+        return self._done(report.version)
+
+    def _wanted_version(self, index: int, component: int) -> str:
+        c = self.plan.components[component]
+        return c.rollback_version if self.executions[index].reverting else c.target_version
+
+    def refuses_downloads(self, index: int) -> bool:
+        """Whether this module's download URL is gone (a starved plan)."""
+        return bool(self.books.c.starving) and not self.executions[index].terminal
 
     # --- time ----------------------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float:
         """When `wake` is wanted next, or inf."""
-        return self._timers[0][0] if self._timers else inf
+        plan = rollout.deadline(self.books.c)
+        return min(plan, self._timers[0][0]) if self._timers else plan
 
     def wake(self, now: float) -> list[Command]:
-        """Timers that are due: retries after an interval, timeouts."""
+        """Whatever is due: timers of modules in order, then the plan's end, groups, releases, pushes."""
         commands: list[Command] = []
         while self._timers and self._timers[0][0] <= now:
-            _, index, kind, attempt = heapq.heappop(self._timers)
-            e = self.executions[index]
-            if kind == _RETRY and e.retry_pending and e.attempts == attempt:
-                commands += self._send_url(e, now) if e.online and not self._paused else []
-            elif (kind == _IN_PROGRESS_TIMEOUT and e.state in ex.IN_PROGRESS and e.attempts == attempt) or (
-                kind == _OFFER_TIMEOUT and e.state in ex.WAITING
-            ):
-                self._finish(e, ex.TIMED_OUT, now)
+            _, index, kind, stamp = heapq.heappop(self._timers)
+            rules.timer(self.books, index, kind, stamp, now)
+            commands += self._done()
+        if rollout.deadline(self.books.c) <= now:
+            rollout.wake(self.books, now)
+            commands += self._done()
         return commands
 
-    def push(self, now: float) -> list[Command]:
-        """One tick of the push grid: every waiting module that is online is offered its plan."""
-        if not self.plan.rules.need_push or self._paused or not self.plan.rules.may_push(now):
-            return []
-        commands: list[Command] = []
-        for e in sorted(self._waiting.values(), key=lambda e: e.rank):
-            if e.unmet == msg.MET:
-                commands += self._offer(e, now)
+    # --- out of the books ----------------------------------------------------------------------------------------
+
+    def _done(self, version: str = "") -> list[Command]:
+        """Empties the outboxes: arms timers, writes the log, keeps decisions, returns the messages."""
+        b, c = self.books, self.books.c
+        for i in range(c.armed):
+            at, index, kind, stamp = b.armed[i]
+            heapq.heappush(self._timers, (float(at), int(index), int(kind), int(stamp)))
+        for i in range(c.notes):
+            index, at, code, value = b.notes[i]
+            if self.log is not None:
+                self.log(int(index), float(at), note_text(int(code), value, version))
+        self.decisions += [_decision(b.log[i]) for i in range(c.logged)]
+        commands = [self._command(*map(int, b.out[i])) for i in range(c.out)]
+        c.armed = c.notes = c.logged = c.out = 0
         return commands
 
-    # --- rules ---------------------------------------------------------------------------------------------------
+    def _command(self, index: int, kind: int, component: int) -> Command:
+        if kind == bk.SEND_NOTICE:
+            return index, self._notice(index)
+        if kind == bk.SEND_URL:
+            return index, self._url(index, component)
+        return index, _BARE[kind]
 
-    @property
-    def _paused(self) -> bool:
-        return self.plan.state not in (ACTIVATED, UPGRADING)
-
-    def _match(self, e: Execution, versions: dict[str, str], now: float) -> None:
-        """Compares the reported versions with the plan's source and target versions."""
-        if e.state not in ex.WAITING:
-            return
-        e.at_target, e.source_ok = 0, True
-        for i, c in enumerate(self.plan.components):
-            reported = versions.get(c.component, "")
-            if reported == c.target_version:
-                e.at_target |= 1 << i
-            elif c.source_version and reported != c.source_version:
-                e.source_ok = False
-        if e.at_target == (1 << len(self.plan.components)) - 1:
-            self._finish(e, ex.NOT_NEEDED, now)
-        elif not e.source_ok:
-            e.reason = ex.INCOMPATIBLE
-            self._finish(e, ex.NOT_NEEDED, now)
-
-    def _offer(self, e: Execution, now: float) -> list[Command]:
-        """Sends the notice when plan, window, preconditions and the cap on modules under way allow it."""
-        rules = self.plan.rules
-        if e.terminal or self._paused or not rules.may_push(now):
-            return []
-        if e.state == ex.NOTIFIED and e.acknowledged:
-            return []  # the application, or its user, is thinking
-        if e.state == ex.NOTIFIED and now - e.offered_s < min(rules.push_interval_s, _ANSWER_TIME_S):
-            return []
-        reason = rules.unmet(e.battery_percent, e.rsrp_dbm, e.free_bytes)
-        if reason != msg.MET:
-            self._defer(e, reason, now)
-            return []
-        if not e.counted and not rules.may_release(self.in_progress):
-            e.state = ex.QUEUED
-            return []
-        self._count(e, True)
-        e.state, e.offered_s, e.acknowledged = ex.NOTIFIED, now, False
-        self.plan.state = UPGRADING
-        self._note(e.index, now, "issuing plan")
-        return [(e.index, self._notice())]
-
-    def _notice(self) -> msg.Notice:
-        rules = self.plan.rules
+    def _notice(self, index: int) -> msg.Notice:
+        r = self.plan.settings
+        back = self.executions[index].reverting
         parts = tuple(
             msg.ComponentNotice(
-                c.component, c.source_version, c.target_version,
-                int(rules.min_battery_percent), int(rules.min_rsrp_dbm), c.size_bytes,
+                c.component,
+                c.target_version if back else c.source_version,
+                c.rollback_version if back else c.target_version,
+                int(r.min_battery_percent), int(r.min_rsrp_dbm), c.rollback_bytes if back else c.size_bytes,
             )
             for c in self.plan.components
         )  # fmt: skip
         return msg.Notice(parts, self.plan.silent)
 
-    def _defer(self, e: Execution, reason: int, now: float) -> None:
-        e.unmet = reason
-        e.deferrals += 1
-        self.deferrals[reason] = self.deferrals.get(reason, 0) + 1
-        self._note(e.index, now, f"deferred: {_UNMET_NAMES[reason]}")
-        if self.plan.rules.reject_unmet:
-            self._finish(e, ex.REJECTED, now)
-        else:
-            self._to_queue(e)
-
-    def _confirmed(self, e: Execution, now: float) -> list[Command]:
-        e.confirmed_s = now if isnan(e.confirmed_s) else e.confirmed_s
-        e.state = ex.CONFIRMED
-        self._count(e, True)
-        self._waiting.pop(e.index, None)
-        self._note(e.index, now, "confirmed")
-        return self._send_url(e, now)
-
-    def _refused(self, e: Execution, now: float) -> list[Command]:
-        """What the cloud does with status 3 is not published; it is taken as "offer again", or as a rejection."""
-        if self.plan.rules.reject_unmet:
-            self._finish(e, ex.REJECTED, now)
-        else:
-            e.deferrals += 1
-            self._to_queue(e)
-            if e.online:
-                self._waiting[e.index] = e
-        return []
-
-    def _send_url(self, e: Execution, now: float) -> list[Command]:
-        e.retry_pending = False
-        e.attempts += 1
-        while e.at_target & (1 << e.component):
-            e.component += 1
-        c = self.plan.components[e.component]
-        self._arm(now + self.plan.rules.in_progress_timeout_s, e, _IN_PROGRESS_TIMEOUT)
-        self._note(e.index, now, "Issue the URL to upgrade")
-        url = msg.FirmwareUrl(e.component, c.size_bytes, c.kind, c.url, c.md5, c.crc32, c.sha256)
-        return [(e.index, url)]
-
-    def _component_done(self, e: Execution, report: msg.StatusReport, now: float) -> list[Command]:
-        """Success counts only when the reported version is the target's."""
-        target = self.plan.components[report.component].target_version
-        if report.version != target:
-            return [] if e.terminal else self._failed(e, now)
-        e.at_target |= 1 << report.component
-        if e.at_target == (1 << len(self.plan.components)) - 1:
-            if not e.terminal:
-                e.reported_s = now
-                self._finish(e, ex.SUCCEEDED, now)
-            return []
-        if e.terminal:
-            return []
-        e.failures = 0
-        return self._send_url(e, now)
-
-    def _failed(self, e: Execution, now: float) -> list[Command]:
-        """One attempt failed: the URL is issued again, at once or after the interval, or the module has failed."""
-        e.failures += 1
-        closed = self.plan.state in (TERMINATED, ENDED)
-        if closed or not self.plan.rules.may_retry(e.failures):
-            self._finish(e, ex.FAILED, now)
-            return []
-        self._note(e.index, now, "Upgrade failed and system is retrying")
-        self._count(e, True)
-        self._waiting.pop(e.index, None)
-        e.state, e.retry_pending = ex.CONFIRMED, True
-        if self.plan.rules.retry_interval_s > 0.0:
-            self._arm(now + self.plan.rules.retry_interval_s, e, _RETRY)
-            return []
-        return [] if self._paused or not e.online else self._send_url(e, now)
-
-    def _close(self, now: float, state: int, reason: int) -> None:
-        if self.plan.state in (TERMINATED, ENDED):
-            return
-        self.plan.state = state
-        for e in self.executions:
-            if e.state in ex.WAITING:
-                e.reason = reason
-                self._finish(e, ex.FAILED, now)
-
-    def _to_queue(self, e: Execution) -> None:
-        self._count(e, False)
-        e.state = ex.QUEUED
-
-    def _finish(self, e: Execution, state: int, now: float) -> None:
-        self._count(e, False)
-        self._waiting.pop(e.index, None)
-        e.state, e.retry_pending, e.ended_s = state, False, now
-        self._note(e.index, now, ex.STATE_NAMES[state])
-
-    def _count(self, e: Execution, counted: bool) -> None:
-        if counted != e.counted:
-            e.counted = counted
-            self.in_progress += 1 if counted else -1
-
-    def _arm(self, at: float, e: Execution, kind: int) -> None:
-        if at < inf:
-            heapq.heappush(self._timers, (at, e.index, kind, e.attempts))
-
-    def _note(self, index: int, now: float, text: str) -> None:
-        if self.log is not None:
-            self.log(index, now, text)
+    def _url(self, index: int, component: int) -> msg.FirmwareUrl:
+        c = self.plan.components[component]
+        back = self.executions[index].reverting
+        hold = self.plan.settings.window_gates == GATE_INSTALL or bool(self.plan.settings.download_only)
+        size = c.rollback_bytes if back else c.size_bytes
+        return msg.FirmwareUrl(
+            component, size, c.kind, c.url, c.md5, c.crc32, c.sha256, hold=hold, reverting=bool(back)
+        )  # fmt: skip
 
 
-_RETRY, _IN_PROGRESS_TIMEOUT, _OFFER_TIMEOUT = range(3)
-_ANSWER_TIME_S = 60.0
-"""A notice unanswered this long counts as lost and may be sent again on request."""
-_UNMET_NAMES = ("", "low battery", "weak signal", "no space")
+def note_text(code: int, value: float, version: str = "") -> str:
+    """A line of the upgrade log in words."""
+    if code >= bk.N_STATUS:
+        status = code - bk.N_STATUS
+        return f"status {status} {msg.STATUS_TEXT[status]} {version}".rstrip()
+    if code >= bk.N_STATE:
+        return ex.STATE_NAMES[code - bk.N_STATE]
+    if code == bk.N_DEFERRED:
+        return f"{bk.NOTES[code]}: {_UNMET_NAMES[int(value)]}"
+    return bk.NOTES[code]
+
+
+def _decision(row: NDArray[np.float64]) -> Decision:
+    time_s, decision, subject, value, *counts = (float(x) for x in row)
+    return Decision(time_s, bk.DECISIONS[int(decision)], int(subject), value, *(int(n) for n in counts))
+
+
+def _open_books(plan: Plan, executions: list[Execution], ranks: Sequence[float] | None, cells: int) -> Books:
+    """Empty books for a plan: groups laid out in order of release, outboxes that fit any one call."""
+    n, c = len(executions), Progress(state=SAVED, components=len(plan.components), silent=int(plan.silent))
+    groups = [replace(g) for g in plan.groups]
+    c.group_count = len(groups)
+    order = release_order([e.group for e in executions], [e.late for e in executions], ranks)
+    rank = np.zeros(n, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    for number, g in enumerate(groups):
+        g.size = g.members = g.targets = sum(1 for e in executions if e.group == number and not e.late)
+    for before, g in itertools.pairwise(groups):
+        g.first = before.first + before.size
+    c.targets = c.members = len(order)
+    return Books(
+        plan.settings, c, executions, groups, [replace(k) for k in plan.criteria],
+        np.array(plan.windows, dtype=np.float64).reshape(-1, 2), order, rank, *_outboxes(n, cells, len(groups)),
+    )  # fmt: skip
+
+
+def release_order(groups: Sequence[int], late: Sequence[int], ranks: Sequence[float] | None) -> NDArray[np.int64]:
+    """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
+    keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
+    order = np.lexsort((keys, np.asarray(groups, dtype=np.int64)))
+    return np.asarray(order[np.asarray(late, dtype=np.int64)[order] == 0], dtype=np.int64)
+
+
+def _outboxes(modules: int, cells: int, groups: int) -> tuple[NDArray[Any], ...]:
+    """waiting, joined, cells, out, armed, notes, log: large enough for what one call can leave there."""
+    return (
+        np.zeros(modules, dtype=np.int64), np.zeros(modules, dtype=np.int64), np.zeros((cells, 3), dtype=np.int64),
+        np.zeros((2 * modules + 16, 3), dtype=np.int64), np.zeros((4 * modules + 16, 4)),
+        np.zeros((8 * modules + 16, 4)), np.zeros((4 * groups + 64, bk.DECISION_WIDTH)),
+    )  # fmt: skip
+
+
+def _grow(b: Books, modules: int) -> None:
+    """Makes room for that many modules; what the books hold stays."""
+    waiting, joined = b.waiting, b.joined
+    b.waiting, b.joined, _, b.out, b.armed, b.notes, _ = _outboxes(modules, 0, 0)
+    b.waiting[: len(waiting)], b.joined[: len(joined)] = waiting, joined
+    rank = np.arange(modules, dtype=np.int64)
+    rank[: len(b.rank)] = b.rank
+    b.rank = rank

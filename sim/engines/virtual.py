@@ -28,8 +28,10 @@ from sim.module.rows import (
     C_LINK_LOST,
     C_SERVER_BUSY,
     C_SERVER_ERROR,
+    C_URL_GONE,
     CONNECTING,
     DARK,
+    NONE,
     OFFLINE,
     ONLINE,
 )
@@ -107,7 +109,7 @@ class VirtualEngine:
 
     def _start(self) -> None:
         world = self.world
-        world.center.activate(0.0)
+        self._send(world.center.activate(0.0), 0.0)
         for module in world.modules:
             row, profile = module.row, module.profile
             if starts_online(row, profile):
@@ -115,11 +117,7 @@ class VirtualEngine:
             elif row.link == OFFLINE:
                 b.start(row, profile, 0.0)
             self._rearm(module)
-        rules = world.strategy
-        if rules.need_push:
-            self._at(0.0, self._push)
-        if rules.end_s < inf:
-            self._at(rules.end_s, world.center.end)
+        self._rearm_center()
         for at, action in world.operator_actions:
             self._at(at, self._operate(action))
 
@@ -130,11 +128,7 @@ class VirtualEngine:
         """Modules that are always online have connected long before activation: no load, known to the cloud."""
         b.start_online(module.row, module.profile, 0.0)
         self.recorder.online(0.0, 1)
-        self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0)
-
-    def _push(self, now: float) -> None:
-        self._send(self.world.center.push(now), now)
-        self._at(now + self.world.push_interval_s, self._push)
+        self._send(self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0), 0.0)
 
     # --- modules -------------------------------------------------------------------------------------------------
 
@@ -265,14 +259,23 @@ class VirtualEngine:
         def answer(at: float) -> None:
             if self._fetch.get(row.index) != ticket:
                 return
-            if dice < profile.server_error or not self.world.capacity.downloads.open():
+            cause = self._refusal(module, dice)
+            if cause != NONE:
                 del self._fetch[row.index]
-                row.cause = C_SERVER_ERROR if dice < profile.server_error else C_SERVER_BUSY
+                row.cause = cause
                 self._deliver(module, states.BROKEN, at)
                 return
             self._begin_transfer(module, ticket, at)
 
         self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, 1 + row.index)
+
+    def _refusal(self, module: Module, dice: float) -> int:
+        """Why the cloud does not serve this download, or NONE and a slot is taken."""
+        if self.world.center.refuses_downloads(module.row.index):
+            return C_URL_GONE
+        if dice < module.profile.server_error:
+            return C_SERVER_ERROR
+        return NONE if self.world.capacity.downloads.open() else C_SERVER_BUSY
 
     def _begin_transfer(self, module: Module, ticket: int, now: float) -> None:
         row = module.row
@@ -348,4 +351,6 @@ class VirtualEngine:
 
 def _quiet(hello: msg.Hello) -> msg.Hello:
     """The same state, without asking for a plan."""
-    return msg.Hello(hello.battery_percent, hello.rsrp_dbm, hello.free_bytes, hello.versions, asks=False)
+    return msg.Hello(
+        hello.battery_percent, hello.rsrp_dbm, hello.free_bytes, hello.versions, asks=False, level=hello.level
+    )

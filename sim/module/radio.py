@@ -14,6 +14,7 @@ from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 
 NB_IOT, LTE_M, CAT_1_BIS, CAT_1, CAT_4 = range(5)
+LEVELS = 3
 
 _RSRP_NB = (
     -140.0,
@@ -60,22 +61,23 @@ _CAP_KBIT_S = (19.4, 300.0, 10300.0, 10300.0, 150000.0)
 _MIN_SINR = (-14.0, -8.0, -10.0, -10.0, -10.0)
 """Below this SINR there is no service."""
 _RTT_S = (
-    (0.20, 0.40, 0.80),
-    (0.12, 0.18, 0.40),
-    (0.075, 0.09, 0.15),
-    (0.075, 0.09, 0.15),
-    (0.06, 0.075, 0.12),
-)
-"""Connected-mode round trip by technology and coverage level."""
-_ACCESS_S = ((2.35, 3.4, 6.6), (1.0, 1.5, 3.0), (0.5, 0.6, 1.0), (0.5, 0.6, 1.0), (0.4, 0.5, 0.8))
+    0.20, 0.40, 0.80,
+    0.12, 0.18, 0.40,
+    0.075, 0.09, 0.15,
+    0.075, 0.09, 0.15,
+    0.06, 0.075, 0.12,
+)  # fmt: skip
+"""Connected-mode round trip, [LEVELS * technology + coverage level] like the tables below."""
+_ACCESS_S = (2.35, 3.4, 6.6, 1.0, 1.5, 3.0, 0.5, 0.6, 1.0, 0.5, 0.6, 1.0, 0.4, 0.5, 0.8)
 """Median time from idle to connected; NB-IoT measured (Oslo), the others estimated."""
-_ATTACH_S = ((45.0, 1.0), (35.0, 0.7), (20.0, 0.5), (20.0, 0.5), (20.0, 0.5))
-"""Median and log-spread of the return after a reboot."""
+_ATTACH_MEDIAN_S = (45.0, 35.0, 20.0, 20.0, 20.0)
+_ATTACH_SIGMA = (1.0, 0.7, 0.5, 0.5, 0.5)
+"""Median and log-spread of the return after a reboot, by technology."""
 _CURRENT_MA = (
-    (60.0, 75.0, 110.0), (110.0, 150.0, 190.0), (180.0, 280.0, 420.0), (220.0, 330.0, 500.0), (350.0, 500.0, 700.0),
+    60.0, 75.0, 110.0, 110.0, 150.0, 190.0, 180.0, 280.0, 420.0, 220.0, 330.0, 500.0, 350.0, 500.0, 700.0,
 )  # fmt: skip
 """Mean current while downloading, by technology and coverage level [estimated, bracketed by datasheets]."""
-_SESSION_J = ((2.7, 3.9, 5.4), (1.0, 1.5, 3.0), (1.0, 1.5, 3.0), (1.0, 1.5, 3.0), (1.0, 1.5, 3.0))
+_SESSION_J = (2.7, 3.9, 5.4, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0)
 """Energy of one radio session with the default inactivity timer; NB-IoT measured (Telenor)."""
 HEADER_BYTES = 60
 """IP, TCP and HTTP overhead per block."""
@@ -130,7 +132,7 @@ def coverage_level(rsrp_dbm: float, level_1_below_dbm: float, level_2_below_dbm:
 
 def round_trip_s(technology: int, level: int) -> float:
     """Connected-mode round trip, seconds."""
-    return _RTT_S[technology][level]
+    return _RTT_S[LEVELS * technology + level]
 
 
 def begin_session(m: ModuleRow, p: Profile) -> None:
@@ -143,7 +145,7 @@ def begin_session(m: ModuleRow, p: Profile) -> None:
     m.rsrp_dbm = m.rsrp_site_dbm + m.rsrp_offset_db
     m.level = coverage_level(m.rsrp_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
     sinr = sinr_db(p.technology, m.rsrp_dbm) + m.sinr_site_db + p.sinr_offset_db
-    m.rtt_s = _RTT_S[p.technology][m.level] * p.rtt_factor
+    m.rtt_s = _RTT_S[LEVELS * p.technology + m.level] * p.rtt_factor
     radio = radio_bit_s(p.technology, sinr, p.lte_share) * p.goodput_factor
     m.goodput_bit_s = goodput_bit_s(radio, m.rtt_s, p.block_bytes, p.window_blocks, p.uart_bit_s)
 
@@ -152,9 +154,8 @@ def access_s(m: ModuleRow, p: Profile, after_reboot: bool) -> float:
     """Time until the module is connected at radio level: from idle, or attaching after a reboot."""
     first, second = pair(p.key_0, p.key_1, m.index, Purpose.ACCESS, m.sessions)
     if not after_reboot:
-        return lognormal(first, _ACCESS_S[p.technology][m.level] * p.rtt_factor, 0.5)
-    median, sigma = _ATTACH_S[p.technology]
-    delay = lognormal(first, median, sigma) + p.boot_s
+        return lognormal(first, _ACCESS_S[LEVELS * p.technology + m.level] * p.rtt_factor, 0.5)
+    delay = lognormal(first, _ATTACH_MEDIAN_S[p.technology], _ATTACH_SIGMA[p.technology]) + p.boot_s
     if p.technology == NB_IOT and second < p.blind_scan:
         delay += 120.0 + 480.0 * (second / p.blind_scan)
     return delay
@@ -208,9 +209,9 @@ def drop_after_s(m: ModuleRow, p: Profile) -> float:
 
 def download_w(m: ModuleRow, p: Profile) -> float:
     """Mean power while downloading, watt."""
-    return _CURRENT_MA[p.technology][m.level] * p.current_factor * p.supply_v / 1000.0
+    return _CURRENT_MA[LEVELS * p.technology + m.level] * p.current_factor * p.supply_v / 1000.0
 
 
 def session_j(m: ModuleRow, p: Profile) -> float:
     """Energy of opening and closing one radio session, joule."""
-    return _SESSION_J[p.technology][m.level] * p.session_energy_factor
+    return _SESSION_J[LEVELS * p.technology + m.level] * p.session_energy_factor

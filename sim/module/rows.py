@@ -32,12 +32,12 @@ RESUMABLE, IN_PLACE = 0, 1
 CAUSES = (
     "", "low_battery", "weak_signal", "no_space", "user_refused", "no_service", "link_lost", "server_busy",
     "server_error", "checksum", "image_mismatch", "source_mismatch", "url_timeout", "flash_error", "power_loss",
-    "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online",
+    "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online", "canceled", "url_gone", "rolled_back",
 )  # fmt: skip
 (
     NONE, C_LOW_BATTERY, C_WEAK_SIGNAL, C_NO_SPACE, C_USER_REFUSED, C_NO_SERVICE, C_LINK_LOST, C_SERVER_BUSY,
     C_SERVER_ERROR, C_CHECKSUM, C_IMAGE_MISMATCH, C_SOURCE_MISMATCH, C_URL_TIMEOUT, C_FLASH_ERROR, C_POWER_LOSS,
-    C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE,
+    C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE, C_CANCELED, C_URL_GONE, C_ROLLED_BACK,
 ) = range(len(CAUSES))  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class ModuleRow:
 
     index: int = 0
     group: int = 0
+    cell: int = -1
     # who it is
     rsrp_site_dbm: float = -100.0
     sinr_site_db: float = 0.0
@@ -59,6 +60,7 @@ class ModuleRow:
     user_delay_s: float = 0.0
     phase: float = 0.5
     away_until_s: float = 0.0
+    joins_s: float = 0.0
     # link
     link: int = OFFLINE
     link_at: float = INF
@@ -93,6 +95,8 @@ class ModuleRow:
     needed_bytes: int = 0
     decided: int = 0
     flash_result: int = 0
+    hold: int = 0
+    reverting: int = 0
     at_target: int = 0
     upgraded: int = 0
     # power
@@ -147,8 +151,11 @@ class ProfileBase:
     trip_probability: float = 1.0
     day_start_s: float = 0.0
     confirm_mode: int = 0
+    force_at_s: float = INF
+    poll_jitter: float = 0.0
     device_checks: int = 1
     components: int = 1
+    peaks: int = 0
     peaks_s: tuple[float, ...] = ()
     boot_failures: tuple[tuple[float, ...], ...] = ()
     """Chance that a component's new image does not boot, [component][hardware]."""

@@ -53,11 +53,13 @@ BOOT_OLD = 14  # power came back, another version runs
 BOOT_MCU = 15  # power came back while an external MCU is being updated
 SETTLE = 16  # a momentary status is over
 TOO_MANY_ERRORS = 17  # one download error more than is tolerated
-INPUT_COUNT = 18
+CANCEL = 18  # the cloud asks to give up (hawkBit's cancelAction; QuecThing has no such command)
+INPUT_COUNT = 19
 
 INPUT_NAMES = (
     "NOTICE", "CONFIRM", "REFUSE", "URL", "HEADER", "DONE", "BROKEN", "NO_ROOM", "NEXT_BLOCK", "UPDATE", "UPDATED",
     "UPDATE_FAILED", "TIMEOUT", "BOOT_TARGET", "BOOT_OLD", "BOOT_MCU", "SETTLE", "TOO_MANY_ERRORS",
+    "CANCEL",
 )  # fmt: skip
 
 TRANSITIONS: dict[tuple[int, int], int] = {
@@ -84,6 +86,8 @@ TRANSITIONS: dict[tuple[int, int], int] = {
     (UPDATING, UPDATED): UPDATE_SUCCESS,
     (UPDATING, UPDATE_FAILED): UPDATE_ERROR,
     (UPDATING, TIMEOUT): UPDATE_ERROR,
+    # giving up is possible until the image is being written
+    **{(s, CANCEL): REFUSED for s in (PLAN_RECEIVED, SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)},
     # a momentary status is over
     (REFUSED, SETTLE): NO_PLAN,
     (DOWNLOAD_ERROR, SETTLE): NO_PLAN,
@@ -129,15 +133,17 @@ MCU_UPDATE_TIMEOUT_S = 20 * 60.0
 TOLERATED_ERRORS = 5
 """Consecutive download errors a module tolerates; the next one is UPDATE_ERROR."""
 
-NEXT = tuple(tuple(TRANSITIONS.get((s, i), -1) for i in range(INPUT_COUNT)) for s in range(STATUS_COUNT))
-"""TRANSITIONS as a table of numbers, NEXT[status][input], -1 where refused."""
+NEXT = tuple(TRANSITIONS.get((s, i), -1) for s in range(STATUS_COUNT) for i in range(INPUT_COUNT))
+"""TRANSITIONS as numbers, NEXT[status * INPUT_COUNT + input], -1 where refused."""
+EVENT = tuple(EVENT_OF.get(s, 0) for s in range(STATUS_COUNT))
+"""EVENT_OF as numbers, EVENT[status], 0 where the callback hears nothing."""
 MOMENTARY = tuple(s in (REFUSED, DOWNLOAD_ERROR, UPDATE_SUCCESS, UPDATE_ERROR) for s in range(STATUS_COUNT))
 """Whether a status settles into NO_PLAN at once."""
 
 
 def next_status(status: int, given: int) -> int:
     """The status that follows, or -1 when the input is refused in this status."""
-    return NEXT[status][given]
+    return NEXT[status * INPUT_COUNT + given]
 
 
 def describe(status: int, given: int) -> str:

@@ -1,0 +1,19 @@
+"""Preconditions of an upgrade as the cloud checks them (definition 10).
+
+Compared with the values at the time of the decision: below the limit is unmet, equal is met. The cloud knows only what
+the module reported last, the device the truth; stale reports are thus a modelled failure.
+"""
+
+from __future__ import annotations
+
+from sim.messages import MET, unmet
+from sim.strategy.settings import Settings
+
+
+def unmet_for_cloud(r: Settings, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int:
+    """The first limit the last reported values do not meet, or MET; MET when only the device checks."""
+    if not r.checked_by_cloud:
+        return MET
+    return unmet(
+        battery_percent, rsrp_dbm, free_bytes, r.min_battery_percent, r.min_rsrp_dbm, r.needed_bytes
+    )  # fmt: skip

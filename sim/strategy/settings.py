@@ -1,0 +1,100 @@
+"""The settings of a plan's strategy as numbers: what the scenario says, resolved to seconds, bytes and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+# Who checks the preconditions is two flags; what the window gates, one number.
+GATE_RELEASE, GATE_PUSH, GATE_DOWNLOAD, GATE_INSTALL = range(4)
+WINDOW_GATES = ("release", "push", "download", "install")
+
+# What a plan does: on a criterion, on a group's threshold, at its end.
+NEXT_GROUP, PAUSE, CANCEL, FORCE_CANCEL, ROLLBACK, STOP_ROLLOUT = range(6)
+ACTIONS = ("next-group", "pause", "cancel", "force-cancel", "rollback", "stop-rollout")
+
+# What happens to a module that has started when the plan is paused or cancelled.
+CONTINUE, ASK, REVOKE, STOP, STARVE = range(5)
+IN_FLIGHT = ("continue", "ask", "revoke", "stop", "starve")
+
+# What a failure is counted as.
+ANY, FAILURE, TIMEOUT, REJECTION = range(4)
+FAILURE_TYPES = ("all", "failed", "timed_out", "rejected")
+
+# What a share of failures is taken of.
+OF_COMPLETED, OF_NOTIFIED, OF_TARGETS = range(3)
+DENOMINATORS = ("completed", "notified", "targets")
+
+# Where the clock of the attempt's timeout starts.
+FROM_CONFIRMED, FROM_DOWNLOAD_START = range(2)
+
+# What becomes of a module that is busy with an earlier plan.
+KEEP, FAIL, REPLACE = range(3)
+OVERWRITE_MODES = ("keep", "fail", "replace")
+
+
+@dataclass(slots=True)
+class Settings:
+    """One plan's strategy. Durations in seconds, inf for no bound; counts 0 for no bound; flags 0 or 1.
+
+    The defaults are the empty strategy: everybody at once, no gate.
+    """
+
+    # preconditions
+    min_battery_percent: float = 0.0
+    min_rsrp_dbm: float = -200.0
+    needed_bytes: int = 0
+    checked_by_cloud: int = 1
+    checked_by_device: int = 1
+    reject_unmet: int = 0
+    # delivery
+    need_push: int = 1
+    push_interval_s: float = 0.0
+    operator_confirms: int = 0
+    download_only: int = 0
+    # schedule
+    end_s: float = inf
+    end_behavior: int = STOP_ROLLOUT
+    window_gates: int = GATE_RELEASE
+    # selection
+    continuous: int = 0
+    rate_applies_to_late: int = 0
+    overwrite: int = KEEP
+    # rollout
+    maximum_per_minute: float = inf
+    base_rate_per_minute: float = 0.0
+    increment_factor: float = 1.0
+    number_of_notified: int = 0
+    number_of_succeeded: int = 0
+    notified_when_released: int = 0
+    max_in_progress: int = 0
+    counts_from_release: int = 1
+    cell_total: int = 0
+    cell_level_0: int = 0
+    cell_level_1: int = 0
+    cell_level_2: int = 0
+    max_devices: int = 0
+    # abort
+    evaluation_interval_s: float = 0.0
+    # timeouts
+    in_progress_timeout_s: float = inf
+    timer_starts: int = FROM_CONFIRMED
+    confirm_timeout_s: float = inf
+    download_timeout_s: float = inf
+    update_timeout_s: float = inf
+    offer_timeout_s: float = inf
+    accept_late: int = 0
+    # retry
+    retries: int = 0
+    retries_failed: int = 0
+    retries_timed_out: int = 0
+    retry_interval_s: float = 0.0
+    retry_interval_timed_out_s: float = 0.0
+    retry_back_off: float = 1.0
+    retry_interval_max_s: float = inf
+    # in flight
+    on_pause: int = CONTINUE
+    on_cancel: int = CONTINUE
+    on_force_cancel: int = REVOKE
+    roll_back_revoked: int = 0
+    waiting_become_failed: int = 0
