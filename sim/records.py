@@ -32,7 +32,7 @@ CAUSES = (
     "no_service", "link_lost", "server_busy", "server_error", "checksum", "image_mismatch", "source_mismatch",
     "url_timeout", "flash_error", "power_loss", "battery_dead", "boot_failure", "bricked", "mcu_timeout",
     "plan_expired", "plan_terminated", "canceled", "url_gone", "plan_aborted", "revoked", "stopped", "rolled_back",
-    "busy_with_earlier_plan",
+    "busy_with_earlier_plan", "cell_congested",
 )  # fmt: skip
 
 STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
@@ -44,10 +44,10 @@ CLOUD_STATES = (
 
 MODULE_COLUMNS: dict[str, str] = {
     "replication": "int16", "module": "object", "group": "category", "technology": "category", "power": "category",
-    "hardware": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
+    "hardware": "category", "cell": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
     "free_space_bytes": "int64", "outcome": "category", "cause": "category", "cloud_state": "category",
     "stage": "category", "components_done": "int8", "attempts": "int16", "download_errors": "int16",
-    "sessions": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
+    "sessions": "int32", "preambles": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
     "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
     "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
     "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "battery_end_percent": "float64",
