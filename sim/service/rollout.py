@@ -6,30 +6,80 @@ beyond its methods (admitting a module later, restoring after a restart) is here
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import inf, isnan
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isnan
 from typing import Any
+
+import numpy as np
 
 from sim import draws
 from sim import messages as msg
-from sim.cloud import center as rules
-from sim.cloud import execution as ex
+from sim.cloud import books as bk
+from sim.cloud import rules
 from sim.cloud.catalog import File, Version
-from sim.cloud.center import DeveloperCenter, Plan, PlannedComponent
+from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
-from sim.engines.world import build_strategy
-from sim.errors import FotasimError
+from sim.engines.plan import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
 from sim.scenario.lists import Matcher, targeting
 from sim.service.errors import Refused
 from sim.service.fleet import Device
+from sim.strategy.progress import Criterion, Group, Progress
+from sim.strategy.settings import GATE_INSTALL
 
-KINDS = {"firmware": msg.FIRMWARE, "mcu": msg.MCU}
 HORIZON_S = 2 * 365 * 86400.0
 """Maintenance windows are laid out this far ahead."""
-PUSH_AT_ONCE_S = 60.0
-"""A plan without a push interval is looked at this often."""
+SHOWN_DECISIONS = 50
+Log = Callable[[int, float, str], None]
+Timers = dict[int, tuple[float, int]]
+
+
+class LiveCenter(DeveloperCenter):
+    """The Developer Center with what a server needs beside: its timers can be stored, and one cancel has answers."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.timers: dict[int, Timers] = {}
+        """By module and kind of timer: the last one armed, as time and stamp. Earlier ones are out of date."""
+        super().__init__(*args, **options)
+
+    def _done(self, version: str = "") -> list[Command]:
+        for i in range(self.books.c.armed):
+            at, index, kind, stamp = self.books.armed[i]
+            self.timers.setdefault(int(index), {})[int(kind)] = float(at), int(stamp)
+        return super()._done(version)
+
+    def cancel_one(self, index: int, now: float) -> list[Command] | None:
+        """Like `cancel`, with the messages that the room it makes calls for; None when the module goes on."""
+        done = rules.cancel(self.books, index, now)
+        commands = self._done()
+        return commands if done else None
+
+    def progress(self) -> str:
+        """The plan's own counts and clocks, as JSON."""
+        b = self.books
+        rows = {"groups": [asdict(g) for g in b.groups], "criteria": [asdict(k) for k in b.criteria]}
+        decided = [f"{d.decision} at {d.time_s:.0f} s" for d in self.decisions[-SHOWN_DECISIONS:]]
+        return json.dumps({"progress": asdict(b.c), **rows, "decisions": decided})
+
+    def restore(self, progress: str, timers: dict[int, Timers]) -> None:
+        """Goes on where `progress` was taken; nobody is connected, an offer without an answer is open again."""
+        given, b = json.loads(progress), self.books
+        b.c = Progress(**given["progress"])
+        b.c.waiting = b.c.out = b.c.armed = b.c.notes = b.c.logged = 0
+        self.log = self.log  # it says in the counts whether lines are wanted
+        b.groups = [Group(**row) for row in given["groups"]]
+        b.criteria = [Criterion(**row) for row in given["criteria"]]
+        joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (not e.released, e.index))
+        b.joined[: len(joined)] = [e.index for e in joined]
+        for e in self.executions:
+            e.waiting_at = -1
+            rules.offline(b, e.index)
+        for index, armed in timers.items():
+            for kind, (at, stamp) in armed.items():
+                bk.arm(b, at, self.executions[index], kind, stamp)
+                self._done()
 
 
 @dataclass(slots=True)
@@ -39,14 +89,13 @@ class Rollout:
     plan_id: int
     name: str
     product_id: int
-    center: DeveloperCenter
+    center: LiveCenter
     zero_at: float
     versions: list[dict[str, Any]]
     admits: Matcher
     time_scale: float = 1.0
     devices: list[Device] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
-    next_push_s: float = 0.0
 
     def now(self, wall: float) -> float:
         """Seconds of the plan at a time of the wall clock."""
@@ -57,98 +106,64 @@ class Rollout:
         return self.zero_at + now / self.time_scale
 
     @property
-    def components(self) -> tuple[PlannedComponent, ...]:
-        """What the plan upgrades, in order."""
-        return self.center.plan.components
-
-    @property
     def ended(self) -> bool:
-        """Terminated or past its end; modules under way go on all the same."""
-        return self.center.plan.state in (rules.TERMINATED, rules.ENDED)
+        """Terminated, rolled back or past its end; modules under way go on all the same."""
+        return self.center.state in (bk.TERMINATED, bk.ENDED, bk.ROLLING_BACK)
 
     @property
     def state(self) -> str:
         """The plan's state as the console names it."""
-        return rules.PLAN_STATES[self.center.plan.state]
+        return bk.PLAN_STATES[self.center.state]
 
     def execution(self, device: Device) -> Execution | None:
         """The device's execution in this plan, None when it is not in it."""
         number = self.numbers.get(device.id)
         return None if number is None else self.center.executions[number]
 
-    def admit(self, device: Device) -> bool:
-        """Takes a device into the plan when its lists allow it (a new one while the plan runs too)."""
+    def join(self, device: Device) -> bool:
+        """Takes a device that became known while the plan runs, when the lists allow it."""
         if device.id in self.numbers or not self.admits(device.key):
             return False
-        number = len(self.devices)
-        rank = draws.uniform(*draws.key(self.plan_id, 0), number, draws.Purpose.RELEASE_ORDER, 0)
-        self.attach(device, Execution(number, rank=rank))
-        return True
-
-    def attach(self, device: Device, execution: Execution) -> None:
-        """Puts an execution, new or restored, at the end of the plan's list."""
-        self.numbers[device.id] = execution.index
+        self.numbers[device.id] = self.center.add(Execution(0))
         self.devices.append(device)
-        self.center.executions.append(execution)
+        return True
 
     def hello(self, device: Device, asks: bool) -> msg.Hello:
         """What the device last reported, as the center hears it: versions by component of this plan."""
-        versions = {c.component: device.version(c.kind, c.component) for c in self.components}
+        versions = {c.component: device.version(c.kind, c.component) for c in self.center.plan.components}
         return msg.Hello(device.battery_percent, device.rsrp_dbm, _whole(device.free_bytes), versions, asks)
 
     def file(self, device: Device, component: int) -> dict[str, Any]:
         """The file of a component for this device: the delta from its running version, else the full package."""
-        planned = self.components[component]
+        planned = self.center.plan.components[component]
         files = self.versions[component]["files"]
         listed = tuple(File(str(f["id"]), f["size_bytes"], f["source_version"]) for f in files)
         chosen = Version(planned.target_version, listed).file_for(device.version(planned.kind, planned.component))
         return next((f for f in files if chosen is not None and str(f["id"]) == chosen.name), files[0])
 
-    def settle(self) -> None:
-        """After a restart: what the center derives from its executions, and what the outage left open.
-
-        Nobody is connected; an offer without an answer is open again; a confirmed module that perhaps never got its
-        URL gets it when it is back. Timeouts begin anew.
-        """
-        center = self.center
-        center.in_progress = sum(e.counted for e in center.executions)
-        for e in center.executions:
-            e.online = False
-            if e.state == ex.NOTIFIED:
-                center.offline(e.index)
-            elif e.state == ex.CONFIRMED:
-                e.retry_pending = True
-
-    def deadline(self) -> float:
-        """Second of the plan at which it wants to be woken, inf when never."""
-        pushes = self.center.plan.rules.need_push and not self.ended
-        ends = inf if self.ended else self.center.plan.rules.end_s
-        return min(self.center.deadline, self.next_push_s if pushes else inf, ends)
-
-    def wake(self, now: float) -> list[rules.Command]:
-        """Everything that is due: end of the plan, timers, the push grid."""
-        commands: list[rules.Command] = []
-        if now >= self.center.plan.rules.end_s and not self.ended:
-            self.center.end(now)
-        if self.center.deadline <= now:
-            commands += self.center.wake(now)
-        if now >= self.next_push_s and not self.ended:
-            commands += self.center.push(now)
-            interval = self.center.plan.rules.push_interval_s or PUSH_AT_ONCE_S
-            self.next_push_s += interval * (1 + (now - self.next_push_s) // interval)
-        return commands
-
 
 def build(
-    plan: dict[str, Any], versions: list[dict[str, Any]], log: Callable[[int, float, str], None], time_scale: float
-) -> Rollout:
-    """The rollout of a stored plan, without devices yet. `versions` in the order of its components, with files."""
+    plan: dict[str, Any], versions: list[dict[str, Any]], devices: Sequence[Device], log: Log, time_scale: float,
+    executions: list[Execution] | None = None,
+) -> Rollout:  # fmt: skip
+    """The rollout of a stored plan over its devices; `executions` when they are restored, in the devices' order.
+
+    `versions` are those of the plan's components, in order, with their files.
+    """
     scenario = as_scenario(plan, versions)
-    center = DeveloperCenter(_plan(plan, versions, scenario), [], log)
+    key = draws.key(plan["id"], 0)
+    ranks = release_ranks(scenario, key, np.arange(len(devices)))
+    if executions is None:
+        on_time = np.zeros(len(devices), dtype=np.int64)
+        names = [device.key for device in devices]
+        groups = group_of(scenario, ranks, on_time, ["all"] * len(names), [""] * len(names), names)
+        executions = [Execution(i, group=int(groups[i])) for i in range(len(devices))]
+    center = LiveCenter(build_plan(scenario), executions, ranks=list(ranks), log=log)
     definition = plan["definition"]
     return Rollout(
         plan["id"], plan["name"], plan["product_id"], center, plan["zero_at"], versions,
-        targeting(definition["whitelist"], definition["blacklist"]), time_scale,
+        targeting(definition["whitelist"], definition["blacklist"]), time_scale, list(devices),
+        {device.id: number for number, device in enumerate(devices)},
     )  # fmt: skip
 
 
@@ -172,26 +187,13 @@ def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenari
         },
     }  # fmt: skip
     try:
-        return Scenario.model_validate(given)
+        made = Scenario.model_validate(given)
     except ValueError as error:
         raise Refused(f"plan {plan['name']}: {error}") from None
-
-
-def _plan(plan: dict[str, Any], versions: list[dict[str, Any]], scenario: Scenario) -> Plan:
-    components = []
-    for part, version in zip(scenario.plan.components, versions, strict=True):
-        full = next((f for f in version["files"] if not f["source_version"]), version["files"][0])
-        components.append(
-            PlannedComponent(
-                part.component, KINDS[part.type], part.source_version or "", part.target_version, part.total_size,
-                "", full["md5"], full["crc32"], full["sha256"],
-            )
-        )  # fmt: skip
-    try:
-        strategy = build_strategy(scenario)
-    except FotasimError as error:
-        raise Refused(f"plan {plan['name']}: {error}") from None
-    return Plan(plan["name"], tuple(components), strategy, silent=scenario.plan.mode == "silent")
+    settings = build_plan(made).settings
+    if settings.download_only or settings.window_gates == GATE_INSTALL:
+        raise Refused(f"plan {plan['name']}: QuecThing has no command to install later what was downloaded")
+    return made
 
 
 def _source(version: dict[str, Any]) -> str:

@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select, update
 
 from sim import messages as msg
-from sim.cloud import center as rules
 from sim.cloud import execution as ex
+from sim.cloud.center import Command
+from sim.cloud.execution import Execution
+from sim.scenario.lists import targeting
 from sim.service import rollout as one
 from sim.service.errors import Conflict, NotFound, StoreFailing
 from sim.service.fleet import Device, parse_mcu_versions
@@ -69,19 +71,21 @@ class Rollouts:
 
     def _restore(self, connection: Any, plan_id: int) -> None:
         plan, versions = _stored(connection, plan_id)
-        rollout = self._open(plan, versions)
         query = select(executions).where(executions.c.plan_id == plan_id).order_by(executions.c.number)
-        for row in connection.execute(query).mappings():
-            rollout.attach(self._by_id[row["device_id"]], restore(row["snapshot"]))
-        rollout.center.plan.state = rules.PLAN_STATES.index(plan["state"])
-        rollout.settle()
-        for device in rollout.devices:
-            execution = rollout.execution(device)
-            if execution is not None and execution.state in ex.IN_PROGRESS:
+        rows = connection.execute(query).mappings().all()
+        members = [self._by_id[row["device_id"]] for row in rows]
+        restored = [restore(row["snapshot"]) for row in rows]
+        rollout = self._open(plan, versions, members, [execution for execution, _ in restored])
+        rollout.center.restore(plan["running"], {e.index: timers for e, timers in restored})
+        for device, (execution, _) in zip(members, restored, strict=True):
+            if ex.is_in_progress(execution.state):
                 device.busy = rollout
 
-    def _open(self, plan: dict[str, Any], versions: list[dict[str, Any]]) -> Rollout:
-        rollout = one.build(plan, versions, self._log_of(plan["id"]), self.time_scale)
+    def _open(
+        self, plan: dict[str, Any], versions: list[dict[str, Any]], members: list[Device],
+        restored: list[Execution] | None = None,
+    ) -> Rollout:  # fmt: skip
+        rollout = one.build(plan, versions, members, self._log_of(plan["id"]), self.time_scale, restored)
         self.running[rollout.plan_id] = rollout
         self._by_product.setdefault(rollout.product_id, []).append(rollout)
         return rollout
@@ -94,7 +98,7 @@ class Rollouts:
             device = rollout.devices[number]
             at = rollout.wall(now)
             self.journal.line(plan_id, device.id, at, text)
-            self.journal.execution(plan_id, device, rollout.center.executions[number], at)
+            self._note(rollout, device)
 
         return log
 
@@ -110,7 +114,7 @@ class Rollouts:
         self._remember(device)
         self.journal.device(device)
         for rollout in self._plans_of(device):
-            if not rollout.ended and rollout.admit(device):
+            if not rollout.ended and rollout.join(device):
                 self._note(rollout, device)
         return device
 
@@ -153,9 +157,9 @@ class Rollouts:
         execution = rollout.execution(device) if rollout else None
         if rollout is None or execution is None:
             return
-        number = next(i for i, c in enumerate(rollout.components) if c.component == component)
+        number = next(i for i, c in enumerate(rollout.center.plan.components) if c.component == component)
         if version:
-            device.runs(rollout.components[number].kind, component, version)
+            device.runs(rollout.center.plan.components[number].kind, component, version)
         now = rollout.now(self.clock())
         commands = rollout.center.status(execution.index, msg.StatusReport(status, number, version), now)
         self._note(rollout, device)
@@ -181,7 +185,7 @@ class Rollouts:
     def _plan_with(self, device: Device, component: str) -> Rollout | None:
         candidates = [device.busy] if device.busy else reversed(self._plans_of(device))
         for rollout in candidates:
-            if rollout.execution(device) and any(c.component == component for c in rollout.components):
+            if rollout.execution(device) and any(c.component == component for c in rollout.center.plan.components):
                 return rollout
         return None
 
@@ -197,25 +201,22 @@ class Rollouts:
         now = self.clock()
         plan["zero_at"] = max(now, _epoch(plan["definition"].get("starts_at"), plan["definition"]) or now)
         _schedule(plan, now, self.time_scale)
-        rollout = self._open(plan, versions)
-        for device in self._by_id.values():
-            if device.product_id == rollout.product_id:
-                rollout.admit(device)
-        rollout.center.activate(0.0)
-        self.journal.plan(
-            plan_id, state=rollout.state, activated_at=now, zero_at=plan["zero_at"],
-            definition=json.dumps(plan["definition"]),
-        )  # fmt: skip
+        admits = targeting(plan["definition"]["whitelist"], plan["definition"]["blacklist"])
+        members = [d for d in self._by_id.values() if d.product_id == plan["product_id"] and admits(d.key)]
+        rollout = self._open(plan, versions, members)
+        self._answer(rollout, rollout.center.activate(0.0))
+        self.journal.plan(plan_id, activated_at=now, zero_at=plan["zero_at"], definition=json.dumps(plan["definition"]))
         for device in rollout.devices:
             self._note(rollout, device)
             if device.announced and device.busy is None:
                 self._hello(device, asks=False)
+        self.wake()
         await self._done(rollout)
 
     async def suspend(self, plan_id: int) -> None:
         """Modules not yet upgrading wait, running ones go on."""
         rollout = self._rollout(plan_id, "Activated", "Upgrading")
-        rollout.center.suspend()
+        self._answer(rollout, rollout.center.suspend(rollout.now(self.clock())))
         await self._done(rollout)
 
     async def resume(self, plan_id: int) -> None:
@@ -227,7 +228,7 @@ class Rollouts:
     async def terminate(self, plan_id: int) -> None:
         """Ends the plan for good: waiting modules become failed, running ones go on."""
         rollout = self._rollout(plan_id, "Activated", "Upgrading", "Suspended")
-        rollout.center.terminate(rollout.now(self.clock()))
+        self._answer(rollout, rollout.center.terminate(rollout.now(self.clock())))
         await self._done(rollout)
 
     async def retry_failed(self, plan_id: int) -> None:
@@ -248,11 +249,13 @@ class Rollouts:
         execution = rollout.execution(device) if device else None
         if device is None or execution is None:
             raise NotFound(f"there is no device {device_key} in plan {plan_id}")
-        if not rollout.center.cancel(execution.index, rollout.now(self.clock())):
+        commands = rollout.center.cancel_one(execution.index, rollout.now(self.clock()))
+        if commands is None:
             raise Conflict(f"{device_key} is {ex.STATE_NAMES[execution.state]}: only a waiting module can be cancelled")
         if device.busy is rollout:
             device.busy = None
         self._note(rollout, device)
+        self._answer(rollout, commands)
         await self._done(rollout)
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -271,24 +274,21 @@ class Rollouts:
         """Everything that is due now, in every plan."""
         for rollout in list(self.running.values()):
             now = rollout.now(self.clock())
-            if rollout.deadline() <= now and not self.journal.failing:
-                before = rollout.state
-                self._answer(rollout, rollout.wake(now))
-                if rollout.state != before:
-                    self.journal.plan(rollout.plan_id, state=rollout.state)
+            if rollout.center.deadline <= now and not self.journal.failing:
+                self._answer(rollout, rollout.center.wake(now))
+                self.journal.rollout(rollout)
 
     def _due_in(self, rollout: Rollout) -> float:
-        at = rollout.deadline()
+        at = rollout.center.deadline
         return inf if at == inf else rollout.wall(at) - self.clock()
 
     # --- shared --------------------------------------------------------------------------------------------------
 
-    def _answer(self, rollout: Rollout, commands: Iterable[rules.Command]) -> None:
+    def _answer(self, rollout: Rollout, commands: Iterable[Command]) -> None:
         """The center's answers: the devices are this plan's from now on, and are told once it is on disk."""
         told = [(rollout.devices[number], message) for number, message in commands]
         if not told:
             return
-        self.journal.plan(rollout.plan_id, state=rollout.state)
         for device, _ in told:
             self._claim(rollout, device)
             self._note(rollout, device)
@@ -308,14 +308,13 @@ class Rollouts:
                 other.center.offline(execution.index)
 
     def _note(self, rollout: Rollout, device: Device) -> None:
-        execution = rollout.center.executions[rollout.numbers[device.id]]
-        self.journal.execution(rollout.plan_id, device, execution, self.clock())
+        self.journal.execution(rollout, device, self.clock())
 
     async def _done(self, rollout: Rollout) -> None:
-        self.journal.plan(rollout.plan_id, state=rollout.state)
+        self.journal.rollout(rollout)
         self._changed.set()
         try:
-            await asyncio.wait_for(self.journal.committed(), COMMIT_PATIENCE_S)
+            await asyncio.wait_for(asyncio.shield(self.journal.committed()), COMMIT_PATIENCE_S)
         except TimeoutError:
             raise StoreFailing(f"done, but not on disk yet: {self.journal.failing or 'the store is slow'}") from None
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from math import isnan
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sim.cloud.execution import Execution
 from sim.service.errors import StoreFailing
 from sim.service.fleet import Device, show_mcu_versions
+from sim.service.rollout import Rollout, Timers
 from sim.service.store.database import Database
 from sim.service.store.tables import devices, executions, log_lines, plans
 
@@ -46,13 +48,15 @@ class Journal:
         self.database = database
         self.failing = ""
         self.commits = 0
-        self._executions: dict[tuple[int, int], tuple[Device, Execution, float]] = {}
+        self._executions: dict[tuple[int, int], tuple[Rollout, Device, float]] = {}
+        self._rollouts: dict[int, Rollout] = {}
         self._devices: dict[int, Device] = {}
         self._lines: dict[int, Row] = {}
         self._repeats: dict[int, Row] = {}
         self._plans: dict[int, Row] = {}
         self._last_line: dict[tuple[int, int], Row] = {}
         self._callbacks: list[Callable[[], None]] = []
+        self._batch_done: asyncio.Future[None] | None = None
         self._work = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "journal")
         with database.read() as connection:
@@ -60,9 +64,14 @@ class Journal:
 
     # --- changes -------------------------------------------------------------------------------------------------
 
-    def execution(self, plan_id: int, device: Device, changed: Execution, at: float) -> None:
-        """The execution changed at `at` (seconds of the epoch)."""
-        self._executions[plan_id, changed.index] = (device, changed, at)
+    def execution(self, rollout: Rollout, device: Device, at: float) -> None:
+        """The device's execution changed at `at` (seconds of the epoch), and the plan's counts perhaps with it."""
+        self._executions[rollout.plan_id, device.id] = (rollout, device, at)
+        self.rollout(rollout)
+
+    def rollout(self, changed: Rollout) -> None:
+        """State, counts or clocks of a plan changed."""
+        self._rollouts[changed.plan_id] = changed
         self._work.set()
 
     def device(self, changed: Device) -> None:
@@ -98,11 +107,12 @@ class Journal:
         self._callbacks.append(callback)
         self._work.set()
 
-    async def committed(self) -> None:
-        """Returns when everything noted so far is committed."""
-        done = asyncio.Event()
-        self.then(done.set)
-        await done.wait()
+    def committed(self) -> asyncio.Future[None]:
+        """Done when everything noted so far is committed; all of one batch share it, so shield it from cancelling."""
+        if self._batch_done is None:
+            self._batch_done = asyncio.get_running_loop().create_future()
+            self.then(partial(_settle, self._batch_done))
+        return self._batch_done
 
     # --- commits -------------------------------------------------------------------------------------------------
 
@@ -139,16 +149,18 @@ class Journal:
 
     def _take(self) -> tuple[Batch, list[Callable[[], None]]]:
         """Everything gathered, as rows of this moment: the objects go on changing while it is written."""
+        for changed in self._rollouts.values():
+            self.plan(changed.plan_id, state=changed.state, running=changed.center.progress())
         batch = Batch(
             [_device_row(device) for device in self._devices.values()],
-            [_execution_row(key, *values) for key, values in self._executions.items()],
+            [_execution_row(*values) for values in self._executions.values()],
             [dict(row) for row in self._lines.values()],
             [{"line_id": r["id"], "times": r["times"], "last_at": r["last_at"]} for r in self._repeats.values()],
             [{"plan_id": plan_id, **values} for plan_id, values in self._plans.items()],
         )
         callbacks = self._callbacks
-        self._callbacks = []
-        for gathered in (self._devices, self._executions, self._lines, self._repeats, self._plans):
+        self._callbacks, self._batch_done = [], None
+        for gathered in (self._devices, self._executions, self._rollouts, self._lines, self._repeats, self._plans):
             gathered.clear()
         return batch, callbacks
 
@@ -166,6 +178,11 @@ class Journal:
             for row in batch.plans:
                 values = {key: value for key, value in row.items() if key != "plan_id"}
                 connection.execute(update(plans).where(plans.c.id == row["plan_id"]).values(**values))
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _upsert(connection: Connection, table: Table, rows: list[Row]) -> None:
@@ -189,23 +206,26 @@ def _device_row(device: Device) -> Row:
     }  # fmt: skip
 
 
-def _execution_row(key: tuple[int, int], device: Device, execution: Execution, at: float) -> Row:
+def _execution_row(rollout: Rollout, device: Device, at: float) -> Row:
+    execution = rollout.center.executions[rollout.numbers[device.id]]
     return {
-        "plan_id": key[0], "number": key[1], "device_id": device.id, "device_key": device.key,
+        "plan_id": rollout.plan_id, "number": execution.index, "device_id": device.id, "device_key": device.key,
         "state": execution.state, "reason": execution.reason, "attempts": execution.attempts,
-        "failures": execution.failures, "updated_at": at, "snapshot": snapshot(execution),
+        "failures": execution.failures + execution.timeouts, "updated_at": at,
+        "snapshot": snapshot(execution, rollout.center.timers.get(execution.index, {})),
     }  # fmt: skip
 
 
-def snapshot(execution: Execution) -> str:
-    """All fields of an execution as JSON (nan written as NaN)."""
-    return json.dumps({name: getattr(execution, name) for name in _FIELDS})
+def snapshot(execution: Execution, timers: Timers) -> str:
+    """All fields of an execution and its timers as JSON (nan written as NaN)."""
+    return json.dumps({**{name: getattr(execution, name) for name in _FIELDS}, "timers": timers})
 
 
-def restore(text: str) -> Execution:
-    """The execution of a snapshot; fields that did not exist then have their defaults."""
+def restore(text: str) -> tuple[Execution, Timers]:
+    """The execution of a snapshot and its timers; fields that did not exist then have their defaults."""
     given = json.loads(text)
-    return Execution(**{name: given[name] for name in _FIELDS if name in given})
+    timers = {int(kind): (at, stamp) for kind, (at, stamp) in given.pop("timers").items()}
+    return Execution(**{name: given[name] for name in _FIELDS if name in given}), timers
 
 
 _FIELDS: Iterable[str] = tuple(Execution.__dataclass_fields__)

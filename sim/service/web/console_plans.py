@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -125,7 +126,14 @@ def _plan(fields: dict[str, str], project_id: int) -> s.PlanIn:
     if not chosen:
         raise Refused("select a version for at least one component")
     lists = {key: fields.get(key, "").split() for key in ("whitelist", "blacklist")}
-    given = {**plain, **times, **lists, "project_id": project_id, "components": chosen, "strategy": _strategy(fields)}
+    given: dict[str, Any] = {
+        **plain,
+        **times,
+        **lists,
+        "project_id": project_id,
+        "components": chosen,
+        "strategy": _strategy(fields),
+    }
     return checked(s.PlanIn, given)
 
 
@@ -157,10 +165,8 @@ def _strategy(fields: dict[str, str]) -> dict[str, Any]:
 def _written(plan: dict[str, Any]) -> dict[str, str]:
     """A stored plan as the editor's fields."""
     definition = plan["definition"]
-    strategy: dict[str, Any] = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in definition["strategy"].items()
-    }
-    fields = {key: definition[key] for key in ("mode", "text", "time_zone")}
+    strategy = deepcopy(definition["strategy"])
+    fields: dict[str, str] = {key: definition[key] for key in ("mode", "text", "time_zone")}
     fields |= {key: "\n".join(definition[key]) for key in ("whitelist", "blacklist")}
     fields |= {key: (definition[key] or "").removesuffix("Z")[:16] for key in ("starts_at", "ends_at")}
     fields |= {"name": plan["name"], "product_id": str(plan["product_id"]), "model_id": str(plan["model_id"])}

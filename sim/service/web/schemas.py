@@ -10,7 +10,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sim.cloud.catalog import MAX_COMPONENT_CHARS, MAX_VERSION_CHARS
-from sim.scenario.model import StrategySection
+from sim.scenario.strategy import StrategySection
 
 MAX_ID = 2**31 - 1
 Kind = Literal["firmware", "mcu"]
