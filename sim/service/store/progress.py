@@ -23,7 +23,8 @@ MAX_LOG_LINES = 1000
 def counts(connection: Connection, plan_id: int) -> Row:
     """Devices of a plan by stage of Upgrade Monitoring, by device state and by the center's own state."""
     query = select(executions.c.state, func.count()).where(executions.c.plan_id == plan_id)
-    found: dict[int, int] = dict(connection.execute(query.group_by(executions.c.state)).tuples().all())
+    rows = connection.execute(query.group_by(executions.c.state)).all()
+    found = {int(state): int(number) for state, number in rows}
     stages, states, exact = dict.fromkeys(STAGES, 0), dict.fromkeys(sorted(set(ex.DEVICE_STATES.values())), 0), {}
     for state, number in sorted(found.items()):
         stages[ex.COMPONENT_STATES[state]] += number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
 
 from sim.service.cloud import Cloud
 from sim.service.errors import NotFound
@@ -63,43 +64,42 @@ def delete_plan(cloud: CloudDep, plan_id: s.PathId) -> None:
 async def activate(cloud: CloudDep, plan_id: s.PathId) -> Row:
     """Makes a saved plan run."""
     await cloud.rollouts.activate(plan_id)
-    return _monitoring(cloud, plan_id)
+    return await run_in_threadpool(_monitoring, cloud, plan_id)
 
 
 @router.post("/plans/{plan_id}/suspend", response_model=s.Monitoring)
 async def suspend(cloud: CloudDep, plan_id: s.PathId) -> Row:
     """Modules not yet upgrading wait; running ones go on."""
     await cloud.rollouts.suspend(plan_id)
-    return _monitoring(cloud, plan_id)
+    return await run_in_threadpool(_monitoring, cloud, plan_id)
 
 
 @router.post("/plans/{plan_id}/resume", response_model=s.Monitoring)
 async def resume(cloud: CloudDep, plan_id: s.PathId) -> Row:
     """Goes on after a suspension."""
     await cloud.rollouts.resume(plan_id)
-    return _monitoring(cloud, plan_id)
+    return await run_in_threadpool(_monitoring, cloud, plan_id)
 
 
 @router.post("/plans/{plan_id}/terminate", response_model=s.Monitoring)
 async def terminate(cloud: CloudDep, plan_id: s.PathId) -> Row:
     """Ends the plan for good: waiting modules fail, running ones go on."""
     await cloud.rollouts.terminate(plan_id)
-    return _monitoring(cloud, plan_id)
+    return await run_in_threadpool(_monitoring, cloud, plan_id)
 
 
 @router.post("/plans/{plan_id}/retry", response_model=s.Monitoring)
 async def retry(cloud: CloudDep, plan_id: s.PathId) -> Row:
     """The operator's retry: failed modules of a silent plan are offered the plan again."""
     await cloud.rollouts.retry_failed(plan_id)
-    return _monitoring(cloud, plan_id)
+    return await run_in_threadpool(_monitoring, cloud, plan_id)
 
 
 @router.post("/plans/{plan_id}/devices/{device_key}/cancel", response_model=s.Progress)
 async def cancel(cloud: CloudDep, plan_id: s.PathId, device_key: s.DeviceKey) -> Row:
     """Cancels the upgrade of a device that has not confirmed yet."""
     await cloud.rollouts.cancel(plan_id, device_key)
-    with cloud.database.read() as connection:
-        return progress.one(connection, plan_id, device_key)
+    return await run_in_threadpool(_progress, cloud, plan_id, device_key)
 
 
 # --- monitoring --------------------------------------------------------------------------------------------------
@@ -151,6 +151,11 @@ def device_log(cloud: CloudDep, plan_id: s.PathId, device_key: s.DeviceKey) -> l
     with cloud.database.read() as connection:
         row = progress.one(connection, plan_id, device_key)
         return progress.log(connection, plan_id, row["device_id"])
+
+
+def _progress(cloud: Cloud, plan_id: int, device_key: str) -> Row:
+    with cloud.database.read() as connection:
+        return progress.one(connection, plan_id, device_key)
 
 
 def _monitoring(cloud: Cloud, plan_id: int) -> Row:
