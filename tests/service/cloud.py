@@ -23,9 +23,11 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 @asynccontextmanager
 async def served(folder: Path, **options):
     """A cloud in this process, and a client of its API with the token."""
-    async with running(Options(folder, token=TOKEN, **options)) as server:
-        async with httpx.AsyncClient(base_url=server.cloud.http_url, headers=AUTH, timeout=30) as client:
-            yield server, client
+    async with (
+        running(Options(folder, token=TOKEN, **options)) as server,
+        httpx.AsyncClient(base_url=server.cloud.http_url, headers=AUTH, timeout=30) as client,
+    ):
+        yield server, client
 
 
 async def prepare(client, *, size=100_000, activate=True, name="p", **plan) -> int:

@@ -109,4 +109,9 @@ def _migrate(engine: Engine) -> None:
 
 
 def _reason(error: DBAPIError) -> str:
+    """The first cause in words: what a full disk breaks afterwards, like a savepoint, is no news."""
+    cause: BaseException | None = error
+    while cause is not None:
+        error = cause if isinstance(cause, DBAPIError) else error
+        cause = cause.__context__
     return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

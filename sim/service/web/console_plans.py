@@ -112,11 +112,12 @@ _DEFAULTS = {
 """What the editor begins with: the Developer Center's own defaults."""
 
 
+_PLAIN = ("product_id", "model_id", "name", "mode", "text", "time_zone")
+
+
 def _plan(fields: dict[str, str], project_id: int) -> s.PlanIn:
     """The editor's fields as a plan. Refused says which one is wrong."""
-    plain = {
-        key: fields[key] for key in ("product_id", "model_id", "name", "mode", "text", "time_zone") if key in fields
-    }
+    given: dict[str, Any] = {key: value for key, value in fields.items() if key in _PLAIN}
     times = {key: fields.get(key) or None for key in ("starts_at", "ends_at")}
     chosen = [
         {"component_id": key.removeprefix("component-"), "version_id": value}
@@ -126,14 +127,7 @@ def _plan(fields: dict[str, str], project_id: int) -> s.PlanIn:
     if not chosen:
         raise Refused("select a version for at least one component")
     lists = {key: fields.get(key, "").split() for key in ("whitelist", "blacklist")}
-    given: dict[str, Any] = {
-        **plain,
-        **times,
-        **lists,
-        "project_id": project_id,
-        "components": chosen,
-        "strategy": _strategy(fields),
-    }
+    given |= {**times, **lists, "project_id": project_id, "components": chosen, "strategy": _strategy(fields)}
     return checked(s.PlanIn, given)
 
 
