@@ -33,14 +33,15 @@ def get_cloud(request: Request) -> Cloud:
 CloudDep = Annotated[Cloud, Depends(get_cloud)]
 
 
-def has_token(cloud: CloudDep, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> bool:
-    """Whether the request carries the right token."""
-    return given is not None and same(given.credentials, cloud.token)
+def has_token(request: Request, cloud: CloudDep) -> bool:
+    """Whether the request carries the right token, where one is not needed."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and same(given, cloud.token)
 
 
-def needs_token(granted: Annotated[bool, Depends(has_token)]) -> None:
+def needs_token(cloud: CloudDep, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
     """401 without the right token."""
-    if not granted:
+    if given is None or not same(given.credentials, cloud.token):
         raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Match
 
 from sim.service.cloud import Cloud
 from sim.service.errors import ServiceError
@@ -33,6 +34,7 @@ def build(cloud: Cloud) -> FastAPI:
     app.state.cloud = cloud
     app.state.sessions = Sessions()
     app.add_exception_handler(ServiceError, _problem)
+    app.add_exception_handler(405, _wrong_method)
     app.middleware("http")(_secured)
     for router in (api_catalog.router, api_plans.router, api_plans.open_router, console.router):
         app.include_router(router)
@@ -57,6 +59,16 @@ async def _problem(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"detail": str(error)}, error.status)
     return console.problem_page(request, error.status, str(error))
+
+
+async def _wrong_method(request: Request, _error: Exception) -> Response:
+    """405 with every method of the path: the framework alone would name those of its first route."""
+    allowed: set[str] = set()
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            allowed.add(method)
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(sorted(allowed))})
 
 
 async def _secured(request: Request, call_next: Any) -> Any:
