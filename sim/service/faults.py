@@ -5,9 +5,19 @@ from __future__ import annotations
 import random
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Chance = Annotated[float, Field(ge=0.0, le=1.0)]
+
+def no_truth(given: object) -> object:
+    """Refuses true and false where a number is wanted."""
+    if isinstance(given, bool):
+        raise ValueError("a number is wanted")
+    return given
+
+
+Chance = Annotated[float, BeforeValidator(no_truth), Field(ge=0.0, le=1.0)]
+Number = Annotated[float, BeforeValidator(no_truth), Field(ge=0.0)]
+Count = Annotated[int, BeforeValidator(no_truth), Field(ge=0)]
 
 
 class Faults(BaseModel):
@@ -20,7 +30,7 @@ class Faults(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    slow_s: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
+    slow_s: Annotated[Number, Field(le=60.0)] = 0.0
     download_error: Chance = 0.0
     download_cut: Chance = 0.0
     drop_connection: Chance = 0.0
@@ -28,9 +38,9 @@ class Faults(BaseModel):
     double_message: Chance = 0.0
     wrong_md5: Chance = 0.0
     expired_url: Chance = 0.0
-    max_requests_per_s: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
-    max_downloads: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    max_requests_per_s: Annotated[Number, Field(le=1e6)] = 0.0
+    max_downloads: Annotated[Count, Field(le=1_000_000)] = 0
+    seed: Annotated[Count, Field(lt=2**31)] = 1
 
 
 class Injector:

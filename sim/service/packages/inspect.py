@@ -23,6 +23,7 @@ MAX_RATIO = 200
 
 _END_OF_DIRECTORY = struct.Struct("<4s4H2LH")
 _ZIP_SEARCH_BYTES = _END_OF_DIRECTORY.size + 0xFFFF
+_ENTRY_MAGIC = b"PK\x03\x04"
 _RAR_MAGIC = b"Rar!\x1a\x07"
 
 
@@ -70,8 +71,12 @@ def _check_zip(name: str, path: Path) -> None:
             listed = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         raise Refused(f"file {name!r} is not a sound zip archive") from None
-    for entry in listed:
-        _check_entry(name, entry.filename)
+    with path.open("rb") as file:
+        for entry in listed:
+            _check_entry(name, entry.filename)
+            file.seek(max(0, entry.header_offset))
+            if entry.header_offset < 0 or file.read(4) != _ENTRY_MAGIC:
+                raise Refused(f"file {name!r} is not a sound zip archive")
     if sum(entry.compress_size for entry in listed) > size:
         raise Refused(f"file {name!r}: the entries of the archive overlap")
     _check_size(name, sum(entry.file_size for entry in listed), size)

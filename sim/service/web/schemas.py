@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sim.cloud.catalog import MAX_COMPONENT_CHARS, MAX_VERSION_CHARS
 from sim.scenario.strategy import StrategySection
+from sim.service.faults import no_truth
 
 MAX_ID = 2**31 - 1
 Kind = Literal["firmware", "mcu"]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Id = Annotated[int, BeforeValidator(no_truth), Field(ge=1, le=MAX_ID)]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 QueryId = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_PRINTABLE)]
