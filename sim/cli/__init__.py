@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from sim.cli import cloud, report, simulate  # noqa: F401 - importing a family adds its commands
+from sim.cli import cloud, live, report, simulate  # noqa: F401 - importing a family adds its commands
 from sim.cli.common import INTERRUPTED, RUN_FAILED, WRONG_USE, app
 from sim.errors import FotasimError, ScenarioError
 

@@ -10,6 +10,7 @@ import asyncio
 import ssl as tls
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from sim.errors import ProtocolError
 from sim.wire import mqtt
@@ -158,7 +159,7 @@ class _Connection(asyncio.Protocol):
     # --- transport ---------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self.transport = transport
         transport.set_write_buffer_limits(WRITE_LIMIT_BYTES)
         endpoint = self.endpoint
