@@ -10,6 +10,7 @@ import pandas as pd
 
 from sim import records
 from sim.cloud import execution as ex
+from sim.engines import decisions
 from sim.engines.tally import Tally
 from sim.engines.world import World
 from sim.messages import UPDATE_SUCCESS
@@ -52,7 +53,10 @@ class Recorder:
         """The tables of this run."""
         modules = self.modules()
         events = None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
-        return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s)
+        decided = decisions.table(self.world.scenario, self.world.center.decisions, self.world.replication)
+        return records.Records(
+            modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s, decisions=decided
+        )  # fmt: skip
 
     def peaks(self) -> dict[str, float]:
         """The largest load the cloud saw, in one second for requests."""

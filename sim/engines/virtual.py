@@ -40,6 +40,7 @@ from sim.module.rows import (
     OFFLINE,
     ONLINE,
 )
+from sim.network import cells
 
 LOGIN_ROUND_TRIPS = 3
 """TCP, MQTT CONNECT and SUBSCRIBE."""
@@ -289,11 +290,12 @@ class VirtualEngine:
         return NONE if capacity.open_slot(self.world.capacity.downloads) else C_SERVER_BUSY
 
     def _begin_transfer(self, module: Module, fetch: _Fetch, now: float) -> None:
-        row, shared = module.row, self.world.capacity
+        row, profile, shared = module.row, module.profile, self.world.capacity
         tally.downloads(self.tally, shared.downloads.active[0])
         wanted = row.piece_bytes - row.kept_bytes
         fetch.began_s = now
-        fetch.slot = egress.start(shared.egress, row.index, -1, 0.0, wanted, row.goodput_bit_s, now)
+        carrier, share = cells.carrier(row.cell, profile.technology), cells.download_share(row, profile)
+        fetch.slot = egress.start(shared.egress, row.index, carrier, share, wanted, row.goodput_bit_s, now)
         drop_s = now + radio.drop_after_s(row, module.profile)
         self._at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
         self._rearm_egress(now)

@@ -19,6 +19,7 @@ from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
+from sim.network.cells import CARRIERS
 from sim.scenario import Scenario
 from sim.scenario.lists import matching, targeting
 from sim.scenario.strategy import polling
@@ -68,7 +69,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
         module.row.index = i
     center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
     world = World(
-        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario, len(modules)), replication,
+        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario, len(modules), len(cells)), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
@@ -83,14 +84,16 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
-def _capacity(scenario: Scenario, modules: int) -> Capacity:
+def _capacity(scenario: Scenario, modules: int, cells: int) -> Capacity:
     given = scenario.cloud.capacity
     slots = min(given.downloads, modules)
+    limit = PARAMETERS["cell_airtime_limit"].default
+    air_limit = scenario.fleet.cells.overrides().get("cell_airtime_limit", limit) if scenario.fleet.cells else limit
     return Capacity(
         cap.Connections(1.0 / given.connections_per_s, [0.0]),
         cap.Workers(given.request_time, [0.0] * given.request_workers),
         cap.Downloads(given.downloads, [0]),
-        eg.egress(given.egress, slots),
+        eg.egress(given.egress, slots, CARRIERS * cells, air_limit),
     )
 
 

@@ -36,13 +36,25 @@ def airtime_share(technology: int, sinr_db: float, lte_m_share: float, lte_share
 def download_share(m: Row, p: Row) -> float:
     """Share (0-1) of its cell's downlink that a module's download occupies in its present session.
 
-    A download held back by round trips or a serial line leaves the air idle in between (`air_use` of the row).
+    A download held back by round trips or a serial line leaves the air idle in between (`air_use` of the row). One
+    alone gets what it can use: its share is never more than a cell gives to downloads.
     """
     full = airtime_share(p.technology, m.sinr_db, p.lte_m_carrier_share, p.lte_share)
-    share: float = full * m.air_use
+    share: float = min(full * m.air_use, p.cell_airtime_limit)
     return share
 
 
 def speed_factor(total_share: float, limit: float) -> float:
     """How much every download of a cell slows down (0-1) when together they want `total_share` of its downlink."""
     return 1.0 if total_share <= limit else limit / total_share
+
+
+CARRIERS = 2
+"""A cell has a carrier for NB-IoT and one for LTE and LTE-M."""
+
+
+def carrier(cell: int, technology: int) -> int:
+    """Number of the carrier that a module of this technology uses in its cell; -1 outside cells."""
+    if cell < 0:
+        return -1
+    return CARRIERS * cell + (0 if technology == NB_IOT else 1)

@@ -50,11 +50,11 @@ def test_a_synchronised_wake_up_collides():
         assert outcome.summary["outcomes"]["succeeded"] == 1500
 
 
-def test_switching_collisions_off():
-    """`random_access: false` keeps the cells and costs nothing."""
+def test_alone_in_a_cell():
+    """Without collisions (`random_access: false`) and without neighbours a cell costs nothing."""
     free = run(*METERS)
-    cells = run(*METERS, "fleet.cells={modules_per_cell: 500, random_access: false}")
-    assert cells.records.modules["cell"].nunique() == 3
+    cells = run(*METERS, "fleet.cells={modules_per_cell: 1, random_access: false}")
+    assert cells.records.modules["cell"].nunique() == 1500
     before, after = free.records.modules, cells.records.modules
     assert after.drop(columns="cell").equals(before.drop(columns="cell"))
 
