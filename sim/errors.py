@@ -5,6 +5,7 @@ FotasimError
 ├── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
+├── ProtocolError   bytes from the other side break a wire format
 └── MissingExtra    an optional part is not installed
 
 PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
@@ -53,6 +54,10 @@ class RecordsError(FotasimError):
 
 class IllegalInput(FotasimError):
     """A module was given an input that its state refuses; names state, input and module."""
+
+
+class ProtocolError(FotasimError):
+    """Bytes from the other side break a wire format; the text says which rule."""
 
 
 class MissingExtra(FotasimError):
