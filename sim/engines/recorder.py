@@ -1,8 +1,7 @@
-"""Recording a virtual run: counters while it goes, tables at its end."""
+"""Recording a virtual run: events while it goes, tables at its end."""
 
 from __future__ import annotations
 
-from collections import Counter
 from math import isnan
 from typing import Any
 
@@ -11,6 +10,8 @@ import pandas as pd
 
 from sim import records
 from sim.cloud import execution as ex
+from sim.engines import decisions
+from sim.engines.tally import Tally
 from sim.engines.world import World
 from sim.messages import UPDATE_SUCCESS
 from sim.module import battery
@@ -18,77 +19,19 @@ from sim.module.machine import Module
 from sim.module.rows import CAUSES, DARK
 from sim.module.states import PROGRESS_INTERVAL_S
 
-BINS = 2016
-"""At most this many bins of the timeline: ten minutes each over a fortnight."""
 _LIMITS = ("", "low_battery", "weak_signal", "no_space")
 
 
 class Recorder:
-    """Counts load while an engine runs and turns the world into tables when it is over."""
+    """Takes events while an engine runs and turns the world into tables when it is over."""
 
-    def __init__(self, world: World, *, events: bool = False) -> None:
+    def __init__(self, world: World, load: Tally, *, events: bool = False) -> None:
         self.world = world
+        self.load = load
         self.events: list[tuple[float, str, str, int, int, str]] | None = [] if events else None
         self.end_s = world.horizon_s
-        self.width_s = max(1.0, float(np.ceil(world.horizon_s / BINS)))
-        bins = int(np.ceil(world.horizon_s / self.width_s))
-        self._online_change = np.zeros(bins + 1, dtype=np.int64)
-        self._connects = np.zeros(bins + 1, dtype=np.int64)
-        self._requests = np.zeros(bins + 1, dtype=np.float64)
-        self._download_s = np.zeros(bins + 1, dtype=np.float64)
-        self._egress_bits = np.zeros(bins + 1, dtype=np.float64)
-        self._per_second: Counter[int] = Counter()
-        self._online = self._peak_online = 0
-        self._downloads = self._peak_downloads = 0
-        self._downloads_since = self._bits_before = 0.0
 
     # --- while it runs -------------------------------------------------------------------------------------------
-
-    def _bin(self, now: float) -> int:
-        return min(int(now / self.width_s), len(self._connects) - 1)
-
-    def online(self, now: float, change: int) -> None:
-        """A module came online or left."""
-        self._online += change
-        self._peak_online = max(self._peak_online, self._online)
-        self._online_change[self._bin(now)] += change
-
-    def connects(self, now: float) -> None:
-        """The cloud accepted a connection."""
-        self._connects[self._bin(now)] += 1
-
-    def requests(self, now: float, count: int) -> None:
-        """Messages and requests of modules to the cloud."""
-        self._requests[self._bin(now)] += count
-        self._per_second[int(now)] += count
-
-    def heartbeats(self, since: float, now: float) -> None:
-        """Statuses a module published every five seconds of its transfer, booked when the transfer ends."""
-        if isnan(since):
-            return
-        count = int((now - since) / PROGRESS_INTERVAL_S)
-        if count > 0:
-            self._spread(self._requests, since, now, float(count))
-
-    def downloads(self, now: float, change: int) -> None:
-        """A transfer began or ended; books the time and the bytes since the last change."""
-        bits = self.world.capacity.egress.delivered_bits
-        self._spread(self._download_s, self._downloads_since, now, self._downloads * (now - self._downloads_since))
-        self._spread(self._egress_bits, self._downloads_since, now, bits - self._bits_before)
-        self._downloads_since, self._bits_before = now, bits
-        self._downloads += change
-        self._peak_downloads = max(self._peak_downloads, self._downloads)
-
-    def _spread(self, bins: np.ndarray[Any, Any], since: float, until: float, amount: float) -> None:
-        """Adds `amount` to the bins between two times, in proportion to the time in each."""
-        first, last = self._bin(since), self._bin(until)
-        if amount == 0.0:
-            return
-        if first == last or until <= since:
-            bins[first] += amount
-            return
-        edges = np.clip(np.arange(first, last + 2) * self.width_s, since, until)
-        bins[first : last + 1] += amount * np.diff(edges) / (until - since)
 
     def entered(self, module: Module, now: float) -> None:
         """A module entered a status."""
@@ -104,27 +47,25 @@ class Recorder:
         if self.events is not None:
             self.events.append((now, self.world.modules[index].name, "cloud", -1, 0, text))
 
-    def close(self, now: float) -> None:
-        """The run is over at `now`."""
-        self.downloads(now, 0)
-        self.end_s = now
-
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     def records(self, *, complete: bool, wall_s: float) -> records.Records:
         """The tables of this run."""
         modules = self.modules()
         events = None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
-        return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s)
+        decided = decisions.table(self.world.scenario, self.world.center.decisions, self.world.replication)
+        return records.Records(
+            modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s, decisions=decided
+        )  # fmt: skip
 
     def peaks(self) -> dict[str, float]:
         """The largest load the cloud saw, in one second for requests."""
-        beats = self._peak_downloads / PROGRESS_INTERVAL_S
+        most = int(self.load.peak_downloads[0])
         return {
-            "peak_connections": float(self._peak_online),
-            "peak_requests_per_s": float(max(self._per_second.values(), default=0)) + beats,
-            "peak_downloads": float(self._peak_downloads),
-            "peak_egress_bit_s": float(self.world.capacity.egress.peak_bit_s),
+            "peak_connections": float(np.cumsum(self.load.online_change).max()),
+            "peak_requests_per_s": float(self.load.requests.max()) + most / PROGRESS_INTERVAL_S,
+            "peak_downloads": float(most),
+            "peak_egress_bit_s": float(self.world.capacity.egress.line.peak_bit_s),
         }
 
     def modules(self) -> pd.DataFrame:
@@ -144,13 +85,16 @@ class Recorder:
         useful = min(useful, received)
         return (
             self.world.replication, module.name, group.name, group.technology, group.power,
-            self.world.hardware[row.index], row.rsrp_site_dbm, row.level, row.battery_percent, row.free_bytes,
+            self.world.hardware[row.index], self._cell(row.cell), row.rsrp_site_dbm, row.level, row.battery_percent, row.free_bytes,
             outcome, cause, ex.STATE_NAMES[e.state], self._stage(module, e), row.at_target.bit_count(), e.attempts,
-            row.total_errors, row.sessions, row.offers, e.deferrals, row.first_contact_s, row.notified_s,
+            row.total_errors, row.sessions, row.preambles, row.offers, e.deferrals, row.first_contact_s, row.notified_s,
             row.confirmed_s, row.download_started_s, row.downloaded_s, row.updating_s, row.upgraded_s, e.reported_s,
             row.ended_s if not isnan(row.ended_s) else e.ended_s, useful, received - useful, row.energy_j,
             battery.true_percent(row, module.profile, self.end_s),
         )  # fmt: skip
+
+    def _cell(self, cell: int) -> str:
+        return self.world.cells[cell] if cell >= 0 else ""
 
     def _stage(self, module: Module, e: ex.Execution) -> str:
         row = module.row
@@ -184,21 +128,24 @@ class Recorder:
 
     def timeline(self, modules: pd.DataFrame) -> pd.DataFrame:
         """Load per bin and the cumulative funnel at each bin's end."""
-        bins = len(self._connects) - 1
-        ends = (np.arange(bins) + 1) * self.width_s
+        load, bins = self.load, len(self.load.connects) - 1
+        ends = (np.arange(bins) + 1) * load.width_s
+
+        def by_bin(seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return np.asarray(seconds.reshape(bins + 1, -1).sum(axis=1, dtype=np.int64)[:bins])
 
         def until(times: pd.Series[float]) -> np.ndarray[Any, Any]:
             return np.searchsorted(np.sort(times.dropna().to_numpy()), ends, side="right")
 
         failed = modules["ended_s"].where(modules["outcome"].isin(["failed", "timed_out"]))
         return pd.DataFrame({
-            "time_s": np.arange(bins) * self.width_s,
-            "width_s": np.full(bins, self.width_s),
-            "online": np.cumsum(self._online_change[:bins]),
-            "connects": self._connects[:bins],
-            "requests": np.round(self._requests[:bins]).astype(np.int64),
-            "downloads": self._download_s[:bins] / self.width_s,
-            "egress_bit_s": self._egress_bits[:bins] / self.width_s,
+            "time_s": np.arange(bins) * load.width_s,
+            "width_s": np.full(bins, load.width_s),
+            "online": np.cumsum(by_bin(load.online_change)),
+            "connects": load.connects[:bins],
+            "requests": by_bin(load.requests) + np.round(load.beats[:bins]).astype(np.int64),
+            "downloads": load.download_s[:bins] / load.width_s,
+            "egress_bit_s": load.egress_bits[:bins] / load.width_s,
             **{name: until(modules[f"{name}_s"]) for name in records.STAGES[1:]},
             "failed": until(failed),
         })  # fmt: skip

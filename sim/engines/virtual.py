@@ -7,6 +7,7 @@ and draws by key, is why another engine can give the same records.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import heappush
 from math import inf
 from typing import Any
@@ -14,8 +15,12 @@ from typing import Any
 import simpy
 
 from sim import messages as msg
+from sim.cloud import capacity, egress
 from sim.cloud.center import Command
 from sim.draws import Purpose, uniform
+from sim.engines import tally
+from sim.engines.access import RandomAccess
+from sim.engines.order import CENTER, MODULES, OPERATOR, TRANSFERS
 from sim.engines.recorder import Recorder
 from sim.engines.world import World
 from sim.module import behaviour as b
@@ -35,12 +40,12 @@ from sim.module.rows import (
     OFFLINE,
     ONLINE,
 )
+from sim.network import cells
 
 LOGIN_ROUND_TRIPS = 3
 """TCP, MQTT CONNECT and SUBSCRIBE."""
 FETCH_ROUND_TRIPS = 2
 """TCP and the GET until its header arrives."""
-CLOUD_PRIORITY = 0
 HELLO_REQUESTS = 3
 """A connecting module publishes 0x0034 and 0x0044 and asks with 0x0115."""
 
@@ -71,14 +76,15 @@ class VirtualEngine:
     def __init__(self, world: World, *, events: bool = False) -> None:
         self.world = world
         self.clock = Clock()
-        self.recorder = Recorder(world, events=events)
+        self.tally = tally.tally(world.horizon_s)
+        self.recorder = Recorder(world, self.tally, events=events)
         count = len(world.modules)
         self._armed = [inf] * count
         self._epoch = [0] * count
         self._session = [0] * count
         self._heard_at = [0.0] * count
-        self._fetch: dict[int, int] = {}
-        self._fetches = 0
+        self._access = RandomAccess(world.modules, self._at, self._deliver)
+        self._fetch: dict[int, _Fetch] = {}
         self._egress_at = inf
         self._egress_epoch = 0
         self._center_at = inf
@@ -96,15 +102,21 @@ class VirtualEngine:
                 if progress is not None:
                     progress(step * i)
         except KeyboardInterrupt:
-            self.recorder.close(self.clock.now)
+            self._close(self.clock.now)
             return False
-        self.recorder.close(horizon)
+        self._close(horizon)
         return True
+
+    def _close(self, now: float) -> None:
+        for fetch in self._fetch.values():
+            if fetch.slot >= 0:
+                tally.transfer(self.tally, fetch.began_s, now, 0.0)
+        self.recorder.end_s = now
 
     # --- start and plan ------------------------------------------------------------------------------------------
 
-    def _at(self, at: float, action: Callable[[float], None], priority: int = CLOUD_PRIORITY) -> None:
-        if at <= self.world.horizon_s:
+    def _at(self, at: float, action: Callable[[float], None], priority: int) -> None:
+        if at < self.world.horizon_s:
             At(self.clock, at, priority, action)
 
     def _start(self) -> None:
@@ -119,7 +131,7 @@ class VirtualEngine:
             self._rearm(module)
         self._rearm_center()
         for at, action in world.operator_actions:
-            self._at(at, self._operate(action))
+            self._at(at, self._operate(action), OPERATOR)
 
     def _operate(self, action: Callable[[float], list[Command] | None]) -> Callable[[float], None]:
         return lambda now: self._send(action(now), now)
@@ -127,7 +139,7 @@ class VirtualEngine:
     def _start_online(self, module: Module) -> None:
         """Modules that are always online have connected long before activation: no load, known to the cloud."""
         b.start_online(module.row, module.profile, 0.0)
-        self.recorder.online(0.0, 1)
+        tally.online(self.tally, 0.0, 1)
         self._send(self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0), 0.0)
 
     # --- modules -------------------------------------------------------------------------------------------------
@@ -144,7 +156,7 @@ class VirtualEngine:
         self._epoch[index] += 1
         if at < inf:
             epoch = self._epoch[index]
-            self._at(at, lambda now: self._wake(module, epoch, now), 1 + index)
+            self._at(at, lambda now: self._wake(module, epoch, now), MODULES + index)
 
     def _retired(self, module: Module) -> bool:
         """The cloud is done with the module, and it has nothing left to say."""
@@ -173,38 +185,40 @@ class VirtualEngine:
             self.recorder.entered(module, now)
         if effects & b.STOP_FETCH:
             self._stop_fetch(module, now)
+        if effects & b.ACCESS:
+            self._access.begin(module, now)
         if effects & b.CONNECT:
             self._connect(module, now)
         if effects & b.HELLO:
-            self.recorder.requests(now, HELLO_REQUESTS)
+            tally.requests(self.tally, now, HELLO_REQUESTS)
             hello = module.hello(now)
             self._uplink(module, now, lambda at: self.world.center.hello(row.index, hello, at))
         if effects & b.PUBLISH:
-            self.recorder.requests(now, 1)
+            tally.requests(self.tally, now, 1)
             report = module.report()
             self._uplink(module, now, lambda at: self.world.center.status(row.index, report, at))
         if effects & b.FETCH:
             self._begin_fetch(module, now)
         if effects & b.DISCONNECT:
             self._session[row.index] += 1
-            self.recorder.online(now, -1)
+            tally.online(self.tally, now, -1)
             self.world.center.offline(row.index)
 
     # --- link ----------------------------------------------------------------------------------------------------
 
     def _connect(self, module: Module, now: float) -> None:
         row = module.row
-        accepted = self.world.capacity.connections.admit(now)
-        self.recorder.connects(accepted)
+        accepted = capacity.admit(self.world.capacity.connections, now)
+        tally.connects(self.tally, accepted)
         session = row.sessions
 
         def connected(at: float) -> None:
             if row.link == CONNECTING and row.sessions == session:
                 self._session[row.index] += 1
-                self.recorder.online(at, 1)
+                tally.online(self.tally, at, 1)
                 self._deliver(module, b.CONNECTED, at)
 
-        self._at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, 1 + row.index)
+        self._at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, MODULES + row.index)
 
     def _uplink(self, module: Module, now: float, arrive: Callable[[float], list[Command]]) -> None:
         """A message to the cloud: delayed or lost by the radio, in order, as one connection keeps it."""
@@ -212,19 +226,19 @@ class VirtualEngine:
         delay = radio.uplink_s(module.row, module.profile)
         if delay >= 0.0:
             self._heard_at[index] = max(now + delay, self._heard_at[index])
-            self._at(self._heard_at[index], lambda at: self._send(arrive(at), at), 1 + index)
+            self._at(self._heard_at[index], lambda at: self._send(arrive(at), at), MODULES + index)
 
     def _send(self, commands: list[Command] | None, now: float) -> None:
         """Answers of the cloud: each takes a request worker, then the downlink."""
-        capacity = self.world.capacity
+        workers, downloads = self.world.capacity.workers, self.world.capacity.downloads
         for index, message in commands or ():
-            beats_per_s = capacity.downloads.active / states.PROGRESS_INTERVAL_S
-            leaves = capacity.workers.finish(now, beats_per_s)
+            beats_per_s = downloads.active[0] / states.PROGRESS_INTERVAL_S
+            leaves = capacity.answered_at(workers, now, beats_per_s, workers.service_s)
             module = self.world.modules[index]
             delay = radio.downlink_s(module.row, module.profile)
             if delay >= 0.0 and module.row.link == ONLINE:
                 session = self._session[index]
-                self._at(leaves + delay, self._arrival(module, message, session), 1 + index)
+                self._at(leaves + delay, self._arrival(module, message, session), MODULES + index)
         self._rearm_center()
 
     def _arrival(self, module: Module, message: msg.ToModule, session: int) -> Callable[[float], None]:
@@ -238,7 +252,7 @@ class VirtualEngine:
         at = self.world.center.deadline
         if at < self._center_at:
             self._center_at = at
-            self._at(at, self._wake_center)
+            self._at(at, self._wake_center, CENTER)
 
     def _wake_center(self, now: float) -> None:
         self._center_at = inf
@@ -250,14 +264,12 @@ class VirtualEngine:
     def _begin_fetch(self, module: Module, now: float) -> None:
         """GET: a slot and an answer, or an error; then bytes until they are complete or the session breaks."""
         row, profile = module.row, module.profile
-        self._fetches += 1
-        ticket = self._fetches
-        self._fetch[row.index] = ticket
+        fetch = self._fetch[row.index] = _Fetch()
         dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_ERROR, row.transfers)
-        self.recorder.requests(now, 1)
+        tally.requests(self.tally, now, 1)
 
         def answer(at: float) -> None:
-            if self._fetch.get(row.index) != ticket:
+            if self._fetch.get(row.index) is not fetch:
                 return
             cause = self._refusal(module, dice)
             if cause != NONE:
@@ -265,9 +277,9 @@ class VirtualEngine:
                 row.cause = cause
                 self._deliver(module, states.BROKEN, at)
                 return
-            self._begin_transfer(module, ticket, at)
+            self._begin_transfer(module, fetch, at)
 
-        self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, 1 + row.index)
+        self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, MODULES + row.index)
 
     def _refusal(self, module: Module, dice: float) -> int:
         """Why the cloud does not serve this download, or NONE and a slot is taken."""
@@ -275,50 +287,55 @@ class VirtualEngine:
             return C_URL_GONE
         if dice < module.profile.server_error:
             return C_SERVER_ERROR
-        return NONE if self.world.capacity.downloads.open() else C_SERVER_BUSY
+        return NONE if capacity.open_slot(self.world.capacity.downloads) else C_SERVER_BUSY
 
-    def _begin_transfer(self, module: Module, ticket: int, now: float) -> None:
-        row = module.row
-        self.recorder.downloads(now, 1)
+    def _begin_transfer(self, module: Module, fetch: _Fetch, now: float) -> None:
+        row, profile, shared = module.row, module.profile, self.world.capacity
+        tally.downloads(self.tally, shared.downloads.active[0])
         wanted = row.piece_bytes - row.kept_bytes
-        self.world.capacity.egress.start(row.index, wanted, row.goodput_bit_s, now)
+        fetch.began_s = now
+        carrier, share = cells.carrier(row.cell, profile.technology), cells.download_share(row, profile)
+        fetch.slot = egress.start(shared.egress, row.index, carrier, share, wanted, row.goodput_bit_s, now)
         drop_s = now + radio.drop_after_s(row, module.profile)
-        self._at(drop_s, lambda at: self._drop(module, ticket, at), 1 + row.index)
+        self._at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
         self._rearm_egress(now)
         self._deliver(module, states.HEADER, now)
 
-    def _drop(self, module: Module, ticket: int, now: float) -> None:
+    def _drop(self, module: Module, fetch: _Fetch, now: float) -> None:
         """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
         row = module.row
-        if self._fetch.get(row.index) != ticket:
+        if self._fetch.get(row.index) is not fetch:
             return
         row.cause = C_LINK_LOST
         session = self._session[row.index]
-        self.recorder.online(now, -1)
+        tally.online(self.tally, now, -1)
 
         def unheard(_at: float) -> None:
             if self._session[row.index] == session:
                 self.world.center.offline(row.index)
 
-        self._at(now + 1.5 * self.world.keepalive_s, unheard)
+        self._at(now + 1.5 * self.world.keepalive_s, unheard, MODULES + row.index)
         self._deliver(module, b.LINK_LOST, now)
 
     def _rearm_egress(self, now: float) -> None:
-        at, _ = self.world.capacity.egress.next_finish()
+        at = egress.next_at(self.world.capacity.egress)
         self._egress_epoch += 1
         epoch = self._egress_epoch
         if at < inf:
-            self._at(max(at, now), lambda due: self._transfer_due(epoch, due))
+            self._at(max(at, now), lambda due: self._transfer_due(epoch, due), TRANSFERS)
 
     def _transfer_due(self, epoch: int, now: float) -> None:
         if epoch != self._egress_epoch:
             return
-        _, index = self.world.capacity.egress.next_finish()
+        shared = self.world.capacity.egress
+        slot = egress.next_slot(shared)
+        index = shared.transfers[slot].owner
         module = self.world.modules[index]
-        self.world.capacity.egress.finish(index, now)
-        self._close_fetch(module, now)
+        egress.finish(shared, slot, now)
         row = module.row
-        row.received_bytes += row.piece_bytes - row.kept_bytes
+        arrived = row.piece_bytes - row.kept_bytes
+        self._close_fetch(module, arrived, now)
+        row.received_bytes += arrived
         dice = uniform(module.profile.key_0, module.profile.key_1, index, Purpose.CHECKSUM, row.transfers)
         self._rearm_egress(now)
         if dice < module.profile.checksum_error:
@@ -330,23 +347,30 @@ class VirtualEngine:
     def _stop_fetch(self, module: Module, now: float) -> None:
         """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""
         row = module.row
-        if row.index not in self._fetch:
+        fetch = self._fetch.get(row.index)
+        if fetch is None:
             return
-        if not self.world.capacity.egress.has(row.index):
+        if fetch.slot < 0:
             del self._fetch[row.index]  # not answered yet
             return
-        arrived = self.world.capacity.egress.stop(row.index, now)
+        arrived = egress.stop(self.world.capacity.egress, fetch.slot, now)
         row.received_bytes += arrived
         row.kept_bytes = row.kept_bytes + arrived if module.profile.resume_download else 0.0
-        self._close_fetch(module, now)
+        self._close_fetch(module, arrived, now)
         self._rearm_egress(now)
 
-    def _close_fetch(self, module: Module, now: float) -> None:
-        row = module.row
-        del self._fetch[row.index]
-        self.world.capacity.downloads.close()
-        self.recorder.downloads(now, -1)
-        self.recorder.heartbeats(row.transfer_start_s, now)
+    def _close_fetch(self, module: Module, arrived_bytes: float, now: float) -> None:
+        fetch = self._fetch.pop(module.row.index)
+        capacity.close_slot(self.world.capacity.downloads)
+        tally.transfer(self.tally, fetch.began_s, now, 8.0 * arrived_bytes)
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A download asked for; its slot of the egress once bytes flow."""
+
+    slot: int = -1
+    began_s: float = inf
 
 
 def _quiet(hello: msg.Hello) -> msg.Hello:

@@ -1,1 +1,1 @@
-"""The mock cloud: the Developer Center as a server."""
+"""The mock Developer Center as a server: MQTT endpoint, HTTP API and downloads, store, web console."""

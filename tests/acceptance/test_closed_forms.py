@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.cloud.capacity import Downloads, Egress, Workers
+from sim.cloud import capacity, egress
 from sim.module import check_in
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, ModuleRow
@@ -28,11 +28,11 @@ def batch_interval(values: np.ndarray, batches: int = 40) -> tuple[float, float]
 def test_workers_wait_like_erlang_c(load, servers, mean_wait):
     """M/M/c: E[Wq] of closed_forms.csv lies in the interval of the worker model."""
     rng = np.random.default_rng(11)
-    workers = Workers(servers, 1.0)
+    workers = capacity.Workers(1.0, [0.0] * servers)
     now, waits = 0.0, []
     for gap, service in zip(rng.exponential(1 / load, 300_000), rng.exponential(1.0, 300_000), strict=True):
         now += gap
-        waits.append(workers.finish(now, service_s=service) - now - service)
+        waits.append(capacity.answered_at(workers, now, 0.0, service) - now - service)
     low, high = batch_interval(np.array(waits))
     assert low <= mean_wait <= high
     assert high - low < mean_wait
@@ -44,13 +44,13 @@ def test_workers_wait_like_erlang_c(load, servers, mean_wait):
 def test_download_slots_block_like_erlang_b(load, slots, blocked):
     """M/G/c/c: the refused share is Erlang's B, here with constant service (insensitivity)."""
     rng = np.random.default_rng(12)
-    downloads, leaving, refused, now = Downloads(slots), [], [], 0.0
+    downloads, leaving, refused, now = capacity.Downloads(slots, [0]), [], [], 0.0
     for gap in rng.exponential(1 / load, 200_000):
         now += gap
         while leaving and leaving[0] <= now:
             heapq.heappop(leaving)
-            downloads.close()
-        accepted = downloads.open()
+            capacity.close_slot(downloads)
+        accepted = capacity.open_slot(downloads)
         refused.append(0.0 if accepted else 1.0)
         if accepted:
             heapq.heappush(leaving, now + 1.0)
@@ -59,17 +59,19 @@ def test_download_slots_block_like_erlang_b(load, slots, blocked):
     assert high - low < 0.25 * blocked
 
 
-def sojourn_times(egress: Egress, arrivals: np.ndarray, sizes_bytes: np.ndarray, cap_bit_s: float) -> np.ndarray:
+def sojourn_times(bit_s: float, arrivals: np.ndarray, sizes_bytes: np.ndarray, rate_bit_s: float) -> np.ndarray:
     """Time each transfer spends in the shared egress."""
+    shared = egress.egress(bit_s, 5000)
     times, i = np.zeros(len(arrivals)), 0
-    while i < len(arrivals) or egress.active:
-        finish, key = egress.next_finish()
+    while i < len(arrivals) or egress.next_at(shared) < math.inf:
+        finish = egress.next_at(shared)
         if i < len(arrivals) and arrivals[i] <= finish:
-            egress.start(i, float(sizes_bytes[i]), cap_bit_s, float(arrivals[i]))
+            egress.start(shared, i, -1, 0.0, float(sizes_bytes[i]), rate_bit_s, float(arrivals[i]))
             i += 1
         else:
-            egress.finish(key, finish)
-            times[key] = finish - arrivals[key]
+            slot = egress.next_slot(shared)
+            times[shared.transfers[slot].owner] = finish - arrivals[shared.transfers[slot].owner]
+            egress.finish(shared, slot, finish)
     return times
 
 
@@ -80,7 +82,7 @@ def test_shared_egress_is_processor_sharing(rho, mean_time, law):
     rng = np.random.default_rng(13)
     count = 40_000 if rho < 0.6 else 80_000
     sizes = np.full(count, 1000.0) if law == "constant" else rng.exponential(1000.0, count)
-    times = sojourn_times(Egress(8000.0), np.cumsum(rng.exponential(1 / rho, count)), sizes, 8000.0)
+    times = sojourn_times(8000.0, np.cumsum(rng.exponential(1 / rho, count)), sizes, 8000.0)
     low, high = batch_interval(times)
     assert low <= mean_time <= high
     assert high - low < 0.5 * mean_time
@@ -92,7 +94,7 @@ def test_capped_shared_egress(ratio, rho, slowdown):
     rng = np.random.default_rng(14)
     count = 120_000
     arrivals = np.cumsum(rng.exponential(1 / (rho * ratio), count))
-    times = sojourn_times(Egress(8000.0 * ratio), arrivals, rng.exponential(1000.0, count), 8000.0)
+    times = sojourn_times(8000.0 * ratio, arrivals, rng.exponential(1000.0, count), 8000.0)
     low, high = batch_interval(times)
     assert low <= slowdown <= high
     assert high - low < 0.2
@@ -101,7 +103,7 @@ def test_capped_shared_egress(ratio, rho, slowdown):
 @pytest.mark.parametrize(("modules", "makespan_s"), [(1000, 8.0), (50, 0.8)])
 def test_simultaneous_start(modules, makespan_s):
     """n x 1 MB over 1 Gbit/s with 10 Mbit/s each: limited by the link, then by the modules."""
-    times = sojourn_times(Egress(1e9), np.zeros(modules), np.full(modules, 1e6), 1e7)
+    times = sojourn_times(1e9, np.zeros(modules), np.full(modules, 1e6), 1e7)
     assert times.max() == pytest.approx(makespan_s, rel=1e-9)
     assert times.min() == pytest.approx(makespan_s, rel=1e-9)
 

@@ -1,0 +1,1 @@
+"""The compiled engine: the same functions as the SimPy engine's, compiled by Numba over arrays of modules."""
