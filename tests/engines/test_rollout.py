@@ -57,6 +57,7 @@ ANY = st.fixed_dictionaries({
     "horizon": st.sampled_from(["6h", "2d", "9d"]),
     "fleet.size": st.integers(1, 40),
     "fleet.groups.0.technology": st.sampled_from(["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]),
+    "fleet.cells": st.sampled_from(["null", "{modules_per_cell: 4}", "{modules_per_cell: 40, random_access: false}"]),
     "fleet.groups.0.power": st.sampled_from(["battery", "mains", "vehicle"]),
     "fleet.groups.0.check_in": st.sampled_from([
         "always", "{every: 6h, jitter: 1h}", "{poisson: 8h, awake: 90s}", "{every: 1d, at: '03:00', spread: 20min}",
