@@ -2,8 +2,10 @@
 
 FotasimError
 ├── ScenarioError   the scenario file is wrong: one Problem per mistake
+├── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
+├── ProtocolError   bytes from the other side break a wire format
 └── MissingExtra    an optional part is not installed
 
 PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
@@ -42,12 +44,20 @@ class ScenarioError(FotasimError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class StudyError(FotasimError):
+    """A study was asked for in a way that cannot be done; the text says what would be right."""
+
+
 class RecordsError(FotasimError):
     """A run folder is missing, damaged or cannot be written."""
 
 
 class IllegalInput(FotasimError):
     """A module was given an input that its state refuses; names state, input and module."""
+
+
+class ProtocolError(FotasimError):
+    """Bytes from the other side break a wire format; the text says which rule."""
 
 
 class MissingExtra(FotasimError):

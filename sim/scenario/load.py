@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,17 @@ def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = 
         _override(tree, override)
     _resolve_files(tree, folder)
     _files_exist(tree, name)
+    return _checked(tree, name)
+
+
+def _checked(tree: Any, name: str) -> Scenario:
+    written = _plain(tree)
     try:
-        return Scenario.model_validate(_plain(tree))
+        scenario = Scenario.model_validate(written)
     except ValidationError as error:
         raise ScenarioError([_problem(e, tree, name) for e in _worst(error)]) from None
+    scenario.remember(written)
+    return scenario
 
 
 def _import_strategy(tree: CommentedMap, folder: Path) -> None:
@@ -122,39 +130,52 @@ def _override(tree: CommentedMap, text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise _one("--set", None, path or "?", text, "write --set key.key=value")
-    node: Any = tree
-    keys = [k.strip() for k in path.split(".")]
-    for key in keys[:-1]:
-        node = _child(node, key, text)
-    last = keys[-1]
     try:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
-    if isinstance(node, list):
-        node[_position(node, last, text)] = parsed
-    else:
-        node[last] = parsed
+    assign(tree, path, parsed, text)
 
 
-def _child(node: Any, key: str, text: str) -> Any:
+def assign(tree: Any, path: str, value: Any, given: str) -> None:
+    """Sets the key at a dotted path of nested mappings and lists; `given` is what the user wrote, for the error."""
+    node: Any = tree
+    keys = [k.strip() for k in path.split(".")]
+    for key in keys[:-1]:
+        node = _child(node, key, given)
+    last = keys[-1]
+    node[_position(node, last, given) if isinstance(node, list) else last] = value
+
+
+def _child(node: Any, key: str, given: str) -> Any:
     if isinstance(node, list):
-        return node[_position(node, key, text)]
+        return node[_position(node, key, given)]
     if node.get(key) is None:
         node[key] = CommentedMap()
     if not isinstance(node[key], dict | list):
-        raise _one("--set", None, key, text, f"{key} holds a value, not keys")
+        raise _one("--set", None, key, given, f"{key} holds a value, not keys")
     return node[key]
 
 
-def _position(node: list[Any], key: str, text: str) -> int:
+def _position(node: list[Any], key: str, given: str) -> int:
     """A list's entry by number, or by its name."""
     for i, entry in enumerate(node):
         if isinstance(entry, dict) and key in (entry.get("name"), entry.get("component")):
             return i
     if key.isdigit() and int(key) < len(node):
         return int(key)
-    raise _one("--set", None, key, text, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+    raise _one("--set", None, key, given, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+
+
+def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """The scenario with other values at dotted paths, checked anew; what its file leaves to defaults stays so.
+
+    So another preset brings its own defaults, as it does with --set.
+    """
+    tree = copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True)
+    for path, value in settings.items():
+        assign(tree, path, value, f"{path}={value}")
+    return _checked(tree, scenario.name)
 
 
 def _plain(node: Any) -> Any:
@@ -235,7 +256,7 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
     return tree
 
 
-def _problem(error: Any, tree: CommentedMap, name: str, within: tuple[Any, ...] = ()) -> Problem:
+def _problem(error: Any, tree: Any, name: str, within: tuple[Any, ...] = ()) -> Problem:
     path = _key_path(error["loc"])
     line = _line(tree, path)
     key = ".".join(map(str, path)) or "scenario"
