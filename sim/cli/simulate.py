@@ -111,8 +111,17 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the scenario file."""
+def schema(
+    of: Annotated[str, typer.Option(help="scenario, or report for what `report --format json` writes.")] = "scenario",
+) -> None:
+    """Print a JSON Schema: of the scenario file, or of report.json."""
+    if of == "report":
+        from sim.report.schema import report_schema
+
+        print(json.dumps(report_schema(), indent=2))
+        return
+    if of != "scenario":
+        fail(f"--of {of}: choose scenario or report")
     from sim.scenario import json_schema
 
     print(json.dumps(json_schema(), indent=2))

@@ -114,7 +114,7 @@ def _merge(parts: list[Records]) -> Records:
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),
         min(p.watched_s for p in parts),
-        parts[0].modules_left_out,
+        modules_left_out=parts[0].modules_left_out,
         decisions=pd.concat([p.decisions for p in parts], ignore_index=True).astype(records.DECISION_COLUMNS),
     )
 

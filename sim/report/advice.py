@@ -47,7 +47,7 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
         "Free space first, or ship a smaller (delta) package", "plan.components.0.size",
     ),
     "user_refused": ("had a user or application that refused", "Ask again later, or offer a quieter hour", "plan.strategy.retry.retry_interval"),
-    "waiting": ("were released too late or not at all", "Release faster or judge later", "plan.strategy.rollout.max_in_progress"),
+    "waiting": ("were released too late or not at all", "Release faster, loosen what keeps the next group shut, or judge later", "plan.strategy.rollout.max_in_progress"),
     "in_progress": ("were still at it at the horizon", "Give the plan longer", "horizon"),
     "offline": ("were away and had not returned", "Keep the plan open for them", "horizon"),
     "never_online": ("never came online", "No strategy reaches them: look for them in the field, or take them out of the plan", ""),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sim.records import Run
 from sim.report import figures, flow
 from sim.report.exposure import risk_sections
-from sim.report.model import RunReport
-from sim.report.page import Block, Chart, Column, Section, Table, Text
+from sim.report.model import Assumption, GateResult, RunReport
+from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
 from sim.report.risk import HARM
-from sim.report.show import interval, kind_of, number, share, show, words
+from sim.report.show import kind_of, metric_words, number, share, show, words
+from sim.report.studies import Sensitivity
 from sim.stats.survival import cumulative_share
 from sim.units import show_duration
 
@@ -23,7 +23,7 @@ def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
         *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
         *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *appendix_sections(report),
     ]  # fmt: skip
-    return [Section(s.title, s.blocks, s.half, variant) for s in listed]
+    return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]
 
 
 def _assumed(report: RunReport) -> Iterator[Section]:
@@ -32,24 +32,12 @@ def _assumed(report: RunReport) -> Iterator[Section]:
     estimated = sum(a.provenance == "estimated" for a in listed)
     changed = [a for a in listed if a.changed]
     blocks: list[Block] = []
-    found = report.sensitivity
-    rows = _influences(found) if found else []
-    if found and rows:
-        metric = words(found.get("metric", "the verdict"))
-        blocks += [
-            Text(f"{words(rows[0][0]).capitalize()} moves {metric} most. Check that figure first.", "What it hangs on."),
-            Chart(
-                figures.bars({r[0]: r[1] for r in rows[:10]}, labels=[number(r[1]) for r in rows[:10]]),
-                "Influence: " + ", ".join(f"{words(r[0])} {number(r[1])}" for r in rows[:10]),
-                note=f"Influence on {metric}, {found.get('method', 'method not named')}.",
-            ),
-            Table("sensitivity", _INFLUENCE, rows, folded=True, caption="Influence of each input"),
-        ]  # fmt: skip
+    if report.sensitivity is not None and report.sensitivity.influences:
+        blocks += _hangs_on(report, report.sensitivity)
     else:
         blocks.append(Text(
             f"{estimated} of {len(listed)} inputs are engineering estimates. No sensitivity study lies beside this run, "
-            "so which of them the verdict hangs on is not known yet: vary them within their ranges before it decides "
-            "much.", "What it hangs on.",
+            "so which of them the verdict hangs on is not known yet: fotasim sensitivity tells.", "What it hangs on.",
         ))  # fmt: skip
     changed_text = ", ".join(f"{words(a.name)} ({_value_text(a)})" for a in changed[:8])
     more = f" and {len(changed) - 8} more" if len(changed) > 8 else ""
@@ -61,22 +49,48 @@ def _assumed(report: RunReport) -> Iterator[Section]:
     yield Section("What was assumed", blocks)
 
 
-_INFLUENCE = (
-    Column("parameter", "Input", "name"), Column("influence", "Influence", "number"), Column("low", "Low", "number"),
-    Column("high", "High", "number"),
-)  # fmt: skip
+def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
+    """The inputs ranked, and whether one of them alone changes the answer of a gate."""
+    kind, top = kind_of(found.metric), found.influences[0]
+    flips = [
+        words(x.input) for x in found.influences for gate in report.gates
+        if gate.metric == found.metric and None not in (x.at_low, x.at_high) and _flips(gate, x.at_low, x.at_high)
+    ]  # fmt: skip
+    text = f"{metric_words(found.metric).capitalize()} hangs most on {words(top.input)}: {show(kind, top.at_low)} at the low end of its range, {show(kind, top.at_high)} at the high end."
+    if any(gate.metric == found.metric for gate in report.gates):
+        alone = ", ".join(dict.fromkeys(flips))
+        text += (
+            f" On its own within its range, {alone} changes the answer of the gate."
+            if flips
+            else " No input changes the answer of its gate alone."
+        )
+    shown = [x for x in found.influences if x.strength is not None][:10]
+    figure = figures.bars(
+        {x.input: x.strength or 0.0 for x in shown}, labels=[number(x.strength or 0.0) for x in shown]
+    )
+    alt = "Influence: " + ", ".join(f"{words(x.input)} {number(x.strength or 0.0)}" for x in shown)
+    columns = (
+        Column("input", "Input", "name"), Column("low", "Low", "number"), Column("high", "High", "number"),
+        Column("at_low", f"{metric_words(found.metric)} at low", "number"),
+        Column("at_high", "… at high", "number"), Column("strength", found.method, "number"),
+    )  # fmt: skip
+    rows = [
+        (x.input, x.low, x.high, Value(kind, x.at_low), Value(kind, x.at_high), x.strength) for x in found.influences
+    ]
+    return [
+        Text(text, "What it hangs on."), Chart(figure, alt, note=f"Influence on {metric_words(found.metric)}: {found.method}."),
+        Table("sensitivity", columns, rows, folded=True, caption="Influence of each input"),
+    ]  # fmt: skip
 
 
-def _influences(found: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """(input, influence, low, high) of a sensitivity result, the strongest first; entries without figures are skipped."""
-    rows = []
-    for entry in found.get("indices", []):
-        if isinstance(entry, dict) and isinstance(entry.get("value"), int | float):
-            rows.append((str(entry.get("parameter", "")), float(entry["value"]), entry.get("low"), entry.get("high")))
-    return sorted(rows, key=lambda row: -abs(row[1]))
+def _flips(gate: GateResult, at_low: float | None, at_high: float | None) -> bool:
+    """Whether the gate's answer differs between the ends of an input's range."""
+    values = [v for v in (at_low, at_high) if v is not None]
+    beyond = [v >= gate.limit if gate.sign.startswith(">") else v <= gate.limit for v in values]
+    return len(set(beyond)) > 1
 
 
-def _value_text(a: Any) -> str:
+def _value_text(a: Assumption) -> str:
     unit = "" if a.unit in ("1", "probability", "factor") else f" {a.unit}"
     if a.by_group:
         return ", ".join(f"{name} {value:.4g}{unit}" for name, value in a.by_group.items())
@@ -98,18 +112,8 @@ def _assumption_table(report: RunReport) -> Table:
 
 def _recommended(report: RunReport) -> Iterator[Section]:
     """The strategy to use: from a study where one lies beside the run, else what the losses say."""
-    found = report.recommendation
-    if found:
-        rows = [_setting_row("recommended", found.get("recommended", {}))]
-        rows += [
-            _setting_row("alternative", other) for other in found.get("alternatives", []) if isinstance(other, dict)
-        ]
-        table = Table(
-            "strategies", (Column("kind", ""), Column("settings", "Settings"), Column("figures", "Figures")), rows
-        )
-        yield Section(
-            "Recommended strategy", [Text(str(found.get("statement", "")), "From the study beside this run."), table]
-        )
+    if report.candidates:
+        yield Section("Recommended strategy", _candidates(report))
         return
     columns = (
         Column("cause", "Cause", "name"), Column("modules", "Modules", "count"), Column("share", "Share", "share"),
@@ -128,16 +132,28 @@ def _recommended(report: RunReport) -> Iterator[Section]:
     yield Section("Strategy and alternatives", blocks)
 
 
-def _setting_row(kind: str, entry: dict[str, Any]) -> tuple[str, str, str]:
-    settings = ", ".join(f"{key} = {value}" for key, value in dict(entry.get("settings", {})).items())
-    parts = []
-    for name, value in dict(entry.get("metrics", {})).items():
-        if isinstance(value, dict):
-            shown = show(kind_of(name), value.get("value"))
-            parts.append(f"{words(name)} {shown} ({interval(kind_of(name), value.get('low'), value.get('high'))})")
-        else:
-            parts.append(f"{words(name)} {show(kind_of(name), value)}")
-    return kind, settings, "; ".join(parts)
+def _candidates(report: RunReport) -> list[Block]:
+    """The settings a search recommends and its other finalists, with their objectives over fresh campaigns."""
+    first = report.candidates[0]
+    names = list(first.objectives)
+    columns = [Column("settings", "Settings")]
+    for name in names:
+        columns += [
+            Column(name, metric_words(name), "number"),
+            Column(f"{name} low", "95 % low", "number"),
+            Column(f"{name} high", "95 % high", "number"),
+        ]
+    rows = [
+        (", ".join(f"{key} = {value}" for key, value in c.settings.items()),
+         *(Value(kind_of(name), v) for name in names for v in c.objectives.get(name, (None, None, None))))
+        for c in report.candidates
+    ]  # fmt: skip
+    statement = ", ".join(f"{key} = {value}" for key, value in first.settings.items())
+    return [
+        Text(f"{statement}.", "The search beside this run recommends:"),
+        Text("The first row is recommended; the others are its alternatives, all judged on campaigns the search never saw.", hint=True),
+        Table("strategies", columns, rows),
+    ]  # fmt: skip
 
 
 def _lost(report: RunReport) -> Iterator[Section]:

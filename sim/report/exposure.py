@@ -14,6 +14,9 @@ from sim.report.risk import HARM
 from sim.report.show import words
 from sim.units import show_duration
 
+_ROUTINE = ("activated", "completed", "ended")
+"""Decisions of every rollout, which alone make no timeline."""
+
 
 def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
     """Harm, what the cloud notices of it, and what decisions prevented."""
@@ -66,9 +69,9 @@ def _risk_text(report: RunReport) -> str:
 
 def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
     risk = report.risk
-    if not risk.decisions:
+    if all(decision.decision in _ROUTINE for decision in risk.decisions):
         yield Text(
-            "No decision of the strategy is on record: nothing paused or aborted this rollout, so a bad image would have reached every module that was released."
+            "The strategy decided nothing on the way: nothing paused or aborted this rollout, so a bad image would have reached every module that was released."
         )
         return
     took = np.sort(run.modules["updating_s"].dropna().to_numpy(dtype=float))
@@ -80,8 +83,8 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
         "Decisions: " + "; ".join(f"{text} at {show_duration(at)}" for at, text in labels[:30]),
         title="Decisions of the strategy",
     )  # fmt: skip
-    if risk.exposures:
-        yield _exposure_table(report)
+    if risk.stops:
+        yield _stop_table(report)
     names = list(dict.fromkeys(name for d in risk.decisions for name in d.counts))
     columns = (
         Column("time_s", "After activation", "duration"), Column("decision", "Decision", "name"), Column("group", "Group"),
@@ -91,24 +94,12 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
     yield Table("decisions", columns, rows, folded=True, row_heads=False, caption="Every decision with its counts")
 
 
-def _exposure_table(report: RunReport) -> Table:
+def _stop_table(report: RunReport) -> Table:
     columns = (
-        Column("time_s", "After activation", "duration"), Column("decision", "Decision", "name"), Column("group", "Group"),
-        Column("detection_delay_s", "Detection delay", "duration"), Column("took_before", "Took the image before", "count"),
-        Column("took_after", "… and after", "count"), Column("harmed_before", "Harmed before", "count"),
-        Column("harmed_after", "… and after", "count"),
+        Column("campaign", "Campaign", "count"), Column("decision", "Decision", "name"), Column("why", "Why"),
+        Column("time_s", "After activation", "duration"), Column("detection_delay_s", "Detection delay", "duration"),
+        Column("took_image_before", "Took the image before", "count"), Column("took_image_after", "… and after", "count"),
+        Column("bricked_before", "Bricked before", "count"), Column("bricked_after", "… and after", "count"),
     )  # fmt: skip
-    rows = [
-        (
-            e.time_s,
-            e.decision,
-            e.group,
-            e.detection_delay_s,
-            e.took_before,
-            e.took_after,
-            e.harmed_before,
-            e.harmed_after,
-        )
-        for e in report.risk.exposures
-    ]
-    return Table("blast_radius", columns, rows, row_heads=False, caption="Detection delay and blast radius")
+    rows = [[getattr(stop, column.key) for column in columns] for stop in report.risk.stops]
+    return Table("blast_radius", columns, rows, caption="Detection delay and blast radius of the stop")

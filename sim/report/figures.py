@@ -18,6 +18,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from sim.report.show import printable
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 SERIES = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
 """Colours of series, in order of use."""
@@ -226,7 +228,7 @@ def label_ends(axes: Axes) -> None:
 def plain(text: str) -> str:
     """Text that matplotlib must not take for a formula, cut to what a label can hold."""
     cut = text if len(text) <= 40 else f"{text[:39]}…"
-    return "".join(c if c.isprintable() else "?" for c in cut).replace("$", r"\$")
+    return printable(cut).replace("\n", " ").replace("$", r"\$")
 
 
 def describe(names: Sequence[str], values: Sequence[Any]) -> str:

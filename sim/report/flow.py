@@ -27,11 +27,11 @@ def loss_flow(stages: Sequence[tuple[str, int]], losses: Sequence[tuple[int, str
     """
     total = max(stages[0][1], 1)
     grouped = [_most(losses, number) for number in range(len(stages))]
-    deepest = max((len(g) for g in grouped), default=0)
-    figure, axes = canvas(WIDE, 2.5 + 0.235 * deepest)
+    depth = max(sum(_room(n / total) for _, n, _ in causes) for causes in grouped) + _LINE
+    figure, axes = canvas(WIDE, 0.5 + 2.0 * (1 + depth))
     axes.set_axis_off()
     axes.set_xlim(-0.05, len(stages) - 0.35)
-    axes.set_ylim(-_LINE * (deepest + 1.2), 1.2)
+    axes.set_ylim(-depth, 1.2)
     for number, (name, count) in enumerate(stages):
         height = count / total
         axes.add_patch(Rectangle((number, 1 - height), _NODE, height, color=INK, linewidth=0))
@@ -72,10 +72,11 @@ def decision_timeline(
 
 def _falls(axes: Axes, number: int, height: float, causes: list[tuple[str, int, bool]], total: int) -> None:
     """Ribbons from the lower edge of a stage down to the causes, largest first."""
-    bottom = 1 - height
-    for place, (cause, count, harm) in enumerate(causes):
+    bottom, floor = 1 - height, -_LINE / 2
+    for cause, count, harm in causes:
         thick = count / total
-        y = -_LINE * (place + 1.1)
+        y = floor - _room(thick) / 2
+        floor -= _room(thick)
         colour = RED if harm else SOFT
         axes.add_patch(PathPatch(
             _ribbon(number + _NODE, bottom, bottom + thick, number + 0.27, y - thick / 2, y + thick / 2),
@@ -86,6 +87,11 @@ def _falls(axes: Axes, number: int, height: float, causes: list[tuple[str, int, 
             number + 0.29, y, f"{plain(cause)} {count:,}", va="center", fontsize=10,
             color="#8f3f00" if harm else INK, fontweight="bold" if harm else "normal",
         )  # fmt: skip
+
+
+def _room(thick: float) -> float:
+    """Height a fall takes below the band: its own and a gap, at least a line of text."""
+    return max(_LINE, thick + 0.03)
 
 
 def _ribbon(x0: float, low0: float, high0: float, x1: float, low1: float, high1: float) -> Path:

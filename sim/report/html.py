@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,11 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sim.records import Run
-from sim.report.page import Column, Page, Section, Table
-from sim.report.show import words
+from sim.report.page import Column, Page, Table
+from sim.report.show import printable, words
 from sim.report.svg import to_svg
 
-_WIDE_FROM = 7.0
+_LONG_TEXT = 40
 
 
 def write_html(run: Run) -> str:
@@ -37,13 +37,17 @@ def environment() -> Environment:
     """The templates with their filters; pages that extend base.html load them here."""
     made = Environment(
         loader=PackageLoader("sim.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable,
     )  # fmt: skip
     made.filters.update(
         words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
-        wide=lambda chart: chart.figure.get_figwidth() > _WIDE_FROM, cells=_cells, grouped=_grouped,
+        cells=_cells,
     )  # fmt: skip
     return made
+
+
+def _printable(value: object) -> object:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +73,6 @@ def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
     if column.kind == "met":
         return _Cell(tag, "met" if value else "unmet", None, text)
     if not column.numeric:
-        return _Cell(tag, "", None, text)
+        return _Cell(tag, "long" if len(text) > _LONG_TEXT else "", None, text)
     raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return _Cell(tag, "n zero" if raw == 0 and column.kind == "count" else "n", raw, text)
-
-
-def _grouped(sections: Sequence[Section]) -> Iterator[list[Section]]:
-    """Half sections in pairs, all others alone."""
-    waiting: list[Section] = []
-    for section in sections:
-        if waiting and (not section.half or section.variant != waiting[0].variant or len(waiting) == 2):
-            yield waiting
-            waiting = []
-        if section.half:
-            waiting.append(section)
-        else:
-            yield [section]
-    if waiting:
-        yield waiting

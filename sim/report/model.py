@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from sim.records import CAUSES, OUTCOMES, STAGES, Run
 from sim.report.advice import Advice, advise
 from sim.report.finish import Finish, finish_of
 from sim.report.risk import Risk, risk_of
+from sim.report.studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
 from sim.stats.slices import Slice, pairs, slices
 from sim.stats.summary import SHARES, losses
 
@@ -171,8 +171,8 @@ class RunReport:
     costs: Costs
     breakdowns: list[Breakdown]
     assumptions: list[Assumption]
-    sensitivity: dict[str, Any] | None = field(default=None)
-    recommendation: dict[str, Any] | None = field(default=None)
+    sensitivity: Sensitivity | None = None
+    candidates: list[Candidate] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """The report as dictionaries and lists, ready for JSON."""
@@ -180,9 +180,14 @@ class RunReport:
 
 
 def build(
-    run: Run, *, gates: Sequence[gate_rules.Gate] = (), price_per_mb: float | None = None, label: str = ""
-) -> RunReport:
-    """The report of a run folder. `gates` are judged beside the scenario's own; prices are per megabyte (10^6 bytes)."""
+    run: Run, *, gates: Sequence[gate_rules.Gate] = (), price_per_mb: float | None = None, label: str = "",
+    studies: Sequence[Path] = (),
+) -> RunReport:  # fmt: skip
+    """The report of a run folder. `gates` are judged beside the scenario's own; prices are per megabyte (10^6 bytes).
+
+    `studies` are folders of `fotasim sensitivity` and `tune`, beside those found next to the run.
+    """
+    folders = beside(run.path, studies)
     summary, modules = run.summary, run.modules
     metrics = _metrics(summary, modules)
     values = {name: m.value for name, m in metrics.items()}
@@ -199,8 +204,7 @@ def build(
         advice=advise(modules, run.scenario, [g.metric for g in judged if not g.met]),
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
-        assumptions=_assumptions(run.manifest), sensitivity=_beside(run.path, "sensitivity.json"),
-        recommendation=_beside(run.path, "recommendation.json"),
+        assumptions=_assumptions(run.manifest), sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
     )  # fmt: skip
 
 
@@ -330,12 +334,3 @@ def _repeat(folder: Path, manifest: dict[str, Any], engine: str) -> str:
     """The command that repeats the run from its own folder; the seed is written in the scenario."""
     more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""
     return f"fotasim run {folder.name}/scenario.yaml --seed {manifest['seed']} --engine {engine}{more}"
-
-
-def _beside(folder: Path, name: str) -> dict[str, Any] | None:
-    """A result another command left in the run folder, if it is there and readable."""
-    try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

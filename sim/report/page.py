@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 
 from sim.report.show import Kind, show
 
+_WIDE_FROM = 7.0
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -69,7 +71,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether its values are numbers, which stand on the right."""
-        return self.kind not in ("text", "name", "met")
+        return self.kind not in ("text", "name", "met", "metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,11 @@ class Chart:
     title: str = ""
     note: str = ""
 
+    @property
+    def wide(self) -> bool:
+        """Whether it is drawn to stand across the page."""
+        return float(self.figure.get_figwidth()) > _WIDE_FROM
+
 
 Block = Text | Code | Points | Tiles | Table | Chart
 
@@ -125,12 +132,13 @@ Block = Text | Code | Points | Tiles | Table | Chart
 @dataclass(frozen=True, slots=True)
 class Section:
     """Blocks under a heading. `half` sections stand in pairs on wide screens; `variant` names the strategy or run a
-    section belongs to when the page can switch between several."""
+    section belongs to when the page can switch between several. `minor` ones belong to the section before them."""
 
     title: str
     blocks: Sequence[Block]
     half: bool = False
     variant: str = ""
+    minor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,20 @@ class Page:
     def variants(self) -> list[str]:
         """The strategies or runs the page can switch between, in order of appearance."""
         return list(dict.fromkeys(section.variant for section in self.sections if section.variant))
+
+    def rows(self) -> Iterator[list[Section]]:
+        """The sections as they stand beside each other: half ones of the same variant in pairs, all others alone."""
+        waiting: list[Section] = []
+        for section in self.sections:
+            if waiting and (not section.half or section.variant != waiting[0].variant or len(waiting) == 2):
+                yield waiting
+                waiting = []
+            if section.half:
+                waiting.append(section)
+            else:
+                yield [section]
+        if waiting:
+            yield waiting
 
     def blocks(self) -> Iterator[Block]:
         """Every block of the page, top down."""

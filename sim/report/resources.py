@@ -39,7 +39,7 @@ def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
         )  # fmt: skip
         alt = f"{load.name} over time, largest bin {show(_KINDS.get(load.unit, 'number'), load.largest_bin)}"
         note = "Mean per time bin, the largest of each stretch."
-        yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True)
+        yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True, minor=True)
 
 
 def cost_sections(report: RunReport) -> Iterator[Section]:
@@ -58,7 +58,7 @@ def cost_sections(report: RunReport) -> Iterator[Section]:
             ("price of the data", Value("money", c.price_total), f"at {c.price_per_mb:g} per MB"),
             ("of that wasted", Value("money", c.price_wasted), f"at {c.price_per_mb:g} per MB"),
         ]
-    columns = (Column("cost", "Cost"), Column("amount", "Amount", "number"), Column("note", ""))
+    columns = (Column("cost", "Cost"), Column("amount", "Amount", "number"), Column("note", "What it is"))
     yield Section("What it costs", [Table("costs", columns, rows)])
 
 

@@ -13,11 +13,6 @@ from sim.stats.slices import pairs
 
 HARM = ("bricked", "boot_failure", "flash_error", "power_loss", "mcu_timeout", "image_mismatch")
 """Causes that mean the package or the flashing of it did harm or did not work."""
-STOPS = (
-    "criterion_fired", "group_failed", "paused", "suspended", "canceled", "force_canceled", "rolled_back", "terminated",
-    "rollout_stopped", "aborted",
-)  # fmt: skip
-"""Decisions that hold a rollout back."""
 _STANDARD = ("time_s", "decision", "group", "detail", "replication")
 
 
@@ -33,25 +28,26 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
-    """A decision that held the rollout back: how late it came and how many had taken the image before and after it."""
+class Stop:
+    """How the strategy stopped the rollout in one campaign; see `sim.stats.stopping` for what the figures mean."""
 
-    time_s: float
+    campaign: int
     decision: str
-    group: str
+    time_s: float
+    why: str
     detection_delay_s: float | None
-    took_before: int
-    took_after: int
-    harmed_before: int
-    harmed_after: int
+    took_image_before: int
+    took_image_after: int
+    bricked_before: int
+    bricked_after: int
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
     """Harm and its visibility.
 
-    `took_image` modules began to flash; `first_harm_s` is when the first of those later counted as harmed did, which is
-    where a detection delay starts. `seen_by_cloud` of the `harmed` ended in a state of the cloud that says failed or
+    `took_image` modules began to flash; `first_harm_s` is when the first of those later counted as harmed did.
+    `seen_by_cloud` of the `harmed` ended in a state of the cloud that says failed or
     timed out; bricks are silence and mostly are not among them.
     """
 
@@ -63,7 +59,7 @@ class Risk:
     first_harm_s: float | None
     first_harm_seen_s: float | None
     decisions: list[Decision]
-    exposures: list[Exposure]
+    stops: list[Stop]
     cloud_view: list[tuple[str, str, int]]
 
 
@@ -74,24 +70,18 @@ def risk_of(run: Run) -> Risk:
     harmed = cause.isin(HARM)
     seen = harmed & state.isin(["failed", "timed_out"])
     took = modules["updating_s"].to_numpy(dtype=float)
-    decisions = _decisions(run)
     return Risk(
         took_image=int(np.isfinite(took).sum()), harmed=int(harmed.sum()), bricked=int((cause == "bricked").sum()),
         seen_by_cloud=int(seen.sum()), silent_losses=int(run.summary["silent_losses"]),
         first_harm_s=_first(took[harmed.to_numpy()]), first_harm_seen_s=_first(modules.loc[seen, "ended_s"]),
-        decisions=decisions, exposures=_exposures(decisions, took, harmed.to_numpy()),
+        decisions=_decisions(run.decisions),
+        stops=[Stop(campaign, **found) for campaign, found in enumerate(run.summary.get("stopped", ())) if found],
         cloud_view=pairs(state, modules["outcome"].astype(str)),
     )  # fmt: skip
 
 
-def _decisions(run: Run) -> list[Decision]:
-    """The decisions of the first replication, in order of time."""
-    table = getattr(run, "decisions", None)
-    if table is None:
-        path = run.path / "decisions.parquet"
-        if not path.exists():
-            return []
-        table = pd.read_parquet(path)
+def _decisions(table: pd.DataFrame) -> list[Decision]:
+    """The decisions of the first campaign, in order of time."""
     if "replication" in table.columns and len(table):
         table = table[table["replication"] == table["replication"].min()]
     counts = [c for c in table.columns if c not in _STANDARD and pd.api.types.is_numeric_dtype(table[c])]
@@ -102,22 +92,6 @@ def _decisions(run: Run) -> list[Decision]:
         )
         for row in table.sort_values("time_s", kind="stable").to_dict("records")
     ]  # fmt: skip
-
-
-def _exposures(decisions: list[Decision], took: Any, harmed: Any) -> list[Exposure]:
-    first = _first(took[harmed])
-    listed = []
-    for decision in decisions:
-        if decision.decision not in STOPS:
-            continue
-        before = took <= decision.time_s
-        after = took > decision.time_s
-        listed.append(Exposure(
-            decision.time_s, decision.decision, decision.group,
-            None if first is None else max(0.0, decision.time_s - first), int(before.sum()), int(after.sum()),
-            int((before & harmed).sum()), int((after & harmed).sum()),
-        ))  # fmt: skip
-    return listed
 
 
 def _first(times: Any) -> float | None:

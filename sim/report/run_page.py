@@ -8,34 +8,34 @@ from sim.records import Run
 from sim.report import evidence
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
-from sim.report.show import interval, kind_of, plural, share, show, words
+from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
 from sim.units import show_duration
 
 WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
 _SIGNS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">"}
 GATE_COLUMNS = (
-    Column("gate", "Gate"), Column("wanted", "Wanted"), Column("value", "Found", "number"),
-    Column("low", "95 % low", "number"), Column("high", "95 % high", "number"), Column("margin", "Margin", "number"),
-    Column("met", "Result", "met"),
+    Column("gate", "Gate"), Column("met", "Result", "met"), Column("wanted", "Wanted"),
+    Column("value", "Found", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
+    Column("margin", "Margin", "number"),
 )  # fmt: skip
 
 
-def run_page(report: RunReport, run: Run, *, extra: Sequence[Section] = ()) -> Page:
-    """A run's page; `extra` sections, such as a comparison with an older run, follow the opening at once."""
+def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra: Sequence[Section] = ()) -> Page:
+    """A run's page; `remarks` stand in the verdict, `extra` sections, such as a comparison, follow the opening."""
     facts = report.facts
     return Page(
         title=facts.scenario, kicker=f"Rollout report · {facts.kind} · fotasim {facts.version}", lead=facts.description,
-        facts=_facts_line(report), verdict=verdict(report), opening=opening(report),
+        facts=_facts_line(report), verdict=verdict(report, remarks), opening=opening(report),
         sections=[*extra, *evidence.sections(report, run)], checks=checks(report),
     )  # fmt: skip
 
 
-def verdict(report: RunReport) -> Verdict:
+def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     """The answer with its reasons, the risk and what to change."""
     blocks: list[Block] = [_reason(report)]
     if report.gates:
         blocks.append(gate_table(report.gates))
-    blocks.append(Text(risk_sentence(report), "At what risk?"))
+    blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
     blocks += _changes(report)
     return Verdict(report.verdict, WORDS[report.verdict], blocks)
 
@@ -109,6 +109,12 @@ def risk_sentence(report: RunReport) -> str:
     other = risk.harmed - risk.bricked
     harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
     silent = f" The cloud hears nothing of {plural(risk.silent_losses, 'loss')}." if risk.silent_losses else ""
+    if risk.stops:
+        stop = risk.stops[0]
+        silent += (
+            f" The strategy stopped the rollout ({words(stop.decision)}) {show_duration(stop.time_s)} after activation; "
+            f"{plural(stop.took_image_before + stop.took_image_after, 'module')} had taken the image."
+        )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
     rest = f" After {show_duration(report.facts.horizon_s)} {left:,} ({share(left / total)}) wait for it still or were never seen."
     return f"{bricks}{harm}.{silent}{rest if left else ''}"
@@ -133,14 +139,14 @@ def _reason(report: RunReport) -> Text:
         return Text("The scenario sets none, so this page decides nothing. Set limits under gates:.", "No gates.")
     if unmet:
         what = "; ".join(
-            f"{words(g.metric)} is {show(kind_of(g.metric), g.judged) if g.judged is not None else 'unknown'}, "
+            f"{metric_words(g.metric)} is {show(kind_of(g.metric), g.judged) if g.judged is not None else 'unknown'}, "
             f"wanted {_wanted(g)}"
             for g in unmet
         )
         return Text(f"{what}.", f"{len(unmet)} of {len(report.gates)} gates not met.")
     tightest = min(report.gates, key=lambda g: (g.margin or 0.0) / (abs(g.limit) or 1.0))
-    text = f"The tightest is {words(tightest.metric)}: {show(kind_of(tightest.metric), tightest.judged)}, wanted {_wanted(tightest)}."
-    unsure = [words(g.metric) for g in report.gates if not _sure(g)]
+    text = f"The tightest is {metric_words(tightest.metric)}: {show(kind_of(tightest.metric), tightest.judged)}, wanted {_wanted(tightest)}."
+    unsure = [metric_words(g.metric) for g in report.gates if not _sure(g)]
     if unsure:
         text += f" Not beyond doubt: the interval of {', '.join(unsure)} reaches past the limit."
     return Text(text, "Every gate is met.")
@@ -148,9 +154,9 @@ def _reason(report: RunReport) -> Text:
 
 def _gate_row(gate: GateResult) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
-    name = words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
+    name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
     margin = Value("points" if kind == "share" else kind, gate.margin)
-    return name, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin, gate.met
+    return name, gate.met, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin
 
 
 def _wanted(gate: GateResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -22,12 +23,15 @@ Kind = Literal[
     "energy",
     "money",
     "met",
+    "metric",
 ]
 """What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
 percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,
-`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met."""
+`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met,
+`metric` the name of a figure, shown without its unit."""
 
 NOTHING = "–"
+_UNIT_SUFFIX = re.compile(r"_(bit_s|per_s|j)$")
 
 _ENDS: dict[str, Kind] = {"bit_s": "bit_rate", "per_s": "rate", "_j": "energy", "_bytes": "size", "_s": "duration"}
 _NUMBERS = ("peak_connections", "peak_downloads", "silent_losses", "deferrals", "modules")
@@ -54,6 +58,16 @@ def words(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+def printable(text: str) -> str:
+    """Text without control characters and broken code points, which no face can hold; each becomes a question mark."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def metric_words(name: object) -> str:
+    """A metric's name as words, without the unit at its end: `peak_egress_bit_s` becomes `peak egress`."""
+    return words(_UNIT_SUFFIX.sub("", str(name)))
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun: `1 module`, `2,000 modules`; nouns that end in ss or sh take es."""
     many = f"{noun}es" if noun.endswith(("ss", "sh", "ch", "x")) else f"{noun}s"
@@ -69,6 +83,8 @@ def share(value: float) -> str:
 def points(value: float) -> str:
     """A difference of two shares in percentage points, signed."""
     percent = 100.0 * value
+    if abs(percent) < 5e-7:
+        return "0 points"
     return f"{percent:+.2g} points" if 0 < abs(percent) < 1 else f"{percent:+.2f} points"
 
 
@@ -91,5 +107,5 @@ _SHOW: dict[Kind, Callable[[Any], str]] = {
     "text": str, "name": words, "count": lambda v: f"{round(v):,}", "number": number, "share": share, "points": points,
     "duration": show_duration, "size": show_size, "bit_rate": show_bit_rate, "energy": energy,
     "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}",
-    "met": lambda v: "✓ met" if v else "✗ not met",
+    "met": lambda v: "✓ met" if v else "✗ not met", "metric": metric_words,
 }  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sim.report.figures import STYLE
+from sim.report.show import printable
 
 _OPENING = re.compile(r"<svg [^>]*>")
 _SERIES_POINTS = 420
@@ -27,7 +28,7 @@ def to_svg(figure: Figure, alt: str) -> str:
     hover = _hover(figure)
     data = f' data-hover="{escape(json.dumps(hover, separators=(",", ":")), quote=True)}"' if hover else ""
     opening = (
-        f'<svg class="figure" role="img" aria-label="{escape(alt, quote=True)}" viewBox="{size[1]}"{data} '
+        f'<svg class="figure" role="img" aria-label="{escape(printable(alt), quote=True)}" viewBox="{size[1]}"{data} '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return _OPENING.sub(lambda _: opening, svg, count=1)
@@ -39,9 +40,12 @@ def to_print(figure: Figure) -> bytes:
 
 
 def _rendered(figure: Figure, *, fonttype: str) -> str:
-    """The same bytes for the same figure: no date, fixed ids."""
+    """The same bytes for the same figure, however often: no date, fixed ids, laid out once."""
     buffer = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.fonttype": fonttype}):
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
 

@@ -74,7 +74,4 @@
     panel.addEventListener("change", apply);
     apply();
   }
-  addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details")) part.open = true;
-  });
 })();
