@@ -48,7 +48,7 @@ def main() -> None:
         fotasim("run", "scenarios/quickstart.yaml", *changes, "--out", f"{runs}/lower limits")
         fotasim("run", "scenarios/bad_release.yaml", "--out", f"{runs}/bad_release")
         archive = runs / "archive"
-        for release, brick in (("1.8.0", 0.0001), ("1.9.0", 0.0002), ("1.10.0", 0.004)):
+        for release, brick in (("1.8.0", 0.0001), ("1.9.0", 0.0002), ("1.10.0", 0.02)):
             fotasim("run", "scenarios/quickstart.yaml", "--modules", "4000", "--set", f"fleet.failures.brick={brick}",
                     "--seed", str(len(release)), "--out", f"{archive}/{release}")  # fmt: skip
         every = "html,pdf,md,junit,json,csv,parquet"
