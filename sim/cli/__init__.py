@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import sys
 
-from sim.cli import report, simulate, study  # noqa: F401 - importing a family adds its commands
+from sim.cli import (  # noqa: F401 - importing a family adds its commands
+    cloud,
+    imports,
+    report,
+    simulate,
+    study,
+)
 from sim.cli.common import INTERRUPTED, RUN_FAILED, WRONG_USE, app
 from sim.errors import FotasimError, ScenarioError, StudyError
 

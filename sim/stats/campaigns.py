@@ -8,22 +8,33 @@ import numpy as np
 import pandas as pd
 
 from sim import gates as gate_rules
-from sim.records import METRICS
+from sim.records import METRICS, STOPS
 from sim.stats.replicated import Estimate, bootstrap_interval, finite, quantile_interval, rate_interval, t_interval
 from sim.stats.summary import SHARES, headline, losses
 
-FURTHER_METRICS = ("silent_losses", "deferrals", "wasted_bytes", "energy_lost_j", "energy_per_success_j")
-STUDY_METRICS = METRICS + FURTHER_METRICS
-"""What a study can compare, sweep, tune and screen: the metrics of the gates and what a rollout costs."""
+FURTHER_METRICS = (
+    "took_image", "stopped", "silent_losses", "deferrals", "wasted_bytes", "energy_lost_j", "energy_per_success_j",
+)  # fmt: skip
+STUDY_METRICS = (*METRICS, *(name for name in FURTHER_METRICS if name not in METRICS))
+"""What a study can compare, sweep, tune and screen: the metrics of the gates and what a rollout costs.
+
+`took_image` is the share of modules that began to install the image (the blast radius of a bad release), `stopped` 1
+when the strategy or the operator stopped the campaign: over campaigns, how likely that is.
+"""
+_OF_MODULES = {**SHARES, "took_image": "modules"}
 
 
-def measure(modules: pd.DataFrame, cloud_peaks: dict[str, float]) -> tuple[dict[str, float], dict[str, int]]:
-    """STUDY_METRICS of one campaign (NaN where there is nothing to tell) and its counts.
+def measure(
+    modules: pd.DataFrame, cloud_peaks: dict[str, float], decisions: pd.DataFrame | None = None
+) -> tuple[dict[str, float], dict[str, int]]:
+    """STUDY_METRICS of one campaign (NaN where there is nothing to tell) and its counts; `decisions` are its own.
 
     Counts are `modules`, `eligible`, `outcome_…` for every outcome and `cause_…` for the causes that occurred.
     """
     head = headline(modules, cloud_peaks)
-    values = {**head.metrics, **losses(modules)}
+    halted = decisions is not None and bool(decisions["decision"].isin(STOPS).any())
+    took = float(modules["updating_s"].notna().mean()) if len(modules) else None
+    values = {**head.metrics, **losses(modules), "took_image": took, "stopped": float(halted)}
     metrics = {
         name: float("nan") if values[name] is None else float(np.float64(values[name])) for name in STUDY_METRICS
     }
@@ -42,8 +53,11 @@ def estimate(frame: pd.DataFrame, metric: str, confidence: float = 0.95) -> Esti
     and counts stay within their range; rare shares get an interval that is never a point at zero.
     """
     values = frame[metric].to_numpy(dtype=float)
-    if metric in SHARES:
-        sizes = frame[SHARES[metric]].to_numpy(dtype=float)
+    if metric == "stopped":
+        kept = finite(values)
+        return rate_interval(kept, int(kept.sum()), len(kept), confidence)
+    if metric in _OF_MODULES:
+        sizes = frame[_OF_MODULES[metric]].to_numpy(dtype=float)
         there = np.isfinite(values)
         hits, total = round(float((values[there] * sizes[there]).sum())), int(sizes[there].sum())
         return rate_interval(values, hits, total, confidence)

@@ -47,7 +47,7 @@ def run_campaign(job: Job) -> Campaign:
     records = campaign_records(job.scenario, job.replication, engine=job.engine)
     if not records.complete:
         raise KeyboardInterrupt
-    metrics, counts = measure(records.modules, records.cloud_peaks)
+    metrics, counts = measure(records.modules, records.cloud_peaks, records.decisions)
     return Campaign(
         job.replication, metrics, counts,
         fates=records.modules[FATE_COLUMNS] if job.keep == "fates" else None,

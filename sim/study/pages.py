@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from sim.study.compare import Comparison
     from sim.study.sweep import Sweep
 
-SHOWN = ("success_rate", "bricked", "failed", "duration_p50", "duration_p95", "wasted_share", "energy_per_success_j")
+SHOWN = (
+    "success_rate",
+    "bricked",
+    "failed",
+    "duration_p50",
+    "duration_p95",
+    "wasted_share",
+    "energy_per_success_j",
+    "took_image",
+)
 """Metrics a page shows unless the study is about others."""
 _MOST_ROWS = 400
 _PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])

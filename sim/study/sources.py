@@ -51,7 +51,10 @@ def side_of_run(name: str, run: Run) -> Side:
     missing = dict.fromkeys(STUDY_METRICS, float("nan"))
     campaigns = []
     for replication, part in parts:
-        metrics, counts = measure(part, {**{k: v for k, v in missing.items() if k.startswith("peak")}, **peaks})
+        decided = run.decisions[run.decisions["replication"] == replication]
+        metrics, counts = measure(
+            part, {**{k: v for k, v in missing.items() if k.startswith("peak")}, **peaks}, decided
+        )
         fates = part[FATE_COLUMNS].reset_index(drop=True)
         campaigns.append(Campaign(int(str(replication)), metrics, counts, fates=fates))
     engine = str(run.manifest.get("engine", ""))

@@ -11,8 +11,19 @@ from sim.report.show import kind_of, show, words
 from sim.report.study_figures import as_rows
 from sim.units import DURATIONS, show_duration
 
-_NOUNS = {"bricked": "bricks", "failed": "failures", "rejected": "rejections", "pending": "modules not reached"}
-_SHARES = {"success_rate": "success", "coverage": "coverage", "wasted_share": "of the data wasted"}
+_NOUNS = {
+    "bricked": "bricks",
+    "failed": "failures",
+    "rejected": "rejections",
+    "pending": "modules not reached",
+    "took_image": "modules that took the image",
+}
+_SHARES = {
+    "success_rate": "success",
+    "coverage": "coverage",
+    "wasted_share": "of the data wasted",
+    "stopped": "campaigns stopped",
+}
 _UNTIL = {
     "duration_p50": "until half of the successes are done", "duration_p90": "until 90 % of them",
     "duration_p95": "until 95 % of them", "duration_p99": "until 99 % of them",

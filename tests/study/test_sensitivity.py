@@ -14,7 +14,7 @@ from tests.support import scenario
 def test_morris_finds_what_alone_matters():
     """Only dark modules lower success here, and message loss does nothing at all."""
     found = sensitivity(
-        dark_share(0.05),
+        dark_share(0.05, "fleet.size=500", "horizon=1d"),
         inputs=["never_online=0:0.4", "message_loss_lte=0:0.01", "flash_error=0:0.001"],
         samples=6,
         workers=1,
