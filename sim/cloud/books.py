@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +90,7 @@ class Books:
 # --- outboxes ------------------------------------------------------------------------------------------------------
 
 
-def send(b: Any, e: Any, message: int, component: int) -> None:
+def send(b: Books, e: Execution, message: int, component: int) -> None:
     """A message for a module."""
     i = b.c.out
     b.out[i, 0] = e.index
@@ -100,7 +99,7 @@ def send(b: Any, e: Any, message: int, component: int) -> None:
     b.c.out = i + 1
 
 
-def arm(b: Any, at: float, e: Any, timer: int, stamp: int) -> None:
+def arm(b: Books, at: float, e: Execution, timer: int, stamp: int) -> None:
     """Wants `timer` for this execution at that time."""
     if at < np.inf:
         i = b.c.armed
@@ -111,7 +110,7 @@ def arm(b: Any, at: float, e: Any, timer: int, stamp: int) -> None:
         b.c.armed = i + 1
 
 
-def note(b: Any, index: int, now: float, code: int, value: float) -> None:
+def note(b: Books, index: int, now: float, code: int, value: float) -> None:
     """A line of the upgrade log, when somebody reads it."""
     if b.c.noting:
         i = b.c.notes
@@ -122,7 +121,7 @@ def note(b: Any, index: int, now: float, code: int, value: float) -> None:
         b.c.notes = i + 1
 
 
-def decide(b: Any, now: float, decision: int, subject: int, value: float) -> None:
+def decide(b: Books, now: float, decision: int, subject: int, value: float) -> None:
     """A decision of the plan, with the counts it was taken at."""
     c = b.c
     row = b.log[c.logged]
@@ -142,7 +141,7 @@ def decide(b: Any, now: float, decision: int, subject: int, value: float) -> Non
 # --- who is counted where ------------------------------------------------------------------------------------------
 
 
-def wait(b: Any, e: Any) -> None:
+def wait(b: Books, e: Execution) -> None:
     """The module is online and may be offered its plan."""
     if e.waiting_at < 0:
         e.waiting_at = b.c.waiting
@@ -150,7 +149,7 @@ def wait(b: Any, e: Any) -> None:
         b.c.waiting += 1
 
 
-def wait_no_more(b: Any, e: Any) -> None:
+def wait_no_more(b: Books, e: Execution) -> None:
     """It is not, or needs no offer."""
     at = e.waiting_at
     if at >= 0:
@@ -161,7 +160,7 @@ def wait_no_more(b: Any, e: Any) -> None:
         b.c.waiting -= 1
 
 
-def count(b: Any, e: Any, counted: int) -> None:
+def count(b: Books, e: Execution, counted: int) -> None:
     """The module is under way, or no longer: against the caps of the plan and of its cell."""
     if counted == e.counted:
         return
@@ -174,14 +173,14 @@ def count(b: Any, e: Any, counted: int) -> None:
         b.cells[e.cell, e.counted_level] += change
 
 
-def to_queue(b: Any, e: Any) -> None:
+def to_queue(b: Books, e: Execution) -> None:
     """Back to where the next push or request finds it."""
     count(b, e, 0)
     e.state = ex.QUEUED
     e.step += 1
 
 
-def finish(b: Any, e: Any, state: int, now: float) -> None:
+def finish(b: Books, e: Execution, state: int, now: float) -> None:
     """The execution is over; the counts of plan and group follow (definition 3)."""
     c = b.c
     g = b.groups[e.group]
@@ -203,7 +202,7 @@ def finish(b: Any, e: Any, state: int, now: float) -> None:
     _tally(c, g, state, 1)
 
 
-def reopen(b: Any, e: Any) -> None:
+def reopen(b: Books, e: Execution) -> None:
     """An execution that was over is queued again: what `finish` counted is taken back."""
     g = b.groups[e.group]
     _tally(b.c, g, e.state, -1)
@@ -216,7 +215,7 @@ def reopen(b: Any, e: Any) -> None:
     e.timeouts = 0
 
 
-def count_late_success(b: Any, e: Any, now: float) -> None:
+def count_late_success(b: Books, e: Execution, now: float) -> None:
     """A timed-out execution that succeeded after all, where the strategy accepts it."""
     g = b.groups[e.group]
     _tally(b.c, g, e.state, -1)
@@ -226,7 +225,7 @@ def count_late_success(b: Any, e: Any, now: float) -> None:
     b.c.dirty = 1
 
 
-def _tally(c: Any, g: Any, state: int, by: int) -> None:
+def _tally(c: Progress, g: Group, state: int, by: int) -> None:
     if state == ex.SUCCEEDED:
         c.succeeded += by
         g.succeeded += by

@@ -8,6 +8,7 @@ capacity.py.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from sim import messages as msg
 from sim.cloud import books as bk
 from sim.cloud import execution as ex
-from sim.cloud import offers, rollout, rules
+from sim.cloud import rollout, rules
 from sim.cloud.books import PLAN_STATES, SAVED, Books
 from sim.cloud.execution import Execution
 from sim.strategy.progress import Criterion, Group, Progress
@@ -28,6 +29,9 @@ from sim.strategy.settings import GATE_INSTALL, Settings
 Command = tuple[int, msg.ToModule]
 """A message for the module of that index."""
 
+_BARE: dict[int, msg.ToModule] = {
+    bk.SEND_INSTALL: msg.Install(), bk.SEND_CANCEL: msg.Cancel(), bk.SEND_REVOKED: msg.Revoked(),
+}  # fmt: skip
 _UNMET_NAMES = ("", "low battery", "weak signal", "no space")
 
 
@@ -113,38 +117,38 @@ class DeveloperCenter:
     def activate(self, now: float) -> list[Command]:
         """Makes the plan run; call `wake` at the same instant once the modules that are online have said hello."""
         rollout.activate(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def suspend(self, now: float) -> list[Command]:
         """Modules not yet upgrading wait; running ones as the in-flight policy says."""
         rollout.pause(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def resume(self, now: float) -> list[Command]:
         """Goes on after `suspend`, with the retries that were due meanwhile."""
         rollout.resume(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def terminate(self, now: float) -> list[Command]:
         """Ends the plan for good."""
         rollout.terminate(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         rollout.end(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def cancel(self, index: int, now: float) -> bool:
         """Cancels one module; a module that has confirmed cannot be stopped (False)."""
         done = rules.cancel(self.books, index, now)
-        self._done(now)
+        self._done()
         return bool(done)
 
     def retry_failed(self, now: float) -> list[Command]:
         """The operator's retry: failed modules of a silent plan that still run the old version, now or on connect."""
         rules.retry_failed(self.books, now)
-        return self._done(now)
+        return self._done()
 
     def monitoring(self) -> tuple[str, dict[str, int], dict[str, int]]:
         """What the console shows: the plan's state, devices by device state, devices by upgrade status."""
@@ -176,7 +180,7 @@ class DeveloperCenter:
             self.books, index, hello.battery_percent, hello.rsrp_dbm, hello.level, hello.free_bytes, at_target,
             source_ok, int(hello.asks), now,
         )  # fmt: skip
-        return self._done(now)
+        return self._done()
 
     def match(self, versions: dict[str, str]) -> tuple[int, int]:
         """Components that run their target version already, as bits, and whether every delta fits the reported one."""
@@ -197,7 +201,7 @@ class DeveloperCenter:
         """A status report (0x0114)."""
         wanted = self._wanted_version(index, report.component)
         rules.status(self.books, index, report.status, report.component, int(report.version == wanted), now)
-        return self._done(now, report.version)
+        return self._done(report.version)
 
     def _wanted_version(self, index: int, component: int) -> str:
         c = self.plan.components[component]
@@ -221,15 +225,15 @@ class DeveloperCenter:
         while self._timers and self._timers[0][0] <= now:
             _, index, kind, stamp = heapq.heappop(self._timers)
             rules.timer(self.books, index, kind, stamp, now)
-            commands += self._done(now)
+            commands += self._done()
         if rollout.deadline(self.books.c) <= now:
             rollout.wake(self.books, now)
-            commands += self._done(now)
+            commands += self._done()
         return commands
 
     # --- out of the books ----------------------------------------------------------------------------------------
 
-    def _done(self, now: float, version: str = "") -> list[Command]:
+    def _done(self, version: str = "") -> list[Command]:
         """Empties the outboxes: arms timers, writes the log, keeps decisions, returns the messages."""
         b, c = self.books, self.books.c
         for i in range(c.armed):
@@ -249,9 +253,7 @@ class DeveloperCenter:
             return index, self._notice(index)
         if kind == bk.SEND_URL:
             return index, self._url(index, component)
-        return index, {
-            bk.SEND_INSTALL: msg.Install(), bk.SEND_CANCEL: msg.Cancel(), bk.SEND_REVOKED: msg.Revoked()
-        }[kind]  # fmt: skip
+        return index, _BARE[kind]
 
     def _notice(self, index: int) -> msg.Notice:
         r = self.plan.settings
@@ -304,14 +306,13 @@ def _open_books(plan: Plan, executions: list[Execution], ranks: Sequence[float] 
     rank[order] = np.arange(len(order))
     for number, g in enumerate(groups):
         g.size = g.members = g.targets = sum(1 for e in executions if e.group == number and not e.late)
-    for before, g in zip(groups, groups[1:], strict=False):
+    for before, g in itertools.pairwise(groups):
         g.first = before.first + before.size
     c.targets = c.members = len(order)
-    b = Books(
+    return Books(
         plan.settings, c, executions, groups, [replace(k) for k in plan.criteria],
         np.array(plan.windows, dtype=np.float64).reshape(-1, 2), order, rank, *_outboxes(n, cells, len(groups)),
     )  # fmt: skip
-    return b
 
 
 def release_order(groups: Sequence[int], late: Sequence[int], ranks: Sequence[float] | None) -> NDArray[np.int64]:

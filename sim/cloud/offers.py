@@ -5,12 +5,13 @@ Pure functions over the books `b` and one execution `e`; see docs/strategy.md fo
 
 from __future__ import annotations
 
-from typing import Any
-
-from sim.cloud import books, execution as ex
-from sim.cloud.books import ACTIVATED, ROLLING_BACK, SUSPENDED, UPGRADING
+from sim.cloud import books
+from sim.cloud import execution as ex
+from sim.cloud.books import ACTIVATED, ROLLING_BACK, SUSPENDED, UPGRADING, Books
+from sim.cloud.execution import Execution
 from sim.messages import MET
 from sim.strategy import concurrency, preconditions, retry, windows
+from sim.strategy.progress import Progress
 from sim.strategy.settings import (
     CONTINUE,
     FROM_CONFIRMED,
@@ -22,23 +23,24 @@ from sim.strategy.settings import (
     STARVE,
     STOP,
     TIMEOUT,
+    Settings,
 )
 
 ANSWER_TIME_S = 60.0
 """A notice unanswered this long counts as lost and may be sent again on request."""
 
 
-def running(c: Any) -> bool:
+def running(c: Progress) -> bool:
     """Whether the plan releases and offers."""
-    return c.state == ACTIVATED or c.state == UPGRADING
+    return c.state in (ACTIVATED, UPGRADING)
 
 
-def paused(c: Any) -> bool:
+def paused(c: Progress) -> bool:
     """Whether the plan is suspended."""
     return c.state == SUSPENDED
 
 
-def offer(b: Any, e: Any, now: float) -> None:
+def offer(b: Books, e: Execution, now: float) -> None:
     """Sends the notice when plan, window, approval, preconditions and caps allow it."""
     if not _may_ask(b, e, now):
         return
@@ -57,23 +59,23 @@ def offer(b: Any, e: Any, now: float) -> None:
         _issue(b, e, now)
 
 
-def _may_ask(b: Any, e: Any, now: float) -> bool:
+def _may_ask(b: Books, e: Execution, now: float) -> bool:
     """Whether an offer is due at all: released, not ended, not out already."""
     c = b.c
     if not (running(c) or (c.state == ROLLING_BACK and e.reverting)):
         return False
     if e.state == ex.SCHEDULED or not ex.is_waiting(e.state):
         return False
-    if e.acknowledged and (e.state == ex.NOTIFIED or e.state == ex.WAIT_FOR_CONFIRMATION):
+    if e.acknowledged and (e.state in (ex.NOTIFIED, ex.WAIT_FOR_CONFIRMATION)):
         return False  # the application, or its user, is thinking
     return not (e.state == ex.NOTIFIED and now - e.offered_s < min(_tick_s(b.r), ANSWER_TIME_S))
 
 
-def _tick_s(r: Any) -> float:
+def _tick_s(r: Settings) -> float:
     return r.push_interval_s if r.push_interval_s > 0.0 else ANSWER_TIME_S
 
 
-def _approved(b: Any, e: Any, now: float) -> bool:
+def _approved(b: Books, e: Execution, now: float) -> bool:
     """Whether the operator has approved this module's upgrade; until then it waits."""
     at = e.released_s + e.approval_delay_s
     if now >= at:
@@ -85,7 +87,7 @@ def _approved(b: Any, e: Any, now: float) -> bool:
     return False
 
 
-def defer(b: Any, e: Any, reason: int, now: float) -> None:
+def defer(b: Books, e: Execution, reason: int, now: float) -> None:
     """A precondition is unmet: offered again when the module reports anew, or rejected (definition 10)."""
     e.unmet = reason
     e.deferrals += 1
@@ -96,7 +98,7 @@ def defer(b: Any, e: Any, reason: int, now: float) -> None:
         books.to_queue(b, e)
 
 
-def _has_room(b: Any, e: Any, now: float) -> bool:
+def _has_room(b: Books, e: Execution, now: float) -> bool:
     """Whether the caps on modules under way leave room for this one (definition 4)."""
     r, c = b.r, b.c
     if e.counted:
@@ -105,15 +107,21 @@ def _has_room(b: Any, e: Any, now: float) -> bool:
         e.state = ex.QUEUED
         books.note(b, e.index, now, books.N_HELD_BY_CAP, 0.0)
         return False
-    if e.cell >= 0 and concurrency.capped_by_cell(r):
-        if b.cells[e.cell, concurrency.cell_slot(r, e.level)] >= concurrency.cell_cap(r, e.level):
-            e.state = ex.QUEUED
-            books.note(b, e.index, now, books.N_HELD_BY_CELL, 0.0)
-            return False
+    if not _cell_has_room(b, e):
+        e.state = ex.QUEUED
+        books.note(b, e.index, now, books.N_HELD_BY_CELL, 0.0)
+        return False
     return True
 
 
-def _issue(b: Any, e: Any, now: float) -> None:
+def _cell_has_room(b: Books, e: Execution) -> bool:
+    if e.cell < 0 or not concurrency.capped_by_cell(b.r):
+        return True
+    under_way = int(b.cells[e.cell, concurrency.cell_slot(b.r, e.level)])
+    return under_way < concurrency.cell_cap(b.r, e.level)
+
+
+def _issue(b: Books, e: Execution, now: float) -> None:
     books.count(b, e, 1)
     e.state = ex.NOTIFIED
     e.offered_s = now
@@ -126,7 +134,7 @@ def _issue(b: Any, e: Any, now: float) -> None:
     books.arm(b, now + b.r.confirm_timeout_s, e, books.T_STEP, e.step)
 
 
-def delivered(b: Any, e: Any) -> None:
+def delivered(b: Books, e: Execution) -> None:
     """The offer has reached the device (definition 3, `notified`)."""
     if not e.notified and not e.reverting:
         e.notified = 1
@@ -134,7 +142,7 @@ def delivered(b: Any, e: Any) -> None:
         b.c.dirty = 1
 
 
-def send_url(b: Any, e: Any, now: float) -> None:
+def send_url(b: Books, e: Execution, now: float) -> None:
     """Begins an attempt: the URL of the first component that is not done; held outside a window that gates it."""
     r = b.r
     if r.window_gates == GATE_DOWNLOAD and not windows.is_open(b.windows, now):
@@ -151,14 +159,14 @@ def send_url(b: Any, e: Any, now: float) -> None:
     books.send(b, e, books.SEND_URL, e.component)
 
 
-def hold_url(b: Any, e: Any, at: float) -> None:
+def hold_url(b: Books, e: Execution, at: float) -> None:
     """The URL goes out at `at`, or when the module is back after that."""
     e.retry_pending = 1
     e.retry_s = at
     books.arm(b, at, e, books.T_RETRY, e.attempts)
 
 
-def _next_component(b: Any, e: Any) -> int:
+def _next_component(b: Books, e: Execution) -> int:
     """The first component still to do, in order of the plan; when rolling back, the first to undo."""
     done = ~e.upgraded if e.reverting else e.at_target
     for i in range(b.c.components):
@@ -167,7 +175,7 @@ def _next_component(b: Any, e: Any) -> int:
     return e.component
 
 
-def install(b: Any, e: Any, now: float) -> None:
+def install(b: Books, e: Execution, now: float) -> None:
     """A module that waits with its package is told to install, inside the window that gates it."""
     if b.r.window_gates != GATE_INSTALL or e.state != ex.DOWNLOADED:
         return
@@ -178,7 +186,7 @@ def install(b: Any, e: Any, now: float) -> None:
         books.send(b, e, books.SEND_INSTALL, e.component)
 
 
-def attempt_failed(b: Any, e: Any, kind: int, now: float) -> None:
+def attempt_failed(b: Books, e: Execution, kind: int, now: float) -> None:
     """One attempt is over: the URL is issued again, at once or after the interval, or the module has failed."""
     c, r = b.c, b.r
     if kind == TIMEOUT:
@@ -203,7 +211,7 @@ def attempt_failed(b: Any, e: Any, kind: int, now: float) -> None:
             send_url(b, e, now)
 
 
-def begin_download_timers(b: Any, e: Any, now: float) -> None:
+def begin_download_timers(b: Books, e: Execution, now: float) -> None:
     """The first progress report of an attempt starts the clocks that run from there."""
     r = b.r
     if e.state == ex.DOWNLOADING:
@@ -214,7 +222,7 @@ def begin_download_timers(b: Any, e: Any, now: float) -> None:
         books.arm(b, now + r.in_progress_timeout_s, e, books.T_ATTEMPT, e.attempts)
 
 
-def treat_in_flight(b: Any, e: Any, policy: int, now: float, requeue: int) -> None:
+def treat_in_flight(b: Books, e: Execution, policy: int, now: float, requeue: int) -> None:
     """What becomes of a module in progress when its plan is paused or cancelled (definitions 8 and 9)."""
     if policy in (CONTINUE, STARVE):
         return
@@ -232,7 +240,7 @@ def treat_in_flight(b: Any, e: Any, policy: int, now: float, requeue: int) -> No
             books.send(b, e, books.SEND_CANCEL, e.component)
 
 
-def _stop(b: Any, e: Any, now: float, requeue: int) -> None:
+def _stop(b: Books, e: Execution, now: float, requeue: int) -> None:
     """Cut off: told at once or when it is back; the cloud does not wait for an answer."""
     if e.online:
         books.send(b, e, books.SEND_CANCEL, e.component)

@@ -6,15 +6,16 @@ At one instant a plan acts in this order: its end, its groups and criteria, rele
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from sim.cloud import books, execution as ex, offers
-from sim.cloud.books import ACTIVATED, ENDED, ROLLING_BACK, SUSPENDED, TERMINATED, UPGRADING
+from sim.cloud import books, offers
+from sim.cloud import execution as ex
+from sim.cloud.books import ACTIVATED, ENDED, ROLLING_BACK, SUSPENDED, TERMINATED, UPGRADING, Books
+from sim.cloud.execution import Execution
 from sim.messages import MET
 from sim.strategy import abort, concurrency, groups, rate, windows
-from sim.strategy.progress import GROUP_FAILED, GROUP_PASSED, GROUP_RUNNING, completed
+from sim.strategy.progress import GROUP_FAILED, GROUP_PASSED, GROUP_RUNNING, Progress, completed
 from sim.strategy.settings import (
     CANCEL,
     CONTINUE,
@@ -25,17 +26,18 @@ from sim.strategy.settings import (
     ROLLBACK,
     STARVE,
     STOP_ROLLOUT,
+    Settings,
 )
 
 # --- clocks --------------------------------------------------------------------------------------------------------
 
 
-def deadline(c: Any) -> float:
+def deadline(c: Progress) -> float:
     """When the plan itself wants `wake`, or inf."""
-    return min(min(c.end_at, c.evaluate_at), min(c.release_at, c.push_at))
+    return min(c.end_at, c.evaluate_at, c.release_at, c.push_at)
 
 
-def wake(b: Any, now: float) -> None:
+def wake(b: Books, now: float) -> None:
     """Whatever of the plan is due."""
     c = b.c
     if now >= c.end_at:
@@ -53,7 +55,7 @@ def wake(b: Any, now: float) -> None:
     settle(b, now)
 
 
-def settle(b: Any, now: float) -> None:
+def settle(b: Books, now: float) -> None:
     """After counts have changed: the rate's next step, criteria and groups, room for further releases."""
     c, r = b.c, b.r
     while c.dirty:
@@ -78,7 +80,7 @@ def settle(b: Any, now: float) -> None:
         books.decide(b, now, books.D_COMPLETED, -1, 0.0)
 
 
-def _next_evaluation_s(b: Any, now: float) -> float:
+def _next_evaluation_s(b: Books, now: float) -> float:
     """The next point of the evaluation grid, counted from the start of the plan."""
     every = b.r.evaluation_interval_s
     return float(b.c.start_s + (math.floor((now - b.c.start_s) / every) + 1.0) * every)
@@ -87,7 +89,7 @@ def _next_evaluation_s(b: Any, now: float) -> float:
 # --- release (definitions 4 and 5) ---------------------------------------------------------------------------------
 
 
-def activate(b: Any, now: float) -> None:
+def activate(b: Books, now: float) -> None:
     """Makes the plan run. The first group opens, releases and pushes begin, when it is woken at `now`."""
     c, r = b.c, b.r
     c.state = ACTIVATED
@@ -99,7 +101,7 @@ def activate(b: Any, now: float) -> None:
     books.decide(b, now, books.D_ACTIVATED, -1, 0.0)
 
 
-def release(b: Any, now: float) -> None:
+def release(b: Books, now: float) -> None:
     """Releases whom group, window, rate and cap let go; asks to be woken for the next one the clock holds back."""
     c, r = b.c, b.r
     while offers.running(c) and not c.exhausted and _next_in_line(b) >= 0:
@@ -117,7 +119,7 @@ def release(b: Any, now: float) -> None:
         _release(b, _take_next(b), now)
 
 
-def _next_in_line(b: Any) -> int:
+def _next_in_line(b: Books) -> int:
     """Group that has somebody to release, or the number of groups for a late joiner, or -1 for nobody."""
     c = b.c
     for i in range(c.group_first, c.group_opened):
@@ -127,17 +129,17 @@ def _next_in_line(b: Any) -> int:
     return c.group_count if last_open and c.joined_next < c.joined else -1
 
 
-def _take_next(b: Any) -> Any:
+def _take_next(b: Books) -> Execution:
     i = _next_in_line(b)
     if i == b.c.group_count:
         b.c.joined_next += 1
-        return b.es[b.joined[b.c.joined_next - 1]]
+        return b.es[int(b.joined[b.c.joined_next - 1])]
     g = b.groups[i]
     g.next += 1
-    return b.es[b.order[g.first + g.next - 1]]
+    return b.es[int(b.order[g.first + g.next - 1])]
 
 
-def _release(b: Any, e: Any, now: float) -> None:
+def _release(b: Books, e: Execution, now: float) -> None:
     """SCHEDULED to QUEUED; a module that is online is offered its plan at once where the cloud pushes at once."""
     if e.released or ex.is_terminal(e.state):
         return
@@ -160,12 +162,12 @@ def _release(b: Any, e: Any, now: float) -> None:
             offers.offer(b, e, now)
 
 
-def pushes_at_once(r: Any) -> int:
+def pushes_at_once(r: Settings) -> int:
     """Whether the cloud pushes without a grid."""
     return int(r.need_push and r.push_interval_s <= 0.0)
 
 
-def join(b: Any, e: Any, now: float) -> None:
+def join(b: Books, e: Execution, now: float) -> None:
     """A late joiner of a continuous plan: past the rate at once, or at the end of the line."""
     c = b.c
     e.late = 2
@@ -182,7 +184,7 @@ def join(b: Any, e: Any, now: float) -> None:
         release(b, now)
 
 
-def push(b: Any, now: float) -> None:
+def push(b: Books, now: float) -> None:
     """One tick of the push grid: every waiting module that is online is offered its plan, in order of release."""
     if not (offers.running(b.c) or b.c.state == ROLLING_BACK):
         return
@@ -196,7 +198,7 @@ def push(b: Any, now: float) -> None:
 # --- groups and criteria (definitions 6 and 7) ---------------------------------------------------------------------
 
 
-def evaluate(b: Any, now: float) -> None:
+def evaluate(b: Books, now: float) -> None:
     """Criteria in order, then groups: error before success. Never while the plan is paused or over."""
     c = b.c
     if not offers.running(c):
@@ -205,7 +207,9 @@ def evaluate(b: Any, now: float) -> None:
         k = b.criteria[i]
         if abort.fires(k, c):
             k.fired = 1
-            books.decide(b, now, books.D_CRITERION, i, 100.0 * abort.failures(c, k.failure_type) / abort.whole(c, k.denominator))
+            books.decide(
+                b, now, books.D_CRITERION, i, 100.0 * abort.failures(c, k.failure_type) / abort.whole(c, k.denominator)
+            )
             act(b, k.action, now)
             return
     for i in range(c.group_first, c.group_opened):
@@ -218,7 +222,7 @@ def evaluate(b: Any, now: float) -> None:
     release(b, now)
 
 
-def _judge(b: Any, i: int, now: float) -> None:
+def _judge(b: Books, i: int, now: float) -> None:
     """Whether a group has failed, or passed."""
     g = b.groups[i]
     if g.state != GROUP_FAILED and groups.failed(g):
@@ -233,7 +237,7 @@ def _judge(b: Any, i: int, now: float) -> None:
             pause(b, now)
 
 
-def _open_groups(b: Any, now: float) -> None:
+def _open_groups(b: Books, now: float) -> None:
     """Opens every group whose time has come, one after the other."""
     c = b.c
     while c.group_opened < c.group_count and offers.running(c):
@@ -249,7 +253,7 @@ def _open_groups(b: Any, now: float) -> None:
         _judge(b, c.group_opened - 1, now)
 
 
-def act(b: Any, action: int, now: float) -> None:
+def act(b: Books, action: int, now: float) -> None:
     """What a criterion, a threshold or an end time makes the plan do."""
     if action == PAUSE:
         pause(b, now)
@@ -266,7 +270,7 @@ def act(b: Any, action: int, now: float) -> None:
 # --- pause, cancel, roll back, end (definition 8) -------------------------------------------------------------------
 
 
-def pause(b: Any, now: float) -> None:
+def pause(b: Books, now: float) -> None:
     """Nothing is released, no group opens, no retry starts, nothing is evaluated; timers keep running."""
     c, r = b.c, b.r
     if not offers.running(c):
@@ -280,7 +284,7 @@ def pause(b: Any, now: float) -> None:
                 offers.treat_in_flight(b, b.es[i], r.on_pause, now, 1)
 
 
-def resume(b: Any, now: float) -> None:
+def resume(b: Books, now: float) -> None:
     """Goes on after a pause: retries that came due, and the group after one that had failed."""
     c = b.c
     if c.state != SUSPENDED:
@@ -299,18 +303,18 @@ def resume(b: Any, now: float) -> None:
     settle(b, now)
 
 
-def terminate(b: Any, now: float) -> None:
+def terminate(b: Books, now: float) -> None:
     """The operator ends the plan for good."""
-    if b.c.state == TERMINATED or b.c.state == ENDED:
+    if b.c.state in (TERMINATED, ENDED):
         return
     books.decide(b, now, books.D_TERMINATED, -1, 0.0)
     _close(b, now, TERMINATED, ex.PLAN_TERMINATED, 0)
 
 
-def end(b: Any, now: float) -> None:
+def end(b: Books, now: float) -> None:
     """The plan's end time, as `end_behavior` says."""
     c, r = b.c, b.r
-    if c.state == TERMINATED or c.state == ENDED:
+    if c.state in (TERMINATED, ENDED):
         return
     if r.end_behavior == STOP_ROLLOUT:
         stop_rollout(b, now)
@@ -319,7 +323,7 @@ def end(b: Any, now: float) -> None:
     _close(b, now, ENDED, ex.PLAN_EXPIRED, 1 if r.end_behavior == FORCE_CANCEL else 0)
 
 
-def stop_rollout(b: Any, now: float) -> None:
+def stop_rollout(b: Books, now: float) -> None:
     """Scheduled modules are cancelled; offers already out stay valid."""
     b.c.exhausted = 1
     books.decide(b, now, books.D_ROLLOUT_STOPPED, -1, 0.0)
@@ -330,12 +334,12 @@ def stop_rollout(b: Any, now: float) -> None:
             books.finish(b, e, ex.CANCELED, now)
 
 
-def _cancel(b: Any, now: float, force: int) -> None:
+def _cancel(b: Books, now: float, force: int) -> None:
     books.decide(b, now, books.D_FORCE_CANCELED if force else books.D_CANCELED, -1, 0.0)
     _close(b, now, TERMINATED, ex.PLAN_ABORTED, force)
 
 
-def _close(b: Any, now: float, state: int, reason: int, force: int) -> None:
+def _close(b: Books, now: float, state: int, reason: int, force: int) -> None:
     """Waiting modules and pending retries end; modules in progress as the in-flight policy says."""
     c, r = b.c, b.r
     c.state = state
@@ -350,7 +354,7 @@ def _close(b: Any, now: float, state: int, reason: int, force: int) -> None:
     c.dirty = 0
 
 
-def roll_back(b: Any, now: float) -> None:
+def roll_back(b: Books, now: float) -> None:
     """Cancels the plan and sends the previous package to every module that has the new one."""
     books.decide(b, now, books.D_ROLLED_BACK, -1, 0.0)
     _close(b, now, ROLLING_BACK, ex.PLAN_ABORTED, 0)
@@ -361,7 +365,7 @@ def roll_back(b: Any, now: float) -> None:
             revert(b, b.es[i], now)
 
 
-def revert(b: Any, e: Any, now: float) -> None:
+def revert(b: Books, e: Execution, now: float) -> None:
     """Queues a module that runs the new version for the previous one."""
     e.reverting = 1
     e.state = ex.QUEUED

@@ -7,9 +7,11 @@ plan as a whole is in rollout.py. Messages to send, timers to arm, log lines and
 from __future__ import annotations
 
 from math import isnan
-from typing import Any
 
-from sim.cloud import books, execution as ex, offers, rollout
+from sim.cloud import books, offers, rollout
+from sim.cloud import execution as ex
+from sim.cloud.books import Books
+from sim.cloud.execution import Execution
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOAD_START,
@@ -29,7 +31,7 @@ from sim.strategy.settings import FAILURE, TIMEOUT
 
 
 def hello(
-    b: Any, index: int, battery_percent: float, rsrp_dbm: float, level: int, free_bytes: float, at_target: int,
+    b: Books, index: int, battery_percent: float, rsrp_dbm: float, level: int, free_bytes: float, at_target: int,
     source_ok: int, asks: int, now: float,
 ) -> None:  # fmt: skip
     """A module connected, or reports its state anew; a request is answered at once.
@@ -56,7 +58,7 @@ def hello(
     rollout.settle(b, now)
 
 
-def _match(b: Any, e: Any, at_target: int, source_ok: int, now: float) -> None:
+def _match(b: Books, e: Execution, at_target: int, source_ok: int, now: float) -> None:
     """Compares the reported versions with the plan's source and target versions."""
     e.at_target = at_target
     e.source_ok = source_ok
@@ -69,7 +71,7 @@ def _match(b: Any, e: Any, at_target: int, source_ok: int, now: float) -> None:
         books.finish(b, e, ex.NOT_NEEDED, now)
 
 
-def _contact(b: Any, e: Any, asks: int, now: float) -> None:
+def _contact(b: Books, e: Execution, asks: int, now: float) -> None:
     """What the cloud has for a module that is there: an offer, a retry that is due, an answer it owes."""
     if ex.is_waiting(e.state):
         if e.released or e.reverting:
@@ -84,7 +86,7 @@ def _contact(b: Any, e: Any, asks: int, now: float) -> None:
         offers.install(b, e, now)
 
 
-def offline(b: Any, index: int) -> None:
+def offline(b: Books, index: int) -> None:
     """The cloud learns that a module is gone; an offer it never answered is open again."""
     e = b.es[index]
     e.online = 0
@@ -93,7 +95,7 @@ def offline(b: Any, index: int) -> None:
         books.to_queue(b, e)
 
 
-def status(b: Any, index: int, reported: int, component: int, version_is_target: int, now: float) -> None:
+def status(b: Books, index: int, reported: int, component: int, version_is_target: int, now: float) -> None:
     """A status report (0x0114); `version_is_target` says whether 11 or 12 came with the version the plan wants."""
     e = b.es[index]
     value = 0.0 if reported not in (UPDATE_SUCCESS, UPDATE_ERROR) else 1.0 if version_is_target else 2.0
@@ -101,7 +103,7 @@ def status(b: Any, index: int, reported: int, component: int, version_is_target:
     if ex.is_terminal(e.state):
         _after_the_end(b, e, reported, component, version_is_target, now)
     elif reported == PLAN_RECEIVED:
-        _received(b, e, now)
+        _received(b, e)
     elif reported == SUBMITTED:
         _confirmed(b, e, now)
     elif reported == REFUSED:
@@ -120,14 +122,14 @@ def status(b: Any, index: int, reported: int, component: int, version_is_target:
     rollout.settle(b, now)
 
 
-def _received(b: Any, e: Any, now: float) -> None:
+def _received(b: Books, e: Execution) -> None:
     e.acknowledged = 1
     offers.delivered(b, e)
     if e.state == ex.NOTIFIED and not b.c.silent:
         e.state = ex.WAIT_FOR_CONFIRMATION
 
 
-def _confirmed(b: Any, e: Any, now: float) -> None:
+def _confirmed(b: Books, e: Execution, now: float) -> None:
     offers.delivered(b, e)
     e.confirmed_s = now if isnan(e.confirmed_s) else e.confirmed_s
     e.state = ex.CONFIRMED
@@ -137,7 +139,7 @@ def _confirmed(b: Any, e: Any, now: float) -> None:
     offers.send_url(b, e, now)
 
 
-def _refused(b: Any, e: Any, now: float) -> None:
+def _refused(b: Books, e: Execution, now: float) -> None:
     """An asked cancel was accepted; else, what the cloud does with status 3 being unpublished, "offer again"."""
     if e.canceling:
         books.finish(b, e, ex.CANCELED, now)
@@ -152,7 +154,7 @@ def _refused(b: Any, e: Any, now: float) -> None:
                 books.wait(b, e)
 
 
-def _downloaded(b: Any, e: Any, now: float) -> None:
+def _downloaded(b: Books, e: Execution, now: float) -> None:
     e.state = ex.DOWNLOADED
     e.step += 1
     if b.r.download_only:
@@ -162,7 +164,7 @@ def _downloaded(b: Any, e: Any, now: float) -> None:
         offers.install(b, e, now)
 
 
-def _updating(b: Any, e: Any, now: float) -> None:
+def _updating(b: Books, e: Execution, now: float) -> None:
     if e.canceling:
         e.canceling = 0
         books.note(b, e.index, now, books.N_CANCEL_REFUSED, 0.0)
@@ -171,7 +173,7 @@ def _updating(b: Any, e: Any, now: float) -> None:
     books.arm(b, now + b.r.update_timeout_s, e, books.T_STEP, e.step)
 
 
-def _component_done(b: Any, e: Any, component: int, version_is_target: int, now: float) -> None:
+def _component_done(b: Books, e: Execution, component: int, version_is_target: int, now: float) -> None:
     """Success counts only when the reported version is the one the plan wants (definition 2)."""
     if not version_is_target:
         offers.attempt_failed(b, e, FAILURE, now)
@@ -199,7 +201,7 @@ def _component_done(b: Any, e: Any, component: int, version_is_target: int, now:
     offers.send_url(b, e, now)
 
 
-def _after_the_end(b: Any, e: Any, reported: int, component: int, version_is_target: int, now: float) -> None:
+def _after_the_end(b: Books, e: Execution, reported: int, component: int, version_is_target: int, now: float) -> None:
     """A report for an execution that is over: refused when it was revoked, a late success when it timed out."""
     if reported != UPDATE_SUCCESS or not version_is_target:
         return
@@ -221,7 +223,7 @@ def _after_the_end(b: Any, e: Any, reported: int, component: int, version_is_tar
 # --- operator ------------------------------------------------------------------------------------------------------
 
 
-def cancel(b: Any, index: int, now: float) -> int:
+def cancel(b: Books, index: int, now: float) -> int:
     """Cancels one module; one that has confirmed cannot be stopped (0)."""
     e = b.es[index]
     if not ex.is_waiting(e.state):
@@ -231,7 +233,7 @@ def cancel(b: Any, index: int, now: float) -> int:
     return 1
 
 
-def retry_failed(b: Any, now: float) -> None:
+def retry_failed(b: Books, now: float) -> None:
     """The operator's retry: failed modules of a silent plan that still run the old version, now or on connect."""
     if not b.c.silent or not offers.running(b.c):
         return
@@ -247,7 +249,7 @@ def retry_failed(b: Any, now: float) -> None:
 # --- timers --------------------------------------------------------------------------------------------------------
 
 
-def timer(b: Any, index: int, kind: int, stamp: int, now: float) -> None:
+def timer(b: Books, index: int, kind: int, stamp: int, now: float) -> None:
     """A timer armed for one execution is due; one that is out of date does nothing."""
     e = b.es[index]
     if kind == books.T_RETRY:
@@ -272,7 +274,7 @@ def timer(b: Any, index: int, kind: int, stamp: int, now: float) -> None:
     rollout.settle(b, now)
 
 
-def _step_timed_out(b: Any, e: Any, now: float) -> None:
+def _step_timed_out(b: Books, e: Execution, now: float) -> None:
     """A step took too long: an unanswered offer is over, an attempt is tried again if the strategy says so."""
     if ex.is_waiting(e.state):
         books.finish(b, e, ex.TIMED_OUT, now)

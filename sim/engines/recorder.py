@@ -104,7 +104,7 @@ class Recorder:
         if e.state == ex.NOT_NEEDED:
             return "not_needed", ex.REASON_NAMES[e.reason]
         if e.state == ex.CANCELED:
-            return "canceled", "canceled"
+            return "canceled", ex.REASON_NAMES[e.reason] or "canceled"
         if isnan(row.first_contact_s):
             return "never_online", CAUSES[row.cause] or "offline"
         if e.state == ex.REJECTED:
@@ -115,7 +115,7 @@ class Recorder:
         return "pending", self._pending_cause(module, e)
 
     def _pending_cause(self, module: Module, e: ex.Execution) -> str:
-        if e.state in ex.IN_PROGRESS:
+        if ex.is_in_progress(e.state):
             return "in_progress"
         return _LIMITS[e.unmet] or CAUSES[module.row.cause] or "waiting"
 

@@ -31,8 +31,10 @@ from sim.module.rows import (
     C_LINK_LOST,
     C_SERVER_BUSY,
     C_SERVER_ERROR,
+    C_URL_GONE,
     CONNECTING,
     DARK,
+    NONE,
     OFFLINE,
     ONLINE,
 )
@@ -43,7 +45,7 @@ FETCH_ROUND_TRIPS = 2
 """TCP and the GET until its header arrives."""
 # Ties at one instant: the operator's doings and the plan's end, the center's timers, its push, transfers that are
 # complete; then the modules by number.
-OPERATOR, TIMERS, PUSH, TRANSFERS, MODULES = range(5)
+OPERATOR, CENTER, TRANSFERS, MODULES = range(4)
 HELLO_REQUESTS = 3
 """A connecting module publishes 0x0034 and 0x0044 and asks with 0x0115."""
 
@@ -118,7 +120,7 @@ class VirtualEngine:
 
     def _start(self) -> None:
         world = self.world
-        world.center.activate(0.0)
+        self._send(world.center.activate(0.0), 0.0)
         for module in world.modules:
             row, profile = module.row, module.profile
             if starts_online(row, profile):
@@ -126,11 +128,7 @@ class VirtualEngine:
             elif row.link == OFFLINE:
                 b.start(row, profile, 0.0)
             self._rearm(module)
-        rules = world.strategy
-        if rules.need_push:
-            self._at(0.0, self._push, PUSH)
-        if rules.end_s < inf:
-            self._at(rules.end_s, world.center.end, OPERATOR)
+        self._rearm_center()
         for at, action in world.operator_actions:
             self._at(at, self._operate(action), OPERATOR)
 
@@ -141,11 +139,7 @@ class VirtualEngine:
         """Modules that are always online have connected long before activation: no load, known to the cloud."""
         b.start_online(module.row, module.profile, 0.0)
         tally.online(self.tally, 0.0, 1)
-        self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0)
-
-    def _push(self, now: float) -> None:
-        self._send(self.world.center.push(now), now)
-        self._at(now + self.world.push_interval_s, self._push, PUSH)
+        self._send(self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0), 0.0)
 
     # --- modules -------------------------------------------------------------------------------------------------
 
@@ -255,7 +249,7 @@ class VirtualEngine:
         at = self.world.center.deadline
         if at < self._center_at:
             self._center_at = at
-            self._at(at, self._wake_center, TIMERS)
+            self._at(at, self._wake_center, CENTER)
 
     def _wake_center(self, now: float) -> None:
         self._center_at = inf
@@ -274,14 +268,23 @@ class VirtualEngine:
         def answer(at: float) -> None:
             if self._fetch.get(row.index) is not fetch:
                 return
-            if dice < profile.server_error or not capacity.open_slot(self.world.capacity.downloads):
+            cause = self._refusal(module, dice)
+            if cause != NONE:
                 del self._fetch[row.index]
-                row.cause = C_SERVER_ERROR if dice < profile.server_error else C_SERVER_BUSY
+                row.cause = cause
                 self._deliver(module, states.BROKEN, at)
                 return
             self._begin_transfer(module, fetch, at)
 
         self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, MODULES + row.index)
+
+    def _refusal(self, module: Module, dice: float) -> int:
+        """Why the cloud does not serve this download, or NONE and a slot is taken."""
+        if self.world.center.refuses_downloads(module.row.index):
+            return C_URL_GONE
+        if dice < module.profile.server_error:
+            return C_SERVER_ERROR
+        return NONE if capacity.open_slot(self.world.capacity.downloads) else C_SERVER_BUSY
 
     def _begin_transfer(self, module: Module, fetch: _Fetch, now: float) -> None:
         row, shared = module.row, self.world.capacity
@@ -368,4 +371,6 @@ class _Fetch:
 
 def _quiet(hello: msg.Hello) -> msg.Hello:
     """The same state, without asking for a plan."""
-    return msg.Hello(hello.battery_percent, hello.rsrp_dbm, hello.free_bytes, hello.versions, asks=False)
+    return msg.Hello(
+        hello.battery_percent, hello.rsrp_dbm, hello.free_bytes, hello.versions, asks=False, level=hello.level
+    )

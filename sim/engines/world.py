@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from sim import draws, messages
+from sim import draws
 from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
-from sim.cloud import execution as ex
-from sim.cloud.center import Command, DeveloperCenter, Plan, PlannedComponent
-from sim.cloud.execution import Execution
-from sim.draws import Purpose
+from sim.cloud.center import Command, DeveloperCenter
+from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError
 from sim.module import fleet
 from sim.module.machine import Module
@@ -22,8 +20,8 @@ from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
 from sim.scenario import Scenario
 from sim.scenario.lists import matching, targeting
-from sim.scenario.windows import windows
-from sim.strategy import Strategy
+from sim.scenario.strategy import polling
+from sim.strategy.settings import Settings
 
 NEVER = 365 * 86400.0
 
@@ -47,7 +45,7 @@ class World:
     modules: list[Module]
     hardware: list[str]
     center: DeveloperCenter
-    strategy: Strategy
+    settings: Settings
     capacity: Capacity
     replication: int
     left_out: int
@@ -55,68 +53,33 @@ class World:
     operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(default_factory=list)
     may_retire: bool = True
 
-    @property
-    def push_interval_s(self) -> float:
-        """Spacing of the push grid; a plan that pushes at once is looked at every minute."""
-        return self.strategy.push_interval_s if self.strategy.push_interval_s > 0 else 60.0
-
 
 def build(scenario: Scenario, replication: int = 0) -> World:
     """Samples the fleet of one replication and sets up the cloud for it."""
     key = draws.key(scenario.seed, replication)
-    strategy = build_strategy(scenario)
-    modules, hardware, left_out = _modules(scenario, key, strategy)
+    plan = build_plan(scenario)
+    modules, hardware, left_out = _modules(scenario, key, plan.settings)
     if not modules:
         raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
-    executions = [
-        Execution(i, rank=draws.uniform(key[0], key[1], m.row.index, Purpose.RELEASE_ORDER, 0))
-        for i, m in enumerate(modules)
-    ]
+    executions, ranks = build_executions(scenario, key, modules, hardware)
     for i, module in enumerate(modules):
-        module.row.index, executions[i].index = i, i
-    center = DeveloperCenter(_plan(scenario, strategy), executions)
+        module.row.index = i
+    cells = 1 + max(e.cell for e in executions)
+    center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=cells)
     world = World(
-        scenario, scenario.horizon, modules, hardware, center, strategy, _capacity(scenario, len(modules)), replication,
+        scenario, scenario.horizon, modules, hardware, center, plan.settings, _capacity(scenario, len(modules)), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
-    world.may_retire = all(action.do != "retry-failed" for action in scenario.plan.operator)
+    world.may_retire = _nothing_is_undone(scenario)
     return world
 
 
-def build_strategy(scenario: Scenario) -> Strategy:
-    """The plan's strategy with sizes and windows resolved."""
-    given = scenario.plan.strategy
-    largest = max(c.total_size for c in scenario.plan.components)
-    needed = given.preconditions.needed_space
-    needed_bytes = largest if needed == "package" else 0 if needed == "none" else int(needed)
-    retry, rollout, timeouts = given.retry, given.rollout, given.timeouts
-    return Strategy(
-        min_battery_percent=given.preconditions.min_battery_percent,
-        min_rsrp_dbm=given.preconditions.min_rsrp_dbm,
-        needed_bytes=needed_bytes,
-        checked_by_cloud=given.preconditions.checked_by in ("cloud", "both"),
-        checked_by_device=given.preconditions.checked_by in ("device", "both"),
-        reject_unmet=given.preconditions.on_unmet == "reject",
-        need_push=given.delivery.need_push,
-        push_interval_s=given.delivery.push_interval,
-        number_of_retries=retry.number_of_retries,
-        retry_interval_s=retry.retry_interval,
-        max_in_progress=rollout.max_in_progress,
-        in_progress_timeout_s=inf if timeouts.in_progress is None else timeouts.in_progress,
-        offer_timeout_s=inf if timeouts.offer is None else timeouts.offer,
-        end_s=inf if given.schedule.end_s is None else given.schedule.end_s,
-        windows=tuple(windows(given.schedule, scenario.horizon)),
-    )
-
-
-def _plan(scenario: Scenario, strategy: Strategy) -> Plan:
-    kinds = {"firmware": messages.FIRMWARE, "mcu": messages.MCU}
-    components = tuple(
-        PlannedComponent(c.component, kinds[c.type], c.source_version or "", c.target_version, c.total_size)
-        for c in scenario.plan.components
-    )
-    return Plan(scenario.plan.name, components, strategy, silent=scenario.plan.mode == "silent")
+def _nothing_is_undone(scenario: Scenario) -> bool:
+    """Whether an execution that is over stays so: no operator's retry, no rollback, nothing revoked and rolled back."""
+    strategy = scenario.plan.strategy
+    retried = any(action.do == "retry-failed" for action in scenario.plan.operator)
+    return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
 def _capacity(scenario: Scenario, modules: int) -> Capacity:
@@ -130,7 +93,7 @@ def _capacity(scenario: Scenario, modules: int) -> Capacity:
     )
 
 
-def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tuple[list[Module], list[str], int]:
+def _modules(scenario: Scenario, key: tuple[int, int], settings: Settings) -> tuple[list[Module], list[str], int]:
     """All modules the lists allow, and the hardware revision of each; also how many were left out."""
     modules: list[Module] = []
     revisions: list[str] = []
@@ -139,14 +102,14 @@ def _modules(scenario: Scenario, key: tuple[int, int], strategy: Strategy) -> tu
     targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
     for number, (group, count) in enumerate(_group_sizes(scenario)):
         profile = build_profile(scenario, group, key, names)
-        profile.device_checks = int(strategy.checked_by_device)
+        profile.device_checks = settings.checked_by_device
         members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
         for i, row in enumerate(members.rows):
             name = members.names[i] if members.names else f"m{first + i:07d}"
-            if not targeted(name):
-                left_out += 1
+            if not targeted(name) or (row.joins_s > 0.0 and not settings.continuous):
+                left_out += 1  # not in the plan: by its lists, or not there yet when the snapshot is taken
                 continue
-            row.needed_bytes = strategy.needed_bytes
+            row.needed_bytes = settings.needed_bytes
             row.at_target = _at_target(scenario, members.versions[i])
             modules.append(Module(name, row, profile, members.versions[i]))
             revisions.append(members.hardware[i])
@@ -196,6 +159,7 @@ def _population(scenario: Scenario, group: Any) -> fleet.Population:
         user_delay_s=scenario.plan.user_delay,
         versions={name: _shares(given) for name, given in group.components.items()},
         hardware=_shares(group.hardware),
+        joins_s=group.joins,
         file=group.file,
         columns=group.columns,
     )
@@ -208,6 +172,8 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         values.update(section.overrides())
     check_in, battery = group.check_in, group.battery
     always = check_in.kind == "always"
+    delivery, resume = scenario.plan.strategy.delivery, scenario.plan.strategy.retry.resume_download
+    poll_s, poll_jitter = polling(delivery.polling_time) if delivery.polling_time else (0.0, 0.0)
     recharge = battery.recharge
     profile = Profile(
         **values,
@@ -217,14 +183,14 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         power=POWERS.index(group.power),
         mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
         partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,
-        resume_download=int(group.resume_download),
+        resume_download=int(group.resume_download if resume is None else resume),
         mcu_buffer_bytes=group.mcu_buffer or 0,
         capacity_j=battery.capacity,
         recharge_every_s=recharge.every if recharge else 0.0,
         recharge_to_percent=recharge.to if recharge else 100.0,
         recharge_from_percent=recharge.down_to if recharge else 5.0,
         check_in=CHECK_INS.index(check_in.kind),
-        check_in_every_s=check_in.every,
+        check_in_every_s=poll_s if always and poll_s > 0.0 else check_in.every,
         check_in_jitter_s=check_in.jitter,
         check_in_at_s=float("nan") if check_in.phase_s is None else check_in.phase_s,
         check_in_spread_s=check_in.spread,
@@ -233,7 +199,9 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         online_s=check_in.online,
         trip_probability=check_in.probability,
         day_start_s=scenario.plan.strategy.schedule.start_of_day_s,
-        confirm_mode=int(scenario.plan.mode == "confirm"),
+        confirm_mode=int(scenario.plan.confirmed_by_user),
+        force_at_s=delivery.force_time if delivery.action_type == "timeforced" else inf,
+        poll_jitter=poll_jitter if always else 0.0,
         components=len(scenario.plan.components),
         peaks=len(check_in.peaks_s),
         peaks_s=check_in.peaks_s,
@@ -273,7 +241,7 @@ def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Cal
         return act
 
     calls: dict[str, Callable[[float], list[Command] | None]] = {
-        "suspend": lambda _now: center.suspend(),
+        "suspend": center.suspend,
         "resume": center.resume,
         "terminate": center.terminate,
         "retry-failed": center.retry_failed,
@@ -284,4 +252,4 @@ def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Cal
     ]
 
 
-__all__ = ["Capacity", "World", "build", "build_profile", "build_strategy", "ex"]
+__all__ = ["Capacity", "World", "build", "build_profile"]

@@ -32,9 +32,11 @@ from sim.module.rows import (
     ATTACHING,
     C_BATTERY_DEAD,
     C_BRICKED,
+    C_CANCELED,
     C_MCU_TIMEOUT,
     C_NO_SERVICE,
     C_NO_SPACE,
+    C_ROLLED_BACK,
     C_SERVER_BUSY,
     C_URL_TIMEOUT,
     C_USER_REFUSED,
@@ -64,6 +66,7 @@ FLASH_ENDED = 29  # the module starts again
 BATTERY_EMPTY = 30
 POWER_BACK = 31
 READ_PIECE = 32  # the MCU has read its piece
+REVOKED = 33  # the report of a success was refused: back to the previous image
 
 # Effects, or-ed together.
 REFUSED_INPUT = 1
@@ -99,6 +102,8 @@ def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return _ota(m, p, given, now)
     if given == DECIDE:
         return _decide(m, p, now)
+    if given == REVOKED:
+        return _revoked(m, p, now)
     if given == READ_PIECE:
         last = m.offset_bytes + m.piece_bytes >= m.package_bytes
         return _ota(m, p, states.UPDATE if last else states.NEXT_BLOCK, now)
@@ -227,7 +232,7 @@ def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
         return _report_again(m, p, now)
     if p.check_in == DIURNAL and m.status != UPDATING:
         return _switched_off(m, p, now)
-    if m.status in _BUSY:
+    if m.status in _BUSY and not (m.status == DOWNLOADED and m.hold):
         m.link_at = now + p.awake_s
         m.link_then = SLEEP
         return 0
@@ -237,7 +242,7 @@ def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
 
 def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
     """A module that is always online reports its state anew from time to time."""
-    m.link_at = now + p.check_in_every_s
+    m.link_at = now + check_in.next_poll_s(m, p)
     m.link_then = SLEEP
     if m.status in (DOWNLOAD_START, DOWNLOADING):
         return 0  # the signal of a running transfer stays as it was priced
@@ -382,7 +387,7 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return 0
     m.published = after
     m.event = states.EVENT[after]
-    if p.components > 1 and after in (SUBMITTED, REFUSED):
+    if p.components > 1 and given in (states.CONFIRM, states.REFUSE):
         m.event = UPDATE_FLAG
     effects = ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
     if pending_s < INF:  # the same notice again does not make a user think anew
@@ -406,17 +411,13 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     if status == PLAN_RECEIVED:
         m.offers += 1
         m.notified_s = now if m.notified_s != m.notified_s else m.notified_s
-        _arm(
-            m,
-            now + p.application_delay_s + (m.user_delay_s if p.confirm_mode and m.offers == 1 else 0.0),
-            DECIDE,
-        )
+        _arm(m, now + p.application_delay_s + _user_delay_s(m, p, now), DECIDE)
     elif status == SUBMITTED:
         m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
         m.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
         _arm(m, now + states.URL_TIMEOUT_S, states.TIMEOUT)
     elif status == REFUSED:
-        m.refusals += 1
+        return _refused(m, p, given, now)
     elif status == DOWNLOAD_START:
         return _start_download(m, p, given, now)
     elif status == DOWNLOADING:
@@ -433,6 +434,24 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     elif status == UPDATE_ERROR:
         return _update_error(m, p, given, now)
     return 0
+
+
+def _user_delay_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """How long the user lets the first offer wait; a timeforced plan does not wait beyond its time."""
+    if not p.confirm_mode or m.offers != 1:
+        return 0.0
+    return min(m.user_delay_s, max(0.0, p.force_at_s - now))
+
+
+def _refused(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+    """The application refuses the offer, or gives up an upgrade it was asked to give up."""
+    if given != states.CANCEL:
+        m.refusals += 1
+        return 0
+    _end_transfer(m, p, now)
+    m.cause = C_CANCELED
+    m.kept_bytes = 0.0
+    return STOP_FETCH | ERASE
 
 
 def _arm(m: ModuleRow, at: float, then: int) -> None:
@@ -501,6 +520,8 @@ def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:
     last = m.offset_bytes + m.piece_bytes >= m.package_bytes
     if last and m.downloaded_s != m.downloaded_s:
         m.downloaded_s = now
+    if last and m.hold:
+        return  # told to install later
     if m.kind == FIRMWARE:
         _arm(m, now, states.UPDATE)
         return
@@ -535,12 +556,33 @@ def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
 
 
 def _updated(m: ModuleRow, p: Profile, now: float) -> None:
+    if m.reverting:
+        m.at_target &= ~(1 << m.component)
+        _back_on_old(m)
+        return
     m.at_target |= 1 << m.component
     m.upgraded |= 1 << m.component
     m.cause = NONE
     if m.at_target == (1 << p.components) - 1:
         m.upgraded_s = now
         m.ended_s = now
+
+
+def _back_on_old(m: ModuleRow) -> None:
+    """The module runs a previous image again, and is not upgraded any more."""
+    m.cause = C_ROLLED_BACK
+    m.upgraded_s = m.ended_s = NAN
+
+
+def _revoked(m: ModuleRow, p: Profile, now: float) -> int:
+    """Boots back into the image it still has (Mender's roll-back after a refused report)."""
+    if m.link != ONLINE or m.status != NO_PLAN or m.at_target & m.upgraded == 0:
+        return REFUSED_INPUT
+    m.at_target &= ~m.upgraded
+    _back_on_old(m)
+    _book_awake(m, p, now)
+    m.session_end_s = now
+    return DISCONNECT | _attach(m, p, now, True)
 
 
 def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:

@@ -32,6 +32,14 @@ def next_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
     return start
 
 
+def next_poll_s(m: ModuleRow, p: Profile) -> float:
+    """Time to the next report of a module that is always online: its interval, moved by the jitter either way."""
+    if p.poll_jitter <= 0.0:
+        return p.check_in_every_s
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.POLL, m.sessions)
+    return p.check_in_every_s * (1.0 + p.poll_jitter * (2.0 * unit - 1.0))
+
+
 def _interval(m: ModuleRow, p: Profile) -> float:
     m.check_ins += 1
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, m.check_ins)

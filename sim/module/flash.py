@@ -70,10 +70,17 @@ def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
     if p.partition == IN_PLACE and power_fails(m, p, now, duration):
         dice = uniform(p.key_0, p.key_1, m.index, Purpose.BRICK, m.flashes)
         return C_BRICKED if dice < p.brick_on_power_loss else C_POWER_LOSS
-    if brick < p.bricks[m.component][m.hardware] * m.frailty:
+    if brick < _brick_chance(m, p) * m.frailty:
         return C_BRICKED
     if write < p.flash_error * m.frailty:
         return C_FLASH_ERROR
-    if boot < p.boot_failures[m.component][m.hardware]:
+    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][m.hardware]):
         return C_BOOT_FAILURE
     return NONE
+
+
+def _brick_chance(m: ModuleRow, p: Profile) -> float:
+    """That of the release, or of a healthy image when the previous one is being restored."""
+    if m.reverting:
+        return p.brick_in_place if p.partition == IN_PLACE else p.brick
+    return p.bricks[m.component][m.hardware]

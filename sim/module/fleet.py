@@ -40,6 +40,7 @@ class Population:
     user_delay_s: Distribution
     versions: dict[str, tuple[tuple[str, float], ...]]
     hardware: tuple[tuple[str, float], ...]
+    joins_s: Distribution | None = None
     file: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
 
@@ -86,6 +87,9 @@ def sample(
         "away_until_s": _away_until(unit(Purpose.LONG_OFFLINE), unit(Purpose.LONG_OFFLINE_RETURN), profile),
         "hardware": np.array([hardware.index(name) for name in revisions], dtype=np.int64),
     }
+    if population.joins_s is not None:
+        values["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
+        values["away_until_s"] = np.maximum(values["away_until_s"], values["joins_s"])
     dark = unit(Purpose.NEVER_ONLINE) < profile.never_online
     columns = {name: array.tolist() for name, array in values.items()}
     rows = [

@@ -12,7 +12,7 @@ from sim.module.rows import ModuleRow
 class Module:
     """A module as the drivers hold it: deliver inputs, perform the effects, arm one timer at `deadline`."""
 
-    __slots__ = ("components", "name", "notice", "profile", "row", "targets", "url", "versions")
+    __slots__ = ("components", "name", "notice", "previous", "profile", "row", "targets", "url", "versions")
 
     def __init__(self, name: str, row: ModuleRow, profile: Profile, versions: dict[str, str]) -> None:
         self.name = name
@@ -21,6 +21,7 @@ class Module:
         self.versions = versions
         self.components: tuple[str, ...] = ()
         self.targets: tuple[str, ...] = ()
+        self.previous: dict[str, str] = {}
         self.notice: msg.Notice | None = None
         self.url: msg.FirmwareUrl | None = None
 
@@ -40,11 +41,27 @@ class Module:
             return self._receive_notice(given, now)
         if isinstance(given, msg.FirmwareUrl):
             return self._receive_url(given, now)
+        if isinstance(given, msg.Install):
+            return behaviour.receive(self.row, self.profile, states.UPDATE, now)
+        if isinstance(given, msg.Cancel):
+            given = states.CANCEL
+        elif isinstance(given, msg.Revoked):
+            given = behaviour.REVOKED
         before = self.row.at_target
         effects = behaviour.receive(self.row, self.profile, given, now)
         if self.row.at_target != before:
-            self.versions[self.components[self.row.component]] = self.targets[self.row.component]
+            self._versions_changed(before)
         return effects
+
+    def _versions_changed(self, before: int) -> None:
+        """Keeps the reported versions in step with what runs."""
+        for i, name in enumerate(self.components):
+            bit = 1 << i
+            if self.row.at_target & bit and not before & bit:
+                self.previous[name] = self.versions.get(name, "")
+                self.versions[name] = self.targets[i]
+            elif before & bit and not self.row.at_target & bit:
+                self.versions[name] = self.targets[i] if self.row.reverting else self.previous.get(name, "")
 
     def demand(self, given: int, now: float) -> int:
         """Like `receive`, for callers who must not be refused: raises IllegalInput with state, input and module."""
@@ -57,7 +74,7 @@ class Module:
         """What the module reports on connecting: gauge, signal, free flash and versions."""
         row = self.row
         gauge = battery.gauge_percent(row, self.profile, now)
-        return msg.Hello(gauge, row.rsrp_dbm, row.free_bytes, dict(self.versions))
+        return msg.Hello(gauge, row.rsrp_dbm, row.free_bytes, dict(self.versions), level=row.level)
 
     def report(self) -> msg.StatusReport:
         """The status to publish now; 11 and 12 carry the running version."""
@@ -102,4 +119,5 @@ class Module:
         row.component = url.component
         row.kind = url.kind
         row.package_bytes = url.size_bytes
+        row.hold, row.reverting = int(url.hold), int(url.reverting)
         return behaviour.receive(row, self.profile, states.URL, now)

@@ -47,6 +47,7 @@ class ModuleRow:
 
     index: int = 0
     group: int = 0
+    cell: int = -1
     # who it is
     rsrp_site_dbm: float = -100.0
     sinr_site_db: float = 0.0
@@ -59,6 +60,7 @@ class ModuleRow:
     user_delay_s: float = 0.0
     phase: float = 0.5
     away_until_s: float = 0.0
+    joins_s: float = 0.0
     # link
     link: int = OFFLINE
     link_at: float = INF

@@ -2,58 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
 from sim import gates as gate_rules
 from sim import units
-from sim.cloud.catalog import FILE_FORMATS, MAX_COMPONENT_CHARS, MAX_FILE_BYTES, MAX_FILES, MAX_VERSION_CHARS
+from sim.cloud.catalog import FILE_FORMATS, MAX_FILE_BYTES, MAX_FILES
 from sim.module.parameters import PARAMETERS
 from sim.records import METRICS
 from sim.scenario.distribution import SizeDistribution, TimeDistribution, ValueDistribution
-
-Duration = Annotated[float, BeforeValidator(units.duration), Field(json_schema_extra={"examples": ["24h"]})]
-Size = Annotated[int, BeforeValidator(units.size), Field(json_schema_extra={"examples": ["1.2 MB"]})]
-BitRate = Annotated[float, BeforeValidator(units.bit_rate), Field(gt=0)]
-Rate = Annotated[float, BeforeValidator(units.rate), Field(gt=0)]
-Energy = Annotated[float, BeforeValidator(units.energy), Field(gt=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Version = Annotated[str, Field(min_length=1, max_length=MAX_VERSION_CHARS)]
-ComponentId = Annotated[str, Field(min_length=1, max_length=MAX_COMPONENT_CHARS)]
-
-
-def _clock(given: object) -> float:
-    """`HH:MM` as seconds of the day."""
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", given) if isinstance(given, str) else None
-    if match is None:
-        raise ValueError('write a time of day like "22:00", in quotes')
-    return int(match[1]) * 3600.0 + int(match[2]) * 60.0
-
-
-def _checked_clock(given: Any) -> Any:
-    _clock(given)
-    return given
-
-
-def _default(written: dict[str, Any]) -> Any:
-    """A default as the file would write it; pydantic parses it like any other value."""
-    return Field(default=written)
-
-
-Clock = Annotated[str, BeforeValidator(_checked_clock)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are mistakes, values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from sim.scenario.fields import (
+    BitRate,
+    Clock,
+    ComponentId,
+    Duration,
+    Energy,
+    Name,
+    Probability,
+    Rate,
+    Section,
+    Size,
+    Version,
+    clock_s,
+    written,
+)
+from sim.scenario.strategy import StrategySection
 
 
 class Overrides(Section):
@@ -157,12 +133,12 @@ class CheckIn(Section):
     @property
     def phase_s(self) -> float | None:
         """Second of the day of the mean check-in, or None for a uniform phase."""
-        return None if self.at is None else _clock(self.at)
+        return None if self.at is None else clock_s(self.at)
 
     @property
     def peaks_s(self) -> tuple[float, ...]:
         """Peaks of the day in seconds of the day."""
-        return tuple(_clock(peak) for peak in self.peaks)
+        return tuple(clock_s(peak) for peak in self.peaks)
 
 
 Shares = str | dict[str, Annotated[float, Field(gt=0)]]
@@ -187,11 +163,12 @@ class Group(Section):
     mobile: bool | None = None
     components: dict[ComponentId, Shares] = Field(default={"fw": "1.0.0"}, min_length=1, max_length=20)
     hardware: Shares = "A"
-    rsrp_dbm: ValueDistribution = _default({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
-    battery_percent: ValueDistribution = _default({"distribution": "uniform", "low": 20, "high": 100})
-    free_space: SizeDistribution = _default({"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
+    rsrp_dbm: ValueDistribution = written({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
+    battery_percent: ValueDistribution = written({"distribution": "uniform", "low": 20, "high": 100})
+    free_space: SizeDistribution = written({"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
     battery: Battery = Battery()
-    check_in: CheckIn = _default({"every": "24h", "jitter": "10min"})
+    check_in: CheckIn = written({"every": "24h", "jitter": "10min"})
+    joins: TimeDistribution | None = None
     partition: Literal["resumable", "in-place"] = "resumable"
     resume_download: bool = False
     mcu_buffer: Size | None = None
@@ -271,103 +248,6 @@ class PlanComponent(Section):
         return self.size if self.size is not None else self.file.stat().st_size  # type: ignore[union-attr]
 
 
-class Preconditions(Section):
-    """What a module must meet to be upgraded, who checks it, and what becomes of one that does not."""
-
-    min_battery_percent: Annotated[float, Field(ge=0, le=100)] = 30.0
-    min_rsrp_dbm: Annotated[float, Field(ge=-140, le=-44)] = -113.0
-    needed_space: Literal["package", "none"] | Size = "package"
-    checked_by: Literal["cloud", "device", "both"] = "both"
-    on_unmet: Literal["defer", "reject"] = "defer"
-
-
-class Delivery(Section):
-    """How modules learn of the plan: pushed on a grid (Quectel: every ten minutes), or only when they ask."""
-
-    need_push: bool = True
-    push_interval: Duration = 600.0
-
-
-class Retry(Section):
-    """How often, and how long after a failure, the cloud tries again."""
-
-    number_of_retries: Annotated[int, Field(ge=0, le=10)] = 5
-    retry_interval: Duration = 0.0
-
-
-class Rollout(Section):
-    """How many modules may be under way at once."""
-
-    max_in_progress: Annotated[int, Field(ge=1)] | None = 10_000
-
-
-class Window(Section):
-    """A maintenance window: from a local time of day, on some or all days of the week."""
-
-    start: Clock
-    duration: Annotated[Duration, Field(gt=0, le=86400)]
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
-        default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1
-    )  # fmt: skip
-
-    @property
-    def start_s(self) -> float:
-        """Second of the day at which the window opens."""
-        return _clock(self.start)
-
-
-class Schedule(Section):
-    """When the plan runs: activation (time 0 of the simulation), end, time zone and maintenance windows."""
-
-    start_time: datetime = datetime(2026, 1, 5)
-    end_time: Duration | None = None
-    time_zone: str = "UTC"
-    maintenance_windows: list[Window] = Field(default_factory=list, max_length=50)
-    window_gates: Literal["push"] = "push"
-
-    @model_validator(mode="after")
-    def _zone(self) -> Schedule:
-        if self.time_zone not in available_timezones():
-            raise ValueError(f"time_zone: {self.time_zone!r} is not a zone; write it like Europe/Berlin")
-        if self.start_time.tzinfo is not None:
-            raise ValueError("start_time: local time of the time_zone, without an offset, like 2026-01-05T08:00")
-        return self
-
-    @property
-    def end_s(self) -> float | None:
-        """End of the plan, seconds after activation."""
-        return self.end_time
-
-    @property
-    def start_of_day_s(self) -> float:
-        """Local time of day at activation, seconds."""
-        return self.start_time.hour * 3600.0 + self.start_time.minute * 60.0 + self.start_time.second
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone of all clock times of the plan."""
-        return ZoneInfo(self.time_zone)
-
-
-class Timeouts(Section):
-    """Bounds on a module's upgrade and on an unanswered offer; none means for ever."""
-
-    in_progress: Annotated[Duration, Field(gt=0)] | None = None
-    offer: Annotated[Duration, Field(gt=0)] | None = None
-
-
-class StrategySection(Section):
-    """The strategy of the plan; the preset names the product whose defaults fill what is not set."""
-
-    preset: Literal["quectel"] = "quectel"
-    preconditions: Preconditions = Preconditions()
-    delivery: Delivery = Delivery()
-    retry: Retry = Retry()
-    rollout: Rollout = Rollout()
-    schedule: Schedule = Schedule()
-    timeouts: Timeouts = Timeouts()
-
-
 class OperatorAction(Section):
     """Something the operator does while the plan runs."""
 
@@ -382,6 +262,13 @@ class OperatorAction(Section):
         return self
 
 
+class EarlierPlan(Section):
+    """A share of the modules is still busy with an earlier plan at activation; the overwrite mode says what then."""
+
+    share: Probability
+    ends: TimeDistribution = written({"distribution": "uniform", "low": "0h", "high": "48h"})
+
+
 class PlanSection(Section):
     """The upgrade plan: who, what, in which order, under which strategy."""
 
@@ -389,16 +276,30 @@ class PlanSection(Section):
     whitelist: list[str] = Field(default_factory=list, max_length=1_000_000)
     blacklist: list[str] = Field(default_factory=list, max_length=1_000_000)
     mode: Literal["silent", "confirm"] = "silent"
-    user_delay: TimeDistribution = _default({"distribution": "lognormal", "median": "4h", "sigma": 1.0})
+    user_delay: TimeDistribution = written({"distribution": "lognormal", "median": "4h", "sigma": 1.0})
     components: list[PlanComponent] = Field(min_length=1, max_length=20)
     strategy: StrategySection = StrategySection()
+    earlier_plan: EarlierPlan | None = None
     operator: list[OperatorAction] = Field(default_factory=list, max_length=1000)
 
     @model_validator(mode="after")
     def _distinct(self) -> PlanSection:
         if len({c.component for c in self.components}) < len(self.components):
             raise ValueError("components: one component stands twice")
+        strategy = self.strategy
+        if self.mode == "confirm" and strategy.confirms is False:
+            raise ValueError("mode: confirm asks the user, but delivery.confirmation says otherwise")
+        if strategy.delivery.action_type == "download-only" and len(self.components) > 1:
+            raise ValueError("strategy.delivery.action_type: download-only works with one component")
+        missing = {c.component for c in self.components} - {r.component for r in strategy.rollback}
+        if strategy.rollback and missing:
+            raise ValueError(f"strategy.rollback: the previous package of {', '.join(sorted(missing))} is missing")
         return self
+
+    @property
+    def confirmed_by_user(self) -> bool:
+        """Whether a user has to agree on the device."""
+        return self.mode == "confirm" or bool(self.strategy.confirms)
 
 
 class CapacitySection(Section):

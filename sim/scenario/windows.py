@@ -1,28 +1,33 @@
-"""Maintenance windows of a schedule, from local clock times to simulation seconds, daylight saving included."""
+"""Maintenance windows of a schedule, from local clock times to simulation seconds, daylight saving included.
+
+A window opens at its local clock time and stays open for its duration in real seconds, also on a day whose clocks
+change. A clock time that such a day skips is read with the offset from before the change.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
 
 if TYPE_CHECKING:
-    from sim.scenario.model import Schedule
+    from sim.scenario.strategy import Schedule, Window
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
     """All windows [open, close) that touch the horizon, in order, merged where they overlap."""
-    zone = ZoneInfo(schedule.time_zone)
-    start = schedule.start_time.replace(tzinfo=zone)
+    start = schedule.start_time
+    until = start + timedelta(seconds=horizon_s, days=2)
+    origin_s = start.replace(tzinfo=schedule.zone).timestamp()
     found: list[tuple[float, float]] = []
     for window in schedule.maintenance_windows:
-        for offset in range(-2, int(horizon_s // 86400) + 2):
-            day = start.date() + timedelta(days=offset)
-            if DAYS[day.weekday()] in window.days:
-                opened = _since(start, day, window.start_s, zone)
-                found.append((opened, opened + window.duration))
+        for opens in _openings(window, start - timedelta(days=2), until):
+            opened_s = opens.replace(tzinfo=schedule.zone).timestamp() - origin_s
+            found.append((opened_s, opened_s + window.duration))
     merged: list[tuple[float, float]] = []
     for opened, closed in sorted(w for w in found if w[1] > 0.0 and w[0] < horizon_s):
         if merged and opened <= merged[-1][1]:
@@ -32,7 +37,16 @@ def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
     return merged
 
 
-def _since(start: datetime, day: date, seconds_of_day: float, zone: ZoneInfo) -> float:
-    """Real seconds from `start` to a local clock time of `day`."""
-    naive = datetime(day.year, day.month, day.day) + timedelta(seconds=seconds_of_day)
-    return naive.replace(tzinfo=zone).timestamp() - start.timestamp()
+def _openings(window: Window, since: datetime, until: datetime) -> Iterator[datetime]:
+    """Local times at which a window opens, between two local times."""
+    if window.cron is not None:
+        for opens in CronSim(window.cron, since):
+            if opens >= until:
+                return
+            yield opens
+        return
+    day = datetime(since.year, since.month, since.day)
+    while day < until:
+        if DAYS[day.weekday()] in window.days:
+            yield day + timedelta(seconds=window.start_s)
+        day += timedelta(days=1)

@@ -7,19 +7,26 @@ again. The interval grows by `back_off` with each failure, up to `max_interval`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Protocol
 
 from sim.strategy.settings import TIMEOUT, Settings
 
 
-def may_retry(r: Settings, e: Any, kind: int) -> bool:
+class Failures(Protocol):
+    """What has gone wrong with one execution so far."""
+
+    failures: int
+    timeouts: int
+
+
+def may_retry(r: Settings, e: Failures, kind: int) -> bool:
     """Whether another attempt follows, the failure just had being counted already in `e`."""
     if r.retries > 0:
-        return bool(e.failures + e.timeouts <= r.retries)
-    return bool(e.timeouts <= r.retries_timed_out if kind == TIMEOUT else e.failures <= r.retries_failed)
+        return e.failures + e.timeouts <= r.retries
+    return e.timeouts <= r.retries_timed_out if kind == TIMEOUT else e.failures <= r.retries_failed
 
 
-def interval_s(r: Settings, e: Any, kind: int) -> float:
+def interval_s(r: Settings, e: Failures, kind: int) -> float:
     """Time from the failure to the next attempt, seconds."""
     base = r.retry_interval_timed_out_s if kind == TIMEOUT and r.retries <= 0 else r.retry_interval_s
     had = e.failures + e.timeouts if r.retries > 0 else e.timeouts if kind == TIMEOUT else e.failures

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-Windows = Sequence[Sequence[float]]
+import numpy as np
+from numpy.typing import NDArray
+
+Windows = Sequence[Sequence[float]] | NDArray[np.float64]
 
 
 def is_open(windows: Windows, now: float) -> bool:

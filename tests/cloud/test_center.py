@@ -7,16 +7,22 @@ import pytest
 from sim import messages as msg
 from sim.cloud.center import DeveloperCenter, Plan, PlannedComponent
 from sim.cloud.execution import Execution
-from sim.strategy import Strategy
+from sim.strategy.settings import Settings
 
+QUECTEL = {
+    "min_battery_percent": 30.0, "min_rsrp_dbm": -113.0, "push_interval_s": 600.0, "retries": 5,
+    "max_in_progress": 10_000, "counts_from_release": 0, "waiting_become_failed": 1,
+}  # fmt: skip
 HELLO = msg.Hello(80.0, -90.0, 5_000_000, {"fw": "1.0"})
 
 
 def center(modules: int = 3, *, silent: bool = True, **rules) -> DeveloperCenter:
     """An activated plan fw 1.1 over some modules."""
     parts = (PlannedComponent("fw", msg.FIRMWARE, "", "1.1", 1000),)
-    made = DeveloperCenter(Plan("p", parts, Strategy(**rules), silent=silent), [Execution(i) for i in range(modules)])
+    settings = Settings(**{**QUECTEL, **rules})
+    made = DeveloperCenter(Plan("p", parts, settings, silent=silent), [Execution(i) for i in range(modules)])
     made.activate(0.0)
+    made.wake(0.0)
     return made
 
 
@@ -49,7 +55,7 @@ def test_monitoring_follows_a_module():
 
 def test_success_only_with_the_target_version():
     """Status 11 with another version is a failed attempt, not a success."""
-    made = center(1, number_of_retries=0)
+    made = center(1, retries=0)
     upgrade(made, 0, version="1.0")
     assert made.monitoring()[1] == {"Upgrade Failed": 1}
 
@@ -66,7 +72,7 @@ def test_confirmation_is_answered_with_the_url():
 @pytest.mark.parametrize(("retries", "urls"), [(0, 1), (1, 2), (5, 6)])
 def test_number_of_retries(retries, urls):
     """n retries: n + 1 attempts, then the module has failed."""
-    made = center(1, number_of_retries=retries)
+    made = center(1, retries=retries)
     made.hello(0, HELLO, 1.0)
     sent = len(made.status(0, report(msg.SUBMITTED), 2.0))
     for i in range(10):
@@ -80,7 +86,7 @@ def test_at_most_ten_thousand_under_way():
     made = center(10_002)
     for i in range(10_002):
         made.hello(i, HELLO, 1.0)
-    assert made.in_progress == 10_000
+    assert made.books.c.in_progress == 10_000
     upgrade(made, 0)
     assert len(made.hello(10_001, HELLO, 20.0)) == 1
 
@@ -89,7 +95,7 @@ def test_suspended_and_terminated():
     """Suspended: no offers, running ones go on. Terminated: waiting ones fail, a confirmed one may finish."""
     made = center()
     upgrade(made, 0, until=msg.DOWNLOADING)
-    made.suspend()
+    made.suspend(4.0)
     assert made.hello(1, HELLO, 5.0) == []
     made.terminate(6.0)
     made.status(0, report(msg.UPDATE_SUCCESS, "1.1"), 9.0)
@@ -107,7 +113,7 @@ def test_cancel_until_confirmed():
 def test_operator_retry_is_for_silent_plans():
     """Only a silent plan tries failed modules again."""
     for silent in (True, False):
-        made = center(1, silent=silent, number_of_retries=0)
+        made = center(1, silent=silent, retries=0)
         upgrade(made, 0, version="1.0")
         assert bool(made.retry_failed(20.0)) is silent
 

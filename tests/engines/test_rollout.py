@@ -314,7 +314,7 @@ def test_in_progress_timeout_ends_what_hangs():
     """An MCU that hangs for twenty minutes is timed out by the cloud after ten."""
     outcome = run(
         *HARMLESS, *ALWAYS_ON, "plan.components.0.type=mcu", "fleet.physics.mcu_flash_s_per_mb=9000",
-        "plan.strategy.timeouts.in_progress=10min",
+        "plan.strategy.timeouts.in_progress=10min", "plan.strategy.retry.number_of_retries=0",
     )  # fmt: skip
     assert set(outcome.records.modules["cloud_state"]) <= {"timed_out", "succeeded"}
     assert (outcome.records.modules["cloud_state"] == "timed_out").sum() > 150
