@@ -23,7 +23,6 @@ from sim.engines.recorder import Recorder
 from sim.engines.world import World
 from sim.module import behaviour as b
 from sim.module import radio, states
-from sim.module.fleet import starts_online
 from sim.module.machine import Module
 from sim.module.rows import (
     ALWAYS,
@@ -123,7 +122,7 @@ class VirtualEngine:
         self._send(world.center.activate(0.0), 0.0)
         for module in world.modules:
             row, profile = module.row, module.profile
-            if starts_online(row, profile):
+            if b.starts_online(row, profile):
                 self._start_online(module)
             elif row.link == OFFLINE:
                 b.start(row, profile, 0.0)

@@ -124,6 +124,11 @@ def _due(m: ModuleRow) -> int:
     return m.link_then
 
 
+def starts_online(m: ModuleRow, p: Profile) -> bool:
+    """Whether the module is already connected when the plan is activated."""
+    return p.check_in == ALWAYS and m.link == OFFLINE and m.away_until_s <= 0.0 and m.cause == NONE
+
+
 def start(m: ModuleRow, p: Profile, now: float) -> None:
     """Arms the first check-in of a module that is offline at activation."""
     _offline(m, p, now)

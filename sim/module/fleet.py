@@ -102,11 +102,6 @@ def sample(
     return Members(rows, names, versions, revisions)
 
 
-def starts_online(row: ModuleRow, profile: Profile) -> bool:
-    """Whether the module is already connected when the plan is activated."""
-    return profile.check_in == ALWAYS and row.link == OFFLINE and row.away_until_s <= 0.0 and row.cause == NONE
-
-
 def _frailty(unit: Array, variance: float) -> Array:
     """Gamma with mean 1: some modules fail again and again."""
     if variance <= 0.0:

@@ -10,14 +10,30 @@ import numpy as np
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 
-NARROW = {
+MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
-           "component", "kind", "decided", "flash_result", "cause"),
+           "component", "kind", "decided", "flash_result", "hold", "reverting", "cause"),
     "i2": ("hardware", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle"),
-    "i4": ("index", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers", "flashes",
-           "offers"),
+    "i4": ("index", "cell", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
+           "flashes", "offers"),
 }  # fmt: skip
-"""Integers that fit into fewer than eight bytes."""
+EXECUTION = {
+    "i1": ("state", "reason", "unmet", "component", "late", "source_ok", "online", "released", "notified", "counted",
+           "counted_level", "acknowledged", "retry_pending", "canceling", "stop_pending", "reverting", "level"),
+    "i2": ("group", "failures", "timeouts"),
+    "i4": ("index", "cell", "at_target", "upgraded", "waiting_at", "attempts", "step", "deferrals"),
+}  # fmt: skip
+PENDING = {
+    "i1": ("kind", "code", "component", "flag", "level"),
+    "i4": ("order", "next", "number"),
+}
+DRIVE = {"i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad")}
+"""Integers that fit into fewer than eight bytes, by row."""
+EVENT = np.dtype([
+    ("time", "f8"), ("module", "i4"), ("code", "i4"), ("package_bytes", "i8"), ("offset_bytes", "i8"),
+    ("piece_bytes", "i8"), ("status", "i1"), ("component", "i1"), ("kind", "i1"), ("back", "i1"),
+], align=True)  # fmt: skip
+"""A status a module entered, as numbers; its words are made when it is written."""
 
 
 def record(row: type, narrow: dict[str, tuple[str, ...]] | None = None, **shapes: Any) -> np.dtype[Any]:
@@ -37,7 +53,7 @@ def record(row: type, narrow: dict[str, tuple[str, ...]] | None = None, **shapes
 
 def module_type() -> np.dtype[Any]:
     """The record of one module."""
-    return record(ModuleRow, NARROW)
+    return record(ModuleRow, MODULE)
 
 
 def profile_type(components: int, hardware: int) -> np.dtype[Any]:
