@@ -177,7 +177,7 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
     if p.power == battery.BATTERY:
         battery.spend(m, radio.session_j(m, p))
         if battery.true_percent(m, p, now) <= 0.0:
-            return _power(m, p, BATTERY_EMPTY, now)
+            return _battery_empty(m, p, now)
     m.link = ATTACHING
     m.link_at = now + radio.access_s(m, p, after_reboot)
     m.link_then = ATTACHED

@@ -12,6 +12,8 @@ import hashlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -19,7 +21,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import caching
+from numba.core import caching, codegen, registry
 
 CORE = (
     "sim.messages",
@@ -58,6 +60,10 @@ LONG_TUPLE = 6
 """Tuples of numbers longer than this become arrays: a compiler keeps short ones in registers."""
 
 
+INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of functions that only compiled ones call. Never fastmath: results are to be identical."""
+
+
 class Mirror:
     """Compiled counterparts of the core modules: `mirror["sim.module.behaviour"].receive`."""
 
@@ -83,7 +89,7 @@ class Mirror:
         for name, function in own:
             rebuilt = FunctionType(function.__code__, space, name, function.__defaults__)
             rebuilt.__module__ = module.__name__
-            space[name] = self._functions[function] = numba.njit(nogil=True, error_model="numpy")(rebuilt)
+            space[name] = self._functions[function] = numba.njit(**INNER)(rebuilt)
 
     def _counterpart(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
@@ -166,9 +172,41 @@ def _keep(dispatcher: Any, folder: Path, key: str) -> None:
 
 
 def entry(function: FunctionType, key: str) -> Any:
-    """Compiles an entry point, kept on disk where possible."""
+    """A function of the core as one to call from Python, compiled on first use and kept on disk where possible."""
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     folder = cache_folder()
     if folder is not None:
         _keep(dispatcher, folder, key)
     return dispatcher
+
+
+@contextmanager
+def machine_code_of(name: str) -> Iterator[None]:
+    """While this lasts, only the function of that name becomes machine code, with all it calls inside it.
+
+    Numba would optimise and assemble every callee by itself as well, which takes longer than all the rest. Callees are
+    linked as they are and optimised within their caller; nobody can call them from Python afterwards.
+    """
+    registry.cpu_target.target_context  # noqa: B018  # the runtime is assembled the usual way, before
+    library: Any = codegen.JITCodeLibrary
+    maker: Any = codegen.JITCPUCodegen
+    finalize, set_env = library.finalize, maker.set_env
+
+    def link_only(self: Any) -> None:
+        if self.name == name:
+            finalize(self)
+            return
+        for other in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(other._reload_init)
+            self._final_module.link_in(other._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+    def set_known_env(self: Any, env_name: str, env: Any) -> None:
+        if self._engine.is_symbol_defined(env_name):
+            set_env(self, env_name, env)
+
+    library.finalize, maker.set_env = link_only, set_known_env
+    try:
+        yield
+    finally:
+        library.finalize, maker.set_env = finalize, set_env

@@ -14,7 +14,7 @@ from sim.cloud.execution import Execution
 from sim.engines import tally
 from sim.engines.compiled import layout
 from sim.engines.compiled.bag import Bag
-from sim.engines.compiled.compiler import Mirror, entry, source_key
+from sim.engines.compiled.compiler import Mirror, entry, machine_code_of, source_key
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.pending import Drive, Pending
 from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_count
@@ -29,8 +29,7 @@ def entries() -> Any:
     """The compiled entry points by name."""
     mirror = Mirror()
     kernel = mirror["sim.engines.compiled.kernel"]
-    key = source_key(Path(__file__).parent)
-    return {name: entry(getattr(kernel, name).py_func, key) for name in ("start", "run_until", "close")}
+    return entry(kernel.advance.py_func, source_key(Path(__file__).parent))
 
 
 def rows_of(kind: np.dtype[Any], objects: list[Any]) -> np.ndarray[Any, Any]:
@@ -122,9 +121,10 @@ class CompiledEngine:
     def run(self, progress: Callable[[float], None] | None = None) -> bool:
         e = entries()
         horizon = self.world.horizon_s
-        e["start"](self.state)
+        with machine_code_of('advance'):
+            e(self.state, 0, 0.0)
         for i in range(1, 201):
-            code = e["run_until"](self.state, horizon if i == 200 else horizon * i / 200)
+            code = e(self.state, 1, horizon if i == 200 else horizon * i / 200)
             assert code == 0, code
-        e["close"](self.state, horizon)
+        e(self.state, 2, horizon)
         return True

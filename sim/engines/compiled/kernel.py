@@ -44,7 +44,8 @@ LOGIN_ROUND_TRIPS = 3
 FETCH_ROUND_TRIPS = 2
 HELLO_REQUESTS = 3
 
-FINISHED, FULL = 0, 1
+START, RUN, CLOSE = range(3)
+FINISHED, FULL = range(2)
 """How a stretch ends: at its end, or because the arrays need more room."""
 
 
@@ -77,6 +78,20 @@ class Kernel:
 
 
 # --- stretches of time -----------------------------------------------------------------------------------------------
+
+
+def advance(s: Any, stage: int, until_s: float) -> int:
+    """The one entry: a compiler that is asked for one function works for one.
+
+    START before anything else, RUN for every stretch up to `until_s`, CLOSE at the end, reached at `until_s`.
+    """
+    if stage == START:
+        start(s)
+    elif stage == RUN:
+        return run_until(s, until_s)
+    else:
+        close(s, until_s)
+    return FINISHED
 
 
 def start(s: Any) -> None:
@@ -464,11 +479,13 @@ def keep_log(s: Any) -> None:
     """Moves lines of the upgrade log and decisions of the plan from the outboxes to the records."""
     b, c, k = s.books, s.books.c, s.k
     for j in range(c.notes):
-        s.notes[k.notes, :] = b.notes[j]
+        for column in range(4):
+            s.notes[k.notes, column] = b.notes[j, column]
         k.notes += 1
     c.notes = 0
     for j in range(c.logged):
-        s.decisions[k.decisions, :] = b.log[j]
+        for column in range(books.DECISION_WIDTH):
+            s.decisions[k.decisions, column] = b.log[j, column]
         k.decisions += 1
     c.logged = 0
 
