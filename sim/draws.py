@@ -65,6 +65,11 @@ class Purpose(IntEnum):
     EARLIER_PLAN = 43
     EARLIER_PLAN_END = 44
     POLL = 45
+    PREAMBLE = 50
+    CONTENTION = 51
+    ACCESS_BACK_OFF = 52
+    CELL = 53
+    CELL_SIZE = 54
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ CAUSES = (
     "no_service", "link_lost", "server_busy", "server_error", "checksum", "image_mismatch", "source_mismatch",
     "url_timeout", "flash_error", "power_loss", "battery_dead", "boot_failure", "bricked", "mcu_timeout",
     "plan_expired", "plan_terminated", "canceled", "url_gone", "plan_aborted", "revoked", "stopped", "rolled_back",
-    "busy_with_earlier_plan",
+    "busy_with_earlier_plan", "cell_congested",
 )  # fmt: skip
 
 STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
@@ -44,10 +44,10 @@ CLOUD_STATES = (
 
 MODULE_COLUMNS: dict[str, str] = {
     "replication": "int16", "module": "object", "group": "category", "technology": "category", "power": "category",
-    "hardware": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
+    "hardware": "category", "cell": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
     "free_space_bytes": "int64", "outcome": "category", "cause": "category", "cloud_state": "category",
     "stage": "category", "components_done": "int8", "attempts": "int16", "download_errors": "int16",
-    "sessions": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
+    "sessions": "int32", "preambles": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
     "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
     "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
     "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "battery_end_percent": "float64",
@@ -59,6 +59,16 @@ TIMELINE_COLUMNS = (
     "notified", "confirmed", "downloaded", "upgraded", "reported", "failed",
 )  # fmt: skip
 
+DECISION_COLUMNS: dict[str, str] = {
+    "replication": "int16", "time_s": "float64", "decision": "category", "group": "object", "detail": "object",
+    "targets": "int64", "released": "int64", "notified": "int64", "completed": "int64", "succeeded": "int64",
+    "failed": "int64",
+}  # fmt: skip
+"""Columns of decisions.parquet: what the strategy decided, when, and the counts it was decided at."""
+
+STOPS = ("paused", "canceled", "force_canceled", "rolled_back")
+"""Decisions of a strategy that stop a rollout."""
+
 EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
 
 METRICS = (
@@ -67,6 +77,11 @@ METRICS = (
     "peak_egress_bit_s",
 )  # fmt: skip
 """Metrics a gate may name."""
+
+
+def no_decisions() -> pd.DataFrame:
+    """A table of decisions without any, for runs whose strategy decided elsewhere."""
+    return pd.DataFrame(columns=list(DECISION_COLUMNS)).astype(DECISION_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -83,6 +98,7 @@ class Records:
     complete: bool
     wall_s: float
     watched_s: float
+    decisions: pd.DataFrame = field(default_factory=no_decisions)
 
 
 @dataclass(slots=True)
@@ -96,6 +112,7 @@ class Run:
     modules: pd.DataFrame
     timeline: pd.DataFrame
     events: pd.DataFrame | None
+    decisions: pd.DataFrame
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -106,11 +123,12 @@ class Run:
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            events = folder / "events.parquet"
+            events, decisions = folder / "events.parquet", folder / "decisions.parquet"
             return cls(
                 folder, manifest, summary, dict(manifest.get("scenario", {})),
                 pd.read_parquet(folder / "modules.parquet"), pd.read_parquet(folder / "timeline.parquet"),
                 pd.read_parquet(events) if events.exists() else None,
+                pd.read_parquet(decisions) if decisions.exists() else no_decisions(),
             )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise RecordsError(f"{folder}: not a whole run folder: {error}") from None
@@ -152,5 +170,6 @@ def _refuse_foreign(target: Path) -> None:
 def _write_tables(folder: Path, records: Records) -> None:
     records.modules.to_parquet(folder / "modules.parquet", index=False)
     records.timeline.to_parquet(folder / "timeline.parquet", index=False)
+    records.decisions.to_parquet(folder / "decisions.parquet", index=False)
     if records.events is not None:
         records.events.to_parquet(folder / "events.parquet", index=False)

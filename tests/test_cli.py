@@ -37,6 +37,7 @@ def test_run_trace_report(folder):
     assert {p.name for p in run.iterdir()} == {
         "scenario.yaml", "manifest.json", "summary.json", "modules.parquet", "timeline.parquet", "events.parquet",
         "report.html",
+        "decisions.parquet",
     }  # fmt: skip
     modules = pd.read_parquet(run / "modules.parquet")
     upgraded = modules[modules["outcome"] == "succeeded"]["module"].iloc[0]

@@ -232,7 +232,7 @@ def _judge(b: Books, i: int, now: float) -> None:
     elif g.state == GROUP_RUNNING and groups.passed(g):
         g.state = GROUP_PASSED
         g.passed_s = now
-        books.decide(b, now, books.D_GROUP_PASSED, i, 0.0)
+        _decide_group(b, now, books.D_GROUP_PASSED, i)
         if g.success_action == PAUSE and i + 1 < b.c.group_count:
             pause(b, now)
 
@@ -249,8 +249,14 @@ def _open_groups(b: Books, now: float) -> None:
             return
         g.state = GROUP_RUNNING
         c.group_opened += 1
-        books.decide(b, now, books.D_GROUP_OPENED, c.group_opened - 1, 0.0)
+        _decide_group(b, now, books.D_GROUP_OPENED, c.group_opened - 1)
         _judge(b, c.group_opened - 1, now)
+
+
+def _decide_group(b: Books, now: float, decision: int, i: int) -> None:
+    """Kept only where there are groups: a plan without them has one that means nothing."""
+    if b.c.group_count > 1:
+        books.decide(b, now, decision, i, 0.0)
 
 
 def act(b: Books, action: int, now: float) -> None:

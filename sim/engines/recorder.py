@@ -10,6 +10,7 @@ import pandas as pd
 
 from sim import records
 from sim.cloud import execution as ex
+from sim.engines import decisions
 from sim.engines.tally import Tally
 from sim.engines.world import World
 from sim.messages import UPDATE_SUCCESS
@@ -52,7 +53,10 @@ class Recorder:
         """The tables of this run."""
         modules = self.modules()
         events = None if self.events is None else pd.DataFrame(self.events, columns=list(records.EVENT_COLUMNS))
-        return records.Records(modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s)
+        decided = decisions.table(self.world.scenario, self.world.center.decisions, self.world.replication)
+        return records.Records(
+            modules, self.timeline(modules), events, self.peaks(), complete, wall_s, self.end_s, decisions=decided
+        )  # fmt: skip
 
     def peaks(self) -> dict[str, float]:
         """The largest load the cloud saw, in one second for requests."""
@@ -81,13 +85,16 @@ class Recorder:
         useful = min(useful, received)
         return (
             self.world.replication, module.name, group.name, group.technology, group.power,
-            self.world.hardware[row.index], row.rsrp_site_dbm, row.level, row.battery_percent, row.free_bytes,
+            self.world.hardware[row.index], self._cell(row.cell), row.rsrp_site_dbm, row.level, row.battery_percent, row.free_bytes,
             outcome, cause, ex.STATE_NAMES[e.state], self._stage(module, e), row.at_target.bit_count(), e.attempts,
-            row.total_errors, row.sessions, row.offers, e.deferrals, row.first_contact_s, row.notified_s,
+            row.total_errors, row.sessions, row.preambles, row.offers, e.deferrals, row.first_contact_s, row.notified_s,
             row.confirmed_s, row.download_started_s, row.downloaded_s, row.updating_s, row.upgraded_s, e.reported_s,
             row.ended_s if not isnan(row.ended_s) else e.ended_s, useful, received - useful, row.energy_j,
             battery.true_percent(row, module.profile, self.end_s),
         )  # fmt: skip
+
+    def _cell(self, cell: int) -> str:
+        return self.world.cells[cell] if cell >= 0 else ""
 
     def _stage(self, module: Module, e: ex.Execution) -> str:
         row = module.row

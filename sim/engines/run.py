@@ -60,7 +60,7 @@ def simulate(
     summary = summarise(
         merged.modules, scenario=scenario.name, engine="simpy", seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
-        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s,
+        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
     return Outcome(scenario, merged, summary, _manifest(scenario, world, merged, len(parts)))
 
@@ -96,6 +96,7 @@ def _merge(parts: list[Records]) -> Records:
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),
         min(p.watched_s for p in parts),
+        decisions=pd.concat([p.decisions for p in parts], ignore_index=True).astype(records.DECISION_COLUMNS),
     )
 
 

@@ -19,6 +19,8 @@ from sim.cloud import capacity, egress
 from sim.cloud.center import Command
 from sim.draws import Purpose, uniform
 from sim.engines import tally
+from sim.engines.access import RandomAccess
+from sim.engines.order import CENTER, MODULES, OPERATOR, TRANSFERS
 from sim.engines.recorder import Recorder
 from sim.engines.world import World
 from sim.module import behaviour as b
@@ -37,14 +39,12 @@ from sim.module.rows import (
     OFFLINE,
     ONLINE,
 )
+from sim.network import cells
 
 LOGIN_ROUND_TRIPS = 3
 """TCP, MQTT CONNECT and SUBSCRIBE."""
 FETCH_ROUND_TRIPS = 2
 """TCP and the GET until its header arrives."""
-# Ties at one instant: the operator's doings and the plan's end, the center's timers, its push, transfers that are
-# complete; then the modules by number.
-OPERATOR, CENTER, TRANSFERS, MODULES = range(4)
 HELLO_REQUESTS = 3
 """A connecting module publishes 0x0034 and 0x0044 and asks with 0x0115."""
 
@@ -82,6 +82,7 @@ class VirtualEngine:
         self._epoch = [0] * count
         self._session = [0] * count
         self._heard_at = [0.0] * count
+        self._access = RandomAccess(world.modules, self._at, self._deliver)
         self._fetch: dict[int, _Fetch] = {}
         self._egress_at = inf
         self._egress_epoch = 0
@@ -183,6 +184,8 @@ class VirtualEngine:
             self.recorder.entered(module, now)
         if effects & b.STOP_FETCH:
             self._stop_fetch(module, now)
+        if effects & b.ACCESS:
+            self._access.begin(module, now)
         if effects & b.CONNECT:
             self._connect(module, now)
         if effects & b.HELLO:
@@ -286,11 +289,12 @@ class VirtualEngine:
         return NONE if capacity.open_slot(self.world.capacity.downloads) else C_SERVER_BUSY
 
     def _begin_transfer(self, module: Module, fetch: _Fetch, now: float) -> None:
-        row, shared = module.row, self.world.capacity
+        row, profile, shared = module.row, module.profile, self.world.capacity
         tally.downloads(self.tally, shared.downloads.active[0])
         wanted = row.piece_bytes - row.kept_bytes
         fetch.began_s = now
-        fetch.slot = egress.start(shared.egress, row.index, -1, 0.0, wanted, row.goodput_bit_s, now)
+        carrier, share = cells.carrier(row.cell, profile.technology), cells.download_share(row, profile)
+        fetch.slot = egress.start(shared.egress, row.index, carrier, share, wanted, row.goodput_bit_s, now)
         drop_s = now + radio.drop_after_s(row, module.profile)
         self._at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
         self._rearm_egress(now)

@@ -11,6 +11,7 @@ from sim import draws
 from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter
+from sim.engines.cells import settle
 from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError
 from sim.module import fleet
@@ -18,6 +19,7 @@ from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
+from sim.network.cells import CARRIERS
 from sim.scenario import Scenario
 from sim.scenario.lists import matching, targeting
 from sim.scenario.strategy import polling
@@ -44,6 +46,7 @@ class World:
     horizon_s: float
     modules: list[Module]
     hardware: list[str]
+    cells: list[str]
     center: DeveloperCenter
     settings: Settings
     capacity: Capacity
@@ -58,16 +61,15 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     """Samples the fleet of one replication and sets up the cloud for it."""
     key = draws.key(scenario.seed, replication)
     plan = build_plan(scenario)
-    modules, hardware, left_out = _modules(scenario, key, plan.settings)
+    modules, hardware, cells, left_out = _modules(scenario, key, plan.settings)
     if not modules:
         raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
     executions, ranks = build_executions(scenario, key, modules, hardware)
     for i, module in enumerate(modules):
         module.row.index = i
-    cells = 1 + max(e.cell for e in executions)
-    center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=cells)
+    center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
     world = World(
-        scenario, scenario.horizon, modules, hardware, center, plan.settings, _capacity(scenario, len(modules)), replication,
+        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario, len(modules), len(cells)), replication,
         left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
@@ -82,30 +84,32 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
-def _capacity(scenario: Scenario, modules: int) -> Capacity:
+def _capacity(scenario: Scenario, modules: int, cells: int) -> Capacity:
     given = scenario.cloud.capacity
     slots = min(given.downloads, modules)
+    limit = PARAMETERS["cell_airtime_limit"].default
+    air_limit = scenario.fleet.cells.overrides().get("cell_airtime_limit", limit) if scenario.fleet.cells else limit
     return Capacity(
         cap.Connections(1.0 / given.connections_per_s, [0.0]),
         cap.Workers(given.request_time, [0.0] * given.request_workers),
         cap.Downloads(given.downloads, [0]),
-        eg.egress(given.egress, slots),
+        eg.egress(given.egress, slots, CARRIERS * cells, air_limit),
     )
 
 
-def _modules(scenario: Scenario, key: tuple[int, int], settings: Settings) -> tuple[list[Module], list[str], int]:
-    """All modules the lists allow, and the hardware revision of each; also how many were left out."""
+def _modules(
+    scenario: Scenario, key: tuple[int, int], settings: Settings
+) -> tuple[list[Module], list[str], list[str], int]:
+    """All modules the lists allow, the hardware revision of each, the names of all cells; how many were left out."""
+    sampled = _sample(scenario, key, settings)
+    cells = settle(scenario.fleet.cells, key, (members for _, members in sampled))
     modules: list[Module] = []
     revisions: list[str] = []
-    first = left_out = 0
-    names = _hardware_names(scenario)
+    left_out = 0
     targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
-    for number, (group, count) in enumerate(_group_sizes(scenario)):
-        profile = build_profile(scenario, group, key, names)
-        profile.device_checks = settings.checked_by_device
-        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+    for profile, members in sampled:
         for i, row in enumerate(members.rows):
-            name = members.names[i] if members.names else f"m{first + i:07d}"
+            name = members.names[i] if members.names else f"m{row.index:07d}"
             if not targeted(name) or (row.joins_s > 0.0 and not settings.continuous):
                 left_out += 1  # not in the plan: by its lists, or not there yet when the snapshot is taken
                 continue
@@ -113,10 +117,23 @@ def _modules(scenario: Scenario, key: tuple[int, int], settings: Settings) -> tu
             row.at_target = _at_target(scenario, members.versions[i])
             modules.append(Module(name, row, profile, members.versions[i]))
             revisions.append(members.hardware[i])
-        first += len(members.rows)
     if len({m.name for m in modules}) < len(modules):
         raise FotasimError("two groups of the fleet hold modules of the same name")
-    return modules, revisions, left_out
+    return modules, revisions, cells, left_out
+
+
+def _sample(scenario: Scenario, key: tuple[int, int], settings: Settings) -> list[tuple[Profile, fleet.Members]]:
+    """Profile and modules of each group, numbered through."""
+    sampled = []
+    first = 0
+    names = _hardware_names(scenario)
+    for number, (group, count) in enumerate(_group_sizes(scenario)):
+        profile = build_profile(scenario, group, key, names)
+        profile.device_checks = settings.checked_by_device
+        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+        sampled.append((profile, members))
+        first += len(members.rows)
+    return sampled
 
 
 def _at_target(scenario: Scenario, versions: dict[str, str]) -> int:
@@ -168,8 +185,9 @@ def _population(scenario: Scenario, group: Any) -> fleet.Population:
 def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware: tuple[str, ...]) -> Profile:
     """Settings and parameters of one group: defaults, overridden by the fleet, overridden by the group."""
     values = {name: row.default for name, row in PARAMETERS.items()}
-    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics):
-        values.update(section.overrides())
+    cells = scenario.fleet.cells
+    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics, cells):
+        values.update(section.overrides() if section is not None else {})
     check_in, battery = group.check_in, group.battery
     always = check_in.kind == "always"
     delivery, resume = scenario.plan.strategy.delivery, scenario.plan.strategy.retry.resume_download
@@ -180,6 +198,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         key_0=key[0],
         key_1=key[1],
         technology=TECHNOLOGIES.index(group.technology),
+        random_access=int(cells is not None and cells.random_access),
         power=POWERS.index(group.power),
         mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
         partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,

@@ -33,6 +33,7 @@ from sim.module.rows import (
     C_BATTERY_DEAD,
     C_BRICKED,
     C_CANCELED,
+    C_CELL_CONGESTED,
     C_MCU_TIMEOUT,
     C_NO_SERVICE,
     C_NO_SPACE,
@@ -67,6 +68,7 @@ BATTERY_EMPTY = 30
 POWER_BACK = 31
 READ_PIECE = 32  # the MCU has read its piece
 REVOKED = 33  # the report of a success was refused: back to the previous image
+ACCESSED = 34  # random access in the cell went through
 
 # Effects, or-ed together.
 REFUSED_INPUT = 1
@@ -77,6 +79,7 @@ PUBLISH = 16  # `m.published` goes to the cloud
 FETCH = 32  # download `piece_bytes` from `offset_bytes`
 STOP_FETCH = 64
 ERASE = 128
+ACCESS = 512  # random access in the module's cell, then ACCESSED or CONNECT_FAILED
 ENTERED = 256  # a status was entered: `m.published`, its event in `m.event`
 
 # Reconnecting (QuecThing, net errors): 1 s x failures with jitter, half an hour beyond six.
@@ -156,12 +159,16 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return REFUSED_INPUT
     if given == CHECK_IN:
         return _attach(m, p, now, False)
+    if given == ACCESSED:
+        return _attach_in(m, now) if m.link == ATTACHING else REFUSED_INPUT
     if given == ATTACHED:
         m.link = CONNECTING
         return CONNECT
     if given == CONNECTED:
         return _connected(m, p, now)
     if given == CONNECT_FAILED:
+        if m.link == ATTACHING:
+            m.cause = C_CELL_CONGESTED
         return _reconnect_later(m, p, now)
     if given == LINK_LOST:
         return _link_lost(m, p, now)
@@ -179,7 +186,17 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
         if battery.true_percent(m, p, now) <= 0.0:
             return _battery_empty(m, p, now)
     m.link = ATTACHING
-    m.link_at = now + radio.access_s(m, p, after_reboot)
+    m.attach_s = radio.access_s(m, p, after_reboot)
+    if p.random_access and m.cell >= 0:
+        m.access_attempts = 0
+        m.link_at = INF
+        return ACCESS
+    return _attach_in(m, now)
+
+
+def _attach_in(m: ModuleRow, now: float) -> int:
+    """The radio is the module's own from here: it is up after its time to attach."""
+    m.link_at = now + m.attach_s
     m.link_then = ATTACHED
     return 0
 
@@ -188,7 +205,7 @@ def _connected(m: ModuleRow, p: Profile, now: float) -> int:
     m.link = ONLINE
     m.link_failures = 0
     m.session_start_s = now
-    if m.cause == C_NO_SERVICE:
+    if m.cause in (C_NO_SERVICE, C_CELL_CONGESTED):
         m.cause = NONE
     if m.first_contact_s != m.first_contact_s:
         m.first_contact_s = now

@@ -47,10 +47,11 @@ class Population:
 
 @dataclass(slots=True)
 class Members:
-    """The modules of a group, column by column; names is empty when they are to be numbered."""
+    """The modules of a group, column by column; names and cells are empty when the file (if any) does not give them."""
 
     rows: list[ModuleRow]
     names: list[str]
+    cells: list[str]
     versions: list[dict[str, str]]
     hardware: list[str]
 
@@ -99,7 +100,7 @@ def sample(
     for row in (rows[i] for i in np.flatnonzero(dark)):
         row.link, row.cause = DARK, C_NEVER_ONLINE
     names = table["module"].astype(str).tolist() if "module" in table else []
-    return Members(rows, names, versions, revisions)
+    return Members(rows, names, _cells(table), versions, revisions)
 
 
 def _frailty(unit: Array, variance: float) -> Array:
@@ -122,6 +123,11 @@ def _choices(table: pd.DataFrame, name: str, shares: tuple[tuple[str, float], ..
     bounds = np.cumsum([weight for _, weight in shares])
     picked = np.minimum(np.searchsorted(bounds, unit, side="right"), len(names) - 1)
     return [names[i] for i in picked]
+
+
+def _cells(table: pd.DataFrame) -> list[str]:
+    """Names of the cells as the file writes them; an empty field is no cell."""
+    return ["" if pd.isna(value) else str(value) for value in table["cell"]] if "cell" in table else []
 
 
 def _versions(

@@ -1,7 +1,7 @@
 """Every number the physics rests on: default, sweepable range, unit, provenance and source, in one table.
 
-Scenario sections `failures:` and `physics:` (fleet-wide or per group) override these values by name; the engines
-read them as fields of the same name; the report lists those that matter. Provenance is one of
+Scenario sections `failures:` and `physics:` (fleet-wide or per group) and `fleet.cells:` override these values by
+name; the engines read them as fields of the same name; the report lists those that matter. Provenance is one of
 
 documented  read in the named source
 derived     computed from documented data
@@ -47,9 +47,18 @@ def _physics(
     return Parameter(name, default, low, high, unit, provenance, source, meaning, "physics", minimum, maximum)
 
 
+def _cell(
+    name: str, default: float, low: float, high: float, unit: str, provenance: str, source: str, meaning: str,
+    minimum: float = 0.0, maximum: float = math.inf,
+) -> Parameter:  # fmt: skip
+    return Parameter(name, default, low, high, unit, provenance, source, meaning, "cells", minimum, maximum)
+
+
 _OSLO = "NB-IoT-Performance measurements (Telenor, Telia), loss direction"
 _CELLSPEED = "iCellSpeed static LTE data, RRC re-start hazard by RSRP"
 _BG96 = "Quectel BG96 Hardware Design V1.3"
+_TR37868 = "3GPP TR 37.868, table 6.2.2.1.1"
+_NPRACH = "knee about 1/10 of an LTE cell's: 1,000 modules in 10 s"
 
 _ROWS = (
     # --- failures: what goes wrong, per attempt unless stated -------------------------------------------------
@@ -557,5 +566,35 @@ _ROWS = (
     ),
 )
 
-PARAMETERS: dict[str, Parameter] = {row.name: row for row in _ROWS}
+# What modules of a cell share on the air; one value for the whole fleet.
+_CELL_ROWS = (
+    _cell("cell_airtime_limit", 0.9, 0.5, 1.0, "1", "estimated",
+          "control channels and other traffic take the rest", "share of a cell's downlink that downloads may occupy; beyond it all of them slow down alike", 0.01, 1.0),
+    _cell("lte_m_carrier_share", 0.07, 0.03, 0.12, "1", "estimated",
+          "6 of 50 resource blocks, 60 % of the subframes at half duplex", "share of a 10 MHz carrier that one LTE-M download at its full radio rate occupies", 0.001, 1.0),
+    _cell("rach_preambles", 54.0, 10.0, 64.0, "1", "documented",
+          _TR37868, "preambles of an LTE cell for contention", 1.0),
+    _cell("rach_period_s", 0.005, 0.001, 0.02, "s", "documented",
+          _TR37868, "time between two opportunities", 0.001),
+    _cell("rach_grants", 15.0, 3.0, 30.0, "1", "documented",
+          _TR37868, "uplink grants per opportunity: 3 a subframe, 5 subframes", 1.0),
+    _cell("rach_max_transmissions", 10.0, 3.0, 200.0, "1", "documented",
+          _TR37868, "preambles sent before a module gives up", 1.0),
+    _cell("rach_back_off_s", 0.02, 0.0, 0.96, "s", "documented",
+          _TR37868, "longest back-off, drawn uniformly"),
+    _cell("nprach_preambles", 48.0, 12.0, 48.0, "1", "estimated",
+          _NPRACH, "subcarriers an NB-IoT carrier sets aside for access (12, 24, 36 or 48)", 1.0),
+    _cell("nprach_period_s", 0.08, 0.04, 2.56, "s", "estimated",
+          _NPRACH, "time between two opportunities on NB-IoT", 0.04),
+    _cell("nprach_grants", 15.0, 3.0, 48.0, "1", "estimated",
+          _NPRACH, "uplink grants per opportunity on NB-IoT", 1.0),
+    _cell("nprach_max_transmissions", 10.0, 3.0, 200.0, "1", "estimated",
+          _NPRACH, "preambles sent on NB-IoT before a module gives up", 1.0),
+    _cell("nprach_back_off_s", 0.512, 0.0, 524.0, "s", "estimated",
+          _NPRACH, "longest back-off on NB-IoT, drawn uniformly"),
+    _cell("nprach_time_factor", 10.0, 3.0, 100.0, "factor", "estimated",
+          "repetitions and NPDCCH periods", "how much longer each step of the access takes on NB-IoT than on LTE", 1.0),
+)  # fmt: skip
+
+PARAMETERS: dict[str, Parameter] = {row.name: row for row in (*_ROWS, *_CELL_ROWS)}
 """All parameters by name, in the order of the table."""

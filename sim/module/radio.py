@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from sim.curves import interpolate
 from sim.draws import Purpose, lognormal, normal, pair, uniform
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
@@ -85,16 +86,6 @@ REPEAT_S = 2.0
 """A message that is not acknowledged is sent again after this time, three sends in all."""
 
 
-def interpolate(xs: tuple[float, ...], ys: tuple[float, ...], x: float) -> float:
-    """Piecewise linear, constant beyond the ends."""
-    if x <= xs[0]:
-        return ys[0]
-    for i in range(1, len(xs)):
-        if x < xs[i]:
-            return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
-    return ys[-1]
-
-
 def sinr_db(technology: int, rsrp_dbm: float) -> float:
     """Median SINR for an RSRP."""
     if technology in (NB_IOT, LTE_M):
@@ -123,6 +114,11 @@ def goodput_bit_s(radio: float, rtt_s: float, block_bytes: float, window_blocks:
     return min(rate, 0.8 * uart_bit_s) if uart_bit_s > 0.0 else rate
 
 
+def air_use(goodput: float, radio: float, block_bytes: float) -> float:
+    """Share (0-1) of the radio's rate that a download with this goodput uses, overhead included."""
+    return goodput * (block_bytes + HEADER_BYTES) / block_bytes / radio if radio > 0.0 else 0.0
+
+
 def coverage_level(rsrp_dbm: float, level_1_below_dbm: float, level_2_below_dbm: float) -> int:
     """0, 1 or 2, as the network's thresholds say."""
     if rsrp_dbm > level_1_below_dbm:
@@ -144,10 +140,11 @@ def begin_session(m: ModuleRow, p: Profile) -> None:
     m.sessions += 1
     m.rsrp_dbm = m.rsrp_site_dbm + m.rsrp_offset_db
     m.level = coverage_level(m.rsrp_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
-    sinr = sinr_db(p.technology, m.rsrp_dbm) + m.sinr_site_db + p.sinr_offset_db
+    m.sinr_db = sinr_db(p.technology, m.rsrp_dbm) + m.sinr_site_db + p.sinr_offset_db
     m.rtt_s = _RTT_S[LEVELS * p.technology + m.level] * p.rtt_factor
-    radio = radio_bit_s(p.technology, sinr, p.lte_share) * p.goodput_factor
+    radio = radio_bit_s(p.technology, m.sinr_db, p.lte_share) * p.goodput_factor
     m.goodput_bit_s = goodput_bit_s(radio, m.rtt_s, p.block_bytes, p.window_blocks, p.uart_bit_s)
+    m.air_use = air_use(m.goodput_bit_s, radio, p.block_bytes)
 
 
 def access_s(m: ModuleRow, p: Profile, after_reboot: bool) -> float:

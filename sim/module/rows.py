@@ -33,11 +33,13 @@ CAUSES = (
     "", "low_battery", "weak_signal", "no_space", "user_refused", "no_service", "link_lost", "server_busy",
     "server_error", "checksum", "image_mismatch", "source_mismatch", "url_timeout", "flash_error", "power_loss",
     "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online", "canceled", "url_gone", "rolled_back",
+    "cell_congested",
 )  # fmt: skip
 (
     NONE, C_LOW_BATTERY, C_WEAK_SIGNAL, C_NO_SPACE, C_USER_REFUSED, C_NO_SERVICE, C_LINK_LOST, C_SERVER_BUSY,
     C_SERVER_ERROR, C_CHECKSUM, C_IMAGE_MISMATCH, C_SOURCE_MISMATCH, C_URL_TIMEOUT, C_FLASH_ERROR, C_POWER_LOSS,
     C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE, C_CANCELED, C_URL_GONE, C_ROLLED_BACK,
+    C_CELL_CONGESTED,
 ) = range(len(CAUSES))  # fmt: skip
 
 
@@ -72,9 +74,14 @@ class ModuleRow:
     session_start_s: float = 0.0
     rsrp_offset_db: float = 0.0
     rsrp_dbm: float = -140.0
+    sinr_db: float = -20.0
     level: int = -1
+    air_use: float = 0.0
     goodput_bit_s: float = 0.0
     rtt_s: float = 0.2
+    attach_s: float = 0.0
+    preambles: int = 0
+    access_attempts: int = 0
     # OTA
     status: int = 0
     ota_at: float = INF
@@ -131,6 +138,7 @@ class ProfileBase:
     key_0: int = 0
     key_1: int = 0
     technology: int = 0
+    random_access: int = 0
     power: int = 0
     mobile: int = 0
     partition: int = RESUMABLE

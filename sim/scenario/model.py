@@ -37,7 +37,7 @@ class Overrides(Section):
 
     def overrides(self) -> dict[str, float]:
         """Only the parameters that are set, by name."""
-        return {name: value for name, value in self.model_dump().items() if value is not None}
+        return {name: value for name, value in self if value is not None and name in PARAMETERS}
 
 
 def _overrides(section: str) -> type[Overrides]:
@@ -56,6 +56,7 @@ def _overrides(section: str) -> type[Overrides]:
 
 Failures = _overrides("failures")
 Physics = _overrides("physics")
+CellOverrides = _overrides("cells")
 
 
 class Recharge(Section):
@@ -156,7 +157,7 @@ class Group(Section):
     share: Annotated[float, Field(gt=0, le=1)] | None = None
     file: Path | None = None
     columns: dict[
-        Literal["module", "hardware", "rsrp_dbm", "battery_percent", "free_space", "version"], str
+        Literal["module", "hardware", "cell", "rsrp_dbm", "battery_percent", "free_space", "version"], str
     ] = Field(default_factory=dict)  # fmt: skip
     technology: Literal["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]
     power: Literal["battery", "mains", "vehicle"] = "battery"
@@ -189,11 +190,33 @@ class Group(Section):
         return self
 
 
+class Cells(CellOverrides):  # type: ignore[misc, valid-type]
+    """What modules of one cell share: how many a cell holds, whether their access collides, and its figures.
+
+    Modules of a fleet file with a `cell` column are in the cell named there; without `modules_per_cell` the others
+    are in none and share nothing.
+    """
+
+    modules_per_cell: ValueDistribution | None = None
+    random_access: bool = True
+
+    @model_validator(mode="after")
+    def _some(self) -> Cells:
+        if (
+            self.modules_per_cell is not None
+            and self.modules_per_cell.kind == "constant"
+            and self.modules_per_cell.a < 1
+        ):
+            raise ValueError("modules_per_cell: at least 1")
+        return self
+
+
 class Fleet(Section):
     """The modules: how many, of which groups, and how things go wrong."""
 
     size: Annotated[int, Field(ge=0, le=50_000_000)] = 0
     groups: list[Group] = Field(min_length=1, max_length=64)
+    cells: Cells | None = None
     failures: Failures = Failures()  # type: ignore[valid-type]
     physics: Physics = Physics()  # type: ignore[valid-type]
 
@@ -206,6 +229,9 @@ class Fleet(Section):
             raise ValueError("size: must be at least 1")
         if len({g.name for g in self.groups}) < len(self.groups):
             raise ValueError("groups: a name occurs twice; each group needs its own")
+        from_file = any("cell" in g.columns for g in self.groups)
+        if self.cells is not None and self.cells.modules_per_cell is None and not from_file:
+            raise ValueError("cells: give modules_per_cell, or a cell column of a fleet file")
         return self
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from sim import gates as gate_rules
 from sim.records import OUTCOMES, STAGES
 from sim.stats.intervals import wilson
+from sim.stats.stopping import stopped
 
 QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
@@ -26,6 +27,7 @@ def summarise(
     gates: dict[str, str],
     cloud_peaks: dict[str, float],
     wall_s: float,
+    decisions: pd.DataFrame,
 ) -> dict[str, Any]:
     """Counts, rates, quantiles, sums and gates of one run; plain values only, None where there is nothing to tell.
 
@@ -59,8 +61,16 @@ def summarise(
         "cloud": cloud_peaks, "cloud_view": _counts(modules["cloud_state"]), "silent_losses": _silent(modules),
         "deferrals": int(modules["deferrals"].sum()), "metrics": metrics,
         "intervals": {name: list(wilson(hits, denominators[name])) for name, hits in counted.items()},
-        "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics), "wall_s": wall_s,
+        "stopped": _stopped(modules, decisions), "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics), "wall_s": wall_s,
     }  # fmt: skip
+
+
+def _stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[dict[str, Any] | None]:
+    """For each replication, how the strategy stopped the rollout, or None."""
+    return [
+        stopped(part, decisions[decisions["replication"] == number])
+        for number, part in modules.groupby("replication", sort=True)
+    ]
 
 
 def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, int]:

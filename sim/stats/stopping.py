@@ -1,0 +1,40 @@
+"""What a stopped rollout cost: how late the strategy noticed, and how many took the image before and after.
+
+A module has taken the image when it began to install it (`updating_s`). The detection delay runs from the first module
+that took it to the decision that stopped the plan; the blast radius is the number of modules that took it at all, before
+the decision or, being in flight, after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from sim.records import STOPS
+
+
+def stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, Any] | None:
+    """The first stop of one campaign and what it meant, or None when the strategy never stopped the rollout."""
+    stops = decisions[decisions["decision"].isin(STOPS)]
+    if stops.empty:
+        return None
+    at = int(stops["time_s"].to_numpy().argmin())
+    first, why = stops.iloc[at], _reason(decisions, float(stops["time_s"].iloc[at]))
+    stop_s = float(first["time_s"])
+    took = modules["updating_s"].dropna()
+    bricked = modules[modules["cause"] == "bricked"]["updating_s"]
+    return {
+        "decision": str(first["decision"]), "time_s": stop_s, "why": why,
+        "detection_delay_s": stop_s - float(took.min()) if len(took) and took.min() <= stop_s else None,
+        "took_image_before": int((took <= stop_s).sum()), "took_image_after": int((took > stop_s).sum()),
+        "bricked_before": int((bricked <= stop_s).sum()), "bricked_after": int((bricked > stop_s).sum()),
+    }  # fmt: skip
+
+
+def _reason(decisions: pd.DataFrame, stop_s: float) -> str:
+    """What was decided at the same moment to bring the stop about; empty for an operator's doing."""
+    causes = decisions[
+        (decisions["time_s"] == stop_s) & decisions["decision"].isin(["criterion_fired", "group_failed"])
+    ]
+    return "" if causes.empty else " ".join(filter(None, (str(causes["group"].iloc[0]), str(causes["detail"].iloc[0]))))
