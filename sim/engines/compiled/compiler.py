@@ -26,6 +26,7 @@ from numba.core import caching, codegen, registry
 CORE = (
     "sim.messages",
     "sim.draws",
+    "sim.curves",
     "sim.module.rows",
     "sim.module.states",
     "sim.module.battery",
@@ -33,6 +34,8 @@ CORE = (
     "sim.module.check_in",
     "sim.module.flash",
     "sim.module.behaviour",
+    "sim.network.cells",
+    "sim.network.random_access",
     "sim.strategy.settings",
     "sim.strategy.progress",
     "sim.strategy.abort",
@@ -53,6 +56,7 @@ CORE = (
     "sim.engines.compiled.queue",
     "sim.engines.compiled.pending",
     "sim.engines.compiled.timers",
+    "sim.engines.compiled.access",
     "sim.engines.compiled.kernel",
 )
 """Modules to mirror, each after those it imports."""

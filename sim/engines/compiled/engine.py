@@ -18,7 +18,7 @@ from sim.engines.compiled.compiler import Mirror, entry, machine_code_of, source
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.pending import Drive, Pending
 from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_count
-from sim.engines.compiled.timers import TIMER
+from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.world import World
 from sim.strategy.progress import Criterion, Group, Progress
 from sim.strategy.settings import Settings
@@ -96,13 +96,13 @@ class CompiledEngine:
                     groups=rows_of(layout.record(Group), b.groups), criteria=rows_of(layout.record(Criterion), b.criteria),
                     windows=np.ascontiguousarray(b.windows), order=b.order, rank=b.rank, waiting=b.waiting, joined=b.joined, cells=b.cells,
                     out=b.out, armed=b.armed, notes=b.notes, log=b.log)
-        line = eg.Line(world.scenario.cloud.capacity.egress)
+        line = eg.Line(world.capacity.egress.line.bit_s, world.capacity.egress.line.air_limit)
         slots = len(world.capacity.egress.transfers)
         line.free = slots
-        classes = np.zeros(eg.RATE_CLASSES, layout.record(eg.Class))
+        classes = np.zeros(len(world.capacity.egress.classes), layout.record(eg.Class))
         self.line = single(eg.Line, line)
         eb = Bag(line=self.line, transfers=np.zeros(slots, layout.record(eg.Transfer)), classes=classes,
-                 queue=np.zeros(eg.RATE_CLASSES, np.int64), free=np.arange(slots)[::-1].copy())
+                 queue=np.zeros(len(classes), np.int64), free=np.arange(slots)[::-1].copy())
         cap = world.scenario.cloud.capacity
         comps = np.zeros(len(world.center.plan.components), np.dtype([("kind", "i8"), ("size_bytes", "i8"), ("rollback_bytes", "i8")]))
         for i, c in enumerate(world.center.plan.components):
@@ -114,7 +114,9 @@ class CompiledEngine:
             connections=Bag(spacing_s=1.0 / cap.connections_per_s, free_at=np.zeros(1)),
             workers=Bag(service_s=float(cap.request_time), free_at=np.zeros(cap.request_workers)),
             downloads=Bag(limit=int(cap.downloads), active=np.zeros(1, np.int64)), egress=eb,
-            tally=Bag(**t._asdict()), timers=np.empty(4 * room, TIMER), components=comps,
+            tally=Bag(**t._asdict()), timers=Bag(row=single(TimersRow, TimersRow()), entries=np.empty(4 * room, TIMER)),
+            senders=Bag(row=single(TimersRow, TimersRow()), entries=np.empty(room, TIMER)), sent=np.empty(n, layout.module_type()),
+            outcomes=np.empty(n, np.int64), outcome_times=np.empty(n), components=comps,
             events=np.empty(ev, layout.EVENT), notes=np.empty((ev * 4, 4)), decisions=np.empty((4096, 10)))
         self.state = Bag(**self.parts)
 

@@ -17,7 +17,7 @@ from typing import Any
 from sim.cloud import books, capacity, egress, execution as ex, rollout, rules
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import pending, queue, timers
+from sim.engines.compiled import access, pending, queue, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import (
     DOWNLOAD_START,
@@ -29,6 +29,7 @@ from sim.messages import (
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
     ALWAYS,
+    ATTACHING,
     C_CHECKSUM,
     C_LINK_LOST,
     C_SERVER_BUSY,
@@ -39,6 +40,7 @@ from sim.module.rows import (
     OFFLINE,
     ONLINE,
 )
+from sim.network import cells
 
 LOGIN_ROUND_TRIPS = 3
 FETCH_ROUND_TRIPS = 2
@@ -70,7 +72,6 @@ class Kernel:
     pool_free: int = NONE
     pool_used: int = 0
     pool_filled: int = 0
-    timers: int = 0
     recording: int = 0
     events: int = 0
     notes: int = 0
@@ -123,12 +124,14 @@ def run_until(s: Any, until_s: float) -> int:
             return FULL
         cloud_s = cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
-        module_s = queue.next_time(s.q)
-        now = min(cloud_s, min(transfer_s, module_s))
+        cell_s = timers.first_s(s.senders)
+        now = min(min(cloud_s, cell_s), min(transfer_s, queue.next_time(s.q)))
         if now >= until_s:
             return FINISHED
         if cloud_s == now:
             wake_cloud(s, now)
+        elif cell_s == now:
+            opportunity(s)
         elif transfer_s == now:
             transfer_due(s, now)
         else:
@@ -142,7 +145,8 @@ def is_full(s: Any) -> bool:
         k.pool_used + room > len(s.pool)
         or s.q.row.used + room > len(s.q.pool)
         or s.q.row.sorted + room > len(s.q.heap)
-        or k.timers + 2 * room > len(s.timers)
+        or s.timers.row.count + 2 * room > len(s.timers.entries)
+        or s.senders.row.count + room > len(s.senders.entries)
         or (k.recording and (k.notes + 4 * room > len(s.notes) or k.events + room > len(s.events)))
         or k.decisions + 256 > len(s.decisions)
     )
@@ -150,20 +154,26 @@ def is_full(s: Any) -> bool:
 
 def cloud_next_s(s: Any) -> float:
     """When the cloud wants to act of itself, or inf."""
-    return min(rollout.deadline(s.books.c), timers.first_timer_s(s))
+    return min(rollout.deadline(s.books.c), timers.first_s(s.timers))
 
 
 def wake_cloud(s: Any, now: float) -> None:
     """Timers of modules in order, then the plan: its end, groups, releases, pushes."""
-    while timers.first_timer_s(s) <= now:
-        first = s.timers[0]
-        who, kind, stamp = first.who, first.kind, first.stamp
-        timers.drop_timer(s)
+    while timers.first_s(s.timers) <= now:
+        first = s.timers.entries[0]
+        who, kind, stamp = int(first.who), int(first.kind), int(first.stamp)
+        timers.drop(s.timers)
         rules.timer(s.books, who, kind, stamp, now)
         send(s, NONE, now)
     if rollout.deadline(s.books.c) <= now:
         rollout.wake(s.books, now)
         send(s, NONE, now)
+
+
+def opportunity(s: Any) -> None:
+    """The first opportunity of random access is over."""
+    for j in range(access.decide(s)):
+        line_up(s, int(s.sent[j].index))
 
 
 def next_module(s: Any, now: float, cloud_s: float) -> None:
@@ -225,11 +235,11 @@ def run_module(s: Any, i: int) -> None:
 
 def is_private(s: Any, i: int, listed: bool) -> bool:
     """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
-    d, e = s.drives[i], s.books.es[i]
-    if d.transfer >= 0:
+    d, e, m = s.drives[i], s.books.es[i], s.modules[i]
+    if d.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
         return False
     if not listed:
-        return is_private_timer(s.modules[i], e)
+        return is_private_timer(m, e)
     entry = s.pool[d.head]
     if entry.kind == pending.HELLO:
         return is_idle_talk(s, e)
@@ -295,6 +305,9 @@ def happen(s: Any, i: int, now: float) -> None:
     elif kind == pending.ANSWER:
         if d.transfer == NOT_ANSWERED and d.fetch == entry.number:
             answer(s, i, now)
+    elif kind == pending.ACCESS:
+        if access.tries(m, entry.number):
+            deliver(s, i, entry.code, now)
     elif kind == pending.DROP:
         drop(s, i, now)
     elif d.session == entry.number:
@@ -366,6 +379,8 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
         entered(s, m, now)
     if effects & behaviour.STOP_FETCH:
         stop_fetch(s, i, now)
+    if effects & behaviour.ACCESS:
+        access.join(s, i, m.sessions, now)
     if effects & behaviour.CONNECT:
         accepted = capacity.admit(s.connections, now)
         tally.connects(s.tally, accepted)
@@ -447,7 +462,7 @@ def send(s: Any, own: int, now: float) -> None:
     b, c = s.books, s.books.c
     for j in range(c.armed):
         timer = b.armed[j]
-        timers.add_timer(s, timer[0], int(timer[1]), int(timer[2]), int(timer[3]))
+        timers.add(s.timers, timer[0], int(timer[1]), int(timer[2]), int(timer[3]))
     c.armed = 0
     for j in range(c.out):
         order = b.out[j]
@@ -505,7 +520,8 @@ def answer(s: Any, i: int, now: float) -> None:
     p = s.profiles[m.group]
     tally.downloads(s.tally, s.downloads.active[0])
     wanted = m.piece_bytes - m.kept_bytes
-    d.transfer = egress.start(s.egress, i, -1, 0.0, wanted, m.goodput_bit_s, now)
+    carrier, share = cells.carrier(m.cell, p.technology), cells.download_share(m, p)
+    d.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
     pending.add(s, d, now + radio.drop_after_s(m, p), pending.DROP)
     deliver(s, i, states.HEADER, now)
 

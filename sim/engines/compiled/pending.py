@@ -19,6 +19,7 @@ CONNECTED = 3  # the cloud has accepted the connection
 ANSWER = 4  # the download server answers
 DROP = 5  # the session breaks under a transfer
 UNHEARD = 6  # the cloud's keep-alive runs out
+ACCESS = 7  # random access has gone through, or was given up
 
 
 @dataclass(slots=True)
@@ -31,10 +32,10 @@ class Pending:
     order: int = 0
     next: int = NONE
     number: int = 0
-    """HELLO: components at target; ARRIVAL, CONNECTED, UNHEARD: the session; ANSWER: the fetch."""
+    """HELLO: components at target; ARRIVAL, CONNECTED, UNHEARD, ACCESS: the session; ANSWER: the fetch."""
     kind: int = 0
     code: int = 0
-    """STATUS: the status; ARRIVAL: the message."""
+    """STATUS: the status; ARRIVAL: the message; ACCESS: the module's input."""
     component: int = 0
     flag: int = 0
     """HELLO: asks for the plan; STATUS: runs the target (1) or a previous image on order (2); ARRIVAL: rolls back."""

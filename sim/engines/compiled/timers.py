@@ -1,52 +1,60 @@
-"""The cloud's timers for single modules: a binary heap of (time, module, kind, stamp), compared in that order."""
+"""A heap of things due: (time, who, kind, stamp), compared in that order. The cloud's timers, and senders of preambles."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import numpy as np
 
-TIMER = np.dtype([("time", "f8"), ("who", "i4"), ("stamp", "i4"), ("kind", "i8")])
+TIMER = np.dtype([("time", "f8"), ("who", "i4"), ("kind", "i4"), ("stamp", "i8")])
 
 
-def first_timer_s(s: Any) -> float:
-    """When the first timer is due, or inf."""
-    return float(s.timers[0].time) if s.k.timers > 0 else inf
+@dataclass(slots=True)
+class TimersRow:
+    """How many there are."""
+
+    count: int = 0
 
 
-def add_timer(s: Any, time: float, who: int, kind: int, stamp: int) -> None:
-    """Arms a timer."""
-    hole = s.k.timers
-    s.k.timers += 1
+def first_s(t: Any) -> float:
+    """When the first one is due, or inf."""
+    return float(t.entries[0].time) if t.row.count > 0 else inf
+
+
+def add(t: Any, time: float, who: int, kind: int, stamp: int) -> None:
+    """Adds one."""
+    hole = t.row.count
+    t.row.count += 1
     while hole > 0:
-        above = s.timers[(hole - 1) // 2]
+        above = t.entries[(hole - 1) // 2]
         if not _before(time, who, kind, stamp, above):
             break
-        _set(s.timers[hole], above.time, above.who, above.kind, above.stamp)
+        _set(t.entries[hole], above.time, above.who, above.kind, above.stamp)
         hole = (hole - 1) // 2
-    _set(s.timers[hole], time, who, kind, stamp)
+    _set(t.entries[hole], time, who, kind, stamp)
 
 
-def drop_timer(s: Any) -> None:
-    """Takes the first timer out."""
-    s.k.timers -= 1
-    size = s.k.timers
-    last = s.timers[size]
-    time, who, kind, stamp = last.time, last.who, last.kind, last.stamp
+def drop(t: Any) -> None:
+    """Takes the first one out."""
+    t.row.count -= 1
+    size = t.row.count
+    last = t.entries[size]
+    time, who, kind, stamp = float(last.time), int(last.who), int(last.kind), int(last.stamp)
     hole = 0
     while 2 * hole + 1 < size:
         below = 2 * hole + 1
-        child = s.timers[below]
+        child = t.entries[below]
         if below + 1 < size:
-            other = s.timers[below + 1]
+            other = t.entries[below + 1]
             if _before(other.time, other.who, other.kind, other.stamp, child):
                 below, child = below + 1, other
         if _before(time, who, kind, stamp, child):
             break
-        _set(s.timers[hole], child.time, child.who, child.kind, child.stamp)
+        _set(t.entries[hole], child.time, child.who, child.kind, child.stamp)
         hole = below
-    _set(s.timers[hole], time, who, kind, stamp)
+    _set(t.entries[hole], time, who, kind, stamp)
 
 
 def _before(time: float, who: int, kind: int, stamp: int, other: Any) -> bool:
