@@ -22,7 +22,7 @@ from sim.engines import tally
 from sim.engines.access import RandomAccess
 from sim.engines.order import CENTER, MODULES, OPERATOR, TRANSFERS
 from sim.engines.recorder import Recorder
-from sim.engines.world import World
+from sim.engines.world import World, operator_actions
 from sim.module import behaviour as b
 from sim.module import radio, states
 from sim.module.machine import Module
@@ -129,7 +129,7 @@ class VirtualEngine:
                 b.start(row, profile, 0.0)
             self._rearm(module)
         self._rearm_center()
-        for at, action in world.operator_actions:
+        for at, action in operator_actions(world):
             self._at(at, self._operate(action), OPERATOR)
 
     def _operate(self, action: Callable[[float], list[Command] | None]) -> Callable[[float], None]:

@@ -23,6 +23,7 @@ from sim.messages import (
     DOWNLOAD_START,
     DOWNLOADED,
     DOWNLOADING,
+    PLAN_RECEIVED,
     UPDATE_SUCCESS,
     UPDATING,
 )
@@ -45,6 +46,12 @@ from sim.network import cells
 LOGIN_ROUND_TRIPS = 3
 FETCH_ROUND_TRIPS = 2
 HELLO_REQUESTS = 3
+
+VERSION_FLAGS = 4
+"""A line of the log about a status has the value flag + VERSION_FLAGS x component; the flag is Pending's."""
+
+SUSPEND, RESUME, TERMINATE, RETRY_FAILED, CANCEL = range(5)
+"""What an operator does."""
 
 START, RUN, CLOSE = range(3)
 FINISHED, FULL = range(2)
@@ -73,6 +80,7 @@ class Kernel:
     pool_used: int = 0
     pool_filled: int = 0
     recording: int = 0
+    orders: int = 0
     events: int = 0
     notes: int = 0
     decisions: int = 0
@@ -124,18 +132,20 @@ def run_until(s: Any, until_s: float) -> int:
             return FULL
         cloud_s = cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
-        cell_s = timers.first_s(s.senders)
-        now = min(min(cloud_s, cell_s), min(transfer_s, queue.next_time(s.q)))
+        cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
+        now = min(min(min(order_s, cloud_s), cell_s), min(transfer_s, queue.next_time(s.q)))
         if now >= until_s:
             return FINISHED
-        if cloud_s == now:
+        if order_s == now:
+            operate(s, now)
+        elif cloud_s == now:
             wake_cloud(s, now)
         elif cell_s == now:
             opportunity(s)
         elif transfer_s == now:
             transfer_due(s, now)
         else:
-            next_module(s, now, cloud_s)
+            next_module(s, now, min(order_s, cloud_s))
 
 
 def is_full(s: Any) -> bool:
@@ -155,6 +165,30 @@ def is_full(s: Any) -> bool:
 def cloud_next_s(s: Any) -> float:
     """When the cloud wants to act of itself, or inf."""
     return min(rollout.deadline(s.books.c), timers.first_s(s.timers))
+
+
+def next_order_s(s: Any) -> float:
+    """When the operator acts next, or inf."""
+    return float(s.orders[s.k.orders].time) if s.k.orders < len(s.orders) else inf
+
+
+def operate(s: Any, now: float) -> None:
+    """The operator's next doing."""
+    order, b = s.orders[s.k.orders], s.books
+    s.k.orders += 1
+    what = order.what
+    if what == SUSPEND:
+        rollout.pause(b, now)
+    elif what == RESUME:
+        rollout.resume(b, now)
+    elif what == TERMINATE:
+        rollout.terminate(b, now)
+    elif what == RETRY_FAILED:
+        rules.retry_failed(b, now)
+    else:
+        for j in range(order.first, order.first + order.count):
+            rules.cancel(b, s.ordered[j], now)
+    send(s, NONE, now)
 
 
 def wake_cloud(s: Any, now: float) -> None:
@@ -289,10 +323,10 @@ def happen(s: Any, i: int, now: float) -> None:
         send(s, i, now)
     elif kind == pending.STATUS:
         wanted = 2 if s.books.es[i].reverting else 1
-        flag = entry.flag
-        rules.status(s.books, i, entry.code, entry.component, int(flag == wanted), now)
+        version = entry.flag + VERSION_FLAGS * entry.component
+        rules.status(s.books, i, entry.code, entry.component, int(entry.flag == wanted), now)
         if s.books.c.notes:
-            s.books.notes[0, 3] = flag  # the reported version itself, for the log
+            s.books.notes[0, 3] = version  # the reported version itself, for the log
         send(s, i, now)
     elif kind == pending.ARRIVAL:
         if m.link == ONLINE and d.session == entry.number:
@@ -320,6 +354,7 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
     if message == books.SEND_NOTICE:
         if states.next_status(m.status, states.NOTICE) < 0:
             return
+        s.drives[i].told_back = back
         m.min_battery_percent = int(s.books.r.min_battery_percent)
         m.min_rsrp_dbm = int(s.books.r.min_rsrp_dbm)
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
@@ -376,7 +411,7 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
     """What a module's receiving asks of its driver."""
     d, m = s.drives[i], s.modules[i]
     if effects & behaviour.ENTERED:
-        entered(s, m, now)
+        entered(s, i, now)
     if effects & behaviour.STOP_FETCH:
         stop_fetch(s, i, now)
     if effects & behaviour.ACCESS:
@@ -404,8 +439,9 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
         rules.offline(s.books, i)
 
 
-def entered(s: Any, m: Any, now: float) -> None:
+def entered(s: Any, i: int, now: float) -> None:
     """A module entered a status."""
+    m = s.modules[i]
     if s.k.recording:
         event = s.events[s.k.events]
         s.k.events += 1
@@ -418,7 +454,7 @@ def entered(s: Any, m: Any, now: float) -> None:
         event.package_bytes = m.package_bytes
         event.offset_bytes = m.offset_bytes
         event.piece_bytes = m.piece_bytes
-        event.back = m.reverting
+        event.back = s.drives[i].told_back if m.published == PLAN_RECEIVED else m.reverting
     if m.published == UPDATE_SUCCESS:
         m.kept_bytes = 0.0
 
@@ -594,7 +630,9 @@ def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float
 
 
 def close(s: Any, now: float) -> None:
-    """The run ends: transfers under way are booked as far as they have come."""
+    """The run ends: transfers under way are booked, and the charge every module has left is read."""
     for i in range(len(s.modules)):
+        m = s.modules[i]
+        s.charge[i] = battery.true_percent(m, s.profiles[m.group], now)
         if s.drives[i].transfer >= 0:
             tally.transfer(s.tally, s.egress.transfers[s.drives[i].transfer].began_s, now, 0.0)

@@ -57,6 +57,8 @@ class Drive:
     fetch: int = 0
     transfer: int = NONE
     """Its number in the egress; NOT_ANSWERED while a download is asked for."""
+    told_back: int = 0
+    """Whether the last notice was of a rollback."""
     source_bad: int = 0
     """Components whose version at the start no package of the plan fits, as bits."""
 

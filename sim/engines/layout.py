@@ -1,7 +1,8 @@
-"""How rows lie in memory: NumPy record types made from the very dataclasses the Python engine uses."""
+"""Rows as records of NumPy arrays, made from the very dataclasses the Python engine uses, and back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -27,7 +28,7 @@ PENDING = {
     "i1": ("kind", "code", "component", "flag", "level"),
     "i4": ("order", "next", "number"),
 }
-DRIVE = {"i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad")}
+DRIVE = {"i1": ("told_back",), "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad")}
 """Integers that fit into fewer than eight bytes, by row."""
 EVENT = np.dtype([
     ("time", "f8"), ("module", "i4"), ("code", "i4"), ("package_bytes", "i8"), ("offset_bytes", "i8"),
@@ -51,9 +52,36 @@ def record(row: type, narrow: dict[str, tuple[str, ...]] | None = None, **shapes
     return np.dtype(columns, align=True)
 
 
-def module_type() -> np.dtype[Any]:
-    """The record of one module."""
-    return record(ModuleRow, MODULE)
+def blank(row: Any, narrow: dict[str, tuple[str, ...]], count: int) -> np.ndarray[Any, Any]:
+    """`count` records that all equal the given Python row."""
+    one = np.zeros((), record(type(row), narrow))
+    for name in one.dtype.names or ():
+        one[name] = getattr(row, name)
+    array = np.empty(count, one.dtype)
+    array[:] = one
+    return array
+
+
+def objects(row: type, array: np.ndarray[Any, Any]) -> list[Any]:
+    """Python rows with the values of records."""
+    names = array.dtype.names or ()
+    return [row(**dict(zip(names, values, strict=True))) for values in array.tolist()]
+
+
+def records(row: type, narrow: dict[str, tuple[str, ...]], rows: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Python rows as records."""
+    array = np.zeros(len(rows), record(row, narrow))
+    for name in array.dtype.names or ():
+        array[name] = [getattr(one, name) for one in rows]
+    return array
+
+
+def single(row: Any) -> np.ndarray[Any, Any]:
+    """One Python row as a record, in an array of shape ()."""
+    array = np.zeros((), record(type(row)))
+    for name in array.dtype.names or ():
+        array[name] = getattr(row, name)
+    return array
 
 
 def profile_type(components: int, hardware: int) -> np.dtype[Any]:
