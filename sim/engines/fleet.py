@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,21 +52,27 @@ class Fleet:
         return [name if name is not None else other for name, other in zip(given, numbered, strict=True)]
 
     def inside(self, given: Any) -> NDArray[np.bool_]:
-        """Which modules a filter takes: those that meet each of its lists that is not empty."""
-        taken = np.ones(len(self.rows), dtype=np.bool_)
-        if given.fleet_groups:
-            groups = np.array([g.name in given.fleet_groups for g in self.scenario.fleet.groups])
-            taken &= groups[self.rows["group"]]
-        if given.hardware:
-            taken &= np.array([name in given.hardware for name in self.hardware])[self.rows["hardware"]]
-        if given.modules:
-            taken &= self.named(given.modules)
-        return taken
+        """Which modules a filter of the plan takes."""
+        groups = np.array([g.name for g in self.scenario.fleet.groups])[self.rows["group"]]
+        return filtered(given, groups, np.array(self.hardware)[self.rows["hardware"]], self.names)
 
     def named(self, entries: list[str]) -> NDArray[np.bool_]:
         """Which modules are among ids or match one of the globs."""
         match = matching(entries)
         return np.fromiter((match(name) for name in self.names), dtype=np.bool_, count=len(self.rows))
+
+
+def filtered(given: Any, fleet_groups: Any, hardware: Any, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which modules a filter takes: those that meet each of its lists that is not empty. One entry a module each."""
+    taken = np.ones(len(names), dtype=np.bool_)
+    if given.fleet_groups:
+        taken &= np.isin(np.asarray(fleet_groups), given.fleet_groups)
+    if given.hardware:
+        taken &= np.isin(np.asarray(hardware), given.hardware)
+    if given.modules:
+        match = matching(given.modules)
+        taken &= np.fromiter((match(name) for name in names), dtype=np.bool_, count=len(names))
+    return taken
 
 
 def build_fleet(

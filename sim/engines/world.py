@@ -113,7 +113,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     hardware = _hardware_names(scenario)
     fleet = build_fleet(scenario, key, plan.settings, _sample(scenario, key, plan.settings, hardware), hardware)
     if not len(fleet.rows):
-        raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
+        raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, ranks = build_executions(scenario, key, fleet)
     return World(scenario, fleet, plan, executions, ranks, replication, _nothing_is_undone(scenario))
 
