@@ -8,7 +8,7 @@ import pandas as pd
 from sim import records
 from sim.cloud.execution import Execution
 from sim.engines import layout
-from sim.engines.tables import Ends, Watched, events_table, records_of
+from sim.engines.tables import Ends, Watched, events_table, peaks, records_of
 from sim.engines.tally import Tally
 from sim.engines.world import World
 from sim.messages import UPDATE_SUCCESS
@@ -44,11 +44,14 @@ class Recorder:
 
     def records(self, *, complete: bool, wall_s: float) -> records.Records:
         """The tables of this run."""
-        center, capacity = self.world.center, self.world.capacity
         return records_of(
-            self.world, self._ends(), self.load, capacity.egress.line.peak_bit_s, center.decisions, self._events(),
+            self.world, self._ends(), self.load, self.peaks(), self.world.center.decisions, self._events(),
             Watched(complete, wall_s, self.end_s),
         )  # fmt: skip
+
+    def peaks(self) -> dict[str, float]:
+        """The largest load the cloud saw."""
+        return peaks(self.load, self.world.capacity.egress.line.peak_bit_s)
 
     def _ends(self) -> Ends:
         modules = self.world.modules

@@ -82,13 +82,13 @@ def modules_table(world: World, ends: Ends, chosen: slice = slice(None)) -> pd.D
 
 
 def records_of(
-    world: World, ends: Ends, load: Tally, peak_bit_s: float, decided: Sequence[Decision], events: pd.DataFrame | None,
-    watched: Watched,
+    world: World, ends: Ends, load: Tally, cloud_peaks: dict[str, float], decided: Sequence[Decision],
+    events: pd.DataFrame | None, watched: Watched,
 ) -> records.Records:  # fmt: skip
     """All tables of one run."""
     modules = modules_table(world, ends)
     return records.Records(
-        modules, timeline(load, modules), events, peaks(load, peak_bit_s), watched.complete, watched.wall_s,
+        modules, timeline(load, modules), events, cloud_peaks, watched.complete, watched.wall_s,
         watched.end_s, decisions=decisions.table(world.scenario, decided, world.replication),
     )  # fmt: skip
 

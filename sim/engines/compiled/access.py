@@ -40,21 +40,19 @@ def decide(s: Any) -> int:
         i, session = int(s.senders.entries[0].kind), int(s.senders.entries[0].stamp)
         timers.drop(s.senders)
         if tries(s.modules[i], session):
-            s.sent[count] = s.modules[i]
+            s.sent[count] = i
             count += 1
     rao = math.floor((time - ra.SUBFRAME_S * access.time_factor) / access.period_s + 0.5)
     p = s.profiles[s.modules[0].group]
-    ra.resolve(s.sent[:count], access, p.key_0, p.key_1, rao, s.outcomes, s.outcome_times)
+    ra.resolve(s.modules, s.sent[:count], access, p.key_0, p.key_1, rao, s.outcomes, s.outcome_times)
     for j in range(count):
-        i = int(s.sent[j].index)
-        m = s.modules[i]
-        m.preambles = s.sent[j].preambles
-        m.access_attempts = s.sent[j].access_attempts
+        i = s.sent[j]
+        session = int(s.modules[i].sessions)
         if s.outcomes[j] == ra.AGAIN:
-            join(s, i, m.sessions, s.outcome_times[j])
+            join(s, i, session, s.outcome_times[j])
         else:
             entry = pending.add(s, s.drives[i], s.outcome_times[j], pending.ACCESS)
-            entry.number = m.sessions
+            entry.number = session
             entry.code = behaviour.ACCESSED if s.outcomes[j] == ra.CONNECTED else behaviour.CONNECT_FAILED
     return count
 

@@ -23,43 +23,9 @@ import numba
 import numpy as np
 from numba.core import caching, codegen, registry
 
-CORE = (
-    "sim.messages",
-    "sim.draws",
-    "sim.curves",
-    "sim.module.rows",
-    "sim.module.states",
-    "sim.module.battery",
-    "sim.module.radio",
-    "sim.module.check_in",
-    "sim.module.flash",
-    "sim.module.behaviour",
-    "sim.network.cells",
-    "sim.network.random_access",
-    "sim.strategy.settings",
-    "sim.strategy.progress",
-    "sim.strategy.abort",
-    "sim.strategy.concurrency",
-    "sim.strategy.groups",
-    "sim.strategy.preconditions",
-    "sim.strategy.rate",
-    "sim.strategy.retry",
-    "sim.strategy.windows",
-    "sim.cloud.execution",
-    "sim.cloud.books",
-    "sim.cloud.offers",
-    "sim.cloud.rollout",
-    "sim.cloud.rules",
-    "sim.cloud.capacity",
-    "sim.cloud.egress",
-    "sim.engines.tally",
-    "sim.engines.compiled.queue",
-    "sim.engines.compiled.pending",
-    "sim.engines.compiled.timers",
-    "sim.engines.compiled.access",
-    "sim.engines.compiled.kernel",
-)
-"""Modules to mirror, each after those it imports."""
+ROOT = "sim.engines.compiled.kernel"
+"""The module of the entry; what it calls is found from here."""
+PACKAGE = "sim."
 LONG_TUPLE = 6
 """Tuples of numbers longer than this become arrays: a compiler keeps short ones in registers."""
 
@@ -69,21 +35,27 @@ INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper":
 
 
 class Mirror:
-    """Compiled counterparts of the core modules: `mirror["sim.module.behaviour"].receive`."""
+    """Compiled counterparts of a module and of all it calls: `mirror["sim.module.behaviour"].receive`."""
 
-    def __init__(self, names: tuple[str, ...] = CORE) -> None:
+    def __init__(self, root: str = ROOT) -> None:
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[FunctionType, Any] = {}
-        for name in names:
-            self._add(importlib.import_module(name))
+        self._add(importlib.import_module(root))
 
     def __getitem__(self, name: str) -> ModuleType:
         return self._modules[name]
 
-    def _add(self, module: ModuleType) -> None:
-        mirror = ModuleType(module.__name__)
+    @property
+    def files(self) -> list[Path]:
+        """The sources of everything mirrored."""
+        return sorted(Path(str(sys.modules[name].__file__)) for name in self._modules)
+
+    def _add(self, module: ModuleType) -> ModuleType:
+        """The mirror of a module, made after those of the modules it imports."""
+        if module.__name__ in self._modules:
+            return self._modules[module.__name__]
+        mirror = self._modules[module.__name__] = ModuleType(module.__name__)
         space = mirror.__dict__
-        self._modules[module.__name__] = mirror
         own = []
         for name, value in vars(module).items():
             if isinstance(value, FunctionType) and value.__module__ == module.__name__:
@@ -94,11 +66,13 @@ class Mirror:
             rebuilt = FunctionType(function.__code__, space, name, function.__defaults__)
             rebuilt.__module__ = module.__name__
             space[name] = self._functions[function] = numba.njit(**INNER)(rebuilt)
+        return mirror
 
     def _counterpart(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
-            return self._modules.get(value.__name__, value)
-        if isinstance(value, FunctionType):
+            return self._add(value) if value.__name__.startswith(PACKAGE) else value
+        if isinstance(value, FunctionType) and value.__module__.startswith(PACKAGE):
+            self._add(sys.modules[value.__module__])
             return self._functions.get(value, value)
         if isinstance(value, type) and issubclass(value, IntEnum):
             return _numbers(value)
@@ -117,13 +91,10 @@ def _numbers(enumeration: type[IntEnum]) -> ModuleType:
 # --- cache --------------------------------------------------------------------------------------------------------
 
 
-def source_key(*folders: Path) -> str:
+def source_key(files: list[Path]) -> str:
     """A hash over the compiled sources and the compiler's version."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    files = [Path(importlib.import_module(name).__file__ or "") for name in CORE]
-    for folder in folders:
-        files += sorted(folder.glob("*.py"))
-    for file in files:
+    for file in [*files, *Path(__file__).parent.glob("*.py")]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:20]
 

@@ -10,10 +10,10 @@ from typing import Any
 from sim.cloud.center import decision_of
 from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
-from sim.engines.compiled.compiler import Mirror, entry, machine_code_of, source_key
+from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
 from sim.engines.compiled.kernel import CLOSE, FULL, RUN, START
 from sim.engines.compiled.state import grown, lay_out
-from sim.engines.tables import Ends, Watched, records_of
+from sim.engines.tables import Ends, Watched, peaks, records_of
 from sim.engines.world import World
 from sim.records import Records
 
@@ -28,8 +28,8 @@ _COMPILED: set[Any] = set()
 @cache
 def compiled() -> Any:
     """The one entry of the kernel, compiled when it is first called for a new layout of rows."""
-    kernel = Mirror()["sim.engines.compiled.kernel"]
-    return entry(kernel.advance.py_func, source_key(Path(__file__).parent))
+    mirror = Mirror()
+    return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
 
 
 def is_warm() -> bool:
@@ -90,9 +90,9 @@ class CompiledEngine:
                 self.world, parts["events"][: int(k["events"])], parts["notes"][: int(k["notes"])]
             )  # fmt: skip
         ends = Ends(parts["modules"], parts["books"].es, parts["charge"])
-        peak_bit_s = float(parts["egress"].line["peak_bit_s"])
+        cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
         return records_of(
-            self.world, ends, self.load, peak_bit_s, decided, events, Watched(complete, wall_s, self.end_s)
+            self.world, ends, self.load, cloud_peaks, decided, events, Watched(complete, wall_s, self.end_s)
         )  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def wake_cloud(s: Any, now: float) -> None:
 def opportunity(s: Any) -> None:
     """The first opportunity of random access is over."""
     for j in range(access.decide(s)):
-        line_up(s, int(s.sent[j].index))
+        line_up(s, s.sent[j])
 
 
 def next_module(s: Any, now: float, cloud_s: float) -> None:

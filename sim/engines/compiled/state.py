@@ -46,7 +46,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
         "tally": Bag(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
-        "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, world.fleet.rows.dtype),
+        "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, np.int64),
         "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
         "events": np.empty(2 * room if events else 1, layout.EVENT),
         "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, books.log.shape[1])),
