@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from sim.engines import tally
 from sim.engines.live.fetch import Broken
 from sim.engines.recorder import Recorder
 from sim.engines.world import World
@@ -16,7 +17,9 @@ class LiveRecorder(Recorder):
     """The recorder of an engine, with the load of the real network by real second."""
 
     def __init__(self, world: World, real_s: Callable[[], float]) -> None:
-        super().__init__(world, events=True)
+        super().__init__(world, tally.tally(world.horizon_s), events=True)
+        self._online = self._downloads = self._peak_online = 0
+        self._since_s = self._bits_before = 0.0
         self._real_s = real_s
         self._requests_by_second: Counter[int] = Counter()
         self._bits_by_second: Counter[int] = Counter()
@@ -41,24 +44,37 @@ class LiveRecorder(Recorder):
 
     def online(self, now: float, change: int) -> None:
         """A module logged in, or its session ended."""
+        now = self._inside(now)
         if change > 0:
-            self.connects(now)
-        super().online(now, change)
+            tally.connects(self.load, now)
+        tally.online(self.load, now, change)
+        self._online += change
+        self._peak_online = max(self._peak_online, self._online)
 
     def requests(self, now: float, count: int) -> None:
         """Messages and requests of modules to the cloud."""
-        super().requests(now, count)
+        tally.requests(self.load, self._inside(now), count)
         self._requests_by_second[int(self._real_s())] += count
 
     def downloads(self, now: float, change: int) -> None:
         """A transfer began or ended; books the time and the bytes since the last change."""
-        self._spread(self._download_s, self._downloads_since, now, self._downloads * (now - self._downloads_since))
-        bits = self.delivered_bits
-        self._spread(self._egress_bits, self._downloads_since, now, bits - self._bits_before)
-        self._bits_by_second[int(self._real_s())] += int(bits - self._bits_before)
-        self._downloads_since, self._bits_before = now, bits
+        now, load, since = self._inside(now), self.load, self._since_s
+        bits = self.delivered_bits - self._bits_before
+        tally.spread(load.download_s, load.width_s, since, now, self._downloads * (now - since))
+        tally.spread(load.egress_bits, load.width_s, since, now, bits)
+        self._bits_by_second[int(self._real_s())] += int(bits)
+        self._since_s, self._bits_before = now, self.delivered_bits
         self._downloads += change
-        self._peak_downloads = max(self._peak_downloads, self._downloads)
+        tally.downloads(load, self._downloads)
+
+    def close(self, now: float) -> None:
+        """The run is over at `now`."""
+        self.downloads(now, 0)
+        self.end_s = now
+
+    def _inside(self, now: float) -> float:
+        """What happens in the moments after the horizon belongs to its last second."""
+        return min(now, self.world.horizon_s)
 
     @property
     def under_way(self) -> tuple[int, int]:
@@ -70,6 +86,6 @@ class LiveRecorder(Recorder):
         return {
             "peak_connections": float(self._peak_online),
             "peak_requests_per_s": float(max(self._requests_by_second.values(), default=0)),
-            "peak_downloads": float(self._peak_downloads),
+            "peak_downloads": float(self.load.peak_downloads[0]),
             "peak_egress_bit_s": float(max(self._bits_by_second.values(), default=0)),
         }
