@@ -53,7 +53,7 @@ class LiveModule:
 
     __slots__ = (
         "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
-        "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
+        "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_request", "_requested_at", "_timer", "_timer_at",
         "_transfer_at", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
 
@@ -69,6 +69,8 @@ class LiveModule:
         self._guard = inf
         self._due = self._dialled_at = self._asked_at = self._confirmed_at = 0.0
         self._heard_at = self._header_at = 0.0
+        self._requested_at = 0.0
+        self._request = 0  # MQTT packet id of the request under way
         self._last_frame = 0
         self._unacked: dict[int, tuple[int, float]] = {}
         self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
@@ -84,13 +86,16 @@ class LiveModule:
 
     # --- life ----------------------------------------------------------------------------------------------------
 
-    def begin(self, now: float) -> None:
-        """Its first connection: at once for modules that are always online, else at its own check-in."""
+    def begin(self, due: float, *, at_once: bool = False) -> None:
+        """Its first connection, from `due` by the loop's clock, whenever this is called.
+
+        At once when asked for and for modules that are always online, else at its own check-in.
+        """
         row, profile = self.module.row, self.module.profile
         if row.link != OFFLINE:
             return  # never online
-        self._due = self._engine.loop.time()
-        if profile.check_in == ALWAYS and row.away_until_s <= now:
+        self._due, now = due, self._engine.run_s(due)
+        if at_once or (profile.check_in == ALWAYS and row.away_until_s <= now):
             self.deliver(b.CHECK_IN, now)
         else:
             b.start(row, profile, now)
@@ -143,7 +148,11 @@ class LiveModule:
     def _wake(self) -> None:
         at, self._timer, self._timer_at = self._timer_at, None, inf
         self._due = self._engine.real(at)
+        before = self.module.row.status
         self.deliver(b.WAKE, max(at, self._engine.now()))
+        if before == msg.SUBMITTED and self._confirmed_at and self.module.row.status != msg.SUBMITTED:
+            self._confirmed_at = 0.0
+            self._engine.latencies.fail("url", "no answer in time")
 
     def _perform(self, effects: int, now: float) -> None:
         if effects & b.ENTERED:
@@ -203,7 +212,7 @@ class LiveModule:
             self._logged_in(link)
 
     def _logged_in(self, link: Link) -> None:
-        self._bootstrapping = False
+        self._bootstrapping, self._request = False, 0
         engine = self._engine
         engine.latencies.add("login", engine.loop.time() - link.made_at)
         now = engine.now()
@@ -222,22 +231,24 @@ class LiveModule:
         if self.module.row.link == ONLINE:
             self._session_lost()
         else:
-            self._refused(_CODES.get(code, login.NETWORK))
+            self._refused(_CODES.get(code, login.NETWORK), "login" if link.made_at else "connect")
 
     def _session_lost(self) -> None:
         """The session broke: what was not acknowledged is kept like a status published offline, the latest only."""
         row, engine = self.module.row, self._engine
         now = engine.now()
         engine.recorder.online(now, -1)
+        engine.latencies.fail("session", "lost")
         self._keep_unacknowledged()
         if row.status in (msg.DOWNLOAD_START, msg.DOWNLOADING):
             row.cause = C_LINK_LOST
         self.deliver(b.LINK_LOST, now)
         self._back_off(login.NETWORK, now)
 
-    def _refused(self, code: int) -> None:
+    def _refused(self, code: int, leg: str) -> None:
         """No session came about."""
         engine = self._engine
+        engine.latencies.fail(leg, f"code {code}" if code != login.NETWORK else "no connection, or no answer")
         engine.recorder.refused(code)
         self._bootstrapping = False
         if code == login.DEVICE_SECRET_WRONG:
@@ -288,13 +299,18 @@ class LiveModule:
         """0x0034, 0x0044 and, with the request, 0x0115."""
         hello = self.module.hello(now)
         firmware = self._engine.firmware
-        self._asked_at = self._due
+        self._asked_at = self._requested_at = self._due
         packets = (
             (commands.STATUS_REPORT, commands.encode_status_report(hello), 1),
             (commands.INFO_REPORT, commands.encode_info_report(hello.versions, firmware), 1),
             (commands.OTA_REQUEST, ota.encode_request(hello.versions, firmware), 2),
         )
-        self._uplink(now, lambda: [self._send(*packet) for packet in packets], len(packets))
+
+        def send() -> None:
+            for packet in packets:
+                self._request = self._send(*packet)
+
+        self._uplink(now, send, len(packets))
 
     def _publish_status(self, now: float) -> None:
         report = self.module.report()
@@ -346,6 +362,10 @@ class LiveModule:
 
     def on_acknowledged(self, link: Link, packet_id: int) -> None:
         """See LinkOwner."""
+        if packet_id == self._request:
+            self._request = 0
+            self._engine.latencies.add("request", self._engine.loop.time() - self._requested_at)
+            return
         status, sent_at = self._unacked.pop(packet_id, (0, 0.0))
         if link is self._leaving and not self._unacked:
             self._leaving = None
@@ -396,7 +416,7 @@ class LiveModule:
             return
         link, self.link = self.link, None
         link.abort()
-        self._refused(code)
+        self._refused(code, "login")
 
     def _downlink(self, deliver: Callable[[], None]) -> None:
         """Through the modelled radio when asked for."""
@@ -521,6 +541,7 @@ class LiveModule:
     def _fetch_broken(self, error: Broken) -> None:
         row = self.module.row
         self._engine.recorder.broken(error)
+        self._engine.latencies.fail("download", str(error)[:80])
         self._stop_fetch()
         wrong = isinstance(error, WrongChecksum)
         row.cause = C_CHECKSUM if wrong else C_SERVER_ERROR if isinstance(error, ServerRefused) else C_SERVER_BUSY

@@ -79,11 +79,11 @@ _STATUS_NAMES = {
 class LiveEngine:
     """Drives one world against a target. `run` once; Ctrl-C ends it and keeps what is there."""
 
-    def __init__(self, world: World, target: Target, settings: Settings) -> None:
+    def __init__(self, world: World, target: Target, settings: Settings, latencies: Latencies | None = None) -> None:
         self.world, self.target, self.settings = world, target, settings
         self.loop = asyncio.get_running_loop()
         self.zero = self.loop.time()
-        self.latencies = Latencies()
+        self.latencies = latencies or Latencies()
         self.recorder = LiveRecorder(world, lambda: self.loop.time() - self.zero)
         self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
         cap = settings.limits.rate_cap_per_s
@@ -100,7 +100,11 @@ class LiveEngine:
 
     def now(self) -> float:
         """Seconds of the run: real ones times the time scale."""
-        return (self.loop.time() - self.zero) * self.settings.time_scale
+        return self.run_s(self.loop.time())
+
+    def run_s(self, at: float) -> float:
+        """The second of the run at a time of the loop."""
+        return (at - self.zero) * self.settings.time_scale
 
     def real(self, at: float) -> float:
         """The loop's time at a second of the run."""
@@ -138,17 +142,22 @@ class LiveEngine:
 
     # --- run ---------------------------------------------------------------------------------------------------------
 
-    async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:
-        """Runs until every module is accounted for or time is up; False when it was stopped before."""
+    def open(self) -> None:
+        """Everything a module needs is there, and the clock begins; to be closed again."""
         settings, target = self.settings, self.target
         self.links = Links(
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(self.world.keepalive_s), username=settings.username,
         )  # fmt: skip
         self.downloader = ThinDownloader(settings.sources, settings.ca_file)
+        self.zero = self.loop.time()
+
+    async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:
+        """Runs until every module is accounted for or time is up; False when it was stopped before."""
+        self.open()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
-        self.zero, cpu = self.loop.time(), time.process_time()
+        cpu = time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
             return await self._watch(watch, api)
@@ -156,7 +165,7 @@ class LiveEngine:
             ramp.cancel()
             with suppress(asyncio.CancelledError):
                 await ramp
-            await self._close()
+            await self.close()
             self.cpu_s = time.process_time() - cpu
 
     async def _ramp(self) -> None:
@@ -168,7 +177,7 @@ class LiveEngine:
                 await asyncio.sleep(wait_s)
             elif number % 64 == 63:
                 await asyncio.sleep(0)
-            module.begin(self.now())
+            module.begin(at)
 
     async def _watch(self, watch: Watch | None, api: CloudApi | None) -> bool:
         limit_s = self.world.horizon_s / self.settings.time_scale
@@ -198,7 +207,8 @@ class LiveEngine:
         over = sum(count for name, count in states.items() if name in _TERMINAL)
         return over >= sum(1 for m in self.modules if m.module.row.link != DARK or m.acked)
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Ends every module and takes leave of the broker."""
         with suppress(NotImplementedError, ValueError, RuntimeError):
             self.loop.remove_signal_handler(signal.SIGINT)
         self.recorder.end_s = min(self.now(), self.world.horizon_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -9,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 LEGS = {
     "connect": "from the moment the module was to connect until its transport stands",
     "login": "CONNECT until SUBACK (after a bootstrap: until the device secret is there)",
+    "request": "request (0x0115) published at QoS 2 until the exchange is complete",
     "notice": "request (0x0115) until the plan notice (0x0111)",
     "url": "confirmation (status 2) until the URL (0x0113)",
     "header": "GET until the answer begins",
@@ -18,18 +21,45 @@ LEGS = {
 """Each leg and what it spans. Waits that the module's own timers begin count from when the timer was due."""
 
 LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
+MAX_REASONS = 50
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
 class Latencies:
-    """One histogram per leg, in microseconds up to an hour, three digits."""
+    """One histogram per leg, in microseconds up to an hour, three digits; what failed, by leg and reason."""
 
     def __init__(self) -> None:
         self._legs = {name: HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS) for name in LEGS}
+        self.failures: Counter[tuple[str, str]] = Counter()
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""
         self._legs[leg].record_value(min(max(int(seconds * 1e6), LOWEST_US), HIGHEST_US))
+
+    def fail(self, leg: str, reason: str) -> None:
+        """A leg that did not come to its end; the kinds of reasons kept are bounded."""
+        if (leg, reason) not in self.failures and len(self.failures) >= MAX_REASONS:
+            reason = "other"
+        self.failures[leg, reason] += 1
+
+    def count(self, leg: str) -> int:
+        """Measurements of a leg."""
+        return int(self._legs[leg].get_total_count())
+
+    def failed(self, leg: str) -> dict[str, int]:
+        """Failures of a leg by reason."""
+        return {reason: n for (of, reason), n in self.failures.items() if of == leg}
+
+    def encoded(self, leg: str) -> str:
+        """The leg's histogram, compressed and in base64, to be merged elsewhere."""
+        return str(self._legs[leg].encode().decode("ascii"))
+
+    def merge(self, leg: str, encoded: str, failures: Mapping[str, int]) -> None:
+        """Adds another run's histogram and failures of a leg."""
+        if encoded:
+            self._legs[leg].decode_and_add(encoded)
+        for reason, n in failures.items():
+            self.failures[leg, reason] += n
 
     def quantile_s(self, leg: str, percent: float) -> float | None:
         """A quantile in seconds, None without measurements."""
@@ -44,9 +74,10 @@ class Latencies:
         histogram = self._legs[name]
         count = int(histogram.get_total_count())
         row: dict[str, Any] = {"meaning": LEGS[name], "count": count}
+        row["failures"] = self.failed(name)
         if count:
             row["mean_s"] = histogram.get_mean_value() / 1e6
             row.update({f"p{p:g}_s": histogram.get_value_at_percentile(p) / 1e6 for p in PERCENTILES})
             row["max_s"] = histogram.get_max_value() / 1e6
-        row["hdr"] = histogram.encode().decode("ascii")
+        row["hdr"] = self.encoded(name)
         return row

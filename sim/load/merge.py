@@ -1,0 +1,93 @@
+"""What the workers of a distributed run reported, put together: histograms, failures, health, clocks, who went missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.engines.live.latency import LEGS, Latencies
+
+CLOCK_SLACK_S = 1.0
+"""Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One worker's share."""
+
+    latencies: Latencies = field(default_factory=Latencies)
+    final: bool = False
+    clock_off_s: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    health: dict[str, Any] = field(default_factory=dict)
+    users: int = 0
+
+
+class Gathered:
+    """Parts by worker. A worker whose final report has not come is missing, and the run says so."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.parts: dict[str, Part] = {}
+        self.options: dict[str, Any] = {}
+
+    def clear(self) -> None:
+        """A new test begins."""
+        self.parts = {}
+
+    def take(self, worker: str, data: dict[str, Any]) -> None:
+        """A report of a worker; those of other kinds of workers carry nothing for us."""
+        ours = data.get("fotasim")
+        if not isinstance(ours, dict):
+            return
+        part = self.parts.setdefault(worker, Part())
+        for leg, row in ours.get("legs", {}).items():
+            part.latencies.merge(leg, row["hdr"], row["failures"])
+        part.final = part.final or bool(ours.get("final"))
+        part.users = max(part.users, int(data.get("user_count") or 0))
+        off_s = float(ours.get("time", 0.0)) - self._clock()
+        if abs(off_s) > abs(part.clock_off_s):
+            part.clock_off_s = off_s
+        part.health = ours.get("health") or part.health
+        part.faults += [fault for fault in part.health.get("faults", []) if fault not in part.faults]
+
+    def merged(self) -> Latencies:
+        """All parts' measurements as one."""
+        total = Latencies()
+        for part in self.parts.values():
+            for leg in (*LEGS, "session"):
+                encoded = part.latencies.encoded(leg) if leg in LEGS and part.latencies.count(leg) else ""
+                total.merge(leg, encoded, part.latencies.failed(leg))
+        return total
+
+    def faults(self) -> list[str]:
+        """Why the figures cannot be trusted as they are; empty when they can."""
+        lines = []
+        for worker, part in self.parts.items():
+            if not part.final:
+                lines.append(f"worker {worker} went missing: its last measurements are not in these figures")
+            lines += [f"worker {worker} was the bottleneck, this run is void: {fault}" for fault in part.faults]
+            if abs(part.clock_off_s) > CLOCK_SLACK_S:
+                lines.append(f"worker {worker}: its clock is {part.clock_off_s:+.1f} s off the master's")
+        return lines
+
+    def to_json(self) -> str:
+        """Everything, for a file."""
+        workers = {
+            worker: {
+                "final": part.final, "users": part.users, "clock_off_s": part.clock_off_s, "health": part.health,
+                "faults": part.faults,
+                "counts": {leg: part.latencies.count(leg) for leg in LEGS}, "legs": part.latencies.table(),
+            }
+            for worker, part in self.parts.items()
+        }  # fmt: skip
+        void = any(part.faults or not part.final for part in self.parts.values())
+        return json.dumps(
+            {"void": void, "faults": self.faults(), "legs": self.merged().table(), "workers": workers}, indent=1
+        )
+
+
+__all__ = ["Gathered", "Part"]

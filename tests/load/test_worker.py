@@ -1,0 +1,159 @@
+"""The native worker against the master of the installed Locust, over its real protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+
+import pytest
+
+from sim.engines.live.engine import Settings
+from sim.engines.live.latency import LEGS
+from sim.errors import ProtocolError
+from sim.load.fleet import LoadFleet, find_target
+from sim.load.merge import Gathered
+from sim.load.protocol import Message, Statistics, decode, rounded_ms
+from sim.load.worker import Worker
+from tests.live_cloud import LiveCloud
+from tests.load.master import master
+from tests.support import HARMLESS, scenario
+
+FLEET = scenario(
+    *HARMLESS, "fleet.size=24", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
+    "fleet.groups.0.free_space=10 MB",
+)  # fmt: skip
+
+
+class Stub:
+    """A fleet without modules: every one that begins measures one second."""
+
+    def __init__(self, statistics):
+        self.statistics, self.count, self.opened, self.most = statistics, 0, [], 0
+
+    def open(self, index, of):
+        self.opened.append((index, of))
+
+    def resize(self, count):
+        for _ in range(max(0, count - self.count)):
+            self.statistics.add("connect", 0.25)
+        self.count = count
+        self.most = max(self.most, count)
+        return count
+
+    async def close(self):
+        self.count = 0
+
+
+async def serve(port, fleets, workers):
+    await asyncio.gather(*(Worker("127.0.0.1", port, fleet).run() for fleet in fleets[:workers]))
+
+
+def rows(folder):
+    with (folder / "stats_stats.csv").open() as file:
+        return {row["Name"]: row for row in csv.DictReader(file)}
+
+
+def test_the_installed_master_spawns_stops_and_adds_up_two_workers(tmp_path):
+    made = []
+
+    def stub(statistics):
+        made.append(Stub(statistics))
+        return made[-1]
+
+    with master(tmp_path, "-u", "10", "-r", "10", "-t", "4s", "--expect-workers", "2") as (process, port):
+        asyncio.run(asyncio.wait_for(serve(port, [stub, stub], 2), 60))
+        assert process.wait(30) == 0
+    assert sorted(fleet.opened[0] for fleet in made) == [(0, 2), (1, 2)]
+    assert [fleet.most for fleet in made] == [5, 5]
+    found = rows(tmp_path)
+    assert (found["connect"]["Request Count"], found["Aggregated"]["Request Count"]) == ("10", "10")
+    assert float(found["connect"]["50%"]) == 250
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert [worker["final"] for worker in report["workers"].values()] == [True, True]
+
+
+def test_a_fleet_under_locust_shows_every_leg_and_both_histograms_add_up(tmp_path):
+    async def run():
+        cloud = LiveCloud(FLEET)
+        await cloud.start()
+        try:
+            target = await find_target(cloud.url, Settings())
+            with master(tmp_path, "-u", "24", "-r", "24", "-t", "25s", "--expect-workers", "2") as (process, port):
+                fleet = [lambda s: LoadFleet(FLEET, target, Settings(time_scale=50.0), s)] * 2
+                await asyncio.wait_for(serve(port, fleet, 2), 90)
+                assert await asyncio.to_thread(process.wait, 30) == 0
+        finally:
+            await cloud.stop()
+        return cloud
+
+    cloud = asyncio.run(run())
+    report = json.loads((tmp_path / "load.json").read_text())
+    found = rows(tmp_path)
+    for leg in LEGS:
+        parts = [worker["counts"][leg] for worker in report["workers"].values()]
+        assert report["legs"][leg]["count"] == sum(parts) == int(found[leg]["Request Count"]), leg
+        assert sum(parts) >= 24, leg
+    assert len(set(cloud.logins)) == 24  # the workers share the fleet, nobody is there twice
+
+
+def test_a_worker_killed_in_mid_run_is_reported(tmp_path):
+    async def run():
+        with master(tmp_path, "-u", "4", "-r", "4", "-t", "12s", "--expect-workers", "2") as (process, port):
+            lives = asyncio.ensure_future(Worker("127.0.0.1", port, Stub).run())
+            dies = Worker("127.0.0.1", port, Stub)
+            dead = asyncio.ensure_future(dies.run())
+            while not (dies.state == "running" and dies._reports):
+                await asyncio.sleep(0.05)
+            dies._send = silence  # the process is gone: nothing more comes from it, not even a farewell
+            dead.cancel()
+            await asyncio.wait_for(lives, 60)
+            assert await asyncio.to_thread(process.wait, 30) == 0
+        return dies.id
+
+    async def silence(*_):
+        return None
+
+    killed = asyncio.run(run())
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert report["void"]
+    assert any(killed in line and "missing" in line for line in report["faults"])
+    assert "failed to send heartbeat" in (tmp_path / "master.log").read_text()
+
+
+def test_merged_histograms_equal_the_sum_of_the_parts():
+    clock = [100.0]
+    parts = [Statistics(lambda: clock[0]) for _ in range(3)]
+    whole, gathered = Statistics(lambda: clock[0]), Gathered(lambda: clock[0])
+    for k in range(3000):
+        seconds = 0.001 * 1.003**k
+        parts[k % 3].add("notice", seconds)
+        whole.add("notice", seconds)
+    parts[1].fail("notice", "no answer")
+    for number, part in enumerate(parts):
+        report = json.loads(json.dumps(part.report()))
+        report["fotasim"]["final"] = True
+        gathered.take(f"w{number}", report)
+    merged = gathered.merged()
+    assert merged.count("notice") == 3000
+    assert merged.failed("notice") == {"no answer": 1}
+    for percent in (1.0, 50.0, 90.0, 99.0, 99.9, 100.0):
+        assert merged.quantile_s("notice", percent) == whole.quantile_s("notice", percent)
+    assert gathered.faults() == []
+
+
+def test_clocks_that_differ_are_told():
+    gathered = Gathered(lambda: 100.0)
+    gathered.take("w", {"fotasim": {"time": 97.5, "final": True, "legs": {}}, "user_count": 1})
+    assert gathered.faults() == ["worker w: its clock is -2.5 s off the master's"]
+
+
+def test_rounding_is_locusts_own():
+    """Two significant digits: figures from the docstring of locust.stats.bucket_response_time."""
+    assert [rounded_ms(x) for x in (0.4, 99.4, 147.0, 3432.0, 58760.0)] == [0, 99, 150, 3400, 59000]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", Message("a", None, "b").encode()[:-1], b"\x93\x01\xc0\xc0"])
+def test_what_no_master_sends_is_refused(data):
+    with pytest.raises(ProtocolError):
+        decode(data)
