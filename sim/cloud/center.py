@@ -134,6 +134,11 @@ class DeveloperCenter:
         rollout.terminate(self.books, now)
         return self._done()
 
+    def next_group(self, now: float) -> list[Command]:
+        """Opens the next group whatever the last one has come to."""
+        rollout.next_group(self.books, now)
+        return self._done()
+
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         rollout.end(self.books, now)
@@ -209,7 +214,8 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        return bool(self.books.c.starving) and not self.executions[index].terminal
+        e = self.executions[index]
+        return bool(self.books.c.starving) and not (e.terminal or e.reverting)
 
     # --- time ----------------------------------------------------------------------------------------------------
 

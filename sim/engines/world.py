@@ -262,6 +262,7 @@ def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Cal
     calls: dict[str, Callable[[float], list[Command] | None]] = {
         "suspend": center.suspend,
         "resume": center.resume,
+        "next-group": center.next_group,
         "terminate": center.terminate,
         "retry-failed": center.retry_failed,
     }

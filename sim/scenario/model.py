@@ -278,7 +278,7 @@ class OperatorAction(Section):
     """Something the operator does while the plan runs."""
 
     at: Duration
-    do: Literal["suspend", "resume", "terminate", "retry-failed", "cancel"]
+    do: Literal["suspend", "resume", "next-group", "terminate", "retry-failed", "cancel"]
     modules: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
