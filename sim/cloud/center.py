@@ -264,12 +264,14 @@ class DeveloperCenter:
     def _notice(self, index: int) -> msg.Notice:
         r = self.plan.settings
         back = self.executions[index].reverting
+        by_package = r.needed_bytes == max(c.size_bytes for c in self.plan.components)
         parts = tuple(
             msg.ComponentNotice(
                 c.component,
                 c.target_version if back else c.source_version,
                 c.rollback_version if back else c.target_version,
-                int(r.min_battery_percent), int(r.min_rsrp_dbm), c.rollback_bytes if back else c.size_bytes,
+                int(r.min_battery_percent), int(r.min_rsrp_dbm),
+                (c.rollback_bytes if back else c.size_bytes) if by_package else r.needed_bytes,
             )
             for c in self.plan.components
         )  # fmt: skip

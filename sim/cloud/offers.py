@@ -51,7 +51,8 @@ def offer(b: Books, e: Execution, now: float) -> None:
         return
     if r.overwrite == KEEP and e.busy_until_s > now:
         books.note(b, e.index, now, books.N_HELD_BY_EARLIER_PLAN, 0.0)
-        books.arm(b, e.busy_until_s, e, books.T_OFFER_AGAIN, 0)
+        if r.push_interval_s <= 0.0:  # a grid comes by anyway
+            books.arm(b, e.busy_until_s, e, books.T_OFFER_AGAIN, 0)
         return
     if r.operator_confirms and not _approved(b, e, now):
         return
