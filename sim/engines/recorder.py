@@ -78,8 +78,9 @@ class Recorder:
         row, scenario = module.row, self.world.scenario
         group = scenario.fleet.groups[row.group]
         outcome, cause = self._outcome(module, e)
+        stored = outcome == "succeeded" and self.world.settings.download_only
         useful = sum(
-            c.size_bytes for i, c in enumerate(self.world.center.plan.components) if row.upgraded & (1 << i)
+            c.size_bytes for i, c in enumerate(self.world.center.plan.components) if stored or row.upgraded & (1 << i)
         )  # fmt: skip
         received = round(row.received_bytes)
         useful = min(useful, received)
@@ -104,7 +105,7 @@ class Recorder:
     def _outcome(self, module: Module, e: ex.Execution) -> tuple[str, str]:
         """What is true at the horizon, whatever the cloud believes."""
         row = module.row
-        if not isnan(row.upgraded_s):
+        if not isnan(row.upgraded_s) or (e.state == ex.SUCCEEDED and self.world.settings.download_only):
             return "succeeded", ""
         if row.link == DARK and CAUSES[row.cause] in ("bricked", "battery_dead"):
             return "failed", CAUSES[row.cause]

@@ -315,8 +315,8 @@ class PlanSection(Section):
         strategy = self.strategy
         if self.mode == "confirm" and strategy.confirms is False:
             raise ValueError("mode: confirm asks the user, but delivery.confirmation says otherwise")
-        if strategy.delivery.action_type == "download-only" and len(self.components) > 1:
-            raise ValueError("strategy.delivery.action_type: download-only works with one component")
+        if strategy.delivery.action_type == "download-only" and [c.type for c in self.components] != ["firmware"]:
+            raise ValueError("strategy.delivery.action_type: download-only works with one component, of type firmware")
         missing = {c.component for c in self.components} - {r.component for r in strategy.rollback}
         if strategy.rollback and missing:
             raise ValueError(f"strategy.rollback: the previous package of {', '.join(sorted(missing))} is missing")
