@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import shutil
 from typing import Any
+
+import pytest
 
 from sim.engines.run import Outcome, simulate
 from sim.scenario import Scenario
@@ -47,3 +52,17 @@ def scenario(*overrides: str, text: str = BASE) -> Scenario:
 def run(*overrides: str, text: str = BASE, **options: Any) -> Outcome:
     """Simulates the base scenario with overrides."""
     return simulate(scenario(*overrides, text=text), **options)
+
+
+def require(name: str, *places: str) -> str:
+    """Path of a program a test needs, looked up on PATH and in `places` (globs).
+
+    Without it the test is skipped with the reason; in continuous integration (CI=true) it fails.
+    """
+    found = shutil.which(name) or next((p for place in places for p in sorted(glob.glob(place))), None)  # noqa: PTH207 - absolute patterns
+    if found is not None:
+        return found
+    reason = f"needs {name}, which is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

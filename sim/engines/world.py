@@ -69,8 +69,8 @@ def build(scenario: Scenario, replication: int = 0) -> World:
         module.row.index = i
     center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
     world = World(
-        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario, len(modules), len(cells)), replication,
-        left_out, scenario.cloud.keepalive,
+        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings,
+        _capacity(scenario, len(modules), len(cells)), replication, left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
     world.may_retire = _nothing_is_undone(scenario)

@@ -104,7 +104,8 @@ DEFAULT_PRESET = "quectel"
 
 def with_preset(given: dict[str, Any]) -> dict[str, Any]:
     """The strategy as given, its preset's values filled in where it says nothing; lists are taken whole."""
-    base = PRESETS.get(given.get("preset", DEFAULT_PRESET))
+    name = given.get("preset", DEFAULT_PRESET)
+    base = PRESETS.get(name) if isinstance(name, str) else None
     return given if base is None else _over(base, given)
 
 

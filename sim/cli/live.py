@@ -1,0 +1,203 @@
+"""The command live: a scenario's fleet in real time against a real or mock cloud."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sim.cli.common import (
+    GATES_NOT_MET,
+    INTERRUPTED,
+    RUN_FAILED,
+    AsJson,
+    Overrides,
+    ScenarioPath,
+    app,
+    fail,
+    load_scenario,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sim.engines.live.engine import Settings, Snapshot
+    from sim.engines.live.run import LiveOutcome
+
+QUIET_LINE_S = 10.0
+_ORDER = (
+    "offline", "connecting", "idle", "notified", "confirmed", "downloading", "downloaded", "updating", "upgraded",
+    "dark",
+)  # fmt: skip
+
+
+@app.command()
+def live(
+    scenario: ScenarioPath,
+    cloud: Annotated[
+        str, typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… of a mock cloud, or mqtt(s)://… of an endpoint.")
+    ],
+    modules: Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")] = None,
+    ramp: Annotated[str, typer.Option(help="Modules that begin per second.")] = "200/s",
+    time_scale: Annotated[
+        float, typer.Option(min=1.0, max=1e6, help="Shorten the modules' waits; the network keeps real time.")
+    ] = 1.0,
+    radio: Annotated[bool, typer.Option("--radio", help="Delay, lose and pace as the modelled radio would.")] = False,
+    duration: Annotated[str | None, typer.Option(help="Real time after which the run ends at the latest.")] = None,
+    source: Annotated[
+        list[str], typer.Option(metavar="ADDRESS", help="Source address, repeatable; one bears 28,000 connections.")
+    ] = [],  # noqa: B006 - typer copies it
+    plan: Annotated[int | None, typer.Option(help="The cloud's plan, instead of its newest.")] = None,
+    allow: Annotated[
+        list[str], typer.Option(metavar="HOST", help="A host beyond this machine that may be reached.")
+    ] = [],  # noqa: B006
+    rate_cap: Annotated[str | None, typer.Option(help="Most connections, and messages, per second.")] = None,
+    username: Annotated[
+        str | None, typer.Option(help="User name to send: strict brokers refuse the SDK's password without one.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Certificates to trust besides the system's.", exists=True)] = None,
+    set_: Overrides = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED-live.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a fleet in real time against a cloud; leave a run folder and its report.
+
+    Product key and secret come from FOTASIM_PRODUCT_KEY and FOTASIM_PRODUCT_SECRET, or from the mock cloud when
+    FOTASIM_TOKEN holds its token. Ctrl-C ends the run and keeps what is there.
+    """
+    from sim.engines.live.engine import Settings
+    from sim.engines.live.run import run_live, save_live
+    from sim.engines.live.target import Limits
+    from sim.report.html import write_html
+    from sim.units import duration as seconds
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    try:
+        settings = Settings(
+            _rate("--ramp", ramp), time_scale, tuple(source), radio,
+            None if duration is None else seconds(duration),
+            Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap)),
+            None if ca is None else str(ca), username,
+        )  # fmt: skip
+    except ValueError as error:
+        fail(str(error))
+    with _watching(as_json) as watch:
+        found = run_live(loaded, cloud, settings, plan=plan, watch=watch)
+    saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
+    page = saved.path / "report.html"
+    page.write_text(write_html(saved), encoding="utf-8")
+    _tell(found, settings, page, as_json)
+    if not found.outcome.summary["complete"]:
+        raise typer.Exit(INTERRUPTED)
+    if not found.reconciliation.agrees:
+        raise typer.Exit(RUN_FAILED)
+    if not all(gate["met"] for gate in found.outcome.summary["gates"]):
+        raise typer.Exit(GATES_NOT_MET)
+
+
+def _rate(option: str, text: str) -> float:
+    from sim.units import rate
+
+    try:
+        given = rate(text)
+    except ValueError as error:
+        fail(f"{option}: {error}")
+    if given <= 0.0:
+        fail(f"{option} {text}: more than nothing is needed")
+    return given
+
+
+# --- progress ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _watching(quiet: bool) -> Iterator[Callable[[Snapshot], None]]:
+    """A table that lives on a terminal; a line every ten seconds in a pipe; nothing with --json."""
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda _: None
+    elif not console.is_terminal:
+        yield _lines()
+    else:
+        from rich.live import Live
+
+        with Live(console=console, transient=True, auto_refresh=False) as shown:
+            before: list[Snapshot] = []
+
+            def show(now: Snapshot) -> None:
+                shown.update(_table(now, before[-1] if before else None), refresh=True)
+                before[:] = [now]
+
+            yield show
+
+
+def _lines() -> Callable[[Snapshot], None]:
+    last = [-QUIET_LINE_S]
+
+    def show(now: Snapshot) -> None:
+        if now.real_s - last[0] >= QUIET_LINE_S:
+            last[0] = now.real_s
+            states = ", ".join(f"{name} {now.states[name]:,}" for name in _ORDER if now.states.get(name))
+            print(f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}", file=sys.stderr)
+
+    return show
+
+
+def _table(now: Snapshot, before: Snapshot | None) -> Table:
+    """Modules by state, rates since the last look, latencies so far."""
+    from rich.table import Table
+
+    span_s = max(now.real_s - before.real_s, 1e-3) if before else max(now.real_s, 1e-3)
+
+    def per_s(name: str) -> float:
+        return float(getattr(now, name) - (getattr(before, name) if before else 0)) / span_s
+
+    table = Table.grid(padding=(0, 2))
+    table.add_row("time", f"{now.real_s:.0f} s", f"({now.run_s:,.0f} s of the fleet)")
+    table.add_row("done", f"{now.done:,} of {now.modules:,}")
+    for name in _ORDER:
+        if now.states.get(name):
+            table.add_row(name, f"{now.states[name]:,}")
+    table.add_row("connections", f"{now.connections:,}", f"downloads {now.downloads:,}")
+    table.add_row("messages", f"{per_s('sent'):,.0f}/s up", f"{per_s('received'):,.0f}/s down")
+    table.add_row("traffic", f"{per_s('delivered_bits') / 1e6:,.1f} Mbit/s")
+    for leg, (p50, p99) in now.latencies_s.items():
+        if p50 is not None and p99 is not None:
+            table.add_row(leg, f"p50 {1000 * p50:,.1f} ms", f"p99 {1000 * p99:,.1f} ms")
+    return table
+
+
+# --- result ------------------------------------------------------------------------------------------------------------
+
+
+def _tell(found: LiveOutcome, settings: Settings, page: Path, as_json: bool) -> None:
+    summary = found.outcome.summary
+    if as_json:
+        quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
+        print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict()}))
+        return
+    total = summary["modules"]
+    scale = "" if settings.time_scale == 1.0 else f", time scale {settings.time_scale:g}"
+    print(f"{summary['scenario']}: {total:,} modules live, {summary['wall_s']:.1f} s{scale}")
+    if not summary["complete"]:
+        print("  INTERRUPTED: this run is partial")
+    for name, count in summary["outcomes"].items():
+        if count:
+            print(f"  {name:<13}{count:>9,}  {100 * count / total:6.2f} %")
+    for leg, row in found.latencies.items():
+        if row["count"]:
+            shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99"))
+            print(f"  {leg:<10}{row['count']:>9,}  {shown}")
+    for line in found.reconciliation.lines():
+        print(line)
+    for gate in summary["gates"]:
+        print(f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET'}")
+    print(f"report: {page}")

@@ -1,0 +1,74 @@
+"""What a live run asks the cloud over HTTP: where to connect, how far the plan is, what became of each device."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+
+from sim.errors import FotasimError
+
+PAGE = 1000
+MAX_PAGES = 1000
+TIMEOUT_S = 30.0
+MAX_ANSWER_BYTES = 16 << 20
+
+
+class CloudApi:
+    """The HTTP API of `fotasim cloud`, as far as a fleet needs it."""
+
+    def __init__(self, base: str, token: str = "") -> None:
+        self.base = base.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+
+    async def live(self, plan: int | None = None) -> dict[str, Any]:
+        """Where a fleet connects, and for which plan."""
+        return await self._get("/api/v1/live", {} if plan is None else {"plan_id": plan})
+
+    async def states(self, plan: int) -> dict[str, int]:
+        """Devices of a plan by the state of their execution."""
+        found = (await self._get(f"/api/v1/plans/{plan}/counts", {})).get("states", {})
+        return {str(name): int(count) for name, count in found.items()}
+
+    async def devices(self, plan: int) -> dict[str, dict[str, Any]]:
+        """Every device of a plan by its key."""
+        found: dict[str, dict[str, Any]] = {}
+        for page in range(1, MAX_PAGES + 1):
+            answer = await self._get(f"/api/v1/plans/{plan}/devices", {"page": page, "size": PAGE})
+            devices = answer.get("devices", [])
+            found.update({str(device["device_key"]): device for device in devices})
+            if len(devices) < PAGE:
+                break
+        return found
+
+    async def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with self._session.get(self.base + path, params=query, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise FotasimError(
+                        f"{self.base}{path}: the cloud answered HTTP {answer.status}{_hint(answer.status)}"
+                    )
+                return dict(json.loads(await _bounded(answer)))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise FotasimError(f"{self.base}{path}: the cloud cannot be asked: {reason}") from None
+
+    async def close(self) -> None:
+        """Frees the connection."""
+        await self._session.close()
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """The whole body, if it is not larger than any honest answer."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
+def _hint(status: int) -> str:
+    return "; set FOTASIM_TOKEN to the token it printed" if status in (401, 403) else ""

@@ -1,0 +1,262 @@
+"""The live engine: owns the clock, the wire and the timers of thousands of modules in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any
+from urllib.parse import urlsplit
+
+from sim import messages as msg
+from sim.cloud import execution as ex
+from sim.engines.live.api import CloudApi
+from sim.engines.live.device import LiveModule
+from sim.engines.live.fetch import AiohttpDownloader, Broken, Downloader
+from sim.engines.live.latency import Latencies
+from sim.engines.live.link import Links
+from sim.engines.live.pace import Pace
+from sim.engines.live.recorder import LiveRecorder
+from sim.engines.live.target import Limits, Target
+from sim.engines.world import World
+from sim.errors import FotasimError
+from sim.module.machine import Module
+from sim.module.rows import ATTACHING, CONNECTING, DARK, FLASHING, OFFLINE
+from sim.wire.quecthing import login
+
+WATCH_S = 1.0
+POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a fleet is run: ramp in modules per second, time scale, source addresses, limits."""
+
+    ramp_per_s: float = 200.0
+    time_scale: float = 1.0
+    sources: tuple[str, ...] = ()
+    radio: bool = False
+    """Delay, lose and pace as the modelled radio would; without it the real network alone decides."""
+    duration_s: float | None = None
+    """Real seconds after which the run ends, whatever is left to do; default: the scenario's horizon."""
+    limits: Limits = field(default_factory=Limits)
+    ca_file: str | None = None
+    username: str | None = None
+    """Sent with every CONNECT, for brokers that refuse the SDK's password without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the run stands: for progress displays."""
+
+    real_s: float
+    run_s: float
+    modules: int
+    done: int
+    states: dict[str, int]
+    connections: int
+    downloads: int
+    sent: int
+    received: int
+    delivered_bits: float
+    latencies_s: dict[str, tuple[float | None, float | None]]
+    """p50 and p99 of the legs that matter most."""
+
+
+Watch = Callable[[Snapshot], None]
+_SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
+_STATUS_NAMES = {
+    msg.NO_PLAN: "idle", msg.PLAN_RECEIVED: "notified", msg.SUBMITTED: "confirmed", msg.DOWNLOAD_START: "downloading",
+    msg.DOWNLOADING: "downloading", msg.DOWNLOADED: "downloaded", msg.UPDATING: "updating",
+}  # fmt: skip
+
+
+class LiveEngine:
+    """Drives one world against a target. `run` once; Ctrl-C ends it and keeps what is there."""
+
+    def __init__(self, world: World, target: Target, settings: Settings) -> None:
+        self.world, self.target, self.settings = world, target, settings
+        self.loop = asyncio.get_running_loop()
+        self.zero = self.loop.time()
+        self.latencies = Latencies()
+        self.recorder = LiveRecorder(world, lambda: self.loop.time() - self.zero)
+        self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
+        cap = settings.limits.rate_cap_per_s
+        self.connects = Pace(cap)
+        self.messages = Pace(cap)
+        self.modules = [LiveModule(self, module) for module in world.modules]
+        self.links: Links
+        self.downloader: Downloader
+        self._stop = asyncio.Event()
+        _check_device_keys(world.modules)
+
+    # --- clock and timers ------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds of the run: real ones times the time scale."""
+        return (self.loop.time() - self.zero) * self.settings.time_scale
+
+    def real(self, at: float) -> float:
+        """The loop's time at a second of the run."""
+        return self.zero + at / self.settings.time_scale
+
+    def at(self, at: float, action: Callable[[], None]) -> asyncio.TimerHandle:
+        """Calls at a second of the run."""
+        return self.loop.call_at(self.real(at), action)
+
+    def when(self, at: float, action: Callable[[], None]) -> None:
+        """Calls at a time of the loop, or now when it has come."""
+        if at <= self.loop.time():
+            action()
+        else:
+            self.loop.call_at(at, action)
+
+    # --- what modules ask ------------------------------------------------------------------------------------------
+
+    def component(self, module: Module, index: int, kinds: Sequence[int]) -> tuple[str, int]:
+        """Name and kind of a component of the module's plan."""
+        if index < len(module.components):
+            return module.components[index], kinds[index] if index < len(kinds) else msg.FIRMWARE
+        planned = self.world.center.plan.components[index]
+        return planned.component, planned.kind
+
+    def check_url(self, url: str) -> None:
+        """Broken for a URL that may not be fetched: only HTTP, only hosts the run may reach."""
+        try:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise Broken("the URL is not one of http or https")
+            self.settings.limits.check(parts.hostname)
+        except (ValueError, FotasimError) as error:
+            raise Broken(f"URL refused: {error}") from None
+
+    # --- run ---------------------------------------------------------------------------------------------------------
+
+    async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:
+        """Runs until every module is accounted for or time is up; False when it was stopped before."""
+        settings, target = self.settings, self.target
+        self.links = Links(
+            target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
+            keepalive_s=int(self.world.keepalive_s), username=settings.username,
+        )  # fmt: skip
+        self.downloader = AiohttpDownloader(settings.sources)
+        with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
+            self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
+        self.zero = self.loop.time()
+        ramp = self.loop.create_task(self._ramp())
+        try:
+            return await self._watch(watch, api)
+        finally:
+            ramp.cancel()
+            with suppress(asyncio.CancelledError):
+                await ramp
+            await self._close()
+
+    async def _ramp(self) -> None:
+        """Modules begin one after the other, each at its own moment."""
+        for number, module in enumerate(self.modules):
+            at = self.zero + number / self.settings.ramp_per_s
+            wait_s = at - self.loop.time()
+            if wait_s > 0.0:
+                await asyncio.sleep(wait_s)
+            elif number % 64 == 63:
+                await asyncio.sleep(0)
+            module.begin(self.now())
+
+    async def _watch(self, watch: Watch | None, api: CloudApi | None) -> bool:
+        limit_s = self.world.horizon_s / self.settings.time_scale
+        if self.settings.duration_s is not None:
+            limit_s = min(limit_s, self.settings.duration_s)
+        until, poll_at = self.zero + limit_s, self.zero + POLL_S
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.loop.time())))
+            if watch is not None:
+                watch(self.snapshot())
+            if self._stop.is_set():
+                return False
+            if self.loop.time() >= until or all(m.done for m in self.modules):
+                return True
+            if api is not None and self.target.plan is not None and self.loop.time() >= poll_at:
+                poll_at = self.loop.time() + POLL_S
+                if await self._cloud_is_done(api, self.target.plan):
+                    return True
+
+    async def _cloud_is_done(self, api: CloudApi, plan: int) -> bool:
+        """Whether the cloud expects nothing more of any module that can still come."""
+        try:
+            states = await api.states(plan)
+        except FotasimError:
+            return False  # it is away for a moment; the run goes on
+        over = sum(count for name, count in states.items() if name in _TERMINAL)
+        return over >= sum(1 for m in self.modules if m.module.row.link != DARK or m.acked)
+
+    async def _close(self) -> None:
+        with suppress(NotImplementedError, ValueError, RuntimeError):
+            self.loop.remove_signal_handler(signal.SIGINT)
+        self.recorder.close(min(self.now(), self.world.horizon_s))
+        for module in self.modules:
+            module.end()
+        await self.links.close()
+        await self.downloader.close()
+
+    # --- how it stands -----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The figures a progress display shows."""
+        recorder, links = self.recorder, self.links
+        connections, downloads = recorder.under_way
+        states = Counter(_state(m.module) for m in self.modules)
+        quantiles = {
+            leg: (self.latencies.quantile_s(leg, 50.0), self.latencies.quantile_s(leg, 99.0)) for leg in _SHOWN_LEGS
+        }
+        return Snapshot(
+            self.loop.time() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
+            dict(states), connections, downloads, links.sent, links.received, recorder.delivered_bits, quantiles,
+        )  # fmt: skip
+
+    def figures(self) -> dict[str, Any]:
+        """What only a live run can tell, for its manifest."""
+        recorder, links = self.recorder, self.links
+        return {
+            "connections_opened": recorder.dials, "refused": {str(k): v for k, v in recorder.refusals.items()},
+            "messages_sent": links.sent, "messages_received": links.received,
+            "statuses_sent": sum(m.sent_statuses for m in self.modules),
+            "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules), "unacknowledged": links.unacknowledged,
+            "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + links.protocol_errors,
+            "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
+        }  # fmt: skip
+
+
+_TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
+
+
+def _state(module: Module) -> str:
+    """One word for where a module stands."""
+    row = module.row
+    if row.link == DARK:
+        return "dark"
+    if row.status == msg.NO_PLAN and not isnan(row.upgraded_s):
+        return "upgraded"
+    if row.link == FLASHING:
+        return "updating"
+    if row.link in (ATTACHING, CONNECTING):
+        return "connecting"
+    return "offline" if row.link == OFFLINE else _STATUS_NAMES.get(row.status, "idle")
+
+
+def _check_device_keys(modules: Sequence[Module]) -> None:
+    """Device keys have 4 to 16 characters; FotasimError names the first module whose id has not."""
+    for module in modules:
+        if not login.MIN_DEVICE_KEY_CHARS <= len(module.name) <= login.MAX_DEVICE_KEY_CHARS:
+            raise FotasimError(
+                f"module {module.name!r}: a device key has {login.MIN_DEVICE_KEY_CHARS} to "
+                f"{login.MAX_DEVICE_KEY_CHARS} characters; rename it in the fleet's file"
+            )
+
+
+__all__ = ["LiveEngine", "Settings", "Snapshot", "Watch"]

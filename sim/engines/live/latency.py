@@ -1,0 +1,52 @@
+"""Latencies of each leg of an upgrade as HDR histograms: mergeable, measured from the intended start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+LEGS = {
+    "connect": "from the moment the module was to connect until its transport stands",
+    "login": "CONNECT until SUBACK (after a bootstrap: until the device secret is there)",
+    "notice": "request (0x0115) until the plan notice (0x0111)",
+    "url": "confirmation (status 2) until the URL (0x0113)",
+    "header": "GET until the answer begins",
+    "download": "GET until the last byte",
+    "report": "status published at QoS 2 until the exchange is complete",
+}
+"""Each leg and what it spans. Waits that the module's own timers begin count from when the timer was due."""
+
+LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+
+
+class Latencies:
+    """One histogram per leg, in microseconds up to an hour, three digits."""
+
+    def __init__(self) -> None:
+        self._legs = {name: HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS) for name in LEGS}
+
+    def add(self, leg: str, seconds: float) -> None:
+        """One measurement."""
+        self._legs[leg].record_value(min(max(int(seconds * 1e6), LOWEST_US), HIGHEST_US))
+
+    def quantile_s(self, leg: str, percent: float) -> float | None:
+        """A quantile in seconds, None without measurements."""
+        histogram = self._legs[leg]
+        return histogram.get_value_at_percentile(percent) / 1e6 if histogram.get_total_count() else None
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """For each leg: what it is, count, mean, quantiles in seconds and the encoded histogram, to be merged later."""
+        return {name: self._row(name) for name in LEGS}
+
+    def _row(self, name: str) -> dict[str, Any]:
+        histogram = self._legs[name]
+        count = int(histogram.get_total_count())
+        row: dict[str, Any] = {"meaning": LEGS[name], "count": count}
+        if count:
+            row["mean_s"] = histogram.get_mean_value() / 1e6
+            row.update({f"p{p:g}_s": histogram.get_value_at_percentile(p) / 1e6 for p in PERCENTILES})
+            row["max_s"] = histogram.get_max_value() / 1e6
+        row["hdr"] = histogram.encode().decode("ascii")
+        return row

@@ -1,0 +1,239 @@
+"""MQTT connections of one process: a thin asyncio protocol over the sans-IO session, thousands of them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as tls
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from sim.errors import ProtocolError
+from sim.wire import mqtt
+from sim.wire.session import ClientSession
+
+RESEND_TICK_S = 0.25
+PING_TICK_S = 1.0
+CONNECTING = 1000
+"""Connections being opened at once; the others wait their turn."""
+CONNECT_TIMEOUT_S = 10.0
+NETWORK_FAILED = -1
+"""Instead of a return code of CONNACK: no connection, or no answer."""
+
+
+class LinkOwner(Protocol):
+    """What a link tells its module."""
+
+    def on_up(self, link: Link) -> None:
+        """Logged in and subscribed."""
+
+    def on_down(self, link: Link, code: int) -> None:
+        """The connection is gone, or never came: 0 after `on_up`, else CONNACK's code or NETWORK_FAILED."""
+
+    def on_message(self, link: Link, topic: str, payload: bytes) -> None:
+        """A message from the cloud."""
+
+    def on_acknowledged(self, link: Link, packet_id: int) -> None:
+        """The cloud has the message."""
+
+
+class Link(asyncio.Protocol):
+    """One connection, from dialling to its end; told once to its owner when it is gone."""
+
+    __slots__ = ("_finishing", "_links", "_login", "_owner", "_transport", "made_at", "session", "up")
+
+    session: ClientSession
+
+    def __init__(self, links: Links, owner: LinkOwner, login: tuple[str, bytes, str]) -> None:
+        self._links = links
+        self._owner: LinkOwner | None = owner
+        self._login: tuple[str, bytes, str] | None = login
+        self._transport: asyncio.Transport | None = None
+        self._finishing = False
+        self.made_at = 0.0
+        self.up = False
+
+    # --- for the module ----------------------------------------------------------------------------------------------
+
+    def publish(self, topic: bytes, payload: bytes, qos: int) -> int:
+        """Sends a message; its packet id, 0 for QoS 0."""
+        links = self._links
+        packet_id = self.session.publish(topic, payload, qos, links.loop.time())
+        if qos:
+            links.in_flight.add(self)
+        links.sent += 1
+        return packet_id
+
+    def finish(self) -> bool:
+        """Takes leave as soon as everything sent is acknowledged; True when that was so already.
+
+        Until then the owner hears of acknowledgements, and of the end if it comes first.
+        """
+        if self._transport is None or not self.session.in_flight:
+            self.close()
+            return True
+        self._finishing = True
+        return False
+
+    def close(self) -> None:
+        """Says DISCONNECT and goes; nothing more is told."""
+        transport = self._leave()
+        if transport is not None:
+            if not transport.is_closing():
+                self.session.close()
+            transport.close()
+
+    def abort(self) -> None:
+        """The socket dies, as with the supply or the radio; nothing more is told."""
+        transport = self._leave()
+        if transport is not None:
+            transport.abort()
+
+    # --- transport ---------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        links = self._links
+        if self._owner is None or self._login is None:  # given up while dialling
+            transport.abort()
+            return
+        self._transport = transport
+        self.made_at = links.loop.time()
+        self.session = ClientSession(self, transport.write, keepalive_s=links.keepalive_s)
+        links.open.add(self)
+        client_id, password, subscription = self._login
+        self._login = None
+        self.session.connect(client_id, (subscription, 1), self.made_at, username=links.username, password=password)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._owner is None:
+            return
+        try:
+            self.session.receive(data, self._links.loop.time())
+        except ProtocolError:
+            self._links.protocol_errors += 1
+            self._lost(NETWORK_FAILED)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """See asyncio.Protocol."""
+        self._lost(NETWORK_FAILED)
+
+    def failed(self) -> None:
+        """No connection could be opened."""
+        self._lost(NETWORK_FAILED)
+
+    def _lost(self, code: int) -> None:
+        owner = self._owner
+        transport = self._leave()
+        if transport is not None:
+            transport.abort()
+        if owner is not None:
+            owner.on_down(self, 0 if self.up else code)
+
+    def _leave(self) -> asyncio.Transport | None:
+        """Out of the books; gives the transport to end, once."""
+        transport, self._transport, self._owner = self._transport, None, None
+        self._links.open.discard(self)
+        self._links.in_flight.discard(self)
+        return transport
+
+    # --- session -----------------------------------------------------------------------------------------------------
+
+    def on_connack(self, code: int) -> None:
+        """See ClientOwner."""
+        if code != mqtt.ACCEPTED:
+            self._lost(code)
+
+    def on_suback(self, codes: bytes) -> None:
+        """See ClientOwner."""
+        if codes[:1] == b"\x80":
+            self._lost(NETWORK_FAILED)
+        elif self._owner is not None:
+            self.up = True
+            self._owner.on_up(self)
+
+    def on_silence(self, what: str) -> None:  # noqa: ARG002 - whatever it was, the link is dead
+        """See ClientOwner."""
+        self._lost(NETWORK_FAILED)
+
+    def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:  # noqa: ARG002
+        """See ClientOwner."""
+        self._links.received += 1
+        if self._owner is not None:
+            self._owner.on_message(self, topic, payload)
+        return True
+
+    def on_acknowledged(self, packet_id: int) -> None:
+        """See ClientOwner."""
+        if self._owner is not None:
+            self._owner.on_acknowledged(self, packet_id)
+            if self._finishing and not self.session.in_flight:
+                self.close()
+
+    def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002
+        """See ClientOwner."""
+        self._links.unacknowledged += 1
+        self._lost(NETWORK_FAILED)  # three sends without an answer: nobody is there
+
+
+class Links:
+    """All connections to one broker: opens them, wakes their sessions, counts."""
+
+    def __init__(
+        self, host: str, port: int, *, ssl: tls.SSLContext | None = None, sources: Sequence[str] = (),
+        keepalive_s: int = 120, username: str | None = None,
+    ) -> None:  # fmt: skip
+        self.loop = asyncio.get_running_loop()
+        self.keepalive_s = keepalive_s
+        self.username = username  # the SDK sends none, which strict brokers refuse
+        self.open: set[Link] = set()
+        self.in_flight: set[Link] = set()
+        self.sent = self.received = self.unacknowledged = self.protocol_errors = 0
+        self._address, self._ssl, self._sources = (host, port), ssl, sources
+        self._turn = asyncio.Semaphore(CONNECTING)
+        self._dials: set[asyncio.Task[None]] = set()
+        self._dialled = 0
+        self._tickers = [
+            self.loop.create_task(self._tick(RESEND_TICK_S, self.in_flight)),
+            self.loop.create_task(self._tick(PING_TICK_S, self.open)),
+        ]
+
+    def dial(self, owner: LinkOwner, client_id: str, password: str, subscription: str) -> Link:
+        """Begins to open a connection; its owner hears how it went."""
+        link = Link(self, owner, (client_id, password.encode(), subscription))
+        source = (self._sources[self._dialled % len(self._sources)], 0) if self._sources else None
+        self._dialled += 1
+        task = self.loop.create_task(self._dial(link, source))
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+        return link
+
+    async def _dial(self, link: Link, source: tuple[str, int] | None) -> None:
+        host, port = self._address
+        try:
+            async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self.loop.create_connection(lambda: link, host, port, ssl=self._ssl, local_addr=source)
+        except (OSError, TimeoutError):
+            link.failed()
+
+    async def _tick(self, every_s: float, watched: set[Link]) -> None:
+        """Wakes the sessions that may have something due."""
+        while True:
+            await asyncio.sleep(every_s)
+            now = self.loop.time()
+            for link in list(watched):
+                session = link.session
+                if session.deadline <= now:
+                    session.wake(now)
+                if not session.in_flight:
+                    self.in_flight.discard(link)
+
+    async def close(self) -> None:
+        """Takes leave of the broker with every connection."""
+        for task in [*self._tickers, *self._dials]:
+            task.cancel()
+        await asyncio.gather(*self._tickers, *self._dials, return_exceptions=True)
+        for link in list(self.open):
+            link.close()
+        await asyncio.sleep(0.05)  # the transports flush and close

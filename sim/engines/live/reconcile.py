@@ -1,0 +1,105 @@
+"""Reconciliation: what the modules did beside what the cloud says they did; it must agree after every live run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleBooks:
+    """The client's side of one module."""
+
+    connected: bool
+    success_acknowledged: bool
+    upgraded: bool
+    statuses_sent: int
+    statuses_acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison: counts of both sides and the modules that differ, at most SHOWN of them."""
+
+    what: str
+    client: int
+    cloud: int
+    differ: int
+    examples: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides say the same."""
+        return self.differ == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """All comparisons of a run."""
+
+    checks: tuple[Check, ...] = ()
+    note: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every comparison agrees."""
+        return all(check.agrees for check in self.checks)
+
+    def lines(self) -> list[str]:
+        """The result as printed."""
+        if not self.checks:
+            return [f"reconciliation: {self.note}"]
+        lines = [f"reconciliation: client and cloud {'agree' if self.agrees else 'DO NOT AGREE'}"]
+        for check in self.checks:
+            mark = "ok" if check.agrees else f"{check.differ:,} differ: {', '.join(check.examples)}"
+            lines.append(f"  {check.what:<44}{check.client:>10,}{check.cloud:>10,}  {mark}")
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "agrees": self.agrees if self.checks else None, "note": self.note,
+            "checks": [
+                {"what": c.what, "client": c.client, "cloud": c.cloud, "differ": c.differ, "examples": list(c.examples)}
+                for c in self.checks
+            ],
+        }  # fmt: skip
+
+
+def reconcile(client: Mapping[str, ModuleBooks], cloud: Mapping[str, Mapping[str, Any]]) -> Reconciliation:
+    """Compares module by module.
+
+    A success whose report was acknowledged must be the cloud's success; the cloud may know of one whose
+    acknowledgement was cut off, but never of one that did not happen. Reports the cloud counted lie between those
+    acknowledged and those sent.
+    """
+    ours = {name: books for name, books in client.items() if books.connected}
+    succeeded = {name for name, device in cloud.items() if device.get("state") == "succeeded"}
+    acknowledged = {name for name, books in ours.items() if books.success_acknowledged}
+    upgraded = {name for name, books in client.items() if books.upgraded}
+    known, counted_successes = set(cloud) & set(client), succeeded & set(client)
+    checks = [
+        _check("modules that connected / devices in the plan", set(ours), known, set(ours) - known),
+        _check("successes acknowledged / counted", acknowledged, counted_successes, acknowledged - counted_successes),
+        _check("modules upgraded / successes counted", upgraded, counted_successes, counted_successes - upgraded),
+    ]
+    counted = {name: device["reports"] for name, device in cloud.items() if name in ours and "reports" in device}
+    if counted:
+        off = [
+            name for name, reports in counted.items()
+            if not ours[name].statuses_acknowledged <= reports <= ours[name].statuses_sent
+        ]  # fmt: skip
+        total = sum(ours[name].statuses_acknowledged for name in counted)
+        checks.append(Check("status reports acknowledged / counted", total, sum(counted.values()), len(off), _few(off)))
+    return Reconciliation(tuple(checks))
+
+
+def _check(what: str, client: set[str], cloud: set[str], differ: set[str]) -> Check:
+    return Check(what, len(client), len(cloud), len(differ), _few(sorted(differ)))
+
+
+def _few(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names[:SHOWN])

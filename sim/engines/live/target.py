@@ -1,0 +1,96 @@
+"""Where a live run goes: the cloud's address and credentials, checked before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl as tls
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from sim.errors import FotasimError
+from sim.wire.quecthing import login
+
+KEY, SECRET, TOKEN = "FOTASIM_PRODUCT_KEY", "FOTASIM_PRODUCT_SECRET", "FOTASIM_TOKEN"
+"""Environment variables: the product's key and secret, the token of the cloud's API."""
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which hosts may be reached. Loopback always may; any other only by name and with a cap on the rate."""
+
+    allow: tuple[str, ...] = ()
+    rate_cap_per_s: float | None = None
+
+    def check(self, host: str) -> None:
+        """FotasimError for a host that may not be reached."""
+        if is_loopback(host):
+            return
+        if host not in self.allow:
+            raise FotasimError(f"{host}: only this machine is a target by default; name it with --allow {host}")
+        if self.rate_cap_per_s is None:
+            raise FotasimError(f"{host}: a target beyond this machine needs --rate-cap, such as --rate-cap 20/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cloud to run against. The secret and the token never show."""
+
+    host: str
+    port: int
+    secure: bool
+    product_key: str
+    product_secret: str = field(repr=False)
+    api: str | None = None
+    token: str = field(default="", repr=False)
+    plan: int | None = None
+
+    def ssl_context(self, ca_file: str | None = None) -> tls.SSLContext | None:
+        """TLS that verifies the server, or None for a plain target."""
+        return tls.create_default_context(cafile=ca_file) if self.secure else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's own loopback, by its name or address alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def checked_url(text: str, schemes: Sequence[str]) -> SplitResult:
+    """A URL of one of these schemes with a host; FotasimError says what would be right."""
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise FotasimError(f"cloud URL: {error}") from None
+    if url.scheme not in schemes or not url.hostname or port == 0:
+        raise FotasimError(f"cloud URL: {', '.join(f'{s}://HOST:PORT' for s in schemes)} is needed")
+    if url.username or url.password:
+        raise FotasimError(f"cloud URL: credentials do not belong into a URL; set {KEY}, {SECRET} or {TOKEN}")
+    return url
+
+
+def target_of(mqtt_url: str, *, api: str | None, found: dict[str, object], limits: Limits) -> Target:
+    """The target behind an mqtt(s) URL; `found` is what the cloud's API told, the environment wins over it."""
+    url = checked_url(mqtt_url, ("mqtt", "mqtts"))
+    assert url.hostname is not None
+    limits.check(url.hostname)
+    key = os.environ.get(KEY) or found.get("product_key")
+    secret = os.environ.get(SECRET) or found.get("product_secret")
+    if not key or not secret:
+        raise FotasimError(
+            f"the product's key and secret are needed: set {KEY} and {SECRET}, or {TOKEN} for a mock cloud"
+        )
+    if len(str(key)) > login.MAX_PRODUCT_KEY_CHARS or len(str(secret)) < 16:
+        raise FotasimError(f"{KEY} has at most {login.MAX_PRODUCT_KEY_CHARS} characters, {SECRET} at least 16")
+    plan = found.get("plan")
+    return Target(
+        url.hostname, url.port or _PORTS[url.scheme], url.scheme == "mqtts", str(key), str(secret), api,
+        os.environ.get(TOKEN, ""), plan if isinstance(plan, int) else None,
+    )  # fmt: skip

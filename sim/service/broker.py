@@ -1,0 +1,113 @@
+"""The cloud behind an existing broker: it subscribes to what modules publish, and acknowledges only what is stored.
+
+The broker lets modules in, so passwords and connections are not seen here: a device that speaks is created when it is
+unknown, and counts as online until it has been silent for long. Devices bring their secret; a bootstrap needs the
+cloud's own endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as tls
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+
+from sim.errors import FotasimError
+from sim.service.gateway import Gateway
+
+UPLINKS = "q/2/d/+/+"
+IDENTIFIER = "fotasim-cloud"
+SILENT_S = 300.0
+RECONNECT_S = 1.0
+SWEEP_S = 10.0
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Broker:
+    """A transport over somebody else's broker. `url` is mqtt://[user:password@]host[:port], or mqtts://."""
+
+    def __init__(self, url: str, gateway: Gateway, *, on_state: Callable[[str], None] = lambda _text: None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise FotasimError("--broker: write mqtt://HOST:PORT or mqtts://HOST:PORT")
+        self.gateway, self.on_state = gateway, on_state
+        self.shown = f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
+        self._options: dict[str, Any] = {
+            "hostname": parts.hostname, "port": parts.port or _PORTS[parts.scheme],
+            "username": unquote(parts.username) if parts.username else None,
+            "password": unquote(parts.password) if parts.password else None,
+            "tls_context": tls.create_default_context() if parts.scheme == "mqtts" else None,
+        }  # fmt: skip
+        self._client: aiomqtt.Client | None = None
+        self._heard: dict[str, float] = {}
+        self._sending: asyncio.Queue[tuple[str, bytes, int]] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Stays connected until cancelled; the broker keeps what comes while it is not."""
+        while True:
+            try:
+                async with self._connected() as client:
+                    self._client = client
+                    self.on_state("")
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._receive(client))
+                        tasks.create_task(self._send(client))
+                        tasks.create_task(self._sweep())
+            except* aiomqtt.MqttError as group:
+                self._client = None
+                self.on_state(str(group.exceptions[0]) or "the broker is away")
+            await asyncio.sleep(RECONNECT_S)
+
+    def _connected(self) -> aiomqtt.Client:
+        """A lasting session with manual acknowledgement: what is not stored comes again."""
+        client = aiomqtt.Client(
+            **self._options, identifier=IDENTIFIER, clean_session=False, max_queued_incoming_messages=0
+        )
+        client._client.manual_ack_set(True)
+        return client
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(UPLINKS, qos=2)
+        async for message in client.messages:
+            topic = str(message.topic)
+            client_id = topic.split("/")[3]
+            self._heard[client_id] = time.monotonic()
+            self.gateway.adopt(client_id)
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            stored = self.gateway.on_message(client_id, topic, payload)
+            if stored is None:
+                self._acknowledge(client, message)
+            else:
+                stored.add_done_callback(partial(self._acknowledge, client, message))
+
+    def _acknowledge(self, client: aiomqtt.Client, message: aiomqtt.Message, _done: object = None) -> None:
+        if client is self._client and message.qos:
+            client._client.ack(message.mid, message.qos)
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            topic, payload, qos = await self._sending.get()
+            await client.publish(topic, payload, qos)
+
+    async def _sweep(self) -> None:
+        """Modules that have long been silent are taken for gone."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            limit = time.monotonic() - SILENT_S
+            for client_id in [c for c, heard in self._heard.items() if heard < limit]:
+                self.drop(client_id)
+
+    def publish(self, _client_id: str, topic: str, payload: bytes, qos: int = 1) -> bool:
+        """Queues a message; the broker knows whether its module is there."""
+        self._sending.put_nowait((topic, payload, qos))
+        return True
+
+    def drop(self, client_id: str) -> None:
+        """Forgets a module; its connection is the broker's."""
+        self._heard.pop(client_id, None)
+        self.gateway.on_disconnect(client_id)

@@ -1,0 +1,1 @@
+"""Package files: upload, inspection, storage, signed links, downloads."""

@@ -1,0 +1,225 @@
+"""Starts and stops the mock cloud: store, rollouts, MQTT and HTTP in one process and one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import secrets
+import socket
+import ssl as tls
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from sim.errors import FotasimError
+from sim.messages import ToModule
+from sim.service import cloud as parts
+from sim.service.broker import Broker
+from sim.service.cloud import Cloud
+from sim.service.endpoint import Endpoint
+from sim.service.faults import Faults, Injector
+from sim.service.fleet import Device
+from sim.service.gateway import Gateway
+from sim.service.packages.download import Downloads
+from sim.service.packages.links import DEFAULT_LIFETIME_S, Links
+from sim.service.packages.shelf import Shelf
+from sim.service.rollout import Rollout
+from sim.service.rollouts import Rollouts
+from sim.service.store.journal import Journal
+from sim.service.web import app as web
+
+STOP_S = 5.0
+
+
+@dataclass(slots=True)
+class Options:
+    """How a mock cloud is run. Port 0 takes a free one."""
+
+    data: Path
+    db: str | None = None
+    listen: str = "127.0.0.1"
+    allow_remote: bool = False
+    mqtt_port: int = 0
+    http_port: int = 0
+    broker: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    link_lifetime_s: float = DEFAULT_LIFETIME_S
+    time_scale: float = 1.0
+    faults: Faults = field(default_factory=Faults)
+
+
+class Server:
+    """A running mock cloud; made by `running`."""
+
+    def __init__(self, options: Options) -> None:
+        _check(options)
+        self.options = options
+        database = parts.open_database(options.db, options.data)
+        journal, injector = Journal(database), Injector(options.faults)
+        shelf = Shelf(options.data / "packages")
+        links = Links("", parts.link_key(database), options.link_lifetime_s)
+        rollouts = Rollouts(database, journal, self._send, time_scale=options.time_scale)
+        self.cloud = Cloud(database, journal, shelf, injector, links, options.token, rollouts)
+        self.gateway = Gateway(self.cloud)
+        self.downloads = Downloads(shelf, links, injector, self.cloud.file)
+        self.endpoint: Endpoint | None = None
+        self.broker: Broker | None = None
+        self.broker_state = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._web: uvicorn.Server | None = None
+
+    async def start(self) -> None:
+        """Opens the sockets and begins to serve."""
+        context = _tls(self.options)
+        self._run(self.cloud.journal.run())
+        self._run(self.cloud.rollouts.run())
+        await self._start_http()
+        await self._start_mqtt(context)
+
+    async def _start_mqtt(self, context: tls.SSLContext | None) -> None:
+        options, gateway = self.options, self.gateway
+        if options.broker is not None:
+            self.broker = Broker(options.broker, gateway, on_state=self._broker_state)
+            gateway.transport, self.cloud.mqtt_url = self.broker, self.broker.shown
+            self._run(self.broker.run())
+            return
+        self.endpoint = Endpoint(gateway.on_connect, gateway.on_message, gateway.on_disconnect, gateway.on_subscribe)
+        gateway.transport = self.endpoint
+        try:
+            await self.endpoint.start(options.listen, options.mqtt_port, context)
+        except OSError as error:
+            raise FotasimError(f"MQTT port {options.mqtt_port}: {error.strerror or error}") from None
+        scheme = "mqtts" if context else "mqtt"
+        self.cloud.mqtt_url = f"{scheme}://{_host(options.listen)}:{self.endpoint.port}"
+
+    async def _start_http(self) -> None:
+        options = self.options
+        sock = _listen(options.listen, options.http_port)
+        secure = options.tls_cert is not None
+        port = sock.getsockname()[1]
+        self.cloud.http_url = self.cloud.links.base = (
+            f"{'https' if secure else 'http'}://{_host(options.listen)}:{port}"
+        )
+        application = web.with_downloads(web.build(self.cloud), self.downloads)
+        config = uvicorn.Config(
+            application, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+            ssl_certfile=options.tls_cert, ssl_keyfile=options.tls_key, backlog=4096, server_header=False,
+            timeout_graceful_shutdown=int(STOP_S),
+        )  # fmt: skip
+        logging.getLogger("uvicorn.error").addFilter(_quiet)
+        self._web = _Web(config)
+        self._run(self._web.serve([sock]))
+        while not self._web.started:
+            self._raise_if_failed()
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Closes the sockets, commits what is left, closes the store."""
+        if self.endpoint is not None:
+            await self.endpoint.stop()
+        if self._web is not None:
+            self._web.should_exit = True
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(asyncio.shield(self._tasks[2]), STOP_S + 1.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.cloud.journal.close()
+        with contextlib.suppress(FotasimError):
+            self.cloud.journal.flush()
+        self.cloud.database.close()
+
+    async def watch(self) -> None:
+        """Returns when a part of the server has ended by itself, with its error."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_if_failed()
+
+    def _send(self, device: Device, rollout: Rollout, message: ToModule) -> None:
+        self.gateway.send(device, rollout, message)
+
+    def _run(self, work: Awaitable[None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    def _raise_if_failed(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                raise FotasimError(f"the cloud has stopped: {task.exception()!r}") from task.exception()
+
+    def _broker_state(self, text: str) -> None:
+        self.broker_state = text
+
+
+@asynccontextmanager
+async def running(
+    options: Options, prepare: Callable[[Server], Awaitable[None]] | None = None
+) -> AsyncIterator[Server]:
+    """A mock cloud that serves while the block runs."""
+    server = Server(options)
+    try:
+        await server.start()
+        if prepare is not None:
+            await prepare(server)
+        yield server
+    finally:
+        await server.stop()
+
+
+class _Web(uvicorn.Server):
+    """uvicorn without signal handlers: the command decides what Ctrl-C means."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _check(options: Options) -> None:
+    """Refuses to be reachable from elsewhere by accident."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if options.listen == "localhost" else options.listen)
+    except ValueError:
+        raise FotasimError(f"--listen {options.listen}: write an address of this machine, like 127.0.0.1") from None
+    if not address.is_loopback and not options.allow_remote:
+        raise FotasimError(
+            f"--listen {options.listen} can be reached from elsewhere: add --allow-remote if that is meant"
+        )
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise FotasimError("--tls-cert and --tls-key belong together")
+
+
+def _tls(options: Options) -> tls.SSLContext | None:
+    if options.tls_cert is None:
+        return None
+    context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    except (OSError, tls.SSLError) as error:
+        raise FotasimError(f"--tls-cert, --tls-key: {error}") from None
+    return context
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise FotasimError(f"HTTP port {port}: {error.strerror or error}") from None
+    return sock
+
+
+def _host(listen: str) -> str:
+    return f"[{listen}]" if ":" in listen else listen
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """Transfers that injected faults cut are no news."""
+    return "without completing response" not in record.getMessage()

@@ -1,0 +1,117 @@
+"""The engine of the store: connecting, durability settings, migrations at start.
+
+SQLite runs in write-ahead mode with `synchronous=FULL`: a commit is on disk when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from sim.errors import FotasimError, MissingExtra
+from sim.service.errors import StoreFailing
+
+BUSY_TIMEOUT_S = 30.0
+
+
+class Database:
+    """One database, migrated to the newest schema. Raises FotasimError when it cannot be opened."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        try:
+            _migrate(self.engine)
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise FotasimError(f"database {safe_url(url)}: {_reason(error)}") from None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading: one consistent view."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction; committed and on disk when the block ends. StoreFailing when the database cannot take it."""
+        try:
+            with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield connection
+        except OperationalError as error:
+            raise StoreFailing(f"the store cannot be written: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def safe_url(url: str) -> str:
+    """The URL without its password, for messages."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise FotasimError("--db: not a database URL; write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise FotasimError(f"--db: {backend} is not supported; write sqlite:///FILE or postgresql://USER@HOST/NAME")
+    if backend == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
+        engine = create_engine(parsed, pool_pre_ping=backend == "postgresql", pool_size=10, max_overflow=30)
+    except (ModuleNotFoundError, NoSuchModuleError):
+        raise MissingExtra("PostgreSQL needs a driver: pip install 'fotasim[postgres]'") from None
+    if backend == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say so, see _sqlite_begin
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_TIMEOUT_S)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    """A writer takes the lock at once: upgrading a read lock later would fail instead of wait."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    with as_file(files("sim.service.store") / "migrations") as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _reason(error: DBAPIError) -> str:
+    """The first cause in words: what a full disk breaks afterwards, like a savepoint, is no news."""
+    cause: BaseException | None = error
+    while cause is not None:
+        error = cause if isinstance(cause, DBAPIError) else error
+        cause = cause.__context__
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

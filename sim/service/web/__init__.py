@@ -1,0 +1,1 @@
+"""The web side: HTTP API under /api/v1, downloads under /packages, the console everywhere else."""

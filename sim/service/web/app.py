@@ -1,0 +1,80 @@
+"""The web application: API, console and downloads under one roof, with one way of answering errors."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.routing import Match
+
+from sim.service.cloud import Cloud
+from sim.service.errors import ServiceError
+from sim.service.packages.download import PREFIX, Downloads
+from sim.service.web import api_catalog, api_plans, console
+from sim.service.web.access import Sessions
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def build(cloud: Cloud) -> FastAPI:
+    """The application of a cloud, without its downloads."""
+    app = FastAPI(
+        title="fotasim mock Developer Center", version=version("fotasim"), docs_url=None, redoc_url=None,
+        openapi_url="/openapi.json",
+    )  # fmt: skip
+    app.state.cloud = cloud
+    app.state.sessions = Sessions()
+    app.add_exception_handler(ServiceError, _problem)
+    app.add_exception_handler(405, _wrong_method)
+    app.middleware("http")(_secured)
+    for router in (api_catalog.router, api_plans.router, api_plans.open_router, console.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(packages=[("sim.service.web", "static")]), name="static")
+    return app
+
+
+def with_downloads(app: FastAPI, downloads: Downloads) -> Any:
+    """The same with downloads answered before the framework sees them."""
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await downloads(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return dispatch
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"detail": str(error)}, error.status)
+    return console.problem_page(request, error.status, str(error))
+
+
+async def _wrong_method(request: Request, _error: Exception) -> Response:
+    """405 with every method of the path: the framework alone would name those of its first route."""
+    allowed: set[str] = set()
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            allowed.add(method)
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(sorted(allowed))})
+
+
+async def _secured(request: Request, call_next: Any) -> Any:
+    response = await call_next(request)
+    for name, value in _SECURITY.items():
+        response.headers.setdefault(name, value)
+    if request.url.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "max-age=3600"
+    return response

@@ -1,0 +1,114 @@
+"""Parts of the live engine that need no socket."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sim.engines.live.fetch import Package
+from sim.engines.live.host import sources_for
+from sim.engines.live.pace import Pace
+from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
+from sim.engines.live.target import is_loopback
+from sim.errors import FotasimError
+from sim.wire.quecthing.ota import UrlFile
+
+
+def file(data, name):
+    return UrlFile(f"http://h/{name}", len(data), hashlib.md5(data).hexdigest())
+
+
+FIRST, SECOND = b"a" * 1000, b"b" * 500
+FILES = (file(FIRST, 1), file(SECOND, 2))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000, 1001, 1500])
+def test_files_are_checked_as_their_last_byte_arrives(chunk):
+    package, data = Package(FILES), FIRST + SECOND
+    assert package.begin(0)
+    assert all(package.feed(data[i : i + chunk]) for i in range(0, len(data), chunk))
+    assert package.begin(0)
+    answers = [package.feed((b"c" + data[1:])[i : i + 500]) for i in range(0, 1500, 500)]
+    assert answers == [True, False, True]
+
+
+def test_a_piece_may_span_files():
+    package = Package(FILES)
+    assert package.requests(0, 1500) == [("http://h/1", 0, 999), ("http://h/2", 0, 499)]
+    assert package.requests(900, 1100) == [("http://h/1", 900, 999), ("http://h/2", 0, 99)]
+    assert package.requests(1200, 1300) == [("http://h/2", 200, 299)]
+
+
+def test_a_transfer_goes_on_only_where_the_bytes_ended():
+    package = Package(FILES)
+    assert package.begin(0)
+    package.feed(FIRST[:300])
+    assert package.begin(300)
+    assert not package.begin(400)
+    assert package.begin(0)
+
+
+def test_a_pace_spreads_what_comes_at_once():
+    pace = Pace(10.0)
+    assert [pace.slot(5.0) for _ in range(3)] == pytest.approx([5.0, 5.1, 5.2])
+    assert pace.slot(9.0) == 9.0
+    assert [Pace(None).slot(1.0) for _ in range(3)] == [1.0] * 3
+
+
+def test_source_addresses_when_one_has_too_few_ports():
+    assert sources_for(25_000, "127.0.0.1", ()) == ()
+    assert sources_for(60_000, "127.0.0.1", ()) == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    assert sources_for(60_000, "cloud", ("10.0.0.1",)) == ("10.0.0.1",)
+    with pytest.raises(FotasimError, match="need 3 source addresses"):
+        sources_for(60_000, "cloud", ())
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost.evil.org", False),
+     ("10.0.0.1", False), ("0.0.0.0", False), ("2130706433", False)],
+)  # fmt: skip
+def test_loopback_is_told_by_the_address_alone(host, expected):
+    assert is_loopback(host) is expected
+
+
+def books(**changes):
+    return ModuleBooks(**{
+        "connected": True, "success_acknowledged": True, "upgraded": True, "statuses_sent": 7,
+        "statuses_acknowledged": 7, **changes,
+    })  # fmt: skip
+
+
+def device(state="succeeded", reports=7):
+    return {"state": state, "reports": reports}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "wrong"),
+    [
+        (books(), device(), None),
+        (books(connected=False, success_acknowledged=False, upgraded=False, statuses_sent=0), None, None),
+        (books(), None, "connected"), (books(), device("updating"), "acknowledged / counted"),
+        (books(success_acknowledged=False), device(), None),  # only the acknowledgement was cut off
+        (books(upgraded=False, success_acknowledged=False), device(), "upgraded"),
+        (books(statuses_acknowledged=6), device(reports=6), None), (books(), device(reports=6), "status reports"),
+        (books(), device(reports=8), "status reports"),
+    ],
+)  # fmt: skip
+def test_books_agree_or_name_the_module(ours, theirs, wrong):
+    result = reconcile({"m1": ours}, {} if theirs is None else {"m1": theirs})
+    failing = [check for check in result.checks if not check.agrees]
+    if wrong is None:
+        assert result.agrees
+        assert failing == []
+    else:
+        assert wrong in failing[0].what
+        assert failing[0].examples == ("m1",)
+        assert "DO NOT AGREE" in result.lines()[0]
+
+
+def test_no_books_no_verdict():
+    result = Reconciliation(note="not possible: reason")
+    assert result.as_dict()["agrees"] is None
+    assert result.lines() == ["reconciliation: not possible: reason"]
