@@ -148,6 +148,10 @@ class Cloud:
         """State of the plan."""
         return self.center.monitoring()[0]
 
+    def monitoring_counts(self) -> dict[str, int]:
+        """Devices by the Developer Center's device state."""
+        return self.center.monitoring()[1]
+
     @property
     def counts(self) -> Any:
         """The plan's progress."""
