@@ -18,28 +18,24 @@ logger = logging.getLogger(__name__)
 gathered = Gathered()
 
 
-class Module(User):  # type: ignore[misc]
+class Module(User):
     """Stands for a module of the scenario; the worker knows which."""
 
     wait_time = constant(1)
 
 
-@events.init_command_line_parser.add_listener
 def _options(parser: Any) -> None:
     parser.add_argument("--fotasim-report", default="", help="Write merged histograms and the workers' health here.")
 
 
-@events.test_start.add_listener
 def _begin(**_: Any) -> None:
     gathered.clear()
 
 
-@events.worker_report.add_listener
 def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:
     gathered.take(client_id, data)
 
 
-@events.quit.add_listener
 def _write(**_: Any) -> None:
     path = gathered.options.get("fotasim_report")
     if path:
@@ -48,6 +44,12 @@ def _write(**_: Any) -> None:
         logger.warning(line)
 
 
-@events.init.add_listener
 def _remember(environment: Any, **_: Any) -> None:
     gathered.options = vars(environment.parsed_options) if environment.parsed_options else {}
+
+
+events.init_command_line_parser.add_listener(_options)
+events.init.add_listener(_remember)
+events.test_start.add_listener(_begin)
+events.worker_report.add_listener(_take)
+events.quit.add_listener(_write)
