@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
+    capacity,
     cloud,
     imports,
     live,

@@ -93,9 +93,9 @@ def live(
     from sim.report.html import write_html
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    limits = Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap))
+    limits = Limits(tuple(allow), None if rate_cap is None else rate("--rate-cap", rate_cap))
     settings = Settings(
-        _rate("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
+        rate("--ramp", ramp), time_scale, tuple(source), radio, None if duration is None else seconds("--duration", duration), limits,
         None if ca is None else str(ca), username,
     )  # fmt: skip
     with _watching(as_json) as watch:
@@ -119,20 +119,22 @@ def _exit_status(found: LiveOutcome) -> int:
     return 0 if all(gate["met"] for gate in summary["gates"]) else GATES_NOT_MET
 
 
-def _seconds(text: str | None) -> float | None:
+def seconds(option: str, text: str) -> float:
+    """A duration an option was given; wrong use ends the command."""
     from sim.units import duration
 
     try:
-        return None if text is None else duration(text)
+        return duration(text)
     except ValueError as error:
-        fail(f"--duration: {error}")
+        fail(f"{option}: {error}")
 
 
-def _rate(option: str, text: str) -> float:
-    from sim.units import rate
+def rate(option: str, text: str) -> float:
+    """A rate an option was given, more than nothing; wrong use ends the command."""
+    from sim.units import rate as parsed
 
     try:
-        given = rate(text)
+        given = parsed(text)
     except ValueError as error:
         fail(f"{option}: {error}")
     if given <= 0.0:

@@ -12,7 +12,7 @@ from sim.load.slo import Slo
 STEP = 2.0
 STEP_BACK = 0.04
 """A load that does not hold for long is lowered by this share, then by twice as much, and so on."""
-VOID_TRIES = 2
+VOID_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ class Slo:
         return tuple(o.text for o in self.objectives if not o.kept(values[o.text]))
 
     @property
+    def tightest_s(self) -> float:
+        """The shortest latency any term asks for."""
+        return min((o.limit for o in self.objectives if o.percent is not None), default=0.0)
+
+    @property
     def patience_s(self) -> float:
         """The longest latency any term allows."""
         return max((o.limit for o in self.objectives if o.percent is not None), default=0.0)

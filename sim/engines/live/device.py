@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class LiveModule:
     """A module with its connection, its download and its one timer."""
 
     __slots__ = (
-        "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
+        "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes", "_fetched_from",
         "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_request", "_requested_at", "_timer", "_timer_at",
         "_transfer_at", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
@@ -79,6 +79,7 @@ class LiveModule:
         self._package: Package | None = None
         self._fetch: asyncio.Task[None] | None = None
         self._fetched_bytes = 0
+        self._fetched_from = 0.0
         self._transfer_at = NAN
         self.sent_statuses = self.acknowledged_statuses = 0
         self.acked: dict[int, float] = {}
@@ -108,6 +109,22 @@ class LiveModule:
         if row.link == DARK:
             return True
         return not isnan(row.upgraded_s) and row.cached == 0 and not self._unacked
+
+    def waiting(self) -> Iterator[tuple[str, float]]:
+        """Legs under way and when each began, by the loop's clock: what a run that ends now leaves unanswered."""
+        row, link = self.module.row, self.link
+        if row.link == CONNECTING:
+            yield ("login", link.made_at) if link is not None and link.made_at else ("connect", self._dialled_at)
+        if row.link == ONLINE:
+            if self._asked_at and isnan(row.upgraded_s):
+                yield "notice", self._asked_at
+            if self._request:
+                yield "request", self._requested_at
+            if self._confirmed_at and row.status == msg.SUBMITTED:
+                yield "url", self._confirmed_at
+            if self._fetch is not None:
+                yield "download", self._fetched_from
+        yield from (("report", sent_at) for _, sent_at in self._unacked.values())
 
     def deliver(self, given: int | msg.ToModule, now: float) -> None:
         """Every input of the module goes through here: receive, perform the effects, arm the timer."""
@@ -462,7 +479,7 @@ class LiveModule:
 
     def _begin_fetch(self, now: float) -> None:
         row = self.module.row
-        self._fetched_bytes = 0
+        self._fetched_bytes, self._fetched_from = 0, self._engine.loop.time()
         self._engine.recorder.requests(now, 1)
         start = row.offset_bytes + int(row.kept_bytes)
         end = row.offset_bytes + row.piece_bytes

@@ -31,6 +31,8 @@ from sim.wire.quecthing import login
 
 WATCH_S = 1.0
 POLL_S = 2.0
+RADIO_WINDOW_BYTES = 32 * 1024
+"""Receive window of a download under the modelled radio: the order of what cellular modules have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,9 @@ class LiveEngine:
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(self.world.keepalive_s), username=settings.username,
         )  # fmt: skip
-        self.downloader = ThinDownloader(settings.sources, settings.ca_file)
+        self.downloader = ThinDownloader(
+            settings.sources, settings.ca_file, RADIO_WINDOW_BYTES if settings.radio else None
+        )
         self.zero = self.loop.time()
 
     async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:

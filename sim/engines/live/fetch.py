@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl as tls
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
@@ -46,13 +47,17 @@ class Downloader(Protocol):
 class ThinDownloader:
     """Downloads over a bare asyncio protocol: a new connection for each piece, as the SDK opens it; no redirects.
 
-    All connections read into one buffer: what arrived is used up before the next one reads.
+    All connections read into one buffer: what arrived is used up before the next one reads. `window_bytes` keeps
+    receive windows as small as a module's, so that a slow reader keeps the server's download open as a module does.
     """
 
-    def __init__(self, sources: Sequence[str] = (), ca_file: str | None = None) -> None:
+    def __init__(
+        self, sources: Sequence[str] = (), ca_file: str | None = None, window_bytes: int | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sources = sources
         self._ca_file = ca_file
+        self._window_bytes = window_bytes
         self._ssl: tls.SSLContext | None = None
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
@@ -61,7 +66,7 @@ class ThinDownloader:
         transfer: _Transfer | None = None
         try:
             where = http.place(url)
-            transfer = _Transfer(self._loop, self._buffer, where, (first, last), header, body)
+            transfer = _Transfer(self._loop, self._buffer, where, (first, last), header, body, self._window_bytes)
             given = transfer
             local = (self._sources[source % len(self._sources)], 0) if self._sources else None
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
@@ -86,14 +91,14 @@ class _Transfer(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answer", "_body", "_buffer", "_header", "_heard_at", "_loop", "_missing", "_pause", "_request", "_silence",
-        "_transport", "_whole_from", "whole",
+        "_transport", "_whole_from", "_window_bytes", "whole",
     )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, buffer: memoryview, where: http.Place, span: tuple[int, int],
-        header: Callable[[], None], body: Body,
+        header: Callable[[], None], body: Body, window_bytes: int | None,
     ) -> None:  # fmt: skip
-        self._loop, self._buffer = loop, buffer
+        self._loop, self._buffer, self._window_bytes = loop, buffer, window_bytes
         self._request = http.get(where, *span)
         self._whole_from = span[0] == 0
         self._missing = span[1] - span[0] + 1
@@ -121,6 +126,8 @@ class _Transfer(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._window_bytes is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window_bytes)
         self._heard_at = self._loop.time()
         self._silence = self._loop.call_later(SOCKET_TIMEOUT_S, self._check_silence)
         self._transport.write(self._request)

@@ -67,6 +67,11 @@ class LiveRecorder(Recorder):
         tally.requests(self.load, min(now, self.world.horizon_s), count)
         self._requests_by_second[int(self._real_s())] += count
 
+    def requests_per_s(self, since_s: float, until_s: float) -> float:
+        """Mean rate of messages and requests over whole real seconds between two moments of the run."""
+        first, last = int(since_s), max(int(until_s), int(since_s) + 1)
+        return sum(self._requests_by_second[second] for second in range(first, last)) / (last - first)
+
     def beat(self) -> None:
         """A running transfer reported itself; the timeline books that with the transfer."""
         self._requests_by_second[int(self._real_s())] += 1

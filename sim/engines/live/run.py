@@ -40,11 +40,12 @@ def run_live(
     scenario: Scenario, cloud: str, settings: Settings, *, plan: int | None = None, watch: Watch | None = None
 ) -> LiveOutcome:
     """Runs the scenario's fleet against the cloud at an http(s) or mqtt(s) URL, on uvloop where it is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(live(scenario, cloud, settings, plan=plan, watch=watch))
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Any:
+    """uvloop's event loop where it is installed, None for asyncio's own."""
     try:
         import uvloop
     except ImportError:

@@ -1,0 +1,359 @@
+"""One module over blocking sockets: behaviour and codecs of the other engines, driven from one greenlet.
+
+Nothing here imports gevent: its patched sockets make the blocking calls cooperative, and plain threads would do too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import socket
+import ssl as tls
+import time
+from collections.abc import Callable
+from math import isnan
+
+from sim import messages as msg
+from sim.engines.live.target import Target
+from sim.errors import ProtocolError
+from sim.module import behaviour as b
+from sim.module import states
+from sim.module.machine import Module
+from sim.module.rows import C_CHECKSUM, C_SERVER_BUSY, C_SERVER_ERROR, CONNECTING, DARK, OFFLINE, ONLINE
+from sim.wire import http, mqtt
+from sim.wire.quecthing import commands, frame, login, ota
+from sim.wire.session import ClientSession
+
+CONNECT_TIMEOUT_S = 10.0
+TICK_S = 0.25
+READ_BYTES = 65536
+NO_MD5 = "0" * 32
+Measure = Callable[[str, float | None, str], None]
+"""Leg, seconds (None when it failed), reason of the failure."""
+
+
+class BlockingModule:
+    """A module with its connection. `run` carries it until it is upgraded and the cloud knows, or told to stop.
+
+    Times are seconds of the monotonic clock, `time_scale` shortens the module's own waits.
+    """
+
+    def __init__(
+        self, module: Module, target: Target, firmware: str, measure: Measure, *, time_scale: float = 1.0
+    ) -> None:
+        self.module, self.target = module, target
+        self.stopped = False
+        self._measure, self._firmware, self._scale = measure, firmware, time_scale
+        self._name = login.client_id(target.product_key, module.name)
+        self._zero = time.monotonic()
+        self._socket: socket.socket | None = None
+        self._session: ClientSession | None = None
+        self._secret = ""
+        self._bootstrapping = False
+        self._due = self._made_at = self._asked_at = self._confirmed_at = 0.0
+        self._last_frame = 0
+        self._unacked: dict[int, float] = {}
+        self._kinds: tuple[int, ...] = ()
+        self._url: ota.Firmware | None = None
+        self._check_url: Callable[[str], None] = lambda _url: None
+        self._ca_file: str | None = None
+
+    def allow(self, check_url: Callable[[str], None], ca_file: str | None = None) -> None:
+        """How URLs are checked before they are fetched, and which certificates are trusted."""
+        self._check_url, self._ca_file = check_url, ca_file
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds of the module's run."""
+        return (time.monotonic() - self._zero) * self._scale
+
+    @property
+    def done(self) -> bool:
+        """Nothing more is to be expected of it."""
+        row = self.module.row
+        return row.link == DARK or (not isnan(row.upgraded_s) and row.cached == 0 and not self._unacked)
+
+    def run(self, *, stay: bool = True) -> None:
+        """Lives: with `stay` until it is stopped, else until it is done."""
+        if self.module.row.link == OFFLINE:
+            self._due = time.monotonic()
+            self._deliver(b.CHECK_IN)
+        while not self.stopped and (stay or not self.done):
+            self._step()
+        self._hang_up()
+
+    def _step(self) -> None:
+        """Waits for bytes or for the next timer, whichever comes first."""
+        now = time.monotonic()
+        at = self._zero + self.module.deadline / self._scale
+        session = self._session
+        if session is not None:
+            at = min(at, session.deadline)
+        wait_s = min(max(at - now, 0.001), TICK_S)
+        if self._socket is None:
+            time.sleep(wait_s)
+        else:
+            self._read(wait_s)
+        now = time.monotonic()
+        if self._session is not None and self._session.deadline <= now:
+            self._session.wake(now)
+        deadline = self.module.deadline
+        if self._zero + deadline / self._scale <= now:
+            self._due = self._zero + deadline / self._scale
+            self._deliver(b.WAKE)
+
+    def _read(self, wait_s: float) -> None:
+        connection, session = self._socket, self._session
+        assert connection is not None and session is not None
+        connection.settimeout(wait_s)
+        try:
+            data = connection.recv(READ_BYTES)
+        except TimeoutError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost("no connection, or no answer")
+            return
+        try:
+            session.receive(data, time.monotonic())
+        except ProtocolError as error:
+            self._lost(str(error))
+
+    def _deliver(self, given: int | msg.ToModule) -> None:
+        """Input, effects, in their order; a download blocks until it is over."""
+        now = self.now
+        effects = self.module.receive(given, now)
+        if effects & b.ACCESS:
+            self._deliver(b.ACCESSED)
+        if effects & b.CONNECT:
+            self._connect()
+        if effects & b.HELLO:
+            self._hello()
+        if effects & b.PUBLISH:
+            self._publish_status()
+        if effects & b.FETCH:
+            self._fetch()
+        if effects & b.DISCONNECT:
+            self._hang_up()
+
+    # --- link ----------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        target, due, random = self.target, self._due, secrets.token_hex(8)
+        self._bootstrapping = not self._secret
+        if self._bootstrapping:
+            password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
+        else:
+            password = login.login_password(target.product_secret, self._secret, random)
+        try:
+            connection = socket.create_connection((target.host, target.port), CONNECT_TIMEOUT_S)
+            context = target.ssl_context(self._ca_file)
+            if context is not None:
+                connection = context.wrap_socket(connection, server_hostname=target.host)
+        except OSError as error:
+            self._measure("connect", None, type(error).__name__)
+            self._deliver(b.CONNECT_FAILED)
+            return
+        self._socket, self._made_at = connection, time.monotonic()
+        self._measure("connect", self._made_at - due, "")
+        self._session = ClientSession(self, self._write)
+        self._session.connect(
+            self._name, (login.subscription(self._name), 1), self._made_at, password=password.encode()
+        )
+
+    def _write(self, data: bytes) -> None:
+        if self._socket is not None:
+            try:
+                self._socket.settimeout(CONNECT_TIMEOUT_S)
+                self._socket.sendall(data)
+            except OSError:
+                self._socket.close()  # the next read finds out
+
+    def _logged_in(self) -> None:
+        self._bootstrapping = False
+        self._due = time.monotonic()
+        self._measure("login", self._due - self._made_at, "")
+        self._deliver(b.CONNECTED)
+
+    def _lost(self, reason: str) -> None:
+        """The connection is gone, or never came about."""
+        row = self.module.row
+        self._close()
+        if row.link == ONLINE:
+            self._measure("session", None, "lost")
+            self._deliver(b.LINK_LOST)
+        elif row.link == CONNECTING:
+            self._measure("login", None, reason)
+            self._secret = ""
+            self._deliver(b.CONNECT_FAILED)
+
+    def _hang_up(self) -> None:
+        """Waits a little for what is unacknowledged, says DISCONNECT and goes."""
+        until = time.monotonic() + 2.0
+        while self._unacked and self._socket is not None and time.monotonic() < until:
+            self._read(0.1)
+        if self._session is not None:
+            self._session.close()
+        self._close()
+
+    def _close(self) -> None:
+        connection, self._socket, self._session = self._socket, None, None
+        if connection is not None:
+            connection.close()
+        row = self.module.row
+        if self._unacked and not row.cached:
+            row.cached = row.published
+        self._unacked.clear()
+
+    # --- up ------------------------------------------------------------------------------------------------------
+
+    def _hello(self) -> None:
+        hello = self.module.hello(self.now)
+        self._asked_at = self._due
+        self._send(commands.STATUS_REPORT, commands.encode_status_report(hello), 1)
+        self._send(commands.INFO_REPORT, commands.encode_info_report(hello.versions, self._firmware), 1)
+        self._send(commands.OTA_REQUEST, ota.encode_request(hello.versions, self._firmware), 2)
+
+    def _publish_status(self) -> None:
+        report = self.module.report()
+        kind = self._kinds[report.component] if report.component < len(self._kinds) else msg.FIRMWARE
+        status = ota.Status.of(report, self.module.components[report.component], kind)
+        packet_id = self._send(commands.OTA_STATUS, ota.encode_status(status), 2)
+        self._unacked[packet_id] = time.monotonic()
+        if report.status == msg.SUBMITTED:
+            self._confirmed_at = time.monotonic()
+
+    def _send(self, command: int, payload: bytes, qos: int) -> int:
+        if self._session is None:
+            return 0
+        self._last_frame = self._last_frame % frame.MAX_PACKET_ID + 1
+        topic = login.uplink_topic(self._name, commands.topic_kind(command)).encode()
+        return self._session.publish(topic, frame.encode(self._last_frame, command, payload), qos, time.monotonic())
+
+    # --- session, see ClientOwner ----------------------------------------------------------------------------------
+
+    def on_connack(self, code: int) -> None:
+        """See ClientOwner."""
+        if code != mqtt.ACCEPTED:
+            self._lost(f"code {code}")
+
+    def on_suback(self, codes: bytes) -> None:
+        """See ClientOwner."""
+        if codes[:1] == b"\x80":
+            self._lost("the subscription was refused")
+        elif not self._bootstrapping:
+            self._logged_in()
+
+    def on_silence(self, what: str) -> None:
+        """See ClientOwner."""
+        self._lost(f"no {what}")
+
+    def on_acknowledged(self, packet_id: int) -> None:
+        """See ClientOwner."""
+        sent_at = self._unacked.pop(packet_id, None)
+        if sent_at is not None:
+            self._measure("report", time.monotonic() - sent_at, "")
+
+    def on_unacknowledged(self, packet_id: int) -> None:
+        """See ClientOwner."""
+        self._measure("report", None, f"packet {'acknowledged' if packet_id == 0 else 'never acknowledged'}")
+        self._lost("no acknowledgement")
+
+    def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:  # noqa: ARG002
+        """See ClientOwner."""
+        try:
+            self._command(frame.decode(payload))
+        except ProtocolError as error:
+            self._measure("session", None, str(error)[:80])
+        return True
+
+    def _command(self, received: frame.Frame) -> None:
+        now = time.monotonic()
+        if received.command == commands.OTA_NOTICE:
+            notice, self._kinds = ota.decode_notice(received.payload)
+            if self._asked_at:
+                self._measure("notice", now - self._asked_at, "")
+                self._asked_at = 0.0
+            self._deliver(notice)
+        elif received.command == commands.OTA_URL:
+            self._url = ota.decode_url(received.payload)
+            if self._confirmed_at:
+                self._measure("url", now - self._confirmed_at, "")
+                self._confirmed_at = 0.0
+            self._deliver(self._url.message(self.module.components))
+        elif received.command == commands.CONFIG:
+            self._secret = commands.decode_config(received.payload).device_secret
+            if self._bootstrapping:
+                self._logged_in()
+        elif received.command == commands.EXCEPTION:
+            code = commands.decode_exception(received.payload).code
+            self._lost(f"code {code}") if self._bootstrapping else self._measure("session", None, f"code {code}")
+
+    # --- download ------------------------------------------------------------------------------------------------
+
+    def _fetch(self) -> None:
+        """The piece asked for, over a connection of its own; its MD5 is compared when it is the whole file."""
+        row, began = self.module.row, time.monotonic()
+        cause = self._transfer(row.offset_bytes, row.offset_bytes + row.piece_bytes)
+        if cause is None:
+            self._measure("download", time.monotonic() - began, "")
+            row.received_bytes += row.piece_bytes
+            self._deliver(states.DONE)
+            return
+        row.cause, row.kept_bytes = cause[0], 0.0
+        self._measure("download", None, cause[1])
+        self._deliver(states.BROKEN)
+
+    def _transfer(self, start: int, end: int) -> tuple[int, str] | None:
+        """Fetches bytes [start, end); None when they came whole, else cause and reason."""
+        assert self._url is not None
+        offset = 0
+        for file in self._url.files:
+            first, last = max(start - offset, 0), min(end - offset, file.size_bytes) - 1
+            offset += file.size_bytes
+            if first > last:
+                continue
+            try:
+                self._check_url(file.url)
+                digest, status = self._get(http.place(file.url), first, last)
+            except (OSError, ProtocolError) as error:
+                return C_SERVER_BUSY, str(error)[:80] or type(error).__name__
+            if status not in (http.OK, http.PARTIAL_CONTENT):
+                return C_SERVER_ERROR, f"HTTP status {status}"
+            whole = first == 0 and last == file.size_bytes - 1
+            if whole and file.md5 not in (NO_MD5, digest):
+                return C_CHECKSUM, "the MD5 is wrong"
+        return None
+
+    def _get(self, where: http.Place, first: int, last: int) -> tuple[str, int]:
+        """MD5 and status of one request; the module is told when the answer begins."""
+        digest, status, began = hashlib.md5(usedforsecurity=False), [0], time.monotonic()
+
+        def begin(code: int) -> None:
+            status[0] = code
+            if code in (http.OK, http.PARTIAL_CONTENT) and self.module.row.status == msg.DOWNLOAD_START:
+                self._measure("header", time.monotonic() - began, "")
+                self._deliver(states.HEADER)
+
+        answer = http.Answer(begin, digest.update)
+        with socket.create_connection((where.host, where.port), CONNECT_TIMEOUT_S) as plain:
+            connection = _secured(plain, where, self._ca_file)
+            connection.sendall(http.get(where, first, last))
+            while not answer.done and status[0] in (0, http.OK, http.PARTIAL_CONTENT):
+                data = connection.recv(READ_BYTES)
+                if not data:
+                    raise ProtocolError("the connection ended before the last byte")
+                answer.feed(memoryview(data))
+        return digest.hexdigest(), status[0]
+
+
+def _secured(plain: socket.socket, where: http.Place, ca_file: str | None) -> socket.socket:
+    if not where.secure:
+        return plain
+    return tls.create_default_context(cafile=ca_file).wrap_socket(plain, server_hostname=where.host)
+
+
+__all__ = ["BlockingModule"]

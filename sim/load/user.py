@@ -1,0 +1,103 @@
+"""`ModuleUser`: a Locust user that is a module, for any locustfile. The gevent side; asyncio never runs beside it.
+
+It suits hundreds of modules among other users; the native worker carries tens of thousands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar
+
+from locust import User, constant, task
+
+from sim.engines.live.target import TOKEN, Limits, Target, checked_url, target_of
+from sim.engines.world import World, build
+from sim.errors import FotasimError
+from sim.load.gevent_module import BlockingModule
+from sim.load.protocol import METHOD
+from sim.scenario import Scenario
+from sim.wire import http
+
+TIMEOUT_S = 30.0
+MAX_ANSWER_BYTES = 1 << 20
+_first = threading.Lock()
+"""The first user builds, the others of its process wait; Locust has made it a lock of greenlets."""
+
+
+class ModuleUser(User):
+    """Subclass it in a locustfile and set `scenario`; `host` is the cloud, http(s)://… or mqtt(s)://….
+
+    Every leg of an upgrade is a Locust request of type OTA. A user is one module of the scenario's fleet, the next one
+    that is free; with several workers each takes its share by `workers`.
+    """
+
+    abstract = True
+    wait_time = constant(1)
+    scenario: ClassVar[str] = ""
+    time_scale: ClassVar[float] = 1.0
+    allow: ClassVar[tuple[str, ...]] = ()
+    workers: ClassVar[int] = 1
+    plan: ClassVar[int | None] = None
+    _world: ClassVar[World | None] = None
+    _target: ClassVar[Target | None] = None
+    _numbers: ClassVar[count[int]]
+    _module: BlockingModule
+
+    def on_start(self) -> None:
+        """Takes a module; the first user of a process builds the fleet and finds the cloud."""
+        kind, limits = type(self), Limits(self.allow, 1.0)
+        with _first:
+            if kind._world is None or kind._target is None:
+                kind._target, kind._numbers = find(self.host or "", limits, self.plan), count()
+                kind._world = build(Scenario.load(Path(self.scenario)))
+        world, index = kind._world, max(getattr(self.environment.runner, "worker_index", 0), 0)
+        number = (index + self.workers * next(kind._numbers)) % len(world.modules)
+        firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
+        self._module = BlockingModule(
+            world.modules[number], kind._target, firmware, self._measured, time_scale=self.time_scale
+        )
+        self._module.allow(lambda url: limits.check(http.place(url).host))
+
+    @task
+    def live(self) -> None:
+        """The module's life, until Locust stops the user."""
+        self._module.run()
+
+    def on_stop(self) -> None:
+        """Takes leave of the cloud."""
+        self._module.stopped = True
+        self._module.run()
+
+    def _measured(self, leg: str, seconds: float | None, reason: str) -> None:
+        failed = None if seconds is not None else FotasimError(reason)
+        self.environment.events.request.fire(
+            request_type=METHOD, name=leg, response_time=None if seconds is None else 1000.0 * seconds,
+            response_length=0, exception=failed, context={},
+        )  # fmt: skip
+
+
+def find(cloud: str, limits: Limits, plan: int | None) -> Target:
+    """The target behind a URL, asked for over plain blocking HTTP."""
+    url = checked_url(cloud, ("http", "https", "mqtt", "mqtts"))
+    assert url.hostname is not None
+    limits.check(url.hostname)
+    if url.scheme.startswith("mqtt"):
+        return target_of(cloud, api=None, found={} if plan is None else {"plan": plan}, limits=limits)
+    token = os.environ.get(TOKEN, "")
+    address = f"{cloud.rstrip('/')}/api/v1/live" + ("" if plan is None else f"?plan_id={plan}")
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            found: dict[str, Any] = json.loads(answer.read(MAX_ANSWER_BYTES))
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise FotasimError(f"{address}: the cloud cannot be asked: {error}") from None
+    return target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=limits)
+
+
+__all__ = ["ModuleUser"]
