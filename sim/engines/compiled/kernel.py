@@ -318,7 +318,16 @@ def happen(s: Any, i: int, now: float) -> None:
     if kind == pending.HELLO:
         source_ok = int(d.source_bad & ~entry.number == 0)
         rules.hello(
-            s.books, i, entry.battery_percent, entry.rsrp_dbm, entry.level, m.free_bytes, entry.number, source_ok, 1, now
+            s.books,
+            i,
+            entry.battery_percent,
+            entry.rsrp_dbm,
+            entry.level,
+            m.free_bytes,
+            entry.number,
+            source_ok,
+            1,
+            now,
         )
         send(s, i, now)
     elif kind == pending.STATUS:

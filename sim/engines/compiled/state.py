@@ -156,4 +156,3 @@ def _doubled(array: NDArray[Any]) -> NDArray[Any]:
     larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
-
