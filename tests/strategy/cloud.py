@@ -16,7 +16,6 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.cloud.center import DeveloperCenter
 from sim.cloud.execution import Execution
-from sim.engines.fleet import filtered
 from sim.engines.plan import build_plan, group_of
 from sim.messages import (
     DOWNLOAD_ERROR,
@@ -61,8 +60,7 @@ class Cloud:
         ranks = np.arange(modules, dtype=np.float64)
         is_late = np.array([int(i in set(late)) for i in range(modules)])
         names = [f"m{i:07d}" for i in range(modules)]
-        everywhere, revision_a = np.array(["all"] * modules), np.array(["A"] * modules)
-        groups = group_of(made, ranks, is_late, lambda taken: filtered(taken, everywhere, revision_a, names))
+        groups = group_of(made, ranks, is_late, lambda given: np.isin(names, given.modules))
         cell = list(cells) or [-1] * modules
         ends = dict(busy)
         executions = [
