@@ -136,6 +136,24 @@ def test_disk_full_for_a_while(tmp_path):
     asyncio.run(scene())
 
 
+def test_behind_a_broker_that_restarts(tmp_path, mosquitto):
+    """Mosquitto carries everything; it is stopped and started in the middle, and keeps what the cloud has not stored."""
+
+    async def scene():
+        async with served(tmp_path, broker=mosquitto.url) as (_, client):
+            plan = await prepare(client, size=200_000, strategy={**STRATEGY, "timeouts": {"in_progress": "10s"}})
+            live = {**(await client.get("/api/v1/live")).json(), "broker": True}
+            assert live["mqtt"] == mosquitto.url
+            async with fleet(live) as modules:
+                for status in (msg.SUBMITTED, msg.DOWNLOADED):
+                    await asyncio.wait_for(reports(modules, status, 5), 60)
+                    await asyncio.to_thread(mosquitto.stop)
+                    await asyncio.to_thread(mosquitto.start)
+                await both_sides_agree(client, plan, modules)
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     "fault",
     ["lose_message", "double_message", "wrong_md5", "expired_url", "drop_connection", "download_error", "download_cut"],
