@@ -33,8 +33,9 @@ check: $(STAMP) ## format, lint, types, imports
 	$(BIN)/mypy sim
 	$(BIN)/lint-imports
 
-schema: $(STAMP) ## write scenarios/schema.json anew
+schema: $(STAMP) ## write scenarios/schema.json and reports/report.schema.json anew
 	$(BIN)/fotasim schema > scenarios/schema.json
+	$(BIN)/fotasim schema --of report > reports/report.schema.json
 
 clean:           ## remove the environment and what tools leave behind
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -2,10 +2,13 @@
 
 FotasimError
 ├── ScenarioError   the scenario file is wrong: one Problem per mistake
+├── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
 ├── ProtocolError   bytes from the other side break a wire format
 └── MissingExtra    an optional part is not installed
+
+PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ class ScenarioError(FotasimError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class StudyError(FotasimError):
+    """A study was asked for in a way that cannot be done; the text says what would be right."""
+
+
 class RecordsError(FotasimError):
     """A run folder is missing, damaged or cannot be written."""
 
@@ -55,3 +62,7 @@ class ProtocolError(FotasimError):
 
 class MissingExtra(FotasimError):
     """An optional part is not installed; the text says which extra to install."""
+
+
+class PlanFileWarning(UserWarning):
+    """A field of a plan file that cannot be carried over, is unknown, or lies outside its documented range."""

@@ -98,6 +98,7 @@ class Records:
     complete: bool
     wall_s: float
     watched_s: float
+    modules_left_out: int = 0
     decisions: pd.DataFrame = field(default_factory=no_decisions)
 
 

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import sys
 
-from sim.cli import cloud, live, report, simulate  # noqa: F401 - importing a family adds its commands
+from sim.cli import (  # noqa: F401 - importing a family adds its commands
+    cloud,
+    imports,
+    live,
+    report,
+    simulate,
+    study,
+)
 from sim.cli.common import INTERRUPTED, RUN_FAILED, WRONG_USE, app
-from sim.errors import FotasimError, ScenarioError
+from sim.errors import FotasimError, ScenarioError, StudyError
 
 
 def main() -> None:
     """Entry point of the command: errors become one clear message and an exit status."""
     try:
         app()
-    except ScenarioError as error:
-        print(error, file=sys.stderr)
+    except (ScenarioError, StudyError) as error:
+        print(error if isinstance(error, ScenarioError) else f"fotasim: {error}", file=sys.stderr)
         sys.exit(WRONG_USE)
     except FotasimError as error:
         print(f"fotasim: {error}", file=sys.stderr)

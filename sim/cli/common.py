@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sim.errors import PlanFileWarning
 
 app = typer.Typer(
     name="fotasim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -23,10 +26,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable out
 
 
 def load_scenario(path: Path, overrides: list[str]) -> Any:
-    """The checked scenario of a file, with overrides."""
+    """The checked scenario of a file, with overrides; what its plan file holds beyond a strategy goes to stderr."""
     from sim.scenario import Scenario
 
-    return Scenario.load(path, overrides)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", PlanFileWarning)
+        scenario = Scenario.load(path, overrides)
+    for note in notes:
+        print(f"fotasim: {note.message}", file=sys.stderr)
+    return scenario
 
 
 def with_options(overrides: list[str], seed: int | None, modules: int | None) -> list[str]:

@@ -1,28 +1,119 @@
-"""The command report: pages from run folders."""
+"""The commands around pages: report (every face of one run or several) and trend (a folder of archived runs)."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import app, fail
+from sim.cli.common import GATES_NOT_MET, AsJson, app, fail
+
+Formats = Annotated[
+    str, typer.Option("--format", help="html, pdf, md, junit, json, csv, parquet, separated by commas, or all.")
+]
+FailOnRegression = Annotated[
+    bool, typer.Option("--fail-on-regression", help="Exit status 1 when a figure got worse beyond noise.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
 
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders.")],
-    format_: Annotated[str, typer.Option("--format", help="html")] = "html",
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several make a comparison.")],
+    format_: Formats = "html",
+    out: Out = None,
+    against: Annotated[Path | None, typer.Option(metavar="OLD", help="Archived run of the previous release.")] = None,
+    study: Annotated[
+        list[Path],
+        typer.Option(metavar="FOLDER", help="Result of sensitivity or tune; RUN-sensitivity and RUN-tune are found."),
+    ] = [],  # noqa: B006
+    gate: Annotated[list[str], typer.Option(help='A further gate, such as "bricked upper <= 1e-4".')] = [],  # noqa: B006
+    price_per_mb: Annotated[float | None, typer.Option(min=0, help="Price of a megabyte of data.")] = None,
+    fail_on_regression: FailOnRegression = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the report of a run anew."""
-    from sim.records import Run
-    from sim.report.html import write_html
+    """Write the report of a run, or of several side by side, in any format. Gates decide the exit status."""
+    from sim.report.faces import write_faces
+    from sim.report.write import comparison, single
 
-    if format_ != "html":
-        fail(f"--format {format_}: only html can be written")
-    for folder in runs:
-        loaded = Run.load(folder)
-        page = loaded.path / "report.html"
-        page.write_text(write_html(loaded), encoding="utf-8")
-        print(page)
+    formats = _formats(format_)
+    gates = [_gate(text) for text in gate]
+    if len(runs) > 1:
+        if against is not None:
+            fail("--against compares one run with an older one; give one RUN")
+        page, plain = comparison(runs, gates=gates, price_per_mb=price_per_mb)
+    else:
+        page, plain = single(
+            runs[0],
+            gates=gates,
+            price_per_mb=price_per_mb,
+            against=against,
+            studies=study,
+            fail_on_regression=fail_on_regression,
+        )
+    target = out or (runs[0] if len(runs) == 1 else Path("reports") / "comparison")
+    written = write_faces(page, target, formats, runs=plain)
+    _end(written, page, as_json)
+
+
+@app.command()
+def trend(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with run folders anywhere below it.")],
+    format_: Formats = "html",
+    out: Out = None,
+    order: Annotated[str, typer.Option(help="name (release numbers as numbers) or time.")] = "name",
+    fail_on_regression: FailOnRegression = False,
+    as_json: AsJson = False,
+) -> None:
+    """Figures from release to release; what got worse beyond noise is marked."""
+    from sim.report.faces import write_faces
+    from sim.report.trend_page import archived, trend_page
+
+    if order not in ("name", "time"):
+        fail(f"--order {order}: choose name or time")
+    page = trend_page(
+        archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
+    )
+    _end(write_faces(page, out or folder, _formats(format_), name="trend"), page, as_json)
+
+
+def _end(written: list[Path], page: Any, as_json: bool) -> None:
+    """Says what was written and ends with the status of the checks."""
+    unmet = [check for check in page.checks if not check.passed]
+    if as_json:
+        verdict = page.verdict.word if page.verdict else ""
+        print(json.dumps({"verdict": verdict, "unmet": [c.name for c in unmet], "written": [str(p) for p in written]}))
+    else:
+        for path in written:
+            print(path)
+        for check in unmet:
+            print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
+    if unmet:
+        raise typer.Exit(GATES_NOT_MET)
+
+
+def _formats(text: str) -> list[str]:
+    from sim.report.faces import FORMATS
+
+    wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if wanted == ["all"]:
+        return list(FORMATS)
+    unknown = [name for name in wanted if name not in FORMATS]
+    if unknown or not wanted:
+        fail(f"--format {text}: choose from {', '.join(FORMATS)}, or all")
+    return wanted
+
+
+def _gate(text: str) -> Any:
+    from sim import gates
+    from sim.stats.campaigns import STUDY_METRICS
+
+    try:
+        gate = gates.parse_expression(text)
+    except ValueError as error:
+        fail(f"--gate: {error}")
+    if gate.metric not in STUDY_METRICS:
+        fail(f"--gate {text}: {gate.metric} is not a metric; choose from {', '.join(STUDY_METRICS)}")
+    return gate

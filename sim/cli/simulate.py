@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,22 @@ def run(
     set_: Overrides = [],  # noqa: B006 - typer copies it
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")] = None,
     modules: Annotated[int | None, typer.Option(help="Fleet size, instead of the scenario's.")] = None,
-    replications: Annotated[int, typer.Option(min=1, max=10_000, help="Independent repetitions.")] = 1,
+    replications: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Independent campaigns; default 1.")
+    ] = None,
+    until: Annotated[
+        list[str],
+        typer.Option(
+            "--until",
+            metavar="METRIC[=HALF-WIDTH]",
+            help="Repeat until the metric's interval is narrow: success_rate=0.005, duration_p50=2%, duration_p95=2h.",
+        ),
+    ] = [],  # noqa: B006
+    most: Annotated[int, typer.Option("--max-replications", min=20, max=10_000, help="Cap for --until.")] = 200,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes for replications; default all cores.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask scheduler that runs the replications, such as tcp://host:8786.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="auto or simpy.")] = "auto",
     events: Annotated[bool, typer.Option("--events", help="Record every event.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
@@ -42,14 +58,15 @@ def run(
         fail(f"--engine {engine}: choose auto or simpy")
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
-    with progress(as_json) as bar:
-        task = bar.add_task(loaded.name, total=1.0)
-        outcome = simulate(
-            loaded,
-            events=events,
-            replications=replications,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+    repeated = until or (replications or 1) > 1
+    if repeated and events:
+        fail("--events belongs to a single campaign, without --replications and --until")
+    if repeated:
+        outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
+    else:
+        with progress(as_json) as bar:
+            task = bar.add_task(loaded.name, total=1.0)
+            outcome = simulate(loaded, events=events, progress=lambda share: bar.update(task, completed=share))
     saved = save(outcome, target)
     report = saved.path / "report.html"
     report.write_text(write_html(saved), encoding="utf-8")
@@ -58,6 +75,29 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not all(gate["met"] for gate in outcome.summary["gates"]):
         raise typer.Exit(GATES_NOT_MET)
+
+
+def _replicated(
+    scenario: Any, replications: int | None, until: list[str], most: int, engine: str, workers: int | None,
+    cluster: str | None, as_json: bool,
+) -> Any:  # fmt: skip
+    """The outcome of many campaigns; says when the wanted precision was not reached."""
+    from sim.cli.progress import Reporter
+    from sim.study.replicate import replicate
+
+    try:
+        with Reporter(scenario.name, quiet=as_json) as reporter:
+            found = replicate(
+                scenario, replications, until=until, most=most, keep="records", engine=engine, workers=workers,
+                cluster=cluster, progress=reporter,
+            )  # fmt: skip
+    except ValueError as error:
+        fail(str(error))
+    if found.reached is False:
+        print(
+            f"fotasim: {len(found.frame)} campaigns and an interval is still wider than --until asks", file=sys.stderr
+        )
+    return found.outcome()
 
 
 @app.command()
@@ -71,8 +111,17 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the scenario file."""
+def schema(
+    of: Annotated[str, typer.Option(help="scenario, or report for what `report --format json` writes.")] = "scenario",
+) -> None:
+    """Print a JSON Schema: of the scenario file, or of report.json."""
+    if of == "report":
+        from sim.report.schema import report_schema
+
+        print(json.dumps(report_schema(), indent=2))
+        return
+    if of != "scenario":
+        fail(f"--of {of}: choose scenario or report")
     from sim.scenario import json_schema
 
     print(json.dumps(json_schema(), indent=2))

@@ -242,8 +242,8 @@ def _open_groups(b: Books, now: float) -> None:
     c = b.c
     while c.group_opened < c.group_count and offers.running(c):
         g = b.groups[c.group_opened]
-        at = g.start_s if c.group_opened == 0 else groups.opens_s(b.groups[c.group_opened - 1], g)
-        at += c.start_s if c.group_opened == 0 else 0.0
+        first = c.group_opened == 0
+        at = c.start_s + g.start_s if first else groups.opens_s(b.groups[c.group_opened - 1], g, c.start_s)
         if at > now:
             c.evaluate_at = min(c.evaluate_at, at)
             return

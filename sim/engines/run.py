@@ -15,13 +15,15 @@ from typing import Any
 import pandas as pd
 
 from sim import records
-from sim.engines.recorder import Recorder
 from sim.engines.virtual import VirtualEngine
-from sim.engines.world import World, build, build_profile
+from sim.engines.world import build, build_profile
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
+from sim.stats.campaigns import with_intervals
 from sim.stats.summary import summarise
+
+ENGINES = ("auto", "simpy")
 
 
 @dataclass(slots=True)
@@ -43,26 +45,50 @@ def simulate(
 ) -> Outcome:
     """Runs every replication in virtual time. `progress` gets the finished share, 0-1. Ctrl-C keeps what is there."""
     parts: list[Records] = []
-    world: World | None = None
     for replication in range(replications):
-        world = build(scenario, replication)
         done = replication / replications
 
-        def advance(now: float, done: float = done, horizon: float = world.horizon_s) -> None:
+        def advance(share: float, done: float = done) -> None:
             if progress is not None:
-                progress(done + now / horizon / replications)
+                progress(done + share / replications)
 
-        parts.append(_one(world, events=events, progress=advance))
+        parts.append(campaign_records(scenario, replication, events=events, progress=advance))
         if not parts[-1].complete:
             break
-    assert world is not None
+    return assemble(scenario, parts)
+
+
+def campaign_records(
+    scenario: Scenario,
+    replication: int,
+    *,
+    engine: str = "auto",
+    events: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Records:
+    """The records of one replication; `engine` is one of ENGINES, `progress` gets the finished share, 0-1."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r}: choose from {', '.join(ENGINES)}")
+    world = build(scenario, replication)
+    started = time.perf_counter()
+    driver = VirtualEngine(world, events=events)
+    complete = driver.run(None if progress is None else lambda now: progress(now / world.horizon_s))
+    found = driver.recorder.records(complete=complete, wall_s=time.perf_counter() - started)
+    found.modules_left_out = world.left_out
+    return found
+
+
+def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
+    """One outcome from the records of all replications, in their order."""
     merged = _merge(parts)
     summary = summarise(
         merged.modules, scenario=scenario.name, engine="simpy", seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
-    return Outcome(scenario, merged, summary, _manifest(scenario, world, merged, len(parts)))
+    if len(parts) > 1:
+        summary = with_intervals(summary, merged.modules, [part.cloud_peaks for part in parts])
+    return Outcome(scenario, merged, summary, _manifest(scenario, merged, len(parts)))
 
 
 def save(outcome: Outcome, target: Path) -> Run:
@@ -72,14 +98,6 @@ def save(outcome: Outcome, target: Path) -> Run:
         summary=outcome.summary,
     )  # fmt: skip
     return Run.load(path)
-
-
-def _one(world: World, *, events: bool, progress: Callable[[float], None]) -> Records:
-    started = time.perf_counter()
-    engine = VirtualEngine(world, events=events)
-    complete = engine.run(progress)
-    recorder: Recorder = engine.recorder
-    return recorder.records(complete=complete, wall_s=time.perf_counter() - started)
 
 
 def _merge(parts: list[Records]) -> Records:
@@ -96,14 +114,15 @@ def _merge(parts: list[Records]) -> Records:
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),
         min(p.watched_s for p in parts),
+        modules_left_out=parts[0].modules_left_out,
         decisions=pd.concat([p.decisions for p in parts], ignore_index=True).astype(records.DECISION_COLUMNS),
     )
 
 
-def _manifest(scenario: Scenario, world: World, merged: Records, replications: int) -> dict[str, Any]:
+def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[str, Any]:
     text = scenario.to_yaml()
     return {
-        "fotasim": _version(),
+        "fotasim": version(),
         "commit": _commit(),
         "engine": "simpy",
         "seed": scenario.seed,
@@ -117,7 +136,7 @@ def _manifest(scenario: Scenario, world: World, merged: Records, replications: i
         },
         "wall_s": merged.wall_s,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "modules_left_out": world.left_out,
+        "modules_left_out": merged.modules_left_out,
         "scenario": scenario.model_dump(mode="json"),
         "parameters": _parameters(scenario),
     }
@@ -139,7 +158,8 @@ def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
     return listed
 
 
-def _version() -> str:
+def version() -> str:
+    """Version of the installed package."""
     try:
         return metadata.version("fotasim")
     except metadata.PackageNotFoundError:

@@ -63,14 +63,14 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     plan = build_plan(scenario)
     modules, hardware, cells, left_out = _modules(scenario, key, plan.settings)
     if not modules:
-        raise FotasimError("the plan's whitelist and blacklist leave no module to upgrade")
+        raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, ranks = build_executions(scenario, key, modules, hardware)
     for i, module in enumerate(modules):
         module.row.index = i
     center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
     world = World(
-        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings, _capacity(scenario, len(modules), len(cells)), replication,
-        left_out, scenario.cloud.keepalive,
+        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings,
+        _capacity(scenario, len(modules), len(cells)), replication, left_out, scenario.cloud.keepalive,
     )  # fmt: skip
     world.operator_actions = _operator_actions(scenario, world)
     world.may_retire = _nothing_is_undone(scenario)

@@ -1,4 +1,4 @@
-"""Cells: how much of a cell's downlink a download occupies, and how much all slow down when it is short.
+"""Cells: how much of a cell's downlink a download occupies; cloud/egress.py slows a cell down when it is short.
 
 A download at its full radio rate occupies a share of the downlink that depends on its SINR: NB-IoT repeats every
 block in poor coverage, so the slowest downloads are also those that hold the carrier longest. The curve for NB-IoT
@@ -42,11 +42,6 @@ def download_share(m: Row, p: Row) -> float:
     full = airtime_share(p.technology, m.sinr_db, p.lte_m_carrier_share, p.lte_share)
     share: float = min(full * m.air_use, p.cell_airtime_limit)
     return share
-
-
-def speed_factor(total_share: float, limit: float) -> float:
-    """How much every download of a cell slows down (0-1) when together they want `total_share` of its downlink."""
-    return 1.0 if total_share <= limit else limit / total_share
 
 
 CARRIERS = 2

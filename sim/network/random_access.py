@@ -36,6 +36,8 @@ HARQ_TRANSMISSIONS = 5
 
 Row = Any
 """A module's row or its profile: siblings of this room, so their types are not imported."""
+Rows = Any
+"""Rows by number: a list of them, or an array of records."""
 
 
 class Access(NamedTuple):
@@ -75,36 +77,37 @@ def decided_s(rao: int, access: Access) -> float:
 
 
 def resolve(
-    members: Sequence[Row], access: Access, k0: int, k1: int, rao: int, outcomes: list[int], times_s: list[float]
-) -> int:
-    """Decides one opportunity of one cell; returns how many of its preambles collided.
+    rows: Rows, senders: Sequence[int], access: Access, k0: int, k1: int, rao: int, outcomes: list[int],
+    times_s: list[float],
+) -> int:  # fmt: skip
+    """Decides one opportunity of one carrier; returns how many of its preambles collided.
 
-    `members` are the rows of its senders by rising number; each counts one preamble more. For member i, `outcomes[i]`
-    becomes CONNECTED (Msg4 arrives at `times_s[i]`), AGAIN (it sends at the first opportunity at or after
-    `times_s[i]`) or GIVEN_UP (it learns so at `times_s[i]`). Both lists are at least as long as `members`.
+    `senders` are the places of its senders in `rows`, by rising number; each row counts one preamble more. For sender i
+    `outcomes[i]` becomes CONNECTED (Msg4 arrives at `times_s[i]`), AGAIN (it sends at the first opportunity at or after
+    `times_s[i]`) or GIVEN_UP (it learns so at `times_s[i]`). Both lists are at least as long as `senders`.
     """
-    senders = [0] * access.preambles
+    used = [0] * access.preambles
     heard = [-1] * access.preambles  # the last sender of a preamble that the cell could detect
-    for i in range(len(members)):
-        m = members[i]
+    for i in range(len(senders)):
+        m = rows[senders[i]]
         m.preambles += 1
         m.access_attempts += 1
         choice, unit = pair(k0, k1, m.index, Purpose.PREAMBLE, m.preambles)
         number = int(choice * access.preambles)
-        senders[number] += 1
+        used[number] += 1
         if unit < 1.0 - math.exp(-m.access_attempts):
             heard[number] = i
     start = rao * access.period_s
     unanswered = start + access.time_factor * (SUBFRAME_S + PREAMBLE_PROCESSING_S + RAR_WINDOW_S)
-    for i in range(len(members)):
-        outcomes[i], times_s[i] = _again(members[i], access, k0, k1, unanswered)
+    for i in range(len(senders)):
+        outcomes[i], times_s[i] = _again(rows[senders[i]], access, k0, k1, unanswered)
     collided = granted = 0
     for number in range(access.preambles):
-        if senders[number] > 1:
+        if used[number] > 1:
             collided += 1
         elif heard[number] >= 0 and granted < access.grants:
             i = heard[number]
-            outcomes[i], times_s[i] = _granted(members[i], access, k0, k1, start, granted)
+            outcomes[i], times_s[i] = _granted(rows[senders[i]], access, k0, k1, start, granted)
             granted += 1
     return collided
 

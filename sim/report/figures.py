@@ -1,138 +1,257 @@
-"""Figures of a report as inline SVG: small, accessible, the same bytes for the same numbers."""
+"""Figures: numbers in, a matplotlib figure out. One palette, units on every axis, labels at the data.
+
+Every function returns a `matplotlib.figure.Figure`, which notebooks show as it is; `sim.report.svg.to_svg` turns it into
+an element of a page. Colours are Okabe and Ito's, which colour-blind readers tell apart and which keep distinct grey
+values in print; where several series meet they differ in dash as well.
+"""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.survival import cumulative_share
+from sim.report.show import printable
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
-_INK, _FAINT = "#22313f", "#d5dce3"
-_STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "fotasim", "font.size": 10.5, "font.family": "sans-serif",
-    "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
-    "axes.edgecolor": _FAINT, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": _FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True,
+SERIES = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
+"""Colours of series, in order of use."""
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1)), (0, (9, 3)))
+"""Dashes of series, in order of use."""
+INK, SOFT, FAINT = "#22313f", "#566573", "#d5dce3"
+BLUES = LinearSegmentedColormap.from_list("fotasim", ["#f3f8fc", "#9cc6e3", BLUE, "#003a5c"])
+"""Colours of heat maps, light to dark with the value."""
+
+STYLE: Any = {
+    "svg.hashsalt": "fotasim", "font.size": 11, "font.family": "sans-serif", "text.color": INK,
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": SOFT,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": FAINT,
+    "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.titlelocation": "left",
 }  # fmt: skip
+WIDTH, WIDE = 5.2, 10.8
+"""Widths in inches of a figure beside another one and of one across the page."""
+MAX_SERIES = len(SERIES)
+DAY_S = 86400.0
 _MOST_POINTS = 400
 Array = NDArray[np.float64]
-MAX_GROUPS = len(SERIES)
-DAY_S = 86400.0
+_Draw = Callable[..., Figure]
 
 
-def bars(counts: Mapping[str, int], total: int, *, alt: str, colour: str = BLUE) -> str:
-    """Horizontal bars, the first on top, each with its count and its share of `total`."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 0.42 * max(len(counts), 2) + 0.5), layout="constrained")
-        axes = figure.subplots()
-        names, values = list(counts), list(counts.values())
-        drawn = axes.barh([n.replace("_", " ") for n in names], values, color=colour, height=0.62)
-        labels = [f"{v:,}  ({100 * v / total:.2f} %)" if total else f"{v:,}" for v in values]
-        axes.bar_label(drawn, labels, padding=4)
-        axes.set_xlim(0, 1.42 * max([*values, 1]))
-        axes.invert_yaxis()
-        axes.grid(visible=False)
-        axes.set_xticks([])
-        axes.spines["bottom"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        return _svg(figure, alt)
+def styled(draw: _Draw) -> _Draw:
+    """Draws under the common style; for figure functions outside this module too."""
+
+    @wraps(draw)
+    def under_style(*args: Any, **options: Any) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **options)
+
+    return under_style
 
 
-def upgrade_curve(upgraded_s: Mapping[str, Array], horizon_s: float, *, alt: str) -> str:
-    """Share of each series' modules that run the new version, over days after activation, up to the horizon."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 3.5), layout="constrained")
-        axes = figure.subplots()
-        for (name, times), colour in zip(upgraded_s.items(), SERIES, strict=False):
-            at, share = cumulative_share(times, len(times))
-            at, share = _thin(at), _thin(share)
-            last = share[-1] if len(share) else 0.0
-            axes.step(
-                np.concatenate([[0.0], at, [horizon_s]]) / DAY_S, 100 * np.concatenate([[0.0], share, [last]]),
-                where="post", color=colour, linewidth=1.9, label=f"{name}: {100 * last:.1f} %",
-            )  # fmt: skip
-        axes.set(xlabel="days after activation", ylabel="modules on the target version, %", ylim=(0, 101))
-        axes.set_xlim(0, horizon_s / DAY_S)
-        axes.legend(loc="lower right", frameon=False)
-        return _svg(figure, alt)
+def canvas(width: float = WIDTH, height: float = 3.3) -> tuple[Figure, Axes]:
+    """An empty figure of the house style with one pair of axes; sizes in inches. Call it below `styled`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
 
 
+@styled
+def bars(counts: Mapping[str, float], *, labels: Sequence[str] | None = None, colour: str = BLUE) -> Figure:
+    """Horizontal bars, the first on top, each labelled at its end (with its count where no labels are given)."""
+    figure, axes = canvas(height=0.36 * max(len(counts), 2) + 0.3)
+    names, values = [name.replace("_", " ") for name in counts], list(counts.values())
+    drawn = axes.barh(range(len(names)), values, color=colour, height=0.62)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
+    axes.bar_label(drawn, list(labels or [f"{v:,.0f}" for v in values]), padding=4)
+    axes.set_xlim(0, 1.5 * max([*values, 1e-12]))
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+@styled
+def curves(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, x_label: str, y_label: str,
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, steps: bool = False, markers: bool = False,
+    limit: tuple[str, float] | None = None, from_zero: bool = True, y_top: float | None = None, width: float = WIDTH,
+) -> Figure:  # fmt: skip
+    """Lines of (x, y) by name, labelled at their ends; `bands` are (low, high) by the same names, `limit` a level.
+
+    Axis labels carry their units, such as "minimum battery, %". At most `MAX_SERIES` series are drawn.
+    """
+    figure, axes = canvas(width)
+    for (name, (x, y)), colour, dash in zip(series.items(), SERIES, DASHES, strict=False):
+        at, values = _thin(np.asarray(x, dtype=float)), _thin(np.asarray(y, dtype=float))
+        axes.plot(
+            at, values, color=colour, linestyle=dash, linewidth=1.9, label=plain(name), gid="series",
+            drawstyle="steps-post" if steps else "default", marker="o" if markers else "", markersize=4,
+        )  # fmt: skip
+        if bands and name in bands:
+            low, high = (_thin(np.asarray(edge, dtype=float)) for edge in bands[name])
+            axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0, step="post" if steps else None)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    if limit is not None:
+        axes.axhline(limit[1], color=INK, linewidth=1.1, linestyle="--")
+        axes.annotate(
+            plain(limit[0]), (0, limit[1]), (4, 3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", fontsize=9.5,
+        )  # fmt: skip
+    if from_zero:
+        axes.set_ylim(0, y_top)
+    axes.margins(x=0)
+    label_ends(axes)
+    return figure
+
+
+@styled
+def upgrade_curve(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, horizon_s: float) -> Figure:
+    """Share (0-1) of each series' modules on the new version over seconds after activation, up to the horizon."""
+    drawn = {}
+    for name, (at_s, share) in series.items():
+        at, part = np.asarray(at_s, dtype=float), np.asarray(share, dtype=float)
+        last = part[-1:] if len(part) else np.zeros(1)
+        x = np.concatenate([[0.0], at, [horizon_s]]) / DAY_S
+        drawn[f"{name} {100 * last[0]:.1f} %"] = (x, 100 * np.concatenate([[0.0], part, last]))
+    return curves(
+        drawn, x_label="days after activation", y_label="modules on the target version, %", steps=True, y_top=102
+    )
+
+
+@styled
 def load_over_time(
-    hours: Array, values: Array, *, label: str, limit: float | None, alt: str, colour: str = BLUE
-) -> str:
-    """One quantity of the cloud's load as an area over time; the capacity as a line where it is in sight."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.6, 2.5), layout="constrained")
-        axes = figure.subplots()
-        step = max(1, int(np.ceil(len(values) / _MOST_POINTS)))
-        if step > 1:  # the largest of each stretch: thinning must not hide a peak
-            hours = hours[::step]
-            values = np.maximum.reduceat(values, np.arange(0, len(values), step))
-        axes.fill_between(hours / 24.0, values, step="post", color=colour, alpha=0.35, linewidth=0)
-        axes.step(hours / 24.0, values, where="post", color=colour, linewidth=1.0)
-        axes.set(xlabel="days after activation", ylabel=label, ylim=(0, None))
-        axes.margins(x=0)
-        _capacity_line(axes, float(values.max(initial=0.0)), limit)
-        return _svg(figure, alt)
+    time_s: ArrayLike, values: ArrayLike, *, y_label: str, capacity: float | None = None, width: float = WIDTH
+) -> Figure:
+    """One quantity of the cloud's load over seconds after activation; its capacity as a line where it is in sight."""
+    figure, axes = canvas(width, 2.4)
+    days, load = np.asarray(time_s, dtype=float) / DAY_S, np.asarray(values, dtype=float)
+    step = max(1, int(np.ceil(len(load) / _MOST_POINTS)))
+    if step > 1:  # the largest of each stretch: thinning must not hide a peak
+        days, load = days[::step], np.maximum.reduceat(load, np.arange(0, len(load), step))
+    axes.fill_between(days, load, step="post", color=BLUE, alpha=0.3, linewidth=0)
+    axes.plot(days, load, drawstyle="steps-post", color=BLUE, linewidth=1.0, label=plain(y_label), gid="series")
+    axes.set(xlabel="days after activation", ylabel=y_label, ylim=(0, None))
+    axes.margins(x=0)
+    _capacity_line(axes, float(load.max(initial=0.0)), capacity)
+    return figure
 
 
-def _capacity_line(axes: Axes, peak: float, limit: float | None) -> None:
-    """Draws the capacity when the peak comes near it; else says in words how far away it is."""
-    if limit is None:
+@styled
+def intervals(
+    rows: Mapping[str, tuple[float, float, float]], *, x_label: str, zero: bool = True, width: float = WIDTH
+) -> Figure:
+    """(value, low, high) by name as points with their intervals, the first on top; `zero` draws the line of no effect."""
+    figure, axes = canvas(width, 0.36 * max(len(rows), 2) + 0.8)
+    places = np.arange(len(rows))
+    value, low, high = np.array(list(rows.values()), dtype=float).reshape(-1, 3).T
+    axes.hlines(places, low, high, color=BLUE, linewidth=2.4)
+    axes.plot(value, places, "o", color=BLUE, markersize=6)
+    axes.set_yticks(places, [plain(name) for name in rows])
+    axes.set(xlabel=x_label, ylim=(len(rows) - 0.5, -0.5))
+    axes.grid(visible=False, axis="y")
+    if zero:
+        axes.axvline(0.0, color=INK, linewidth=1.1, linestyle="--")
+    return figure
+
+
+@styled
+def heat_map(
+    x: Sequence[Any], y: Sequence[Any], values: ArrayLike, *, x_label: str, y_label: str, value_label: str,
+    shown: Callable[[float], str] = "{:.3g}".format, width: float = WIDTH,
+) -> Figure:  # fmt: skip
+    """`values[row of y, column of x]` as coloured cells, each with its value while there is room."""
+    grid = np.asarray(values, dtype=float)
+    figure, axes = canvas(width, max(2.6, 0.34 * len(y) + 1.2))
+    image = axes.imshow(grid, aspect="auto", cmap=BLUES, origin="lower")
+    axes.set_xticks(range(len(x)), [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in x])
+    axes.set_yticks(range(len(y)), [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in y])
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes, label=value_label)
+    if len(x) <= 0.14 * 100 * width / WIDTH and np.isfinite(grid).any():
+        middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
+        for (row, column), value in np.ndenumerate(grid):
+            if np.isfinite(value):
+                ink = "white" if value > middle else INK
+                axes.text(column, row, shown(value), ha="center", va="center", color=ink, fontsize=9)
+    return figure
+
+
+@styled
+def scatter(
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]], *, x_label: str, y_label: str,
+    marks: Mapping[str, tuple[float, float]] | None = None, width: float = WIDTH,
+) -> Figure:  # fmt: skip
+    """Clouds of (x, y) by name, such as trials and the front of a search; `marks` name single points."""
+    figure, axes = canvas(width)
+    for (name, (x, y)), colour, marker in zip(points.items(), SERIES, "osD^vP", strict=False):
+        axes.plot(
+            np.asarray(x, dtype=float), np.asarray(y, dtype=float), marker, color=colour, label=plain(name),
+            gid="series", alpha=0.85, markersize=5, linestyle="",
+        )  # fmt: skip
+    for name, at in (marks or {}).items():
+        axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.6)
+        axes.annotate(plain(name), at, (9, 9), textcoords="offset points")
+    axes.set(xlabel=x_label, ylabel=y_label)
+    if len(points) > 1:
+        axes.legend(frameon=False, loc="best")
+    return figure
+
+
+def label_ends(axes: Axes) -> None:
+    """Names each series at its right end where the ends lie apart, else in a legend. One series needs no name."""
+    lines = [line for line in axes.get_lines() if line.get_gid() == "series"]
+    if len(lines) < 2:
         return
-    if peak > 0.2 * limit:
-        axes.axhline(limit, color=RED, linewidth=1.4, linestyle="--")
-        axes.set_ylim(0, 1.15 * max(peak, limit))
-        text = f"capacity {limit:,.0f}"
+    low, high = axes.get_ylim()
+    ends = sorted((float(np.asarray(line.get_ydata(orig=False))[-1]), i) for i, line in enumerate(lines))
+    gaps = np.diff([end for end, _ in ends])
+    if len(lines) > MAX_SERIES or np.isnan(gaps).any() or (gaps < 0.065 * (high - low)).any():
+        axes.legend(frameon=False, loc="best")
+        return
+    for line in lines:
+        x, y = np.asarray(line.get_xdata(orig=False)), np.asarray(line.get_ydata(orig=False))
+        axes.annotate(
+            str(line.get_label()), (float(x[-1]), float(y[-1])), (5, 0), textcoords="offset points", va="center",
+            color=str(line.get_color()), annotation_clip=False, fontsize=10, fontweight="bold",
+        )  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib must not take for a formula, cut to what a label can hold."""
+    cut = text if len(text) <= 40 else f"{text[:39]}…"
+    return printable(cut).replace("\n", " ").replace("$", r"\$")
+
+
+def describe(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Alternative text of a figure: its numbers in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in zip(names, values, strict=True))
+
+
+def _capacity_line(axes: Axes, peak: float, capacity: float | None) -> None:
+    """Draws the capacity when the peak comes near it; else says in words how far away it is."""
+    if capacity is None:
+        return
+    if peak > 0.2 * capacity:
+        axes.axhline(capacity, color=RED, linewidth=1.4, linestyle="--")
+        axes.set_ylim(0, 1.15 * max(peak, capacity))
+        text = f"capacity {capacity:,.0f}"
     else:
-        text = f"capacity {limit:,.0f}: far above"
-    axes.set_title(text, loc="right", fontsize=9.5, color=RED)
+        text = f"capacity {capacity:,.0f}: far above"
+    axes.set_title(text, loc="right", fontsize=9.5, color="#a34700")
 
 
 def _thin(values: Array) -> Array:
-    """At most _MOST_POINTS of a monotone curve, first and last included."""
+    """At most _MOST_POINTS of a curve, first and last included."""
     if len(values) <= _MOST_POINTS:
         return values
     kept: Array = values[np.unique(np.linspace(0, len(values) - 1, _MOST_POINTS).astype(int))]
     return kept
-
-
-def _svg(figure: Figure, alt: str) -> str:
-    """The figure as an SVG element that scales with the page and names itself to a screen reader."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = buffer.getvalue()
-    svg = text[text.index("<svg") :]
-    width, height = _points(svg, "width"), _points(svg, "height")
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', _opening(width, height, alt), svg, count=1)
-    return re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-
-
-def _points(svg: str, name: str) -> float:
-    match = re.search(rf'{name}="([\d.]+)pt"', svg)
-    assert match is not None
-    return float(match[1])
-
-
-def _opening(width: float, height: float, alt: str) -> str:
-    return (
-        f'<svg class="figure" role="img" aria-label="{escape(alt, quote=True)}" viewBox="0 0 {width:g} {height:g}" '
-        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    )
-
-
-def describe(names: Sequence[str], values: Sequence[Any]) -> str:
-    """Alternative text of a bar figure: its numbers in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in zip(names, values, strict=True))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from sim.errors import Problem, ScenarioError
+from sim.errors import PlanFileWarning, Problem, ScenarioError
+from sim.scenario import imports
 from sim.scenario.model import Scenario
+from sim.scenario.strategy import StrategySection
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -23,28 +27,64 @@ MAX_DEPTH = 20
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     """Reads and checks a scenario file. Raises ScenarioError with every problem found."""
+    return check(_text(path, "a scenario"), str(path), overrides, path.parent)
+
+
+def _text(path: Path, what: str) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _one(str(path), None, "file", f"{path.stat().st_size} bytes", "a scenario is at most 1 MiB")
-        text = path.read_text(encoding="utf-8")
+            raise _one(str(path), None, "file", f"{path.stat().st_size} bytes", f"{what} is at most 1 MiB")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise _one(str(path), None, "file", error.strerror or "unreadable", "give the path of a scenario") from None
+        raise _one(str(path), None, "file", error.strerror or "unreadable", f"give the path of {what}") from None
     except UnicodeDecodeError:
         raise _one(str(path), None, "file", "bytes that are not UTF-8", "save it as UTF-8 text") from None
-    return check(text, str(path), overrides, path.parent)
 
 
 def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = None) -> Scenario:
     """Checks the text of a scenario; relative files are looked up beside it."""
     tree = _parse(text, name)
-    for override in overrides:
+    names_a_file = [o.partition("=")[0].strip() == "plan.strategy.from" for o in overrides]
+    for override in (o for o, first in zip(overrides, names_a_file, strict=True) if first):
+        _override(tree, override)
+    _import_strategy(tree, folder or Path())
+    for override in (o for o, first in zip(overrides, names_a_file, strict=True) if not first):
         _override(tree, override)
     _resolve_files(tree, folder)
     _files_exist(tree, name)
+    return _checked(tree, name)
+
+
+def _checked(tree: Any, name: str) -> Scenario:
+    written = _plain(tree)
     try:
-        return Scenario.model_validate(_plain(tree))
+        scenario = Scenario.model_validate(written)
     except ValidationError as error:
         raise ScenarioError([_problem(e, tree, name) for e in _worst(error)]) from None
+    scenario.remember(written)
+    return scenario
+
+
+def _import_strategy(tree: CommentedMap, folder: Path) -> None:
+    """Puts the file that `plan.strategy: {from: …}` names in its place; warns of what it holds beyond a strategy."""
+    strategy = _at(tree, ("plan", "strategy"))
+    if not isinstance(strategy, dict) or "from" not in strategy:
+        return
+    tree["plan"]["strategy"], notes = imports.resolve(strategy, folder, _strategy_file)
+    for note in notes:
+        warnings.warn(note, PlanFileWarning, stacklevel=4)
+
+
+def _strategy_file(path: Path) -> dict[str, Any]:
+    """A strategy in a file of its own, checked by itself so that mistakes are named where they are."""
+    tree = _parse(_text(path, "a strategy"), str(path))
+    if "from" in tree:
+        raise _one(str(path), _line(tree, ("from",)), "from", repr(tree["from"]), "a strategy file stands for itself")
+    try:
+        StrategySection.model_validate(_plain(tree))
+    except ValidationError as error:
+        raise ScenarioError([_problem(e, tree, str(path), ("plan", "strategy")) for e in _worst(error)]) from None
+    return _plain(tree)  # type: ignore[no-any-return]
 
 
 def dump(scenario: Scenario) -> str:
@@ -60,6 +100,10 @@ def dump(scenario: Scenario) -> str:
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the scenario file, for editors."""
     schema = Scenario.model_json_schema()
+    schema["$defs"]["StrategySection"]["properties"]["from"] = {
+        "type": "string", "title": "From", "examples": ["aws-job.json"],
+        "description": "a plan file of AWS IoT Jobs or hawkBit (.json), or a strategy file (.yaml), beside the scenario",
+    }  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -86,39 +130,52 @@ def _override(tree: CommentedMap, text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise _one("--set", None, path or "?", text, "write --set key.key=value")
-    node: Any = tree
-    keys = [k.strip() for k in path.split(".")]
-    for key in keys[:-1]:
-        node = _child(node, key, text)
-    last = keys[-1]
     try:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
-    if isinstance(node, CommentedSeq):
-        node[_position(node, last, text)] = parsed
-    else:
-        node[last] = parsed
+    assign(tree, path, parsed, text)
 
 
-def _child(node: Any, key: str, text: str) -> Any:
-    if isinstance(node, CommentedSeq):
-        return node[_position(node, key, text)]
+def assign(tree: Any, path: str, value: Any, given: str) -> None:
+    """Sets the key at a dotted path of nested mappings and lists; `given` is what the user wrote, for the error."""
+    node: Any = tree
+    keys = [k.strip() for k in path.split(".")]
+    for key in keys[:-1]:
+        node = _child(node, key, given)
+    last = keys[-1]
+    node[_position(node, last, given) if isinstance(node, list) else last] = value
+
+
+def _child(node: Any, key: str, given: str) -> Any:
+    if isinstance(node, list):
+        return node[_position(node, key, given)]
     if node.get(key) is None:
         node[key] = CommentedMap()
-    if not isinstance(node[key], CommentedMap | CommentedSeq):
-        raise _one("--set", None, key, text, f"{key} holds a value, not keys")
+    if not isinstance(node[key], dict | list):
+        raise _one("--set", None, key, given, f"{key} holds a value, not keys")
     return node[key]
 
 
-def _position(node: CommentedSeq, key: str, text: str) -> int:
+def _position(node: list[Any], key: str, given: str) -> int:
     """A list's entry by number, or by its name."""
     for i, entry in enumerate(node):
         if isinstance(entry, dict) and key in (entry.get("name"), entry.get("component")):
             return i
     if key.isdigit() and int(key) < len(node):
         return int(key)
-    raise _one("--set", None, key, text, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+    raise _one("--set", None, key, given, f"give a number from 0 to {len(node) - 1}, or a name in the list")
+
+
+def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """The scenario with other values at dotted paths, checked anew; what its file leaves to defaults stays so.
+
+    So another preset brings its own defaults, as it does with --set.
+    """
+    tree = copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True)
+    for path, value in settings.items():
+        assign(tree, path, value, f"{path}={value}")
+    return _checked(tree, scenario.name)
 
 
 def _plain(node: Any) -> Any:
@@ -199,13 +256,13 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
     return tree
 
 
-def _problem(error: Any, tree: CommentedMap, name: str) -> Problem:
+def _problem(error: Any, tree: Any, name: str, within: tuple[Any, ...] = ()) -> Problem:
     path = _key_path(error["loc"])
     line = _line(tree, path)
     key = ".".join(map(str, path)) or "scenario"
     kind = error["type"]
     if kind == "extra_forbidden":
-        return Problem(name, line, key, "an unknown key", _nearest(path))
+        return Problem(name, line, key, "an unknown key", _nearest((*within, *path)))
     if kind == "missing":
         return Problem(name, line, key, "nothing", "this key is needed")
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, PrivateAttr, create_model, model_validator
 
 from sim import gates as gate_rules
 from sim import units
@@ -346,6 +346,18 @@ class CloudSection(Section):
     keepalive: Annotated[Duration, Field(gt=0)] = 120.0
 
 
+class _Written:
+    """What a file gives. Two scenarios that mean the same are equal however they were written, so all these are."""
+
+    def __init__(self, tree: dict[str, Any]) -> None:
+        self.tree = tree
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Written)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Scenario(Section):
     """A scenario: fleet, plan, cloud and gates. Durations in seconds, sizes in bytes, rates per second."""
 
@@ -382,6 +394,17 @@ class Scenario(Section):
                     raise ValueError(f"defects: no group has hardware {defect.hardware!r}")
         return self
 
+    _written: _Written = PrivateAttr(default_factory=lambda: _Written({}))
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The tree of keys as the file gives them, before presets and defaults; empty when there was no file."""
+        return self._written.tree
+
+    def remember(self, tree: dict[str, Any]) -> None:
+        """Keeps the tree the scenario was read from, for variations of it."""
+        self._written = _Written(tree)
+
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
         """Reads and checks a scenario file; `overrides` are `key=value` texts. Raises ScenarioError."""
@@ -395,6 +418,16 @@ class Scenario(Section):
         from sim.scenario.load import check
 
         return check(text, name, ())
+
+    def with_(self, settings: Mapping[str, Any] | None = None, /, **further: Any) -> Scenario:
+        """A variation: other values at dotted paths, such as {"plan.strategy.preconditions.min_rsrp_dbm": -118}.
+
+        Keywords write two underscores for each dot: `with_(fleet__size=500, seed=2)`. Values are read as in the file,
+        units included. Raises ScenarioError.
+        """
+        from sim.scenario.load import vary
+
+        return vary(self, {**(settings or {}), **{key.replace("__", "."): value for key, value in further.items()}})
 
     def to_yaml(self) -> str:
         """The whole scenario with defaults written out; loads back equal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,60 @@ import pandas as pd
 from sim import gates as gate_rules
 from sim.records import OUTCOMES, STAGES
 from sim.stats.intervals import wilson
+from sim.stats.replicated import finite, quantile_interval
 from sim.stats.stopping import stopped
 
 QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
+
+
+SHARES = {
+    "success_rate": "eligible", "coverage": "modules", "bricked": "modules", "failed": "modules",
+    "rejected": "modules", "pending": "modules",
+}  # fmt: skip
+"""Metrics that are shares of modules, and what they are shares of; eligible are modules that needed the upgrade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What one campaign came to: counts of outcomes and causes, and every metric a gate may name."""
+
+    outcomes: dict[str, int]
+    causes: dict[str, int]
+    hits: dict[str, int]
+    denominators: dict[str, int]
+    metrics: dict[str, float | None]
+
+
+def headline(modules: pd.DataFrame, cloud_peaks: dict[str, float]) -> Headline:
+    """Counts and metrics of a table of modules; None where there is nothing to tell."""
+    outcomes = _counts(modules["outcome"], OUTCOMES)
+    causes = _counts(modules["cause"][modules["cause"] != ""])
+    duration = _quantiles(modules["upgraded_s"])
+    useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
+    sizes = {"modules": len(modules), "eligible": len(modules) - outcomes["not_needed"]}
+    hits = {
+        "success_rate": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
+        "bricked": causes.get("bricked", 0), "failed": outcomes["failed"] + outcomes["timed_out"],
+        "rejected": outcomes["rejected"], "pending": outcomes["pending"] + outcomes["never_online"],
+    }  # fmt: skip
+    denominators = {name: sizes[of] for name, of in SHARES.items()}
+    metrics: dict[str, float | None] = {
+        **{name: hits[name] / denominators[name] if denominators[name] else None for name in SHARES},
+        **{f"duration_{name}": duration[name] for name in ("p50", "p90", "p95", "p99")},
+        "wasted_share": wasted / (useful + wasted) if useful + wasted else 0.0, **cloud_peaks,
+    }  # fmt: skip
+    return Headline(outcomes, causes, hits, denominators, metrics)
+
+
+def losses(modules: pd.DataFrame) -> dict[str, float | None]:
+    """What a rollout costs besides time, beyond the metrics of the gates."""
+    energy = _energy(modules)
+    return {
+        "silent_losses": _silent(modules), "deferrals": int(modules["deferrals"].sum()),
+        "wasted_bytes": int(modules["bytes_wasted"].sum()), "energy_lost_j": energy["lost"],
+        "energy_per_success_j": energy["per_success_p50"],
+    }  # fmt: skip
 
 
 def summarise(
@@ -32,37 +83,37 @@ def summarise(
     """Counts, rates, quantiles, sums and gates of one run; plain values only, None where there is nothing to tell.
 
     Durations are from activation to the moment the module runs the target version, over modules that got there.
-    With replications the figures pool them; intervals over replications are the study's affair.
+    With replications the figures pool them; `sim.stats.campaigns.with_intervals` puts intervals over campaigns in.
     """
+    head = headline(modules, cloud_peaks)
+    outcomes, metrics = head.outcomes, head.metrics
+    intervals = _intervals(head, modules["upgraded_s"])
     total = len(modules)
-    outcomes = _counts(modules["outcome"], OUTCOMES)
-    causes = _counts(modules["cause"][modules["cause"] != ""])
-    stages = _stages(modules)
-    duration = _quantiles(modules["upgraded_s"])
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
-    eligible = total - outcomes["not_needed"]
-    counted = {
-        "success_rate": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
-        "bricked": causes.get("bricked", 0), "failed": outcomes["failed"] + outcomes["timed_out"],
-        "rejected": outcomes["rejected"], "pending": outcomes["pending"] + outcomes["never_online"],
-    }  # fmt: skip
-    denominators = {name: eligible if name == "success_rate" else total for name in counted}
-    shares = {name: hits / denominators[name] if denominators[name] else None for name, hits in counted.items()}
-    metrics = {
-        **shares, **{f"duration_{name}": duration[name] for name in ("p50", "p90", "p95", "p99")},
-        "wasted_share": wasted / (useful + wasted) if useful + wasted else 0.0, **cloud_peaks,
-    }  # fmt: skip
     return {
         "scenario": scenario, "engine": engine, "seed": seed, "modules": total // replications,
         "replications": replications, "complete": complete,
-        "outcomes": outcomes, "causes": causes, "stages": stages,
-        "success_rate": shares["success_rate"], "coverage": shares["coverage"],
-        "duration_s": duration, "bytes": {"useful": useful, "wasted": wasted}, "energy_j": _energy(modules),
+        "outcomes": outcomes, "causes": head.causes, "stages": _stages(modules),
+        "success_rate": metrics["success_rate"], "coverage": metrics["coverage"],
+        "duration_s": _quantiles(modules["upgraded_s"]), "bytes": {"useful": useful, "wasted": wasted}, "energy_j": _energy(modules),
         "cloud": cloud_peaks, "cloud_view": _counts(modules["cloud_state"]), "silent_losses": _silent(modules),
         "deferrals": int(modules["deferrals"].sum()), "metrics": metrics,
-        "intervals": {name: list(wilson(hits, denominators[name])) for name, hits in counted.items()},
-        "stopped": _stopped(modules, decisions), "groups": _groups(modules), "gates": gate_rules.judge(gates, metrics), "wall_s": wall_s,
+        "intervals": {name: list(bounds) for name, bounds in intervals.items()},
+        "stopped": _stopped(modules, decisions), "groups": _groups(modules),
+        "gates": gate_rules.judge(gates, metrics, intervals), "wall_s": wall_s,
     }  # fmt: skip
+
+
+def _intervals(head: Headline, times_s: pd.Series[float]) -> dict[str, tuple[float | None, float | None]]:
+    """Descriptive 95 % intervals over the modules of one run: Wilson's of shares, order statistics of durations."""
+    found: dict[str, tuple[float | None, float | None]] = {
+        name: wilson(hits, head.denominators[name]) for name, hits in head.hits.items()
+    }
+    times = finite(times_s)
+    for q in QUANTILES:
+        bounds = quantile_interval(times, q / 100.0).plain()
+        found[f"duration_p{q}"] = (bounds["low"], bounds["high"])
+    return found
 
 
 def _stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[dict[str, Any] | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sim.strategy.progress import Criterion, Progress, completed
 from sim.strategy.settings import FAILURE, OF_COMPLETED, OF_NOTIFIED, REJECTION, TIMEOUT
+from sim.strategy.share import reaches
 
 
 def failures(c: Progress, failure_type: int) -> int:
@@ -40,4 +41,4 @@ def fires(k: Criterion, c: Progress) -> bool:
     of = whole(c, k.denominator)
     if k.fired or of <= 0 or executed(c, k.denominator) < k.min_number_of_executed:
         return False
-    return 100.0 * failures(c, k.failure_type) >= k.threshold_percentage * of
+    return reaches(failures(c, k.failure_type), k.threshold_percentage, of)

@@ -12,25 +12,29 @@ import math
 from collections.abc import Sequence
 
 from sim.strategy.progress import Group
+from sim.strategy.share import ROUNDING, above, reaches
 
 
 def failed(g: Group) -> bool:
     """Whether the failed share exceeds the group's error threshold."""
-    return g.targets > 0 and 100.0 * g.failed > g.error_threshold_percent * g.targets
+    return g.targets > 0 and above(g.failed, g.error_threshold_percent, g.targets)
 
 
 def passed(g: Group) -> bool:
     """Whether enough have succeeded, or nobody is left who could."""
-    return g.targets <= 0 or g.terminal >= g.members or 100.0 * g.succeeded >= g.success_threshold_percent * g.targets
+    return g.targets <= 0 or g.terminal >= g.members or reaches(g.succeeded, g.success_threshold_percent, g.targets)
 
 
-def opens_s(last: Group, following: Group) -> float:
-    """When the group after `last` may open, seconds; inf while `last` has neither passed nor been waved through."""
+def opens_s(last: Group, following: Group, start_s: float) -> float:
+    """When the group after `last` may open; inf while `last` has neither passed nor been waved through.
+
+    `start_s` is the start of the plan, from which the start times of groups are counted.
+    """
     if last.resumed:
-        return following.start_s
+        return start_s + following.start_s
     if math.isnan(last.passed_s):
         return math.inf
-    return max(last.passed_s + last.soak_s, following.start_s)
+    return max(last.passed_s + last.soak_s, start_s + following.start_s)
 
 
 def sizes(targets: int, percents: Sequence[float | None], counts: Sequence[int | None], remaining: bool) -> list[int]:
@@ -42,7 +46,7 @@ def sizes(targets: int, percents: Sequence[float | None], counts: Sequence[int |
     left = targets
     for percent, count in zip(percents[:-1], counts[:-1], strict=True):
         whole = left if remaining else targets
-        wanted = count if count is not None else math.floor(whole * (percent or 0.0) / 100.0 + 0.5)
+        wanted = count if count is not None else math.floor(whole * (percent or 0.0) / 100.0 + 0.5 + ROUNDING)
         found.append(min(left, wanted))
         left -= found[-1]
     return [*found, left]

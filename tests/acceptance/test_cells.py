@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from sim.engines.run import Outcome
@@ -106,3 +108,33 @@ def test_drawn_sizes_follow_their_law():
     assert 34 < counts.mean() < 46
     assert counts.min() >= 1
     assert 15 < counts.std() < 31
+
+
+def test_the_downlink_of_a_metering_cell():
+    """500 meters of one cell at -100 dBm fetch 256 KiB at once: 14 hours of air time, so 16 hours at 90 % of it."""
+    quiet = [f"fleet.physics.{name}=0" for name in ("rsrp_session_sd_db", "sinr_site_sd_db")]
+    outcome = run(
+        *METERS, *quiet, "fleet.size=500", "fleet.groups.0.check_in=always", "fleet.groups.0.power=mains",
+        "fleet.groups.0.rsrp_dbm=-100", "plan.components.0.size=256 KiB", "horizon=2d",
+        "fleet.cells={modules_per_cell: 500, random_access: false}",
+    )  # fmt: skip
+    modules = outcome.records.modules
+    assert outcome.summary["outcomes"]["succeeded"] == 500
+    lasted_h = (modules["downloaded_s"].max() - modules["download_started_s"].min()) / 3600
+    assert lasted_h == pytest.approx(14.3 / 0.9, rel=0.01)
+    alone_s = 256 * 1024 * 8 / 11_000  # at 11 kbit/s each
+    assert (modules["downloaded_s"] - modules["download_started_s"]).median() > 200 * alone_s
+
+
+def test_caps_by_cell_hold_in_every_cell():
+    """Huawei's caps: never more than 50 (here 3) modules of a cell in good coverage under way at once."""
+    outcome = run(
+        *METERS, "fleet.size=120", "fleet.groups.0.rsrp_dbm=-85", "horizon=3d", "fleet.groups.0.check_in=always",
+        "fleet.groups.0.power=mains", "fleet.cells={modules_per_cell: 40}",
+        "plan.strategy={preset: huawei-nbiot, rollout: {max_in_progress_per_cell: {0: 3, 1: 2, 2: 1}}}",
+    )  # fmt: skip
+    modules = outcome.records.modules
+    assert outcome.summary["outcomes"]["succeeded"] == 120
+    for _, cell in modules.groupby("cell", observed=True):
+        changes = sorted([*((t, 1) for t in cell["confirmed_s"]), *((t, -1) for t in cell["upgraded_s"])])
+        assert max(itertools.accumulate(change for _, change in changes)) == 3

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sim import records
 from sim.engines.run import save, simulate
 from sim.errors import FotasimError, RecordsError
 from sim.scenario import Scenario
+from tests.strategies import ANY, overrides
 from tests.support import HARMLESS, run, scenario
 
 READY = sorted(p for p in Path("scenarios").glob("*.yaml"))
@@ -52,48 +52,11 @@ def test_ready_scenario_keeps_its_books(path):
     check_books(simulate(Scenario.load(path, [f"fleet.size={size}"])))
 
 
-ANY = st.fixed_dictionaries({
-    "seed": st.integers(0, 2**64 - 1),
-    "horizon": st.sampled_from(["6h", "2d", "9d"]),
-    "fleet.size": st.integers(1, 40),
-    "fleet.groups.0.technology": st.sampled_from(["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]),
-    "fleet.groups.0.power": st.sampled_from(["battery", "mains", "vehicle"]),
-    "fleet.groups.0.check_in": st.sampled_from([
-        "always", "{every: 6h, jitter: 1h}", "{poisson: 8h, awake: 90s}", "{every: 1d, at: '03:00', spread: 20min}",
-        "{diurnal: {peaks: ['08:00', '17:30'], spread: 45min, online: 40min, probability: 0.6}}",
-        "{sleepy: {tau: 12h, active: 6s}}",
-    ]),
-    "fleet.groups.0.battery_percent": st.sampled_from(["3", "50", "{distribution: uniform, low: 0, high: 100}"]),
-    "fleet.groups.0.rsrp_dbm": st.sampled_from(["-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"]),
-    "fleet.groups.0.free_space": st.sampled_from(["100 kB", "10 MB"]),
-    "fleet.groups.0.resume_download": st.sampled_from(["true", "false"]),
-    "fleet.groups.0.partition": st.sampled_from(["resumable", "in-place"]),
-    "fleet.groups.0.components": st.sampled_from(['{fw: "1.0.0"}', '{fw: {"1.0.0": 0.6, "0.9": 0.2, "1.1.0": 0.2}}']),
-    "fleet.failures": st.sampled_from(["{}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
-        "{boot_failure: 0.6, brick: 0.1, brick_in_place: 0.2, flash_error: 0.3}",
-        "{power_loss_mains_per_h: 5, power_loss_vehicle_per_h: 5, message_loss_lte: 0.4, user_refusal: 0.5}"]),
-    "plan.mode": st.sampled_from(["silent", "confirm"]),
-    "plan.components": st.sampled_from([
-        '[{component: fw, type: firmware, package: full, target_version: "1.1.0", size: 300 kB}]',
-        '[{component: fw, type: firmware, package: delta, source_version: "1.0.0", target_version: "1.1.0", size: 60 kB}]',
-        '[{component: fw, type: mcu, package: full, target_version: "1.1.0", size: 300 kB}]',
-    ]),
-    "plan.strategy.preconditions": st.sampled_from(["{}", "{on_unmet: reject}", "{checked_by: device, on_unmet: reject}",
-        "{checked_by: cloud}", "{min_battery_percent: 0, min_rsrp_dbm: -140, needed_space: none}"]),
-    "plan.strategy.timeouts": st.sampled_from(["{}", "{in_progress: 1h}", "{offer: 5h}"]),
-    "plan.strategy.rollout": st.sampled_from(["{}", "{max_in_progress: 2}"]),
-    "plan.strategy.retry": st.sampled_from(["{}", "{number_of_retries: 0}", "{number_of_retries: 2, retry_interval: 20min}"]),
-    "plan.operator": st.sampled_from(["[]", "[{at: 1h, do: suspend}, {at: 4h, do: resume}]", "[{at: 3h, do: terminate}]",
-        "[{at: 5h, do: retry-failed}]", "[{at: 2h, do: cancel, modules: ['m000000*']}]"]),
-    "cloud.capacity": st.sampled_from(["{}", "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"]),
-})  # fmt: skip
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(ANY)
 def test_any_scenario_keeps_its_books(keys):
-    """200 random valid scenarios: outcomes add up to the modules in the plan, bytes and energy balance."""
-    check_books(run(*(f"{key}={value}" for key, value in keys.items())))
+    """150 random valid scenarios: outcomes add up to the modules in the plan, bytes and energy balance."""
+    check_books(run(*overrides(keys)))
 
 
 def test_same_records_in_another_process_and_directory(tmp_path):

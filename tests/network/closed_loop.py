@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from sim.module.rows import ModuleRow
+from sim.engines.compiled.compiler import Mirror
 from sim.network import random_access as ra
 
 
@@ -30,31 +33,41 @@ def traffic_2(count: int, seed: int, seconds: float = 10.0) -> np.ndarray:
     return seconds * np.random.default_rng(seed).beta(3, 4, count)
 
 
+@cache
+def _compiled() -> Callable[..., int]:
+    """`resolve` under the compiler: the same source, the same decisions (test_compiled_it_decides_alike)."""
+    module: Any = Mirror(("sim.draws", "sim.network.random_access"))["sim.network.random_access"]
+    return module.resolve
+
+
 def closed_loop(arrivals_s: np.ndarray, access: ra.Access, key: tuple[int, int]) -> Figures:
     """Every module starts its access at its arrival and tries until it is through or gives up."""
-    waiting: dict[int, list[ModuleRow]] = {}
-    first_s, delays, transmissions = {}, [], []
-    for i, at in enumerate(arrivals_s.tolist()):
-        rao = ra.next_rao(at, access.period_s)
-        waiting.setdefault(rao, []).append(ModuleRow(index=i))
-        first_s[i] = rao * access.period_s
-    rao, collided = 0, 0
-    last_arrival = ra.next_rao(float(arrivals_s.max()), access.period_s)
+    count = len(arrivals_s)
+    rows = np.zeros(count, dtype=[(name, np.int64) for name in ("index", "preambles", "access_attempts")])
+    rows["index"] = np.arange(count)
+    first = np.ceil(arrivals_s / access.period_s).astype(np.int64)
+    waiting: dict[int, list[int]] = {}
+    for i, number in enumerate(first.tolist()):
+        waiting.setdefault(number, []).append(i)
+    through, delays, collided = [], [], 0
+    rao = -1
     while waiting:
-        members = sorted(waiting.pop(rao, []), key=lambda m: m.index)
-        outcomes, times = [0] * len(members), [0.0] * len(members)
-        hit = ra.resolve(members, access, *key, rao, outcomes, times)
-        collided += hit if rao <= last_arrival else 0
-        for m, outcome, at in zip(members, outcomes, times, strict=True):
-            if outcome == ra.AGAIN:
-                waiting.setdefault(ra.next_rao(at, access.period_s), []).append(m)
-            elif outcome == ra.CONNECTED:
-                delays.append(at - first_s[m.index])
-                transmissions.append(m.access_attempts)
         rao += 1
+        if rao not in waiting:
+            continue
+        senders = np.array(sorted(waiting.pop(rao)), dtype=np.int64)
+        outcomes, times = np.zeros(len(senders), dtype=np.int64), np.zeros(len(senders))
+        hit = _compiled()(rows, senders, access, *key, rao, outcomes, times)
+        collided += hit if rao <= first.max() else 0
+        for i, outcome, at in zip(senders.tolist(), outcomes.tolist(), times.tolist(), strict=True):
+            if outcome == ra.AGAIN:
+                waiting.setdefault(ra.next_rao(at, access.period_s), []).append(i)
+            elif outcome == ra.CONNECTED:
+                through.append(i)
+                delays.append(at - first[i] * access.period_s)
     return Figures(
-        100 * len(delays) / len(arrivals_s),
-        float(np.mean(transmissions)),
+        100 * len(through) / count,
+        float(rows["access_attempts"][through].mean()),
         1000 * float(np.mean(delays)),
-        100 * collided / (access.preambles * (last_arrival + 1)),
+        100 * collided / (access.preambles * (int(first.max()) + 1)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sim.cloud import egress
 from sim.module import radio
 from sim.module.profile import Profile
 from sim.module.rows import TECHNOLOGIES, ModuleRow
@@ -44,19 +45,23 @@ def test_other_technologies_take_their_parameter():
         assert cells.airtime_share(technology, 10.0, 0.05, 0.4) == 0.4
 
 
-def test_the_cell_slows_down_at_its_limit():
-    """No slower up to the limit, limit / total beyond it."""
-    assert cells.speed_factor(0.0, 0.9) == cells.speed_factor(0.9, 0.9) == 1.0
-    assert cells.speed_factor(1.8, 0.9) == pytest.approx(0.5)
-
-
 @pytest.mark.parametrize("n", [1, 2, 5, 100])
 def test_equal_downloads_take_n_times_share_over_limit(n):
     """n equal downloads of one cell finish n x share / limit times as late as one alone, once that exceeds 1."""
     row, profile = session(-100.0)
     share = cells.download_share(row, profile)
-    slower = 1.0 / cells.speed_factor(n * share, profile.cell_airtime_limit)
-    assert slower == pytest.approx(max(1.0, n * share / profile.cell_airtime_limit))
+    shared = egress.egress(1e12, n, 2, profile.cell_airtime_limit)
+    for i in range(n):
+        egress.start(shared, i, cells.carrier(0, NB_IOT), share, 256 * 1024, row.goodput_bit_s, 0.0)
+    alone_s = 256 * 1024 * 8 / row.goodput_bit_s
+    assert egress.next_at(shared) == pytest.approx(alone_s * max(1.0, n * share / profile.cell_airtime_limit))
+
+
+def test_carriers_do_not_share():
+    """NB-IoT and LTE of one cell, and other cells, have air of their own; LTE-M and LTE have one carrier."""
+    assert cells.carrier(-1, NB_IOT) == -1
+    assert len({cells.carrier(c, t) for c in range(3) for t in (NB_IOT, LTE_M)}) == 6
+    assert {cells.carrier(2, t) for t in range(LTE_M, len(TECHNOLOGIES))} == {5}
 
 
 def test_air_time_of_a_metering_cell():

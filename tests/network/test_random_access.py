@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.engines.compiled.compiler import Mirror
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 from sim.network import random_access as ra
@@ -25,7 +26,7 @@ def one_rao(
     """`senders` modules that have each sent `attempts` preambles use one opportunity."""
     rows = [ModuleRow(index=i, preambles=rao, access_attempts=attempts) for i in range(senders)]
     outcomes, times = [9] * senders, [-1.0] * senders
-    collided = ra.resolve(rows, access, *key, rao, outcomes, times)
+    collided = ra.resolve(rows, list(range(senders)), access, *key, rao, outcomes, times)
     return rows, outcomes, times, collided
 
 
@@ -118,13 +119,27 @@ def test_a_stranger_shifts_nothing():
     """Draws belong to module and transmission: without one sender the others fare the same, nothing being short."""
     access = LTE._replace(preambles=100_000, grants=100)
     _, all_outcomes, all_times, _ = one_rao(30, access)
-    rows = [ModuleRow(index=i) for i in range(1, 30)]
+    rows = [ModuleRow(index=i) for i in range(30)]
     outcomes, times = [9] * 29, [-1.0] * 29
-    ra.resolve(rows, access, 3, 4, 0, outcomes, times)
+    ra.resolve(rows, list(range(1, 30)), access, 3, 4, 0, outcomes, times)
     assert outcomes == all_outcomes[1:]
     assert ra.CONNECTED in outcomes
     again = [(o, t) for o, t in zip(outcomes, times, strict=True) if o == ra.AGAIN]
     assert again == [(o, t) for o, t in zip(all_outcomes[1:], all_times[1:], strict=True) if o == ra.AGAIN]
+
+
+def test_compiled_it_decides_alike():
+    """The very same source under the compiler, over an array of records: same outcomes, times and counters."""
+    fields = [("index", np.int64), ("preambles", np.int64), ("access_attempts", np.int64)]
+    compiled = Mirror(("sim.draws", "sim.network.random_access"))["sim.network.random_access"].resolve
+    for rao, access, count in ((0, LTE, 40), (7, ra.nb_iot_access(Profile()), 90)):
+        rows, outcomes, times, collided = one_rao(count, access, rao=rao)
+        records = np.zeros(count, dtype=fields)
+        records["index"], records["preambles"] = np.arange(count), rao
+        found, at = np.zeros(count, dtype=np.int64), np.zeros(count)
+        hit = compiled(records, np.arange(count), access, 3, 4, rao, found, at)
+        assert (found.tolist(), at.tolist(), hit) == (outcomes, times, collided)
+        assert records["preambles"].tolist() == [m.preambles for m in rows]
 
 
 def table() -> list[dict[str, str]]:
@@ -135,14 +150,14 @@ def table() -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("row", table(), ids=lambda r: f"model{r['model']}-{r['n_devices']}")
 def test_tr_37868(row):
-    """Preambles within 2 %, success within 2 points, delay within 10 % of the reference simulation, mean of 3 runs.
+    """Preambles within 2 %, success within 2 points, delay within 10 % of the reference simulation, over 20 runs.
 
     And of the report's own figures as far as they are known. At 30,000 modules in 10 s the reference simulation itself
-    is 1.7 points above the report's success and 13 % below its delay: there 3 points and 15 % are asked.
+    is 1.7 points above the report's success and 13 % below its delay: there 3 points and 15 % are allowed.
     """
     count = int(row["n_devices"])
     arrive = traffic_1 if row["model"] == "1" else traffic_2
-    runs = [closed_loop(arrive(count, seed), LTE, (seed, 11)) for seed in range(3 if count > 3000 else 12)]
+    runs = [closed_loop(arrive(count, seed), LTE, (seed, 11)) for seed in range(20)]
     success = np.mean([r.success_pct for r in runs])
     transmissions = np.mean([r.transmissions for r in runs])
     delay_ms = np.mean([r.delay_ms for r in runs])

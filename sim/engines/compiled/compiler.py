@@ -24,6 +24,7 @@ from numba.core import caching
 CORE = (
     "sim.messages",
     "sim.draws",
+    "sim.curves",
     "sim.module.rows",
     "sim.module.states",
     "sim.module.battery",
@@ -31,6 +32,8 @@ CORE = (
     "sim.module.check_in",
     "sim.module.flash",
     "sim.module.behaviour",
+    "sim.network.cells",
+    "sim.network.random_access",
 )
 """Modules to mirror, each after those it imports."""
 LONG_TUPLE = 6

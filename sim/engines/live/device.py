@@ -12,6 +12,7 @@ from sim import messages as msg
 from sim.draws import Purpose, uniform
 from sim.engines.live.fetch import Broken, Package, ServerRefused, WrongChecksum
 from sim.engines.live.link import Link
+from sim.engines.virtual import FETCH_ROUND_TRIPS, LOGIN_ROUND_TRIPS
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module import radio, states
@@ -25,6 +26,7 @@ from sim.module.rows import (
     C_SERVER_ERROR,
     CONNECTING,
     DARK,
+    NAN,
     OFFLINE,
     ONLINE,
 )
@@ -51,8 +53,8 @@ class LiveModule:
 
     __slots__ = (
         "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
-        "_firmware", "_guard", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
-        "_transferring", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
+        "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
+        "_transfer_at", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module) -> None:
@@ -66,7 +68,7 @@ class LiveModule:
         self._timer_at = inf
         self._guard = inf
         self._due = self._dialled_at = self._asked_at = self._confirmed_at = 0.0
-        self._heard_at = 0.0
+        self._heard_at = self._header_at = 0.0
         self._last_frame = 0
         self._unacked: dict[int, tuple[int, float]] = {}
         self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
@@ -75,7 +77,7 @@ class LiveModule:
         self._package: Package | None = None
         self._fetch: asyncio.Task[None] | None = None
         self._fetched_bytes = 0
-        self._transferring = False
+        self._transfer_at = NAN
         self.sent_statuses = self.acknowledged_statuses = 0
         self.acked: dict[int, float] = {}
         """When the cloud last acknowledged each status, seconds of the run."""
@@ -114,8 +116,7 @@ class LiveModule:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._fetch is not None:
-            self._fetch.cancel()
+        self._stop_fetch()
         for link in (self.link, self._leaving):
             if link is not None:
                 link.close()
@@ -175,7 +176,11 @@ class LiveModule:
             password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
         else:
             password = login.login_password(target.product_secret, self.secret, random)
-        at = engine.connects.slot(engine.loop.time())
+        modelled_s = (
+            LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
+        )
+        self._dialled_at += modelled_s
+        at = engine.connects.slot(engine.loop.time() + modelled_s)
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
@@ -307,9 +312,8 @@ class LiveModule:
     def _beat(self, fetch: asyncio.Task[None] | None) -> None:
         """A module that downloads says so every five seconds."""
         if fetch is not None and self._fetch is fetch and self.module.row.status == msg.DOWNLOADING and self.link:
-            row = self.module.row
-            self._engine.recorder.requests(self._engine.now(), 1)
-            self._send_status(msg.StatusReport(msg.DOWNLOADING, row.component))
+            self._engine.recorder.beat()
+            self._send_status(msg.StatusReport(msg.DOWNLOADING, self.module.row.component))
 
     def _uplink(self, now: float, send: Callable[[], object], packets: int) -> None:
         """Through the modelled radio when asked for, within the cap on the rate, in order."""
@@ -447,16 +451,16 @@ class LiveModule:
     async def _download(self, start: int, end: int) -> None:
         """Fetches the piece and tells the module how it went; cancelled when it stops."""
         engine, row = self._engine, self.module.row
-        asked_at = engine.loop.time()
         fetch = asyncio.current_task()
+        if engine.settings.radio:
+            await asyncio.sleep(FETCH_ROUND_TRIPS * row.rtt_s / engine.settings.time_scale)
+        asked_at = engine.loop.time()
         try:
             if self._package is None or not self._package.begin(start):
                 raise Broken("the bytes before this piece are gone")
             for url, first, last in self._package.requests(start, end):
                 engine.check_url(url)
-                await engine.downloader.get(
-                    url, first, last, row.index, lambda: self._header(asked_at), self._paced(asked_at)
-                )
+                await engine.downloader.get(url, first, last, row.index, lambda: self._header(asked_at), self._take)
         except Broken as error:
             if self._fetch is fetch:
                 self._fetch_broken(error)
@@ -470,10 +474,10 @@ class LiveModule:
         engine, row = self._engine, self.module.row
         if row.status != msg.DOWNLOAD_START:
             return
-        engine.latencies.add("header", engine.loop.time() - asked_at)
-        now = engine.now()
-        self._transferring = True
-        engine.recorder.downloads(now, 1)
+        self._header_at = engine.loop.time()
+        engine.latencies.add("header", self._header_at - asked_at)
+        now = self._transfer_at = engine.now()
+        engine.recorder.transfer_began()
         drop_s = radio.drop_after_s(row, self.module.profile)
         if drop_s < inf:
             engine.at(now + drop_s, lambda fetch=self._fetch: self._drop(fetch))  # type: ignore[misc]
@@ -487,19 +491,19 @@ class LiveModule:
             link.abort()
             self._session_lost()
 
-    def _paced(self, asked_at: float) -> Callable[[bytes], float]:
-        """Takes the chunks; with the modelled radio they come no faster than its goodput."""
+    def _take(self, chunk: memoryview) -> float:
+        """Takes a chunk; with the modelled radio the next one waits until its goodput allows it."""
         engine, row = self._engine, self.module.row
-        bit_s = row.goodput_bit_s * engine.settings.time_scale if engine.settings.radio else inf
-
-        def take(chunk: bytes) -> float:
-            self._fetched_bytes += len(chunk)
-            engine.recorder.delivered_bits += 8.0 * len(chunk)
-            if self._package is not None and not self._package.feed(chunk):
-                raise WrongChecksum("the MD5 is wrong")
-            return asked_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
-
-        return take
+        if self._fetch is None:
+            return 0.0  # given up as the answer began
+        self._fetched_bytes += len(chunk)
+        engine.recorder.bytes_arrived(len(chunk))
+        if self._package is not None and not self._package.feed(chunk):
+            raise WrongChecksum("the MD5 is wrong")
+        if not engine.settings.radio:
+            return 0.0
+        bit_s = row.goodput_bit_s * engine.settings.time_scale
+        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
 
     def _fetch_done(self) -> None:
         engine, row, profile = self._engine, self.module.row, self.module.profile
@@ -536,6 +540,6 @@ class LiveModule:
 
     def _close_fetch(self) -> None:
         self._fetch = None
-        if self._transferring:
-            self._transferring = False
-            self._engine.recorder.downloads(self._engine.now(), -1)
+        if not isnan(self._transfer_at):
+            since, self._transfer_at = self._transfer_at, NAN
+            self._engine.recorder.transfer_ended(since, self._engine.now(), self._fetched_bytes)

@@ -1,0 +1,206 @@
+"""The commands of many runs: compare, sweep, tune, sensitivity."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sim.cli.common import INTERRUPTED, AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.progress import Reporter
+
+Vary = Annotated[
+    list[str],
+    typer.Option(
+        "--vary", metavar="KEY=…", help="A key and its values: 10,20,30 or 10:60:6 (low:high:count) or 10:60."
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; default all cores. The result does not depend on it.")
+]
+Cluster = Annotated[str | None, typer.Option(help="Dask scheduler that runs the campaigns, such as tcp://host:8786.")]
+Replications = Annotated[
+    int, typer.Option(min=1, max=100_000, help="Campaigns for each setting, on common random numbers.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")]
+Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
+Engine = Annotated[str, typer.Option(help="Engine of the campaigns.")]
+
+
+@app.command()
+def compare(
+    sources: Annotated[list[Path], typer.Argument(metavar="A B…", help="Scenarios or run folders; the first is the base.")],
+    variant: Annotated[list[str], typer.Option("--variant", metavar="KEY=VALUE[;KEY=VALUE]", help="A variation of the first scenario as one more side.")] = [],  # noqa: B006 - typer copies it
+    metric: Annotated[list[str], typer.Option("--metric", help="Look at these metrics only.")] = [],  # noqa: B006
+    set_: Overrides = [],  # noqa: B006
+    seed: Seed = None, modules: Modules = None, replications: Replications = 20, engine: Engine = "auto",
+    workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/compare-A-B.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Lay scenarios or run folders side by side: paired differences with intervals, and which modules ended otherwise."""
+    from sim.study.compare import METRICS
+    from sim.study.compare import compare as run_comparison
+
+    sides = _sides(sources, variant, with_options(set_, seed, modules))
+    with Reporter("compare", quiet=as_json) as reporter:
+        result = run_comparison(
+            sides, replications=replications, metrics=metric or METRICS, engine=engine, workers=workers,
+            cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(out or Path("reports") / _slug("compare", *sides))
+    if as_json:
+        print(
+            json.dumps(
+                {"verdicts": result.verdicts, "differences": _records(result.table), "complete": result.complete}
+            )
+        )
+    else:
+        print("\n".join([*result.verdicts, *result.notes, f"page: {page}"]))
+    _end(result.complete)
+
+
+@app.command()
+def sweep(
+    scenario: ScenarioPath, vary: Vary,
+    design: Annotated[str, typer.Option(help="grid (all levels crossed), lhs (Latin hypercube) or sobol.")] = "grid",
+    points: Annotated[int | None, typer.Option(min=2, help="Points of an lhs or sobol design; default 64.")] = None,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 10,  # noqa: B006
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on with what the folder has.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sweep.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Run a scenario at many settings; an interrupted sweep goes on where it was when started again."""
+    from sim.study.sweep import PAGE
+    from sim.study.sweep import sweep as run_sweep
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-sweep"
+    with Reporter("sweep", quiet=as_json) as reporter:
+        result = run_sweep(
+            loaded, vary, design=design, points=points, replications=replications, out=folder, fresh=fresh,
+            engine=engine, workers=workers, cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    summary = result.summary()
+    if as_json:
+        print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
+    else:
+        print(_shown(summary.drop(columns="point")))
+        print(f"page: {folder / PAGE}")
+    _end(result.complete)
+
+
+def _sides(sources: list[Path], variant: list[str], overrides: list[str]) -> dict[str, Any]:
+    """Sides by name; overrides are for scenarios."""
+    from sim.records import Run
+    from sim.study.sources import load, variants
+
+    sides: dict[str, Any] = {}
+    for source in sources:
+        loaded = load(source, tuple(overrides))
+        name = source.name if isinstance(loaded, Run) else loaded.name
+        sides[name if name not in sides else str(source)] = loaded
+    if variant:
+        first = next(iter(sides.values()))
+        if isinstance(first, Run):
+            fail("--variant needs a scenario as the first side, not a run folder")
+        sides.update(variants(first, variant))
+    return sides
+
+
+def _slug(*names: str) -> str:
+    text = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in name) for name in names)
+    return text[:100].rstrip("-.")
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """Rows as plain values, None where there is nothing."""
+    listed: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return listed
+
+
+def _shown(frame: Any) -> str:
+    renamed = frame.rename(columns=lambda name: name.rsplit(".", 1)[-1])
+    return str(renamed.to_string(index=False, float_format=lambda v: f"{v:.5g}", max_rows=40))
+
+
+def _end(complete: bool) -> None:
+    if not complete:
+        print("INTERRUPTED: what is there is kept and partial")
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def tune(
+    scenario: ScenarioPath, vary: Vary,
+    minimise: Annotated[list[str], typer.Option("--minimise", "--minimize", metavar="METRIC", help="Make small: a metric, or a sum such as rejected+20*bricked.")] = [],  # noqa: B006 - typer copies it
+    maximise: Annotated[list[str], typer.Option("--maximise", "--maximize", metavar="METRIC", help="Make large.")] = [],  # noqa: B006
+    subject_to: Annotated[list[str], typer.Option("--subject-to", metavar="METRIC<=X", help="Keep, such as bricked<=1e-4.")] = [],  # noqa: B006
+    trials: Annotated[int, typer.Option(min=2, max=100_000, help="Settings to try.")] = 60,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 5,  # noqa: B006
+    final_replications: Annotated[int, typer.Option(min=2, max=9_999, help="Fresh campaigns that judge the finalists.")] = 20,
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Search the best settings of a strategy; write it as a file, with what it is worth on campaigns it never saw."""
+    from sim.study.pages_search import settings_in_words, shown
+    from sim.study.tune import tune as run_search
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune"
+    with Reporter("tune", quiet=as_json) as reporter:
+        result = run_search(
+            loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
+            replications=replications, final_replications=final_replications, engine=engine, workers=workers,
+            cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(folder)
+    found = result.recommended
+    if as_json:
+        told = {} if found is None else {
+            "settings": found.settings, "feasible": found.feasible,
+            "objectives": {n: e.plain() for n, e in found.objectives.items()},
+            "constraints": {n: e.plain() for n, e in found.constraints.items()},
+        }  # fmt: skip
+        print(json.dumps({"recommended": told or None, "trials": len(result.trials), "complete": result.complete}))
+    elif found is not None:
+        print(f"recommended: {settings_in_words(result, found)}{'' if found.feasible else ' (breaks a constraint)'}")
+        measured = [(name, name, e) for name, e in found.objectives.items()]
+        measured += [(c.text, c.metric, found.constraints[c.text]) for c in result.constraints]
+        for name, metric, e in measured:
+            print(f"  {name}: {shown(metric, e.value)} [{shown(metric, e.low)} to {shown(metric, e.high)}]")
+        print(f"strategy: {folder / 'strategy.yaml'}")
+    print(f"page: {page}", file=sys.stderr if as_json else sys.stdout)
+    _end(result.complete)
+
+
+@app.command()
+def sensitivity(
+    scenario: ScenarioPath,
+    metric: Annotated[str, typer.Option(help="What the inputs are judged by.")] = "success_rate",
+    method: Annotated[str, typer.Option(help="morris (ranks many inputs) or sobol (splits the variance among few).")] = "morris",
+    input_: Annotated[list[str], typer.Option("--input", metavar="NAME[=LOW:HIGH]", help="Inputs; default every estimated failure.")] = [],  # noqa: B006
+    samples: Annotated[int | None, typer.Option(min=2, help="Trajectories (morris, 20) or base samples (sobol, 64).")] = None,
+    set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 1,  # noqa: B006
+    engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What a result hangs on: the uncertain inputs of the model, ranked."""
+    from sim.study.pages_search import hangs_on
+    from sim.study.sensitivity import sensitivity as run_study
+
+    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    with Reporter("sensitivity", quiet=as_json) as reporter:
+        result = run_study(
+            loaded, metric, method=method, inputs=input_, samples=samples, replications=replications, engine=engine,
+            workers=workers, cluster=cluster, progress=reporter,
+        )  # fmt: skip
+    page = result.save(out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity")
+    if as_json:
+        print(json.dumps({"metric": metric, "nominal": result.nominal, "share_met": result.share_met,
+                          "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip
+    else:
+        print(_shown(result.table.head(12)))
+        print(f"{hangs_on(result)}\npage: {page}")

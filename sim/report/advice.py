@@ -1,0 +1,136 @@
+"""What to change: plain statements derived from where modules are lost, the costliest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sim.report.show import plural, share, words
+from sim.stats.slices import HotSpot, hot_spot
+from sim.units import show_duration
+
+PLACES = ("hardware", "group", "cell", "technology", "coverage_level")
+MOST = 4
+_PRE = "plan.strategy.preconditions."
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A statement about one cause: how many modules it holds back, what to do, which key of the scenario to try.
+
+    `urgent` is set when an unmet gate is about it. `key` and `current` are empty where no single key would help.
+    """
+
+    cause: str
+    modules: int
+    share: float
+    finding: str
+    action: str
+    key: str
+    current: str
+    urgent: bool
+
+
+_ACTIONS: dict[str, tuple[str, str, str]] = {
+    "low_battery": (
+        "never had the charge the plan asks for",
+        "Try a lower battery limit and see what it adds in bricks, or a longer plan where batteries are charged", _PRE + "min_battery_percent",
+    ),
+    "weak_signal": (
+        "never had the signal the plan asks for",
+        "Try a lower signal limit and see what it adds in broken downloads and energy", _PRE + "min_rsrp_dbm",
+    ),
+    "no_space": (
+        "have no room for the package",
+        "Free space first, or ship a smaller (delta) package", "plan.components.0.size",
+    ),
+    "user_refused": ("had a user or application that refused", "Ask again later, or offer a quieter hour", "plan.strategy.retry.retry_interval"),
+    "waiting": ("were released too late or not at all", "Release faster, loosen what keeps the next group shut, or judge later", "plan.strategy.rollout.max_in_progress"),
+    "in_progress": ("were still at it at the horizon", "Give the plan longer", "horizon"),
+    "offline": ("were away and had not returned", "Keep the plan open for them", "horizon"),
+    "never_online": ("never came online", "No strategy reaches them: look for them in the field, or take them out of the plan", ""),
+    "no_service": ("found no network", "Look at the cells they are in", ""),
+    "link_lost": ("lost the link too often while downloading", "Let downloads resume, or ship a smaller (delta) package", "fleet.groups.0.resume_download"),
+    "server_busy": ("were turned away by a busy cloud", "Release more slowly, or add download slots", "cloud.capacity.downloads"),
+    "server_error": ("got errors from the cloud", "Look at the cloud before the rollout", ""),
+    "checksum": ("got a damaged package", "Check where packages are stored and how they are sent", ""),
+    "image_mismatch": ("refused the image (hash or signature)", "Do not ship: check how the package was built and signed", ""),
+    "source_mismatch": ("have another base than the delta package needs", "Ship the full package to them", "plan.components.0.package"),
+    "url_timeout": ("did not get a download address in time", "Release more slowly, or add request workers", "cloud.capacity.request_workers"),
+    "flash_error": ("failed while flashing", "Check the image on this hardware before it goes out", ""),
+    "power_loss": ("lost power while flashing", "Ask for more charge or external power", _PRE + "min_battery_percent"),
+    "battery_dead": ("ran empty", "Ask for more charge before the update", _PRE + "min_battery_percent"),
+    "boot_failure": ("did not boot the new image and rolled back", "Do not ship the image as it is: find out why", ""),
+    "bricked": ("never came back from flashing", "Do not ship the image as it is: each of these is a visit in the field", ""),
+    "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
+    "plan_expired": ("were cut off by the end of the plan", "End the plan later", "plan.strategy.schedule.end_time"),
+    "plan_terminated": ("were cut off by the operator", "", ""),
+    "plan_aborted": ("were spared or cut off by the abort", "Fix what made the rollout stop, then continue", ""),
+    "canceled": ("were canceled", "", ""),
+}  # fmt: skip
+"""Cause: what it says of the modules, what to do, the key to try."""
+
+_OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
+"""Causes for which a bad coverage class says the same thing twice."""
+_DURATIONS = ("horizon", "retry_interval", "end_time")
+_HARM = ("bricked", "boot_failure", "image_mismatch", "flash_error", "power_loss", "mcu_timeout", "battery_dead")
+_OF_GATE = {
+    "bricked": ("bricked",), "failed": _HARM, "rejected": ("low_battery", "weak_signal", "no_space", "user_refused"),
+}  # fmt: skip
+
+
+def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) -> list[Advice]:
+    """At most MOST statements: causes of unmet gates first, then harm, then the largest losses."""
+    cause = modules["cause"].astype(str)
+    held = ~modules["outcome"].isin(["succeeded", "not_needed"]) & (cause != "")
+    counts = cause[held].value_counts()
+    urgent = {name for metric in unmet for name in _OF_GATE.get(metric, ())}
+    ordered = sorted(counts.index, key=lambda c: (c not in urgent, -int(counts[c]) * _weight(c, len(modules)), c))
+    listed = []
+    for name in ordered[:MOST]:
+        places = tuple(p for p in PLACES if p != "coverage_level" or name not in _OF_COVERAGE)
+        spot = hot_spot(modules, held & (cause == name), places)
+        listed.append(_advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent))
+    return listed
+
+
+def _weight(cause: str, modules: int) -> float:
+    """A module harmed weighs as much as many that merely wait; a single one in a large fleet leads no list."""
+    return 20.0 if cause in _HARM and modules else 1.0
+
+
+def _advice(
+    cause: str, count: int, total: int, spot: HotSpot | None, scenario: dict[str, Any], *, urgent: bool
+) -> Advice:
+    what, action, key = _ACTIONS.get(cause, (f"ended with {words(cause)}", "", ""))
+    finding = f"{plural(count, 'module')} ({share(count / total)}) {what}"
+    if spot is not None:
+        finding += (
+            f"; {share(spot.share_of_cases)} of them in {words(spot.column)} {spot.value}, "
+            f"which is {share(spot.share_of_fleet)} of the fleet"
+        )
+        if cause in _HARM:
+            action = f"Hold {words(spot.column)} {spot.value} back and find out why; the others are far less concerned"
+    current = _current(scenario, key)
+    return Advice(
+        cause, count, count / total, f"{finding}.", f"{action}." if action else "", key, current, urgent
+    )  # fmt: skip
+
+
+def _current(scenario: dict[str, Any], key: str) -> str:
+    """The scenario's value at a dotted path, as text; empty where there is none."""
+    node: Any = scenario
+    for part in key.split(".") if key else []:
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
+        else:
+            return ""
+    if node is None or not key or isinstance(node, dict | list):
+        return ""
+    if isinstance(node, int | float) and not isinstance(node, bool):
+        return show_duration(node) if key.endswith(_DURATIONS) else f"{node:,.6g}"
+    return str(node)

@@ -1,0 +1,242 @@
+"""The sections below a run's verdict: assumptions, strategy, losses and time; then risk, resources and appendix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sim.records import Run
+from sim.report import figures, flow
+from sim.report.exposure import risk_sections
+from sim.report.model import Assumption, GateResult, RunReport
+from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
+from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
+from sim.report.risk import HARM
+from sim.report.show import kind_of, metric_words, number, share, show, words
+from sim.report.studies import Sensitivity
+from sim.stats.survival import cumulative_share
+from sim.units import show_duration
+
+
+def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
+    """Every section, in the order of a release review."""
+    listed = [
+        *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
+        *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *appendix_sections(report),
+    ]  # fmt: skip
+    return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]
+
+
+def _assumed(report: RunReport) -> Iterator[Section]:
+    """What the verdict rests on and hangs on."""
+    listed = report.assumptions
+    estimated = sum(a.provenance == "estimated" for a in listed)
+    changed = [a for a in listed if a.changed]
+    blocks: list[Block] = []
+    if report.sensitivity is not None and report.sensitivity.influences:
+        blocks += _hangs_on(report, report.sensitivity)
+    else:
+        blocks.append(Text(
+            f"{estimated} of {len(listed)} inputs are engineering estimates. No sensitivity study lies beside this run, "
+            "so which of them the verdict hangs on is not known yet: fotasim sensitivity tells.", "What it hangs on.",
+        ))  # fmt: skip
+    changed_text = ", ".join(f"{words(a.name)} ({_value_text(a)})" for a in changed[:8])
+    more = f" and {len(changed) - 8} more" if len(changed) > 8 else ""
+    blocks.append(
+        Text(f"{changed_text}{more}." if changed else "nothing.", "Changed from the defaults by this scenario:")
+    )
+    if listed:
+        blocks.append(_assumption_table(report))
+    yield Section("What was assumed", blocks)
+
+
+def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
+    """The inputs ranked, and whether one of them alone changes the answer of a gate."""
+    kind, top = kind_of(found.metric), found.influences[0]
+    flips = [
+        words(x.input) for x in found.influences for gate in report.gates
+        if gate.metric == found.metric and None not in (x.at_low, x.at_high) and _flips(gate, x.at_low, x.at_high)
+    ]  # fmt: skip
+    text = f"{metric_words(found.metric).capitalize()} hangs most on {words(top.input)}: {show(kind, top.at_low)} at the low end of its range, {show(kind, top.at_high)} at the high end."
+    if any(gate.metric == found.metric for gate in report.gates):
+        alone = ", ".join(dict.fromkeys(flips))
+        text += (
+            f" On its own within its range, {alone} changes the answer of the gate."
+            if flips
+            else " No input changes the answer of its gate alone."
+        )
+    shown = [x for x in found.influences if x.strength is not None][:10]
+    figure = figures.bars(
+        {x.input: x.strength or 0.0 for x in shown}, labels=[number(x.strength or 0.0) for x in shown]
+    )
+    alt = "Influence: " + ", ".join(f"{words(x.input)} {number(x.strength or 0.0)}" for x in shown)
+    columns = (
+        Column("input", "Input", "name"), Column("low", "Low", "number"), Column("high", "High", "number"),
+        Column("at_low", f"{metric_words(found.metric)} at low", "number"),
+        Column("at_high", "… at high", "number"), Column("strength", found.method, "number"),
+    )  # fmt: skip
+    rows = [
+        (x.input, x.low, x.high, Value(kind, x.at_low), Value(kind, x.at_high), x.strength) for x in found.influences
+    ]
+    return [
+        Text(text, "What it hangs on."), Chart(figure, alt, note=f"Influence on {metric_words(found.metric)}: {found.method}."),
+        Table("sensitivity", columns, rows, folded=True, caption="Influence of each input"),
+    ]  # fmt: skip
+
+
+def _flips(gate: GateResult, at_low: float | None, at_high: float | None) -> bool:
+    """Whether the gate's answer differs between the ends of an input's range."""
+    values = [v for v in (at_low, at_high) if v is not None]
+    beyond = [v >= gate.limit if gate.sign.startswith(">") else v <= gate.limit for v in values]
+    return len(set(beyond)) > 1
+
+
+def _value_text(a: Assumption) -> str:
+    unit = "" if a.unit in ("1", "probability", "factor") else f" {a.unit}"
+    if a.by_group:
+        return ", ".join(f"{name} {value:.4g}{unit}" for name, value in a.by_group.items())
+    return f"{a.value:.4g}{unit}"
+
+
+def _assumption_table(report: RunReport) -> Table:
+    columns = (
+        Column("parameter", "Parameter", "name"), Column("value", "Value"), Column("default", "Default", "number"),
+        Column("low", "Low", "number"), Column("high", "High", "number"), Column("unit", "Unit"),
+        Column("meaning", "Meaning"), Column("provenance", "Provenance"), Column("source", "Source"),
+    )  # fmt: skip
+    rows = [
+        (a.name, _value_text(a), a.default, a.low, a.high, a.unit, a.meaning, a.provenance, a.source)
+        for a in report.assumptions
+    ]
+    return Table("assumptions", columns, rows, folded=True, caption="Every input with its range and provenance")
+
+
+def _recommended(report: RunReport) -> Iterator[Section]:
+    """The strategy to use: from a study where one lies beside the run, else what the losses say."""
+    if report.candidates:
+        yield Section("Recommended strategy", _candidates(report))
+        return
+    columns = (
+        Column("cause", "Cause", "name"), Column("modules", "Modules", "count"), Column("share", "Share", "share"),
+        Column("action", "What to do"), Column("key", "Key to try"), Column("current", "Now"),
+    )  # fmt: skip
+    changes = [(a.cause, a.modules, a.share, a.action, a.key, a.current) for a in report.advice]
+    text = (
+        "No search or comparison of strategies lies beside this run. From where modules are lost, these changes are the "
+        "ones to try, the costliest loss first:"
+        if changes
+        else "Every module got there: no other strategy could bring more of them to the new version."
+    )
+    blocks: list[Block] = [Text(text)]
+    if changes:
+        blocks.append(Table("changes_to_try", columns, changes))
+    yield Section("Strategy and alternatives", blocks)
+
+
+def _candidates(report: RunReport) -> list[Block]:
+    """The settings a search recommends and its other finalists, with their objectives over fresh campaigns."""
+    first = report.candidates[0]
+    names = list(first.objectives)
+    columns = [Column("settings", "Settings")]
+    for name in names:
+        columns += [
+            Column(name, metric_words(name), "number"),
+            Column(f"{name} low", "95 % low", "number"),
+            Column(f"{name} high", "95 % high", "number"),
+        ]
+    rows = [
+        (", ".join(f"{key} = {value}" for key, value in c.settings.items()),
+         *(Value(kind_of(name), v) for name in names for v in c.objectives.get(name, (None, None, None))))
+        for c in report.candidates
+    ]  # fmt: skip
+    statement = ", ".join(f"{key} = {value}" for key, value in first.settings.items())
+    return [
+        Text(f"{statement}.", "The search beside this run recommends:"),
+        Text("The first row is recommended; the others are its alternatives, all judged on campaigns the search never saw.", hint=True),
+        Table("strategies", columns, rows),
+    ]  # fmt: skip
+
+
+def _lost(report: RunReport) -> Iterator[Section]:
+    """The funnel and where modules are lost."""
+    total = sum(report.outcomes.values())
+    stages = [("in the plan", total), *report.stages.items()]
+    order = {"none": 0, **{name: i for i, name in enumerate(report.stages, 1)}}
+    losses = [(order.get(x.stage, 0), words(x.cause), x.modules, x.cause in HARM) for x in report.losses]
+    alt = "Stages: " + figures.describe([s for s, _ in stages], [n for _, n in stages]) + ". Lost: "
+    alt += "; ".join(f"{n:,} after {stages[at][0]} by {cause}" for at, cause, n, _ in losses) or "none"
+    funnel = Table(
+        "stages", (Column("stage", "Stage", "name"), Column("modules", "Modules", "count"), Column("share", "Share of the plan", "share")),
+        [(name, n, n / total if total else None) for name, n in stages], folded=True, caption="The funnel in figures",
+    )  # fmt: skip
+    lost = Table(
+        "losses", (Column("stage", "Got as far as", "name"), Column("cause", "Held back by", "name"),
+                   Column("modules", "Modules", "count"), Column("share", "Share of the plan", "share")),
+        [("in the plan" if x.stage == "none" else x.stage, x.cause, x.modules, x.modules / total) for x in report.losses],
+        folded=True, caption="Losses in figures",
+    )  # fmt: skip
+    note = "Truly reached, whether or not the cloud heard of it; “reported” is what it heard. One cause per module, the last that held it back; orange: harm done by the image or the flashing."
+    yield Section(
+        "How far the modules got, and where they are lost",
+        [Chart(flow.loss_flow(stages, losses), alt, note=note), funnel, lost],
+    )
+
+
+def _time(report: RunReport, run: Run) -> Iterator[Section]:
+    """Time to upgrade, the long tail, the expected finish."""
+    modules = run.modules
+    curves = {"all": cumulative_share(modules["upgraded_s"], len(modules))}
+    parts = modules.groupby("group", observed=True)["upgraded_s"]
+    if 1 < parts.ngroups < figures.MAX_SERIES:
+        curves |= {str(name): cumulative_share(part, len(part)) for name, part in parts}
+    ends = ", ".join(f"{name} {share(float(y[-1]) if len(y) else 0.0)}" for name, (_, y) in curves.items())
+    drawn = figures.upgrade_curve(curves, horizon_s=report.facts.watched_s)
+    yield Section("Time to upgrade", [
+        Chart(drawn, f"Share on the target version over time; at the end: {ends}", note=(
+            "Modules that fail, are refused or never appear stay in the denominator. Those still waiting at the horizon "
+            "are cut off there (censored): the curve may go on rising after it.")),
+    ], half=True)  # fmt: skip
+    yield Section("Expected finish", [
+        Text(_finish_text(report)), _milestone_table(report),
+        _quantile_table(report),
+    ], half=True)  # fmt: skip
+
+
+def _milestone_table(report: RunReport) -> Table:
+    columns = (
+        Column("share", "Of those that need it", "share"), Column("time_s", "Done after", "duration"),
+        Column("earliest_s", "Earliest", "duration"), Column("latest_s", "Latest", "duration"),
+        Column("reached", "Campaigns that got there"),
+    )  # fmt: skip
+    shown = 2 if report.facts.replications == 1 else len(columns)
+    rows = [
+        (m.share, m.time_s, m.earliest_s, m.latest_s, f"{m.reached_in} of {m.campaigns}")[:shown]
+        for m in report.finish.milestones
+    ]
+    return Table("milestones", columns[:shown], rows, caption="When so much of the fleet is done")
+
+
+def _finish_text(report: RunReport) -> str:
+    finish = report.finish
+    if finish.last_s is None:
+        return "No module was upgraded."
+    text = (
+        f"99 % of the modules that got there had done so {show_duration(finish.settled_s or 0.0)} after activation; the "
+        f"last one came at {show_duration(finish.last_s)}."
+    )
+    if finish.waiting and finish.per_day_at_end >= 0.5:
+        text += f" At the end {number(round(finish.per_day_at_end, 1))} a day still came in, and {finish.waiting:,} were waiting."
+    elif finish.waiting:
+        text += f" At the end hardly any came in any more; {finish.waiting:,} were still waiting."
+    return text
+
+
+def _quantile_table(report: RunReport) -> Table:
+    columns = (
+        Column("quantile", "Of the successes"), Column("time_s", "Done after", "duration"),
+        Column("low_s", "Low", "duration"), Column("high_s", "High", "duration"),
+    )  # fmt: skip
+    rows = []
+    for name in report.finish.quantiles_s:
+        metric = report.metrics[f"duration_{name}"]
+        rows.append((f"{name[1:]} %", metric.value, metric.low, metric.high))
+    return Table("durations", columns, rows, caption="The long tail")

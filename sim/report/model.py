@@ -1,0 +1,336 @@
+"""The report as plain data: every figure a release review asks for, read from one run folder, before any face is chosen.
+
+`build(run)` computes it once; pages, PDF, Markdown, JUnit and JSON only print it. JSON is this very structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sim import gates as gate_rules
+from sim.records import CAUSES, OUTCOMES, STAGES, Run
+from sim.report.advice import Advice, advise
+from sim.report.finish import Finish, finish_of
+from sim.report.risk import Risk, risk_of
+from sim.report.studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
+from sim.stats.slices import Slice, pairs, slices
+from sim.stats.summary import SHARES, losses
+
+VerdictKey = Literal["go", "no-go", "none", "partial"]
+BREAKDOWNS = {
+    "group": "group", "coverage_level": "coverage class", "hardware": "hardware revision", "technology": "technology",
+    "cell": "cell",
+}  # fmt: skip
+"""Columns of modules.parquet a report cuts by, and what they are called. Columns a run does not have are passed over."""
+MOST_SLICES = 20
+COVERAGE = {"-1": "not measured", "0": "0 (normal)", "1": "1 (robust)", "2": "2 (extreme)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure with its 95 % interval; None where there is nothing to tell."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """A gate, the figure it judged, the margin to its limit (positive when met, in the metric's unit)."""
+
+    gate: str
+    metric: str
+    bound: str
+    sign: str
+    limit: float
+    value: float | None
+    low: float | None
+    high: float | None
+    judged: float | None
+    margin: float | None
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Modules that got no further than `stage`, held back by `cause`."""
+
+    stage: str
+    cause: str
+    modules: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One quantity of the cloud: its momentary peak, the largest time bin, its capacity (None: without bound)."""
+
+    name: str
+    unit: str
+    peak: float | None
+    largest_bin: float
+    capacity: float | None
+
+    @property
+    def used(self) -> float | None:
+        """Share of the capacity used at the peak."""
+        at_most = self.largest_bin if self.peak is None else max(self.peak, self.largest_bin)
+        return None if not self.capacity else at_most / self.capacity
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the rollout spends: bytes through the air, energy of battery modules, money where a price is given."""
+
+    useful_bytes: int
+    wasted_bytes: int
+    bytes_per_module: float
+    energy_total_j: float
+    energy_lost_j: float
+    energy_per_success_p50_j: float | None
+    price_per_mb: float | None = None
+    price_total: float | None = None
+    price_wasted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The modules cut by one property; `left_out` slices, the least troubled, are not listed."""
+
+    by: str
+    label: str
+    slices: list[Slice]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """An input the verdict rests on, with its provenance and the range it may lie in."""
+
+    name: str
+    value: float
+    by_group: dict[str, float] | None
+    default: float
+    low: float
+    high: float
+    unit: str
+    provenance: str
+    source: str
+    meaning: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was run: enough to name it, find it and repeat it."""
+
+    label: str
+    scenario: str
+    description: str
+    kind: str
+    modules: int
+    left_out: int
+    replications: int
+    seed: int
+    engine: str
+    horizon_s: float
+    watched_s: float
+    complete: bool
+    version: str
+    commit: str
+    scenario_sha256: str
+    python: str
+    system: str
+    wall_s: float
+    repeat: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Everything a report says about one run."""
+
+    facts: Facts
+    verdict: VerdictKey
+    interval_over: Literal["campaigns", "modules"]
+    gates: list[GateResult]
+    metrics: dict[str, Measure]
+    outcomes: dict[str, int]
+    causes: dict[str, int]
+    stages: dict[str, int]
+    losses: list[Loss]
+    advice: list[Advice]
+    finish: Finish
+    risk: Risk
+    loads: list[Load]
+    costs: Costs
+    breakdowns: list[Breakdown]
+    assumptions: list[Assumption]
+    sensitivity: Sensitivity | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """The report as dictionaries and lists, ready for JSON."""
+        return asdict(self)
+
+
+def build(
+    run: Run, *, gates: Sequence[gate_rules.Gate] = (), price_per_mb: float | None = None, label: str = "",
+    studies: Sequence[Path] = (),
+) -> RunReport:  # fmt: skip
+    """The report of a run folder. `gates` are judged beside the scenario's own; prices are per megabyte (10^6 bytes).
+
+    `studies` are folders of `fotasim sensitivity` and `tune`, beside those found next to the run.
+    """
+    folders = beside(run.path, studies)
+    summary, modules = run.summary, run.modules
+    metrics = _metrics(summary, modules)
+    values = {name: m.value for name, m in metrics.items()}
+    bounds = {name: (m.low, m.high) for name, m in metrics.items()}
+    wanted = [gate_rules.parse(metric, text) for metric, text in run.scenario.get("gates", {}).items()]
+    judged = [GateResult(**gate_rules.judge_one(gate, values, bounds)) for gate in [*wanted, *gates]]
+    lost = _losses(modules)
+    loads = _loads(run)
+    return RunReport(
+        facts=_facts(run, label), verdict=_verdict(bool(summary["complete"]), judged),
+        interval_over="campaigns" if summary["replications"] > 1 else "modules",
+        gates=judged, metrics=metrics, outcomes={name: summary["outcomes"].get(name, 0) for name in OUTCOMES},
+        causes=dict(summary["causes"]), stages=dict(summary["stages"]), losses=lost,
+        advice=advise(modules, run.scenario, [g.metric for g in judged if not g.met]),
+        finish=finish_of(modules, float(run.manifest["watched_s"])),
+        risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
+        assumptions=_assumptions(run.manifest), sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
+    )  # fmt: skip
+
+
+def _verdict(complete: bool, gates: Sequence[GateResult]) -> VerdictKey:
+    if not complete:
+        return "partial"
+    if not gates:
+        return "none"
+    return "go" if all(gate.met for gate in gates) else "no-go"
+
+
+def _metrics(summary: dict[str, Any], modules: pd.DataFrame) -> dict[str, Measure]:
+    """Every metric with its interval: over campaigns where replicated, else over modules where one describes it."""
+    replicated = summary.get("replicated", {})
+    intervals = summary["intervals"]
+    found = {}
+    for name, value in {**losses(modules), **summary["metrics"]}.items():
+        if name in replicated:
+            found[name] = Measure(**replicated[name])
+        else:
+            found[name] = Measure(value, *intervals.get(name, (None, None)))
+    return {name: found[name] for name in [*SHARES, *(n for n in found if n not in SHARES)] if name in found}
+
+
+def _losses(modules: pd.DataFrame) -> list[Loss]:
+    """Modules that did not succeed, by the furthest stage they reached and the cause, in the order of the stages."""
+    held = modules[(modules["cause"].astype(str) != "") & ~modules["outcome"].isin(["succeeded", "not_needed"])]
+    counts = pairs(held["stage"].astype(str), held["cause"].astype(str))
+    stage_order = {name: i for i, name in enumerate(STAGES)}
+    cause_order = {name: i for i, name in enumerate(CAUSES)}
+    listed = [Loss(stage, cause, n) for stage, cause, n in counts]
+    return sorted(
+        listed, key=lambda x: (stage_order.get(x.stage, 99), -x.modules, cause_order.get(x.cause, 99), x.cause)
+    )
+
+
+def _loads(run: Run) -> list[Load]:
+    """The cloud's load beside its capacity."""
+    timeline, peaks = run.timeline, run.summary["cloud"]
+    capacity = run.scenario.get("cloud", {}).get("capacity", {})
+    workers, per_request = capacity.get("request_workers"), capacity.get("request_time")
+    requests = workers / per_request if workers and per_request else None
+    wanted = [
+        ("modules online", "modules", "online", None, "peak_connections"),
+        ("new connections", "1/s", "connects", capacity.get("connections_per_s"), None),
+        ("messages and requests", "1/s", "requests", requests, "peak_requests_per_s"),
+        ("downloads at once", "downloads", "downloads", capacity.get("downloads"), "peak_downloads"),
+        ("egress", "bit/s", "egress_bit_s", capacity.get("egress"), "peak_egress_bit_s"),
+    ]  # fmt: skip
+    return [
+        Load(name, unit, peaks.get(peak) if peak else None,
+             float(load_series(timeline, column).max(initial=0.0)), limit)
+        for name, unit, column, limit, peak in wanted
+    ]  # fmt: skip
+
+
+def load_series(timeline: pd.DataFrame, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A column of the timeline as a rate or level: counts of a bin become a rate per second."""
+    values = timeline[column].to_numpy(dtype=float)
+    return values / timeline["width_s"].to_numpy(dtype=float) if column in ("connects", "requests") else values
+
+
+def _costs(summary: dict[str, Any], price_per_mb: float | None) -> Costs:
+    useful, wasted, energy = summary["bytes"]["useful"], summary["bytes"]["wasted"], summary["energy_j"]
+    modules = sum(summary["outcomes"].values())
+    costs = Costs(
+        useful, wasted, (useful + wasted) / modules if modules else 0.0,
+        energy["total"], energy["lost"], energy["per_success_p50"],
+    )  # fmt: skip
+    if price_per_mb is None:
+        return costs
+    plain = asdict(costs) | {
+        "price_per_mb": price_per_mb, "price_total": price_per_mb * (useful + wasted) / 1e6,
+        "price_wasted": price_per_mb * wasted / 1e6,
+    }  # fmt: skip
+    return Costs(**plain)
+
+
+def _breakdowns(modules: pd.DataFrame) -> list[Breakdown]:
+    """One table for each property that tells modules apart; groups always, even a single one."""
+    listed = []
+    for column, label in BREAKDOWNS.items():
+        if column not in modules.columns or (modules[column].nunique() < 2 and column != "group"):
+            continue
+        rows = slices(modules, column)
+        if column == "coverage_level":
+            rows = [_renamed(row, COVERAGE.get(row.name, row.name)) for row in rows]
+        troubled = sorted(rows, key=lambda s: (s.succeeded - s.needed, -s.modules, s.name))
+        kept = rows if len(rows) <= MOST_SLICES else troubled[:MOST_SLICES]
+        listed.append(Breakdown(column, label, kept, len(rows) - len(kept)))
+    return listed
+
+
+def _renamed(row: Slice, name: str) -> Slice:
+    return Slice(**{**asdict(row), "name": name})
+
+
+def _assumptions(manifest: dict[str, Any]) -> list[Assumption]:
+    """Parameters in force: those the scenario changed first, then the estimated ones, then the rest."""
+    names = [f for f in Assumption.__dataclass_fields__ if f != "changed"]
+    listed = [
+        Assumption(**{name: p.get(name) for name in names}, changed=bool(p["by_group"]) or p["value"] != p["default"])
+        for p in manifest.get("parameters", [])
+    ]
+    return sorted(listed, key=lambda a: (not a.changed, a.provenance != "estimated"))
+
+
+def _facts(run: Run, label: str) -> Facts:
+    manifest, summary = run.manifest, run.summary
+    host = manifest.get("host", {})
+    engine = str(manifest["engine"])
+    return Facts(
+        label=label or run.path.name, scenario=str(summary["scenario"]),
+        description=str(run.scenario.get("description", "")),
+        kind="simulated" if engine in ("auto", "simpy", "compiled") else engine,
+        modules=int(summary["modules"]), left_out=int(manifest.get("modules_left_out", 0)),
+        replications=int(summary["replications"]), seed=int(summary["seed"]), engine=engine,
+        horizon_s=float(run.scenario.get("horizon", manifest["watched_s"])), watched_s=float(manifest["watched_s"]),
+        complete=bool(summary["complete"]), version=str(manifest.get("fotasim", "")),
+        commit=str(manifest.get("commit", "")), scenario_sha256=str(manifest.get("scenario_sha256", "")),
+        python=str(host.get("python", "")), system=str(host.get("system", "")), wall_s=float(manifest["wall_s"]),
+        repeat=_repeat(run.path, manifest, engine),
+    )  # fmt: skip
+
+
+def _repeat(folder: Path, manifest: dict[str, Any], engine: str) -> str:
+    """The command that repeats the run from its own folder; the seed is written in the scenario."""
+    more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""
+    return f"fotasim run {folder.name}/scenario.yaml --seed {manifest['seed']} --engine {engine}{more}"

@@ -1,0 +1,180 @@
+"""The page of one run, in the order a release review asks: the answer, its risk, what to change; then the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.records import Run
+from sim.report import evidence
+from sim.report.model import GateResult, RunReport
+from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
+from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
+from sim.units import show_duration
+
+WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
+_SIGNS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">"}
+GATE_COLUMNS = (
+    Column("gate", "Gate"), Column("met", "Result", "met"), Column("wanted", "Wanted"),
+    Column("value", "Found", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
+    Column("margin", "Margin", "number"),
+)  # fmt: skip
+
+
+def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra: Sequence[Section] = ()) -> Page:
+    """A run's page; `remarks` stand in the verdict, `extra` sections, such as a comparison, follow the opening."""
+    facts = report.facts
+    return Page(
+        title=facts.scenario, kicker=f"Rollout report · {facts.kind} · fotasim {facts.version}", lead=facts.description,
+        facts=_facts_line(report), verdict=verdict(report, remarks), opening=opening(report),
+        sections=[*extra, *evidence.sections(report, run)], checks=checks(report),
+    )  # fmt: skip
+
+
+def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
+    """The answer with its reasons, the risk and what to change."""
+    blocks: list[Block] = [_reason(report)]
+    if report.gates:
+        blocks.append(gate_table(report.gates))
+    blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
+    blocks += _changes(report)
+    return Verdict(report.verdict, WORDS[report.verdict], blocks)
+
+
+def gate_table(gates: Sequence[GateResult], name: str = "gates") -> Table:
+    """Every gate with what was wanted and found, the interval, the margin and whether it is met."""
+    return Table(name, GATE_COLUMNS, [_gate_row(gate) for gate in gates])
+
+
+def checks(report: RunReport) -> list[Check]:
+    """The gates as test cases; an interrupted run fails as a whole, since it decides nothing."""
+    suite = report.facts.label
+    listed = [
+        Check(gate.gate, suite, gate.met, f"found {show(kind_of(gate.metric), gate.judged)}, wanted {_wanted(gate)}")
+        for gate in report.gates
+    ]
+    if report.verdict == "partial":
+        listed.append(Check("the run is complete", suite, False, "it was interrupted: its figures decide nothing"))
+    return listed
+
+
+def opening(report: RunReport) -> list[Block]:
+    """The figures a reader wants first, and what their intervals mean."""
+    return [tiles(report), Text(interval_note(report), hint=True)]
+
+
+def interval_note(report: RunReport) -> str:
+    """What the intervals of this run can and cannot say."""
+    if report.interval_over == "campaigns":
+        return (
+            f"Intervals are at 95 % over {report.facts.replications} replications: they tell how much one campaign "
+            "may differ from the next under these assumptions."
+        )
+    return (
+        "Intervals are at 95 % over the modules of one run (Wilson's for shares, order statistics for durations). They "
+        "are descriptive: they tell how well this fleet's figure is known, not how much the next campaign may differ. "
+        "That takes replications."
+    )
+
+
+def tiles(report: RunReport) -> Tiles:
+    """Key figures: name, value, what it says."""
+    metrics, outcomes, costs = report.metrics, report.outcomes, report.costs
+    total = sum(outcomes.values())
+    success, bricked = metrics["success_rate"], metrics["bricked"]
+    unreached = outcomes["pending"] + outcomes["never_online"]
+    received = costs.useful_bytes + costs.wasted_bytes
+    quantiles = report.finish.quantiles_s
+    energy = costs.energy_per_success_p50_j
+    listed = [
+        Tile("Success", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
+        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", "bricks and given-up attempts"),
+        Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),
+        Tile("Half done after", show("duration", quantiles["p50"]),
+             f"95 % of the successes after {show('duration', quantiles['p95'])}"),
+        Tile("Data wasted", show("size", costs.wasted_bytes),
+             f"{show('share', costs.wasted_bytes / received if received else 0.0)} of {show('size', received)}"),
+        Tile("Energy", show("energy", energy), "median per upgraded battery module"),
+        Tile("Silent losses", f"{report.risk.silent_losses:,}", "ended, and the cloud does not know"),
+    ]  # fmt: skip
+    return Tiles(listed)
+
+
+def risk_sentence(report: RunReport) -> str:
+    """What this release would do to the fleet, in one breath."""
+    total = max(sum(report.outcomes.values()), 1)
+    risk, high = report.risk, report.metrics["bricked"].high
+    bricks = f"{risk.bricked:,} of {plural(total, 'module')} {'bricks' if risk.bricked == 1 else 'brick'} ({share(risk.bricked / total)}"
+    bricks += f", at most {share(high)} at 95 %)" if high is not None else ")"
+    other = risk.harmed - risk.bricked
+    harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
+    silent = f" The cloud hears nothing of {plural(risk.silent_losses, 'loss')}." if risk.silent_losses else ""
+    if risk.stops:
+        stop = risk.stops[0]
+        silent += (
+            f" The strategy stopped the rollout ({words(stop.decision)}) {show_duration(stop.time_s)} after activation; "
+            f"{plural(stop.took_image_before + stop.took_image_after, 'module')} had taken the image."
+        )
+    left = report.outcomes["pending"] + report.outcomes["never_online"]
+    rest = f" After {show_duration(report.facts.horizon_s)} {left:,} ({share(left / total)}) wait for it still or were never seen."
+    return f"{bricks}{harm}.{silent}{rest if left else ''}"
+
+
+def _changes(report: RunReport) -> list[Block]:
+    """What to change: the three statements that matter most."""
+    if not report.advice:
+        return [Text("Nothing: every module got there.", "What to change?")]
+    listed = []
+    for advice in report.advice[:3]:
+        key = f" Now {advice.key} is {advice.current}." if advice.key and advice.current else ""
+        listed.append(Text(f"{advice.finding}{key}", advice.action))
+    return [Text("The costliest losses first:", "What to change?"), Points(listed)]
+
+
+def _reason(report: RunReport) -> Text:
+    unmet = [gate for gate in report.gates if not gate.met]
+    if report.verdict == "partial":
+        return Text("Its figures end where it stopped and decide nothing.", "The run was interrupted.")
+    if report.verdict == "none":
+        return Text("The scenario sets none, so this page decides nothing. Set limits under gates:.", "No gates.")
+    if unmet:
+        what = "; ".join(
+            f"{metric_words(g.metric)} is {show(kind_of(g.metric), g.judged) if g.judged is not None else 'unknown'}, "
+            f"wanted {_wanted(g)}"
+            for g in unmet
+        )
+        return Text(f"{what}.", f"{len(unmet)} of {len(report.gates)} gates not met.")
+    tightest = min(report.gates, key=lambda g: (g.margin or 0.0) / (abs(g.limit) or 1.0))
+    text = f"The tightest is {metric_words(tightest.metric)}: {show(kind_of(tightest.metric), tightest.judged)}, wanted {_wanted(tightest)}."
+    unsure = [metric_words(g.metric) for g in report.gates if not _sure(g)]
+    if unsure:
+        text += f" Not beyond doubt: the interval of {', '.join(unsure)} reaches past the limit."
+    return Text(text, "Every gate is met.")
+
+
+def _gate_row(gate: GateResult) -> tuple[object, ...]:
+    kind = kind_of(gate.metric)
+    name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
+    margin = Value("points" if kind == "share" else kind, gate.margin)
+    return name, gate.met, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin
+
+
+def _wanted(gate: GateResult) -> str:
+    return f"{_SIGNS[gate.sign]} {show(kind_of(gate.metric), gate.limit)}"
+
+
+def _sure(gate: GateResult) -> bool:
+    """Whether the whole interval lies on the right side; without an interval nothing is said against it."""
+    edge = gate.low if gate.sign.startswith(">") else gate.high
+    return edge is None or (edge >= gate.limit if gate.sign.startswith(">") else edge <= gate.limit)
+
+
+def _facts_line(report: RunReport) -> str:
+    facts = report.facts
+    parts = [f"{facts.modules:,} modules in the plan"]
+    if facts.left_out:
+        parts[0] += f", {facts.left_out:,} left out by its lists"
+    if facts.replications > 1:
+        parts.append(f"{facts.replications} replications")
+    parts += [f"judged {show_duration(facts.horizon_s)} after activation", f"seed {facts.seed}"]
+    return " · ".join(parts)

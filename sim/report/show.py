@@ -1,0 +1,111 @@
+"""How values are shown to people: one format for each kind of value, the same on every face of a report."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from sim.units import show_bit_rate, show_duration, show_size
+
+Kind = Literal[
+    "text",
+    "name",
+    "count",
+    "number",
+    "share",
+    "points",
+    "duration",
+    "size",
+    "bit_rate",
+    "rate",
+    "energy",
+    "money",
+    "met",
+    "metric",
+]
+"""What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
+percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,
+`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met,
+`metric` the name of a figure, shown without its unit."""
+
+NOTHING = "–"
+_UNIT_SUFFIX = re.compile(r"_(bit_s|per_s|j)$")
+
+_ENDS: dict[str, Kind] = {"bit_s": "bit_rate", "per_s": "rate", "_j": "energy", "_bytes": "size", "_s": "duration"}
+_NUMBERS = ("peak_connections", "peak_downloads", "silent_losses", "deferrals", "modules")
+
+
+def show(kind: Kind, value: Any) -> str:
+    """The value as a reader sees it; a dash where there is none."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return NOTHING
+    return _SHOW[kind](value)
+
+
+def kind_of(metric: str) -> Kind:
+    """The kind a metric's name implies: `duration_p95` seconds, `peak_egress_bit_s` bit/s, else a share."""
+    if metric.startswith("duration"):
+        return "duration"
+    if metric in _NUMBERS:
+        return "number"
+    return next((kind for end, kind in _ENDS.items() if metric.endswith(end)), "share")
+
+
+def words(name: object) -> str:
+    """A name as words: `never_online` becomes `never online`."""
+    return str(name).replace("_", " ")
+
+
+def printable(text: str) -> str:
+    """Text without control characters and broken code points, which no face can hold; each becomes a question mark."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def metric_words(name: object) -> str:
+    """A metric's name as words, without the unit at its end: `peak_egress_bit_s` becomes `peak egress`."""
+    return words(_UNIT_SUFFIX.sub("", str(name)))
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 module`, `2,000 modules`; nouns that end in ss or sh take es."""
+    many = f"{noun}es" if noun.endswith(("ss", "sh", "ch", "x")) else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
+
+
+def share(value: float) -> str:
+    """A share in percent, with the digits small ones need."""
+    percent = 100.0 * value
+    return f"{percent:.3g} %" if 0 < abs(percent) < 1 else f"{percent:.2f} %"
+
+
+def points(value: float) -> str:
+    """A difference of two shares in percentage points, signed."""
+    percent = 100.0 * value
+    if abs(percent) < 5e-7:
+        return "0 points"
+    return f"{percent:+.2g} points" if 0 < abs(percent) < 1 else f"{percent:+.2f} points"
+
+
+def number(value: float) -> str:
+    """A number with at most four significant digits, thousands grouped."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
+def energy(value: float) -> str:
+    """Joule, or kilojoule from a thousand on."""
+    return f"{value / 1000:,.1f} kJ" if abs(value) >= 1000 else f"{value:.0f} J"
+
+
+def interval(kind: Kind, low: float | None, high: float | None) -> str:
+    """An interval as `low to high`; a dash where there is none."""
+    return NOTHING if low is None or high is None else f"{show(kind, low)} to {show(kind, high)}"
+
+
+_SHOW: dict[Kind, Callable[[Any], str]] = {
+    "text": str, "name": words, "count": lambda v: f"{round(v):,}", "number": number, "share": share, "points": points,
+    "duration": show_duration, "size": show_size, "bit_rate": show_bit_rate, "energy": energy,
+    "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}",
+    "met": lambda v: "✓ met" if v else "✗ not met", "metric": metric_words,
+}  # fmt: skip

@@ -1,0 +1,146 @@
+"""The page over a folder of archived runs: each scenario's figures from release to release, regressions marked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.errors import RecordsError
+from sim.report import figures
+from sim.report.changes import changes_of_summaries, measures
+from sim.report.compare_page import change_table, change_text
+from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
+from sim.report.show import kind_of, metric_words, plural
+from sim.stats.differences import Change
+
+SHOWN = ("success_rate", "bricked", "failed", "duration_p50", "duration_p95", "wasted_share")
+_CHARTS = (
+    ("success_rate", "success, %", 100.0),
+    ("bricked", "bricked, %", 100.0),
+    ("duration_p95", "95 % done after, days", 1 / 86400.0),
+)
+_MOST_TICKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A run of the past: where it lies and what it came to."""
+
+    path: Path
+    name: str
+    summary: dict[str, Any]
+    written_at: float
+
+
+def archived(folder: Path, order: str = "name") -> list[Archived]:
+    """Complete runs anywhere below the folder, by name (release numbers as numbers) or by `time` they were written."""
+    if not folder.is_dir():
+        raise RecordsError(f"{folder}: no such folder")
+    found = []
+    for path in sorted(folder.rglob("summary.json")):
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            name, complete = str(path.parent.relative_to(folder)), summary["complete"] and "metrics" in summary
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if complete and (path.parent / "manifest.json").exists():
+            found.append(Archived(path.parent, name, summary, path.stat().st_mtime))
+    if not found:
+        raise RecordsError(f"{folder}: no complete run folder below it")
+    return sorted(found, key=lambda a: (a.written_at, a.name) if order == "time" else (0.0, _natural(a.name)))
+
+
+def trend_page(runs: Sequence[Archived], title: str, *, fail_on_regression: bool = False) -> Page:
+    """One part for each scenario with its runs in order; what got worse beyond noise from one to the next is marked; with `fail_on_regression` it is a check."""
+    scenarios = list(dict.fromkeys(str(a.summary["scenario"]) for a in runs))
+    sections, checks, statements = [], [], []
+    for scenario in scenarios:
+        own = [a for a in runs if a.summary["scenario"] == scenario]
+        steps = [changes_of_summaries(a.summary, b.summary) for a, b in pairwise(own)]
+        sections += _scenario(scenario, own, steps)
+        worse = [c for c in steps[-1] if c.verdict == "worse"] if steps else []
+        text = (
+            "; ".join(f"{metric_words(c.metric)} {change_text(c)}" for c in worse) or "nothing got worse beyond noise"
+        )
+        checks.append(Check(f"{own[-1].name}: no regression", scenario, not worse, text))
+        if worse:
+            statements.append(Text(f"{text} (from {own[-2].name} to {own[-1].name}).", f"{scenario}:"))
+    return Page(
+        title=title, kicker="Trend", facts=f"{plural(len(runs), 'run')} of {plural(len(scenarios), 'scenario')}",
+        verdict=_verdict(statements, len(runs) - len(scenarios)), sections=sections,
+        checks=checks if fail_on_regression else (),
+    )  # fmt: skip
+
+
+def _verdict(statements: list[Text], steps: int) -> Verdict:
+    if statements:
+        from sim.report.page import Points
+
+        return Verdict(
+            "no-go", "Regressions", [Text("The newest run of a scenario is worse beyond noise:"), Points(statements)]
+        )
+    text = (
+        "The newest run of every scenario is no worse than the one before it."
+        if steps
+        else "Only one run each: nothing to compare yet."
+    )
+    return Verdict("go" if steps else "none", "No regressions" if steps else "No history", [Text(text)])
+
+
+def _scenario(scenario: str, runs: list[Archived], steps: list[list[Change]]) -> list[Section]:
+    rows = []
+    for i, run in enumerate(runs):
+        found = measures(run.summary)
+        marks = [metric_words(c.metric) for c in steps[i - 1] if c.verdict == "worse"] if i else []
+        gates = run.summary["gates"]
+        met = f"{sum(g['met'] for g in gates)} of {len(gates)}"
+        cells = [Value(kind_of(m), found[m].value) for m in SHOWN if m in found]
+        rows.append((run.name, int(run.summary["modules"]), met, *cells, ", ".join(marks)))
+    columns = (
+        Column("run", "Run"), Column("modules", "Modules", "count"), Column("gates", "Gates met"),
+        *(Column(m, metric_words(m).capitalize(), "number") for m in SHOWN if m in measures(runs[0].summary)),
+        Column("worse", "Worse than before"),
+    )  # fmt: skip
+    blocks: list[Block] = [Table("runs", columns, rows)]
+    listed = [Section(scenario, blocks)]
+    if len(runs) > 1:
+        listed += [
+            Section(label.split(",")[0].capitalize(), [chart], half=True, minor=True) for label, chart in _charts(runs)
+        ]
+        name = f"From {runs[-2].name} to {runs[-1].name}"
+        listed.append(Section(name, [change_table(steps[-1], "last_step")], minor=True))
+    return listed
+
+
+def _charts(runs: list[Archived]) -> list[tuple[str, Chart]]:
+    charts = []
+    for metric, label, scale in _CHARTS:
+        points = [measures(run.summary).get(metric) for run in runs]
+        if any(p is None or p.value is None for p in points):
+            continue
+        value, low, high = (
+            np.array([scale * (v if v is not None else np.nan) for v in column], dtype=float)
+            for column in zip(*((p.value, p.low, p.high) for p in points if p is not None), strict=True)
+        )
+        x = np.arange(len(runs), dtype=float)
+        drawn = figures.curves(
+            {label: (x, value)}, bands={label: (low, high)}, x_label="run", y_label=label, markers=True, from_zero=False
+        )
+        axes, step = drawn.axes[0], max(1, -(-len(runs) // _MOST_TICKS))
+        axes.set_xticks(x[::step], [figures.plain(run.name[-14:]) for run in runs[::step]], rotation=30, ha="right")
+        axes.margins(x=0.04)
+        alt = f"{label}: " + ", ".join(f"{run.name} {v:.3g}" for run, v in zip(runs, value, strict=True))
+        charts.append((label, Chart(drawn, alt)))
+    return charts
+
+
+def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sorts 1.9.0 before 1.10.0."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part)

@@ -1,0 +1,54 @@
+"""Differences between two estimates that come with intervals, and whether they go beyond noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from scipy import special
+
+from sim.stats.replicated import Estimate
+
+HIGHER_IS_BETTER = frozenset({"success_rate", "coverage"})
+"""Metrics of which more is better; of all others less is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A metric before and after; `low` and `high` bound the difference, None where nothing can be said about noise.
+
+    `verdict` is one of better, worse, unclear (within noise), same, unknown (no interval, so noise is not known).
+    """
+
+    metric: str
+    before: float | None
+    after: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+
+
+def mover(before: Estimate, after: Estimate, tests: int = 1) -> Estimate:
+    """The difference after - before of two independent estimates, from their own intervals.
+
+    Zou and Donner 2008 (Statistics in Medicine 27), MOVER; for Wilson's intervals of two shares it is Newcombe's method
+    10 (1998, Statistics in Medicine 17). With `tests` differences judged together the intervals are widened by the
+    ratio of normal quantiles, so that all of them hold at once (Bonferroni).
+    """
+    wider = float(special.ndtri(1 - 0.025 / tests) / special.ndtri(0.975))
+    value = after.value - before.value
+    low = value - wider * sqrt((after.value - after.low) ** 2 + (before.high - before.value) ** 2)
+    high = value + wider * sqrt((after.high - after.value) ** 2 + (before.value - before.low) ** 2)
+    return Estimate(value, low, high)
+
+
+def verdict(metric: str, low: float | None, high: float | None, difference: float | None) -> str:
+    """What an interval of a difference says; see `Change`."""
+    if difference == 0 and (low is None or low <= 0 <= (high or 0.0)):
+        return "same"
+    if low is None or high is None:
+        return "unknown"
+    if low <= 0.0 <= high:
+        return "unclear"
+    return "better" if (low > 0) == (metric in HIGHER_IS_BETTER) else "worse"

@@ -1,0 +1,1 @@
+"""Many runs: replications, comparison, sweeps, sensitivity and tuning, on all cores or on a Dask cluster."""

@@ -1,0 +1,211 @@
+"""Settings side by side: paired differences on common random numbers, and what they mean in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sim.errors import StudyError
+from sim.records import Run
+from sim.scenario import Scenario
+from sim.stats.agreement import agreement
+from sim.stats.campaigns import STUDY_METRICS, estimate
+from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_difference
+from sim.stats.summary import SHARES
+from sim.study import flow as flows
+from sim.study.campaign import Campaign, Job
+from sim.study.pool import Pool, Progress, collect
+from sim.study.sources import Side, in_words, load, pairs, side_of_run
+from sim.study.words import sentence
+
+METRICS = (
+    "success_rate", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p95", "wasted_share",
+    "energy_per_success_j",
+)  # fmt: skip
+"""What a comparison looks at unless told otherwise: one family for the control of false alarms."""
+SIGNIFICANT = 0.05
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Every alternative against the first side.
+
+    `table`: one row per alternative and metric: a, b, difference, low, high (95 %), p_value, p_holm, differs,
+    variance_reduction, paired, campaigns. `flows`: by alternative, modules per campaign from fate to fate. `changed`:
+    the modules themselves. `agreement`: by alternative, tests whether a live run and a simulated one agree.
+    """
+
+    sides: list[Side]
+    table: pd.DataFrame
+    verdicts: list[str]
+    complete: bool
+    flows: dict[str, pd.DataFrame] = field(default_factory=dict)
+    changed: pd.DataFrame = field(default_factory=pd.DataFrame)
+    agreement: dict[str, pd.DataFrame] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All campaigns of all sides, one row each."""
+        return pd.concat([side.frame.assign(side=side.name) for side in self.sides], ignore_index=True)
+
+    def plot(self, metric: str = "success_rate") -> Any:
+        """The alternatives' differences in one metric with their intervals; a matplotlib Figure."""
+        from sim.report.study_figures import differences
+
+        return differences(self.table[self.table["metric"] == metric], metric)
+
+    def plot_flow(self, alternative: str | None = None) -> Any:
+        """How fates changed between the first side and an alternative; a matplotlib Figure."""
+        from sim.report.study_figures import flow_figure
+
+        return flow_figure(self.flows[alternative or next(iter(self.flows))])
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the tables and the page; returns the page."""
+        from sim.study.pages import comparison_page
+
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self.table.to_parquet(place / "differences.parquet", index=False)
+        self.frame.to_parquet(place / "campaigns.parquet", index=False)
+        self.changed.to_parquet(place / "changed.parquet", index=False)
+        page = place / "compare.html"
+        page.write_text(comparison_page(self), encoding="utf-8")
+        return page
+
+
+Source = Scenario | Run | str | Path
+
+
+def compare(
+    sources: Mapping[str, Source] | Sequence[Source],
+    *,
+    replications: int = 20,
+    metrics: Sequence[str] = METRICS,
+    engine: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Lays scenarios or run folders side by side; the first is what the others are measured against.
+
+    Scenarios run `replications` campaigns each on common random numbers: one seed for all, the first's. Run folders
+    are taken as they are, paired where seed and replications allow it. Differences come with Student's interval over
+    campaigns and Holm's control over all alternatives and metrics. A live run against a simulated one is tested for
+    agreement of distributions instead. Raises StudyError for fewer than two sides or an unknown metric.
+    """
+    named = _named(sources)
+    unknown = [metric for metric in metrics if metric not in STUDY_METRICS]
+    if unknown:
+        raise StudyError(f"{unknown[0]!r} is not a metric; choose from {', '.join(STUDY_METRICS)}")
+    sides, complete, notes = _sides(named, replications, engine, workers, cluster, progress)
+    base, others = sides[0], sides[1:]
+    table = _differences(base, others, metrics)
+    result = Comparison(sides, table, [], complete, notes=notes)
+    for other in others:
+        _explain(result, base, other)
+    return result
+
+
+def _named(sources: Mapping[str, Source] | Sequence[Source]) -> dict[str, Scenario | Run]:
+    items = sources.items() if isinstance(sources, Mapping) else [(None, source) for source in sources]
+    found: dict[str, Scenario | Run] = {}
+    for given, source in items:
+        loaded = load(source) if isinstance(source, str | Path) else source
+        name = given or (loaded.path.name if isinstance(loaded, Run) else loaded.name)
+        if name in found:
+            name = f"{name} ({len(found) + 1})"
+        found[name] = loaded
+    if len(found) < 2:
+        raise StudyError("a comparison needs two sides: two scenarios or run folders, or a scenario and a --variant")
+    return found
+
+
+def _sides(
+    named: dict[str, Scenario | Run], replications: int, engine: str, workers: int | None, cluster: str | None,
+    progress: Progress | None,
+) -> tuple[list[Side], bool, list[str]]:  # fmt: skip
+    """The campaigns of every side; those of scenarios are run, all with one seed."""
+    sides = {name: side_of_run(name, source) for name, source in named.items() if isinstance(source, Run)}
+    asked = {name: source for name, source in named.items() if isinstance(source, Scenario)}
+    seed = next((s.seed for s in sides.values()), next((s.seed for s in asked.values()), 0))
+    notes = [f"{name}: run with seed {seed}, as the others" for name, s in asked.items() if s.seed != seed]
+    asked = {name: s.with_(seed=seed) if s.seed != seed else s for name, s in asked.items()}
+    # Replication by replication, so that an interruption leaves whole pairs.
+    jobs = [Job(s, r, "fates", engine) for r in range(replications) for s in asked.values()]
+    complete = True
+    if jobs:
+        with Pool(workers, cluster) as pool:
+            found, complete = collect(pool, jobs, progress=progress)
+        whole = _whole_rounds(found, len(asked))
+        for number, (name, scenario) in enumerate(asked.items()):
+            dumped = scenario.model_dump(mode="json")
+            sides[name] = Side(name, dumped, seed, True, whole[number :: len(asked)])
+    return [sides[name] for name in named], complete, notes
+
+
+def _whole_rounds(found: list[Campaign | None], width: int) -> list[Campaign]:
+    """Replications that are there for every scenario, up to the first that is not."""
+    kept: list[Campaign] = []
+    for start in range(0, len(found), width):
+        round_ = [c for c in found[start : start + width] if c is not None]
+        if len(round_) < width:
+            break
+        kept += round_
+    if not kept:
+        raise KeyboardInterrupt
+    return kept
+
+
+def _differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for other in others:
+        both = pairs(base, other)
+        frame_a, frame_b = base.frame, other.frame
+        for metric in metrics:
+            if both:
+                a = [first.metrics[metric] for first, _ in both]
+                b = [second.metrics[metric] for _, second in both]
+                found = paired_difference(a, b)
+            else:
+                found = unpaired_difference(frame_a[metric], frame_b[metric])
+            if metric in SHARES:
+                found = not_a_point(found, int(min(frame_a["modules"].sum(), frame_b["modules"].sum())))
+            rows.append({
+                "alternative": other.name, "metric": metric, "a": estimate(frame_a, metric).value,
+                "b": estimate(frame_b, metric).value, "difference": found.estimate.value, "low": found.estimate.low,
+                "high": found.estimate.high, "p_value": found.p_value, "variance_reduction": found.variance_reduction,
+                "paired": found.paired, "campaigns": found.pairs,
+            })  # fmt: skip
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(list(table["p_value"]))
+    table["differs"] = table["p_holm"] < SIGNIFICANT
+    return table
+
+
+def _explain(result: Comparison, base: Side, other: Side) -> None:
+    """Adds the verdict in words, and what stands behind it: changed modules, or agreement with a live run."""
+    rows = result.table[result.table["alternative"] == other.name]
+    if base.simulated != other.simulated and base.modules is not None and other.modules is not None:
+        tested = agreement(base.modules, other.modules)
+        result.agreement[other.name] = tested
+        apart = list(tested["quantity"][tested["p_holm"] < SIGNIFICANT])
+        told = f"differ in {', '.join(apart)}" if apart else "agree in all that was tested"
+        result.verdicts.append(f"{other.name} beside {base.name}: the distributions {told}.")
+        return
+    result.verdicts.append(sentence(in_words(base, other), rows))
+    both = pairs(base, other)
+    changed = flows.changed(both).assign(alternative=other.name)
+    if len(changed):
+        result.changed = pd.concat([result.changed, changed], ignore_index=True)
+    result.flows[other.name] = flows.flow(changed, len(both))
+    if not both and np.isnan(rows["low"]).all():
+        result.notes.append(
+            f"{other.name}: too few campaigns for an interval; a difference of single runs is an anecdote"
+        )

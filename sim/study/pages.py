@@ -1,0 +1,178 @@
+"""Pages of studies, built from blocks that every face of a report can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sim.report import study_figures as drawn
+from sim.report.html import render
+from sim.report.page import Chart, Column, Page, Points, Section, Table, Text, Verdict
+from sim.report.show import Kind, kind_of, show, words
+from sim.study.words import label, signed
+
+if TYPE_CHECKING:
+    from sim.study.axes import Axis
+    from sim.study.compare import Comparison
+    from sim.study.sweep import Sweep
+
+SHOWN = (
+    "success_rate",
+    "bricked",
+    "failed",
+    "duration_p50",
+    "duration_p95",
+    "wasted_share",
+    "energy_per_success_j",
+    "took_image",
+)
+"""Metrics a page shows unless the study is about others."""
+_MOST_ROWS = 400
+_PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])
+
+
+def axis_kind(axis: Axis) -> Kind:
+    """How a table shows a varied key."""
+    return {"duration": "duration", "size": "size", "bit rate": "bit_rate"}.get(axis.unit, "text")  # type: ignore[return-value]
+
+
+def facts(scenario: Any, campaigns: str) -> str:
+    """The line of small print under a title."""
+    return f"{scenario.fleet.size:,} modules a campaign · {campaigns} · seed {scenario.seed}"
+
+
+def sweep_page(result: Sweep) -> str:
+    """The page of a sweep: the metrics over the varied keys, and every point."""
+    metrics = [m for m in SHOWN if result.frame[m].notna().any()] if len(result.frame) else []
+    names = " and ".join(words(a.name) for a in result.axes)
+    return render(Page(
+        title=f"{result.scenario.name}: {names}", kicker="Sweep",
+        lead=f"{len(result.points)} settings, {result.replications} campaigns each, all on the same random numbers.",
+        facts=facts(result.scenario, f"{len(result.frame):,} campaigns"),
+        verdict=None if result.complete else _PARTIAL,
+        sections=[*(_metric_section(result, m) for m in metrics), Section("Every point", [_point_table(result, metrics)])],
+    ))  # fmt: skip
+
+
+def _metric_section(result: Sweep, metric: str) -> Section:
+    summary = result.summary(metric)
+    if summary["value"].max() == summary["value"].min():
+        bound = f"; the intervals reach up to {show(kind_of(metric), float(summary['high'].max()))}"
+        return Section(
+            label(metric),
+            [Text(f"{show(kind_of(metric), summary['value'].iloc[0])} at every setting{bound}.")],
+            half=True,
+        )
+    low, high = summary.iloc[int(summary["value"].argmin())], summary.iloc[int(summary["value"].argmax())]
+    told = (
+        f"{label(metric)} from {show(kind_of(metric), low['value'])} at {_settings(result.axes, low)} "
+        f"to {show(kind_of(metric), high['value'])} at {_settings(result.axes, high)}"
+    )
+    blocks: list[Any] = [Text(f"{told[0].upper()}{told[1:]}."), Chart(result.plot(metric), alt=told)]
+    crossed = len(result.axes) == 2 and summary.groupby([a.key for a in result.axes]).ngroups == len(summary)
+    if crossed and all(summary[a.key].nunique() > 2 for a in result.axes) and len(summary) <= _MOST_ROWS:
+        blocks.append(Chart(result.plot_heatmap(metric), alt=f"the same as a map: {told}"))
+    return Section(label(metric), blocks, half=True)
+
+
+def _settings(axes: Sequence[Axis], row: Any) -> str:
+    return ", ".join(f"{words(a.name)} {a.show(row[a.key])}" for a in axes)
+
+
+def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
+    columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
+    parts = [result.summary(m) for m in metrics]
+    for metric in metrics:
+        kind = kind_of(metric)
+        columns += [
+            Column(f"{metric}{end}", f"{label(metric)}{text}", kind)
+            for end, text in (("", ""), ("_low", ", low"), ("_high", ", high"))
+        ]
+    rows = []
+    for i in range(min(len(parts[0]) if parts else 0, _MOST_ROWS)):
+        row = [axis_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
+        rows.append(row + [part[name].iloc[i] for part in parts for name in ("value", "low", "high")])
+    note = f" (the first {_MOST_ROWS}; all are in sweep.parquet)" if parts and len(parts[0]) > _MOST_ROWS else ""
+    return Table("points", columns, rows, caption=f"Means with 95 % intervals over campaigns{note}", row_heads=True)
+
+
+def axis_cell(axis: Axis, value: Any) -> Any:
+    """A varied value as a table takes it."""
+    return value if axis_kind(axis) != "text" else axis.show(value)
+
+
+def comparison_page(result: Comparison) -> str:
+    """The page of a comparison: the verdict in words, the differences, and which modules ended otherwise."""
+    base = result.sides[0]
+    names = ", ".join(side.name for side in result.sides[1:])
+    verdict = Verdict("partial" if not result.complete else "none", "Partial" if not result.complete else "Compared",
+                      [Text(text) for text in result.verdicts])  # fmt: skip
+    sections = [_difference_section(result, side.name) for side in result.sides[1:]]
+    for name, flow in result.flows.items():
+        sections.append(_flow_section(name, flow))
+    for name, tested in result.agreement.items():
+        sections.append(_agreement_section(name, tested))
+    if result.notes:
+        sections.append(Section("Notes", [Points([Text(note) for note in result.notes])]))
+    return render(Page(
+        title=f"{names} against {base.name}", kicker="Comparison",
+        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, sections=sections,
+    ))  # fmt: skip
+
+
+def _difference_section(result: Comparison, name: str) -> Section:
+    rows = result.table[result.table["alternative"] == name]
+    paired = bool(rows["paired"].all())
+    columns = [
+        Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
+        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "number"),
+        Column("verdict", ""), Column("narrower", "Narrower by", "number"),
+    ]  # fmt: skip
+    cells = []
+    for row in drawn.as_rows(rows):
+        kind, low, high = kind_of(row["metric"]), row["low"], row["high"]
+        reach = "–" if low != low else f"{signed(row['metric'], low)} to {signed(row['metric'], high)}"  # noqa: PLR0124 - NaN
+        factor = row["variance_reduction"] ** 0.5
+        cells.append([
+            label(row["metric"]), show(kind, row["a"]), show(kind, row["b"]), signed(row["metric"], row["difference"]),
+            reach, row["p_holm"],
+            "differs" if row["differs"] else "not shown to differ", factor,
+        ])  # fmt: skip
+    how = (
+        "Both sides ran on the same random numbers, so each campaign is its own control: “narrower by” tells how many "
+        "times shorter that makes the interval than independent seeds would."
+        if paired
+        else "The sides do not share random numbers; the interval is Welch's."
+    )
+    holm = "p-values are adjusted by Holm's method for all alternatives and metrics looked at together."
+    return Section(name, [Table("differences", columns, cells), Text(f"{how} {holm}", hint=True)])
+
+
+def _flow_section(name: str, flow: Any) -> Section:
+    if not len(flow):
+        return Section("Which modules ended otherwise", [Text(f"None, between the sides of {name}.")])
+    columns = [
+        Column("outcome_a", "Was", "name"), Column("cause_a", "because of", "name"), Column("outcome_b", "Becomes", "name"),
+        Column("cause_b", "because of", "name"), Column("modules_per_campaign", "Modules per campaign", "number"),
+        Column("rsrp_dbm_median", "Typical RSRP, dBm", "number"),
+    ]  # fmt: skip
+    rows = [[row[c.key] for c in columns] for row in drawn.as_rows(flow.head(30))]
+    first = rows[0]
+    alt = (
+        f"most: {words(first[0])} {words(first[1])} to {words(first[2])} {words(first[3])}, {first[4]:.3g} per campaign"
+    )
+    chart = Chart(
+        drawn.flow_figure(flow), alt=alt, note="Modules per campaign; left under the first side, right under the other."
+    )
+    return Section(f"Which modules ended otherwise: {name}", [chart, Table("flow", columns, rows, row_heads=False)])
+
+
+def _agreement_section(name: str, tested: Any) -> Section:
+    columns = [
+        Column("quantity", "Quantity"), Column("test", "Test"), Column("n_a", "Modules", "count"),
+        Column("n_b", "Modules, other", "count"), Column("median_a", "Median", "duration"),
+        Column("median_b", "Median, other", "duration"), Column("p_holm", "p (Holm)", "number"),
+    ]  # fmt: skip
+    rows = [[row[c.key] for c in columns] for row in drawn.as_rows(tested)]
+    note = "A small p says that the two do not come from one distribution. Modules of one run are not independent, so these tests cry wolf more often than 5 %."
+    return Section(f"Live beside simulated: {name}", [Table("agreement", columns, rows), Text(note, hint=True)])

@@ -1,0 +1,218 @@
+"""What a result hangs on: Morris screening or Sobol indices over the uncertain inputs, and each input alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sim import gates as gate_rules
+from sim.errors import StudyError
+from sim.scenario import Scenario
+from sim.stats.campaigns import STUDY_METRICS
+from sim.study.campaign import Job
+from sim.study.inputs import Input, settings, uncertain
+from sim.study.pool import Pool, Progress, collect
+
+METHODS = ("morris", "sobol")
+TRAJECTORIES = 20
+BASE_SAMPLES = 64
+_MORRIS_LEVELS = 4
+
+
+@dataclass(slots=True)
+class Sensitivity:
+    """Result of a study of the inputs for one metric.
+
+    `table`: one row per input, most influential first: input, low, high, nominal (of its values), at_low, at_high (the
+    metric with this input alone at an end of its range), swing, and of Morris mu_star, mu_star_conf, mu, sigma, of
+    Sobol first, first_conf, total, total_conf. `samples`: every sampled world with the metric. `nominal`: the metric
+    of the scenario as it is. `gate`: (sign, limit) of the scenario's gate on the metric, if it has one.
+    """
+
+    scenario: Scenario
+    metric: str
+    method: str
+    inputs: list[Input]
+    table: pd.DataFrame
+    samples: pd.DataFrame
+    nominal: float
+    gate: tuple[str, float] | None
+    replications: int
+
+    @property
+    def share_met(self) -> float | None:
+        """Share of the sampled worlds in which the gate is met; None without a gate."""
+        if self.gate is None:
+            return None
+        return float(np.mean([_met(self.gate, value) for value in self.samples[self.metric]]))
+
+    @property
+    def flips(self) -> list[str]:
+        """Inputs that change the gate's answer on their own, within their range."""
+        if self.gate is None:
+            return []
+        now = _met(self.gate, self.nominal)
+        ends = self.table[["at_low", "at_high"]].to_numpy()
+        return [
+            str(name)
+            for name, values in zip(self.table["input"], ends, strict=True)
+            if any(_met(self.gate, value) != now for value in values)
+        ]
+
+    def plot(self) -> Any:
+        """Each input alone, between the ends of its range; a matplotlib Figure."""
+        from sim.report.study_figures import tornado
+
+        return tornado(
+            self.table.assign(nominal=self.nominal), self.metric, limit=None if self.gate is None else self.gate[1]
+        )
+
+    def plot_indices(self) -> Any:
+        """Morris' strength and spread, or Sobol's total indices; a matplotlib Figure."""
+        from sim.report.study_figures import indices, screening
+
+        return screening(self.table, self.metric) if self.method == "morris" else indices(self.table)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the tables and the page; returns the page."""
+        from sim.study.pages_search import sensitivity_page
+
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self.table.to_parquet(place / "inputs.parquet", index=False)
+        self.samples.to_parquet(place / "samples.parquet", index=False)
+        page = place / "sensitivity.html"
+        page.write_text(sensitivity_page(self), encoding="utf-8")
+        return page
+
+
+def sensitivity(
+    scenario: Scenario,
+    metric: str = "success_rate",
+    *,
+    method: str = "morris",
+    inputs: Sequence[str] = (),
+    samples: int | None = None,
+    replications: int = 1,
+    engine: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> Sensitivity:
+    """Varies the uncertain inputs over their ranges (docs/model.md) and ranks them by what they do to a metric.
+
+    `morris` (20 trajectories: 20 (k + 1) worlds for k inputs) ranks many inputs cheaply; `sobol` (64 base samples:
+    64 (k + 2) worlds) splits the variance among few. `samples` sets the trajectories or base samples. Every world runs
+    the same `replications`, on common random numbers. Raises StudyError.
+    """
+    if metric not in STUDY_METRICS:
+        raise StudyError(f"{metric!r} is not a metric; choose from {', '.join(STUDY_METRICS)}")
+    if method not in METHODS:
+        raise StudyError(f"--method {method}: choose from {', '.join(METHODS)}")
+    chosen = uncertain(scenario, inputs)
+    if len(chosen) < 2:
+        raise StudyError("a study of the inputs needs at least two inputs with a range")
+    places = _design(method, len(chosen), samples, scenario.seed)
+    worlds = [{i: i.at(float(u)) for i, u in zip(chosen, row, strict=True)} for row in places]
+    alone = [{i: end} for i in chosen for end in (i.low, i.high)]
+    values = _run(scenario, [{}, *alone, *worlds], metric, replications, engine, workers, cluster, progress)
+    ends, sampled = values[1 : 1 + len(alone)].reshape(-1, 2), values[1 + len(alone) :]
+    table = pd.DataFrame({
+        "input": [i.name for i in chosen], "low": [i.low for i in chosen], "high": [i.high for i in chosen],
+        "nominal": [i.nominal for i in chosen], "at_low": ends[:, 0], "at_high": ends[:, 1],
+        "swing": np.ptp(np.column_stack([ends, np.full(len(ends), values[0])]), axis=1),
+        **_indices(method, places, sampled, scenario.seed),
+    })  # fmt: skip
+    table = table.sort_values("mu_star" if method == "morris" else "total", ascending=False, kind="stable")
+    frame = pd.DataFrame([{i.name: v for i, v in world.items()} for world in worlds]).assign(**{metric: sampled})
+    return Sensitivity(
+        scenario, metric, method, chosen, table.reset_index(drop=True), frame, float(values[0]),
+        _gate(scenario, metric), replications,
+    )  # fmt: skip
+
+
+def _problem(count: int) -> dict[str, Any]:
+    return {"num_vars": count, "names": [f"x{i}" for i in range(count)], "bounds": [[0.0, 1.0]] * count}
+
+
+def _design(method: str, count: int, samples: int | None, seed: int) -> NDArray[np.float64]:
+    """Places in the unit cube, one row per world."""
+    wanted = samples or (TRAJECTORIES if method == "morris" else BASE_SAMPLES)
+    if method == "morris":
+        from SALib.sample import morris
+
+        return np.asarray(morris.sample(_problem(count), wanted, num_levels=_MORRIS_LEVELS, seed=_seed(seed)))
+    if wanted & (wanted - 1):
+        raise StudyError(f"--samples {wanted}: Sobol indices need a power of two")
+    from SALib.sample import sobol
+
+    return np.asarray(sobol.sample(_problem(count), wanted, calc_second_order=False, seed=_seed(seed)))
+
+
+def _indices(method: str, places: NDArray[np.float64], values: NDArray[np.float64], seed: int) -> dict[str, Any]:
+    """The columns of a method; inputs without any effect get zeros."""
+    count = places.shape[1]
+    if np.isnan(values).any():
+        raise StudyError(
+            "some sampled worlds have no value of this metric (no module succeeded); choose another metric"
+        )
+    if np.ptp(values) == 0.0:
+        names = (
+            ("mu_star", "mu_star_conf", "mu", "sigma")
+            if method == "morris"
+            else ("first", "first_conf", "total", "total_conf")
+        )
+        return dict.fromkeys(names, np.zeros(count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SALib divides by the spread of inputs that do nothing
+        if method == "morris":
+            from SALib.analyze import morris
+
+            found = morris.analyze(_problem(count), places, values, num_levels=_MORRIS_LEVELS, seed=_seed(seed))
+            columns = {name: name for name in ("mu_star", "mu_star_conf", "mu", "sigma")}
+        else:
+            from SALib.analyze import sobol
+
+            found = sobol.analyze(_problem(count), values, calc_second_order=False, seed=_seed(seed))
+            columns = {"first": "S1", "first_conf": "S1_conf", "total": "ST", "total_conf": "ST_conf"}
+    return {name: np.nan_to_num(np.asarray(found[theirs], dtype=float)) for name, theirs in columns.items()}
+
+
+def _seed(seed: int) -> int:
+    """A seed as these libraries take it."""
+    return seed % 2**32
+
+
+def _run(
+    scenario: Scenario, worlds: Sequence[dict[Input, float]], metric: str, replications: int, engine: str,
+    workers: int | None, cluster: str | None, progress: Progress | None,
+) -> NDArray[np.float64]:  # fmt: skip
+    """The metric's mean over the replications in every world. An interruption leaves nothing to rank."""
+    varied = [scenario.with_(settings(scenario, world)) if world else scenario for world in worlds]
+    jobs = [Job(s, r, engine=engine) for s in varied for r in range(replications)]
+    with Pool(workers, cluster) as pool:
+        found, complete = collect(pool, jobs, progress=progress)
+    if not complete:
+        raise KeyboardInterrupt
+    values = np.array([c.metrics[metric] for c in found if c is not None])
+    means: NDArray[np.float64] = values.reshape(len(worlds), replications).mean(axis=1)
+    return means
+
+
+def _gate(scenario: Scenario, metric: str) -> tuple[str, float] | None:
+    if metric not in scenario.gates:
+        return None
+    gate = gate_rules.parse(metric, scenario.gates[metric])
+    return gate.sign, gate.limit
+
+
+def _met(gate: tuple[str, float], value: float) -> bool:
+    sign, limit = gate
+    return {"<=": value <= limit, ">=": value >= limit, "<": value < limit, ">": value > limit}[sign]

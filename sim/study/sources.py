@@ -1,0 +1,136 @@
+"""What a comparison lays side by side: scenarios to be run, or run folders that are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim.errors import StudyError
+from sim.records import Run
+from sim.scenario import Scenario
+from sim.stats.campaigns import STUDY_METRICS, measure
+from sim.study.axes import Axis
+from sim.study.campaign import FATE_COLUMNS, Campaign, table
+
+SIMULATED = ("simpy", "compiled", "auto")
+"""Engines in virtual time; anything else met a real cloud."""
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a comparison once its campaigns are there. `modules` only of a run folder."""
+
+    name: str
+    scenario: Mapping[str, Any]
+    seed: int
+    simulated: bool
+    campaigns: list[Campaign]
+    modules: pd.DataFrame | None = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per campaign."""
+        return table(self.campaigns)
+
+
+def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Scenario | Run:
+    """A scenario file or a run folder, by what the path is."""
+    place = Path(path)
+    return Run.load(place) if place.is_dir() else Scenario.load(place, list(overrides))
+
+
+def side_of_run(name: str, run: Run) -> Side:
+    """The campaigns of a run folder. Peaks are of the run as a whole, so only one campaign alone can have them."""
+    parts = list(run.modules.groupby("replication", sort=True))
+    peaks = run.summary["cloud"] if len(parts) == 1 else dict.fromkeys(run.summary["cloud"], float("nan"))
+    missing = dict.fromkeys(STUDY_METRICS, float("nan"))
+    campaigns = []
+    for replication, part in parts:
+        decided = run.decisions[run.decisions["replication"] == replication]
+        metrics, counts = measure(
+            part, {**{k: v for k, v in missing.items() if k.startswith("peak")}, **peaks}, decided
+        )
+        fates = part[FATE_COLUMNS].reset_index(drop=True)
+        campaigns.append(Campaign(int(str(replication)), metrics, counts, fates=fates))
+    engine = str(run.manifest.get("engine", ""))
+    return Side(
+        name, run.scenario, int(run.manifest.get("seed", 0)), engine in SIMULATED, campaigns, run.modules
+    )  # fmt: skip
+
+
+def pairs(a: Side, b: Side) -> list[tuple[Campaign, Campaign]]:
+    """Campaigns of both sides on the same random numbers: same seed, replication and modules; none when that is not so."""
+    if not (a.simulated and b.simulated and a.seed == b.seed):
+        return []
+    others = {c.replication: c for c in b.campaigns}
+    return [(c, others[c.replication]) for c in a.campaigns if c.replication in others]
+
+
+def changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Keys at which two scenarios differ, with both values; names, descriptions and gates aside."""
+    first, second = _flat(a), _flat(b)
+    ignored = ("name", "description", "gates", "seed")
+    return [
+        (key, first.get(key), second.get(key))
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key) != second.get(key) and key.split(".", 1)[0] not in ignored
+    ]
+
+
+def in_words(a: Side, b: Side) -> str:
+    """What b does otherwise than a: the one changed setting, or the names."""
+    found = changes(a.scenario, b.scenario)
+    if len(found) != 1:
+        return f"{b.name} instead of {a.name}"
+    key, before, after = found[0]
+    axis = Axis(key, unit="duration" if key.rsplit(".", 1)[-1] in _DURATIONS else "")
+    if None in (before, after):
+        return f"{axis.name} {axis.show(after)} instead of {axis.show(before)}".replace("null", "none")
+    return f"{axis.name} {axis.show(after)} instead of {axis.show(before)}"
+
+
+_DURATIONS = (
+    "push_interval", "retry_interval", "in_progress", "offer", "end_time", "horizon", "every", "keepalive", "jitter",
+)  # fmt: skip
+
+
+def _flat(node: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(node, Mapping):
+        return {
+            k: v for name, value in node.items() for k, v in _flat(value, f"{key}.{name}" if key else str(name)).items()
+        }
+    if isinstance(node, list) and node and all(isinstance(entry, Mapping) for entry in node):
+        return {k: v for i, entry in enumerate(node) for k, v in _flat(entry, f"{key}.{_entry(entry, i)}").items()}
+    return {key: node}
+
+
+def _entry(entry: Mapping[str, Any], number: int) -> str:
+    return str(entry.get("name", entry.get("component", number)))
+
+
+def variants(scenario: Scenario, texts: list[str]) -> dict[str, Scenario]:
+    """Variations of a scenario from texts like `key=value;key=value`, named by them."""
+    from sim.study.axes import parse_axis
+
+    found = {}
+    for text in texts:
+        settings = {}
+        for part in filter(None, (p.strip() for p in text.split(";"))):
+            axis = parse_axis(part if "=" in part else f"{part}=")
+            if len(axis.levels) != 1:
+                raise StudyError(f"--variant {text}: give one value for each key")
+            settings[axis.key] = axis.levels[0]
+        short = ", ".join(f"{key.rsplit('.', 1)[-1]}={_plain(value)}" for key, value in settings.items())
+        if short in found:
+            raise StudyError(f"--variant {text}: stands twice")
+        found[short] = scenario.with_(settings)
+    return found
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,40 @@
+"""The recommended strategy as a file that a scenario can take as its plan.strategy."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from ruamel.yaml import YAML
+
+from sim.report.show import kind_of, show
+
+if TYPE_CHECKING:
+    from sim.study.tune import Tuning
+
+_PLACE = "plan.strategy."
+
+
+def strategy_yaml(result: Tuning) -> str:
+    """The strategy section with the recommended settings in force, its provenance in comments on top."""
+    assert result.recommended is not None
+    strategy = result.best.model_dump(mode="json", exclude_unset=True, exclude_none=True)["plan"].get("strategy", {})
+    lines = [f"Strategy found by fotasim tune for scenario {result.scenario.name}, seed {result.scenario.seed}."]
+    for name, found in result.recommended.objectives.items():
+        lines.append(
+            f"{name}: {_shown(name, found.value)}, 95 % interval {_shown(name, found.low)} to {_shown(name, found.high)}"
+        )
+    for name, found in result.recommended.constraints.items():
+        lines.append(f"subject to {name}: found {found.value:.4g}, at most {found.high:.4g} at 95 %")
+    others = {k: v for k, v in result.recommended.settings.items() if not k.startswith(_PLACE)}
+    lines += [f"Outside the strategy, set as well: {key}={value}" for key, value in others.items()]
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = io.StringIO()
+    yaml.dump(strategy, stream)
+    return "".join(f"# {line}\n" for line in lines) + stream.getvalue()
+
+
+def _shown(name: str, value: float) -> str:
+    return show(kind_of(name), value) if name.isidentifier() else f"{value:.5g}"

@@ -1,0 +1,336 @@
+"""The search for the best settings of a strategy, and the honest look at what it found.
+
+Search and judgement use different random numbers: the best of many noisy trials looks better than it is. The search
+runs every trial on the same campaigns; the finalists run on fresh ones, which choose; the winner runs on further fresh
+ones, which give the value that is stated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sim.errors import StudyError
+from sim.scenario import Scenario
+from sim.stats.paired import Difference, paired_difference
+from sim.stats.replicated import Estimate
+from sim.study.axes import Axis, Settings, parse_axis
+from sim.study.campaign import Job, table
+from sim.study.front import knee, on_front, spread
+from sim.study.journal import point_key
+from sim.study.objectives import Constraint, Objective, parse_constraint, parse_objective
+from sim.study.pool import Pool, Progress, collect
+from sim.study.strategy_file import strategy_yaml
+
+BATCH = 6
+"""Trials asked for at once. Fixed, so that the search takes the same way on any number of workers."""
+CHOOSE_FROM, STATE_FROM = 10_000, 20_000
+"""Replications of the finalists and of the winner begin here, far from the search's own."""
+FINALISTS, FRONT = 5, 9
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A setting judged on fresh campaigns: each objective's estimate, each constraint's, and whether all are kept."""
+
+    settings: Settings
+    objectives: dict[str, Estimate]
+    constraints: dict[str, Estimate]
+    feasible: bool
+    frame: pd.DataFrame = field(repr=False)
+
+
+@dataclass(slots=True)
+class Tuning:
+    """Result of a search.
+
+    `trials`: one row per trial: trial, the keys, each objective, each constrained metric, feasible, front. `finalists`
+    are judged on campaigns the search never saw; `recommended` and `present` (the scenario as it is) on yet others.
+    `gain`: by objective, recommended minus present on common random numbers. Without a complete search there is no
+    recommendation.
+    """
+
+    scenario: Scenario
+    axes: tuple[Axis, ...]
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    trials: pd.DataFrame
+    finalists: list[Candidate] = field(default_factory=list)
+    recommended: Candidate | None = None
+    present: Candidate | None = None
+    gain: dict[str, Difference] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def best(self) -> Scenario:
+        """The scenario with the recommended settings."""
+        if self.recommended is None:
+            raise StudyError("the search was interrupted and recommends nothing")
+        return self.scenario.with_(self.recommended.settings)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The finalists: their settings and each objective with its interval."""
+        rows = []
+        for c in self.finalists:
+            values = {f"{name} {end}".strip(): getattr(e, at) for name, e in c.objectives.items()
+                      for end, at in (("", "value"), ("low", "low"), ("high", "high"))}  # fmt: skip
+            rows.append({**c.settings, **values, "feasible": c.feasible})
+        return pd.DataFrame(rows)
+
+    def plot(self) -> Any:
+        """The front of two objectives, or the course of the search for one; a matplotlib Figure."""
+        from sim.report.study_figures import front, search
+
+        names = [o.text for o in self.objectives]
+        if len(names) == 1:
+            return search(self.trials, names[0], smallest=self.objectives[0].sign > 0)
+        marks = {}
+        if self.recommended is not None:
+            marks["recommended"] = tuple(self.recommended.objectives[n].value for n in names[:2])
+        if self.present is not None:
+            marks["as it is"] = tuple(self.present.objectives[n].value for n in names[:2])
+        return front(self.trials, names[:2], marks)  # type: ignore[arg-type]
+
+    def plot_setting(self, key: str | None = None) -> Any:
+        """The first objective over one key, one dot a trial; a matplotlib Figure."""
+        from sim.report.study_figures import over_setting
+
+        axis = next((a for a in self.axes if key in (None, a.key, a.name)), None)
+        if axis is None:
+            raise StudyError(f"{key}: was not varied")
+        return over_setting(self.trials, axis, self.objectives[0].text)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes trials, finalists, the strategy file and the page; returns the page."""
+        from sim.study.pages_search import tuning_page
+
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self.trials.to_parquet(place / "trials.parquet", index=False)
+        if self.recommended is not None:
+            self.table.to_parquet(place / "finalists.parquet", index=False)
+            (place / "strategy.yaml").write_text(strategy_yaml(self), encoding="utf-8")
+        page = place / "tune.html"
+        page.write_text(tuning_page(self), encoding="utf-8")
+        return page
+
+
+def tune(
+    scenario: Scenario,
+    vary: Sequence[str | Axis],
+    *,
+    minimise: Sequence[str] = (),
+    maximise: Sequence[str] = (),
+    subject_to: Sequence[str] = (),
+    trials: int = 60,
+    replications: int = 5,
+    final_replications: int = 20,
+    engine: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Searches the varied keys for the settings that make the objectives small (or large) within the constraints.
+
+    One objective gives one recommendation, several a Pareto front with its knee recommended. Objectives are metrics or
+    weighted sums (`rejected + 20*bricked`), constraints bounds on metrics (`bricked<=1e-4`). The search is Optuna's TPE
+    over `trials` settings of `replications` campaigns each, in fixed batches: the same seed finds the same settings on
+    any number of workers. Raises StudyError and ScenarioError before anything runs.
+    """
+    axes = tuple(axis if isinstance(axis, Axis) else parse_axis(axis) for axis in vary)
+    objectives = (*(parse_objective(t, 1.0) for t in minimise), *(parse_objective(t, -1.0) for t in maximise))
+    constraints = tuple(parse_constraint(t) for t in subject_to)
+    _check(scenario, axes, objectives, trials, replications)
+    judge = _Judge(scenario, objectives, constraints, engine)
+    with Pool(workers, cluster) as pool:
+        course = _Course(progress, _expected(trials, replications, final_replications, len(objectives)))
+        found, complete = _search(judge, pool, axes, trials, replications, course)
+        result = Tuning(scenario, axes, objectives, constraints, found, complete=complete)
+        if complete:
+            _conclude(result, judge, pool, final_replications, course)
+    return result
+
+
+def _check(
+    scenario: Scenario, axes: Sequence[Axis], objectives: Sequence[Objective], trials: int, replications: int
+) -> None:
+    if not axes:
+        raise StudyError("nothing to vary: give at least one --vary key=low:high")
+    if not objectives:
+        raise StudyError("no objective: give --minimise or --maximise with a metric")
+    if len({o.text for o in objectives}) < len(objectives):
+        raise StudyError("an objective stands twice")
+    if trials < 2 or not 1 <= replications < CHOOSE_FROM:
+        raise StudyError(f"at least 2 trials, and from 1 to {CHOOSE_FROM - 1} replications")
+    for axis in axes:  # both ends must be legal before an hour of search meets them
+        for place in (0.0, 1.0):
+            scenario.with_({axis.key: axis.at(place)})
+
+
+@dataclass(slots=True)
+class _Course:
+    """Progress over all stages; trials that repeat a setting cost nothing and are counted when asked for."""
+
+    progress: Progress | None
+    total: int
+    done: int = 0
+
+    def stage(self) -> Progress:
+        before = self.done
+
+        def tell(done: int, _stage_total: int) -> None:
+            self.done = before + done
+            if self.progress is not None:
+                self.progress(min(self.done, self.total), self.total)
+
+        return tell
+
+
+def _expected(trials: int, replications: int, final: int, objectives: int) -> int:
+    return trials * replications + ((FINALISTS if objectives == 1 else FRONT) + 2) * final
+
+
+@dataclass(slots=True)
+class _Judge:
+    """Runs settings and says what they are worth."""
+
+    scenario: Scenario
+    objectives: Sequence[Objective]
+    constraints: Sequence[Constraint]
+    engine: str
+
+    def frames(
+        self, pool: Pool, settings: Sequence[Settings], first: int, count: int, course: _Course
+    ) -> list[pd.DataFrame] | None:
+        """A table of campaigns for each setting, replications `first` …; None when interrupted."""
+        varied = [self.scenario.with_(s) if s else self.scenario for s in settings]
+        jobs = [Job(s, first + r, engine=self.engine) for s in varied for r in range(count)]
+        found, complete = collect(pool, jobs, progress=course.stage())
+        if not complete:
+            return None
+        whole = [c for c in found if c is not None]
+        return [table(whole[i * count : (i + 1) * count]) for i in range(len(settings))]
+
+    def means(self, frame: pd.DataFrame) -> dict[str, float]:
+        """Each objective and constrained metric, averaged over the campaigns."""
+        return {
+            **{o.text: float(o.values(frame).mean()) for o in self.objectives},
+            **{c.metric: float(frame[c.metric].mean()) for c in self.constraints},
+        }
+
+    def excess(self, means: dict[str, float]) -> list[float]:
+        """How far each constraint is broken; a metric without a value breaks its constraint."""
+        return [x if (x := c.excess(means[c.metric])) == x else 1.0 for c in self.constraints]
+
+    def costs(self, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Objectives to be made small, one row per row."""
+        return np.column_stack([o.sign * rows[o.text].to_numpy(dtype=float) for o in self.objectives])
+
+    def candidate(self, settings: Settings, frame: pd.DataFrame) -> Candidate:
+        """A setting with its estimates from one table of campaigns."""
+        from sim.stats.campaigns import estimate
+
+        return Candidate(
+            settings, {o.text: o.estimate(frame) for o in self.objectives},
+            {c.text: estimate(frame, c.metric) for c in self.constraints},
+            all(x <= 0 for x in self.excess(self.means(frame))), frame,
+        )  # fmt: skip
+
+
+def _search(
+    judge: _Judge, pool: Pool, axes: Sequence[Axis], trials: int, replications: int, course: _Course
+) -> tuple[pd.DataFrame, bool]:
+    """All trials as a table, and whether the search came to its end."""
+    from sim.study.sampler import Sampler
+
+    sampler = Sampler(axes, len(judge.objectives), judge.scenario.seed)
+    known: dict[str, dict[str, float]] = {}
+    rows: list[dict[str, Any]] = []
+    complete = True
+    while len(rows) < trials and complete:
+        asked = sampler.ask(min(BATCH, trials - len(rows)))
+        new = {point_key(s): s for s in asked if point_key(s) not in known}
+        frames = judge.frames(pool, list(new.values()), 0, replications, course)
+        if frames is None:
+            complete = False
+            break
+        known.update(zip(new, map(judge.means, frames), strict=True))
+        for settings in asked:
+            means = known[point_key(settings)]
+            excess = judge.excess(means)
+            sampler.tell([o.sign * means[o.text] for o in judge.objectives], excess)
+            rows.append(
+                {
+                    "trial": len(rows),
+                    **settings,
+                    **means,
+                    "feasible": all(x <= 0 for x in excess),
+                    "excess": sum(max(x, 0.0) for x in excess),
+                }
+            )
+    frame = pd.DataFrame(
+        rows,
+        columns=None
+        if rows
+        else ["trial", *(a.key for a in axes), *(o.text for o in judge.objectives), "feasible", "excess"],
+    )
+    frame["front"] = False
+    chosen = frame["feasible"].to_numpy(dtype=bool)
+    if chosen.any():
+        frame.loc[chosen, "front"] = on_front(judge.costs(frame[chosen]))
+    return frame, complete
+
+
+def _conclude(result: Tuning, judge: _Judge, pool: Pool, count: int, course: _Course) -> None:
+    """Judges the finalists on fresh campaigns, and the winner and the present setting on further ones."""
+    asked = _finalists(result, judge)
+    frames = judge.frames(pool, asked, CHOOSE_FROM, count, course)
+    if frames is None:
+        result.complete = False
+        return
+    result.finalists = [judge.candidate(s, f) for s, f in zip(asked, frames, strict=True)]
+    winner = _winner(result.finalists, judge)
+    stated = judge.frames(pool, [winner.settings, {}], STATE_FROM, count, course)
+    if stated is None:
+        result.complete = False
+        return
+    result.recommended = judge.candidate(winner.settings, stated[0])
+    result.present = judge.candidate({}, stated[1])
+    result.gain = {o.text: paired_difference(o.values(stated[1]), o.values(stated[0])) for o in judge.objectives}
+
+
+def _finalists(result: Tuning, judge: _Judge) -> list[Settings]:
+    """The settings worth a second look: the front, or the best few; without a feasible one those that break least."""
+    trials, keys = result.trials, [a.key for a in result.axes]
+    if not trials["feasible"].any():
+        chosen = trials.nsmallest(len(trials), "excess")
+    elif len(judge.objectives) > 1:
+        front = trials[trials["front"]]
+        unique = front.loc[~front[keys].astype(str).duplicated()]
+        chosen = unique.iloc[spread(judge.costs(unique), FRONT)]
+    else:
+        feasible = trials[trials["feasible"]]
+        chosen = feasible.iloc[np.argsort(judge.costs(feasible)[:, 0], kind="stable")]
+    settings = {point_key(s): s for s in ({k: _value(row[k]) for k in keys} for _, row in chosen.iterrows())}
+    return list(settings.values())[: FINALISTS if len(judge.objectives) == 1 else FRONT]
+
+
+def _value(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _winner(finalists: Sequence[Candidate], judge: _Judge) -> Candidate:
+    """The best on fresh campaigns among those that keep the constraints; the knee of several objectives' front."""
+    kept = [c for c in finalists if c.feasible] or list(finalists)
+    rows = pd.DataFrame([{name: e.value for name, e in c.objectives.items()} for c in kept])
+    costs = judge.costs(rows)
+    if len(judge.objectives) == 1:
+        return kept[int(np.nanargmin(costs[:, 0]))]
+    front = np.flatnonzero(on_front(costs))
+    return kept[int(front[knee(costs[front])])]

@@ -1,0 +1,149 @@
+"""What a report says of runs made by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from sim import gates
+from sim.errors import RecordsError
+from sim.report.model import Loss, build
+from sim.report.page import Text
+from sim.report.run_page import run_page
+from sim.stats.slices import hot_spot
+from tests.report.made import HORIZON_S, lost, made_run, module
+
+
+def test_losses_add_up_by_stage_and_cause(tmp_path):
+    """Ten in the plan: six there, one needed nothing, three lost at two stages."""
+    rows = [*(module() for _ in range(6)), module(outcome="not_needed", upgraded_s=float("nan")), lost("low_battery"),
+            lost("low_battery"), lost("bricked", "downloaded", "failed", updating_s=50.0)]  # fmt: skip
+    report = build(made_run(tmp_path, rows))
+    assert report.losses == [Loss("none", "low_battery", 2), Loss("downloaded", "bricked", 1)]
+    assert report.metrics["success_rate"].value == pytest.approx(6 / 9)
+    assert report.risk.took_image == 8
+    assert report.risk.first_harm_s == 50.0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdict", "margin"),
+    [
+        ({"success_rate": ">= 0.5"}, "go", 0.25),
+        ({"success_rate": "lower >= 0.5"}, "no-go", 0.3006 - 0.5),
+        ({"bricked": "<= 0.1"}, "no-go", 0.1 - 0.25),
+        ({}, "none", None),
+    ],
+)
+def test_verdict_and_margin(tmp_path, wanted, verdict, margin):
+    """Three of four: the value passes, Wilson's lower bound 0.3006 does not."""
+    rows = [module(), module(), module(), lost("bricked", "downloaded", "failed")]
+    report = build(made_run(tmp_path, rows, gates=wanted))
+    assert report.verdict == verdict
+    assert [g.margin for g in report.gates] == ([] if margin is None else [pytest.approx(margin, abs=1e-4)])
+
+
+def test_an_interrupted_run_decides_nothing(tmp_path):
+    """Even with every gate met."""
+    run = made_run(tmp_path, [module()], gates={"success_rate": ">= 0"})
+    run.summary["complete"] = False
+    assert build(run).verdict == "partial"
+
+
+def test_milestones_keep_the_lost_in_the_denominator(tmp_path):
+    """Upgraded after 1, 2, 3 of four: half after 2, 99 % never; with a second replication the range of both."""
+    rows = [*(module(upgraded_s=t) for t in (1.0, 2.0, 3.0)), lost("offline")]
+    one = build(made_run(tmp_path, rows)).finish
+    assert [(m.share, m.time_s) for m in one.milestones[:2]] == [(0.5, 2.0), (0.8, None)]
+    later = [{**row, "replication": 1, "upgraded_s": row["upgraded_s"] + 10} for row in rows]
+    both = build(made_run(tmp_path, [*rows, *later])).finish.milestones[0]
+    assert (both.time_s, both.earliest_s, both.latest_s, both.reached_in, both.campaigns) == (7.0, 2.0, 12.0, 2, 2)
+
+
+def test_tail_counts_arrivals_of_the_last_seventh(tmp_path):
+    """Two of three came in the last 100,000 s of 700,000 s: 2 / (100,000 / 86,400) a day."""
+    rows = [module(upgraded_s=t) for t in (1.0, HORIZON_S - 10, HORIZON_S - 1)]
+    finish = build(made_run(tmp_path, rows)).finish
+    assert finish.per_day_at_end == pytest.approx(2 * 86_400 / 100_000)
+    assert finish.last_s == HORIZON_S - 1
+
+
+def test_blast_radius_before_and_after_the_pause(tmp_path):
+    """Flashed at 100 … 500 s, bricks at 200 and 400, paused at 300: delay 200 s, three before, two after."""
+    rows = [module(updating_s=t) for t in (100.0, 300.0, 500.0)]
+    rows += [lost("bricked", "downloaded", "failed", updating_s=t) for t in (200.0, 400.0)]
+    decided = [(0.0, "activated", "", ""), (300.0, "criterion_fired", "1", "bricks"), (300.0, "paused", "", "")]
+    risk = build(made_run(tmp_path, rows, decisions=decided)).risk
+    assert [d.decision for d in risk.decisions] == ["activated", "criterion_fired", "paused"]
+    assert risk.decisions[1].counts["failed"] == 0.0
+    (stop,) = risk.stops
+    assert (stop.decision, stop.why, stop.detection_delay_s) == ("paused", "1 bricks", 200.0)
+    assert (stop.took_image_before, stop.took_image_after) == (3, 2)
+    assert (stop.bricked_before, stop.bricked_after) == (1, 1)
+
+
+def test_load_beside_capacity(tmp_path):
+    """Fifty connects in a bin of 100 s are 0.5 /s, half of the capacity of 1 /s."""
+    loads = {x.name: x for x in build(made_run(tmp_path, [module()])).loads}
+    assert loads["new connections"].largest_bin == 0.5
+    assert loads["new connections"].used == 0.5
+    assert loads["messages and requests"].capacity == pytest.approx(20.0)
+    assert loads["modules online"].used is None
+
+
+def test_price_is_per_million_bytes(tmp_path):
+    """3 MB at 0.5, a third of it in vain."""
+    rows = [module(bytes_useful=2_000_000), lost("link_lost", "confirmed", bytes_wasted=1_000_000)]
+    costs = build(made_run(tmp_path, rows), price_per_mb=0.5).costs
+    assert (costs.price_total, costs.price_wasted) == (1.5, 0.5)
+
+
+def test_hot_spot_points_at_the_hardware(tmp_path):
+    """Twelve bricks, eleven of them on a tenth of the fleet; below ten cases nothing is said."""
+    rows = [*(module(hardware="A") for _ in range(89)), lost("bricked", "downloaded", "failed", hardware="A")]
+    rows += [lost("bricked", "downloaded", "failed", hardware="C") for _ in range(11)]
+    run = made_run(tmp_path, rows, gates={"bricked": "<= 0.01"})
+    first = build(run).advice[0]
+    assert (first.cause, first.urgent) == ("bricked", True)
+    assert first.action.startswith("Hold hardware C back")
+    few = run.modules["cause"].eq("bricked") & run.modules["hardware"].eq("A")
+    assert hot_spot(run.modules, few, ("hardware",)) is None
+
+
+def test_breakdowns_show_what_tells_modules_apart(tmp_path):
+    """Two revisions, one group, thirty cells: the twenty with most losses, the worst first."""
+    rows = [module(hardware="AB"[i % 2], cell=i) for i in range(29)]
+    rows += [lost("offline", hardware="A", cell=29), lost("offline", hardware="A", cell=29)]
+    cuts = {cut.by: cut for cut in build(made_run(tmp_path, rows)).breakdowns}
+    assert list(cuts) == ["group", "hardware", "cell"]
+    assert [(s.name, s.modules, s.succeeded) for s in cuts["hardware"].slices] == [("A", 17, 15), ("B", 14, 14)]
+    assert (cuts["cell"].slices[0].name, len(cuts["cell"].slices), cuts["cell"].left_out) == ("29", 20, 10)
+
+
+def test_studies_beside_the_run_are_found(tmp_path):
+    """RUN-sensitivity and RUN-tune by their names, others when given; a folder without a result is an error."""
+    run = made_run(tmp_path / "r", [module()], gates={"bricked": "<= 0.1"})
+    (tmp_path / "r-sensitivity").mkdir()
+    pd.DataFrame(
+        {"input": ["brick"], "low": [0.0], "high": [1.0], "at_low": [0.05], "at_high": [0.2], "mu_star": [0.1]}
+    ).to_parquet(tmp_path / "r-sensitivity" / "inputs.parquet")
+    pd.DataFrame({"brick": [0.5], "bricked": [0.1]}).to_parquet(tmp_path / "r-sensitivity" / "samples.parquet")
+    other = tmp_path / "search"
+    other.mkdir()
+    pd.DataFrame(
+        {"plan.x": [30], "bricked": [0.1], "bricked low": [0.0], "bricked high": [0.2], "feasible": [True]}
+    ).to_parquet(other / "finalists.parquet")
+    report = build(run, studies=[other])
+    assert (report.sensitivity.metric, report.sensitivity.influences[0].strength) == ("bricked", 0.1)
+    assert report.candidates[0].settings == {"plan.x": "30"}
+    assert report.candidates[0].objectives == {"bricked": (0.1, 0.0, 0.2)}
+    texts = " ".join(block.text for block in run_page(report, run).blocks() if isinstance(block, Text))
+    assert "brick changes the answer of the gate" in texts
+    with pytest.raises(RecordsError, match="holds no result"):
+        build(run, studies=[tmp_path])
+
+
+def test_further_gates_are_judged(tmp_path):
+    """As `fotasim report --gate` gives them."""
+    extra = [gates.parse_expression("bricked upper <= 0.5 %")]
+    report = build(made_run(tmp_path, [module()] * 10), gates=extra)
+    assert (report.verdict, report.gates[0].bound, report.gates[0].met) == ("no-go", "upper", False)

@@ -1,0 +1,194 @@
+"""Random valid scenarios over the whole vocabulary of a strategy, for every engine's property-based tests.
+
+`ANY` gives overrides of `tests.support.BASE` as {key: value as YAML}; `overrides(keys)` writes them as `key=value`.
+Every scenario it gives loads, and is small enough to run in well under a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sim.scenario.presets import PRESET_NAMES, PRESETS
+
+
+def overrides(keys: Mapping[str, str]) -> list[str]:
+    """The keys as overrides of a scenario."""
+    return [f"{key}={value}" for key, value in keys.items()]
+
+
+def pick(*choices: Any) -> st.SearchStrategy[Any]:
+    """One of the choices; the first is the simplest."""
+    return st.sampled_from(choices)
+
+
+def section(**choices: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A section of which any keys may be missing."""
+    return st.fixed_dictionaries({}, optional=choices)
+
+
+FLEET = st.fixed_dictionaries({
+    "seed": st.integers(0, 2**64 - 1),
+    "horizon": pick("6h", "2d", "9d"),
+    "fleet.size": st.integers(1, 40),
+    "fleet.groups.0.technology": pick("nb-iot", "lte-m", "cat1bis", "cat1", "cat4"),
+    "fleet.groups.0.power": pick("battery", "mains", "vehicle"),
+    "fleet.groups.0.check_in": pick(
+        "always", "{every: 6h, jitter: 1h}", "{poisson: 8h, awake: 90s}", "{every: 1d, at: '03:00', spread: 20min}",
+        "{diurnal: {peaks: ['08:00', '17:30'], spread: 45min, online: 40min, probability: 0.6}}",
+        "{sleepy: {tau: 12h, active: 6s}}", "{always: {report_every: 3h}}",
+    ),
+    "fleet.groups.0.battery_percent": pick("3", "50", "{distribution: uniform, low: 0, high: 100}"),
+    "fleet.groups.0.rsrp_dbm": pick("-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
+    "fleet.groups.0.free_space": pick("100 kB", "10 MB"),
+    "fleet.groups.0.resume_download": pick("true", "false"),
+    "fleet.groups.0.partition": pick("resumable", "in-place"),
+    "fleet.groups.0.hardware": pick("A", "{A: 0.5, B: 0.5}"),
+    "fleet.groups.0.joins": pick("null", "null", "{distribution: uniform, low: 0h, high: 30h}",
+        "{distribution: mixture, parts: [{weight: 3, distribution: constant, value: 0h}, {weight: 1, distribution: uniform, low: 1h, high: 40h}]}"),
+    "fleet.cells": pick("null", "null", "{modules_per_cell: 3}", "{modules_per_cell: 20, random_access: false}"),
+    "fleet.failures": pick("{}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
+        "{boot_failure: 0.6, brick: 0.1, brick_in_place: 0.2, flash_error: 0.3}",
+        "{power_loss_mains_per_h: 5, power_loss_vehicle_per_h: 5, message_loss_lte: 0.4, user_refusal: 0.5}"),
+    "cloud.capacity": pick("{}", "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"),
+})  # fmt: skip
+"""The fleet, its failures and what the cloud can bear."""
+
+COMPONENTS = pick(
+    ({"fw": "1.0.0"}, [{"component": "fw", "type": "firmware", "package": "full", "target_version": "1.1.0", "size": "300 kB"}]),
+    ({"fw": {"1.0.0": 0.6, "0.9": 0.2, "1.1.0": 0.2}},
+     [{"component": "fw", "type": "firmware", "package": "delta", "source_version": "1.0.0", "target_version": "1.1.0", "size": "60 kB"}]),
+    ({"fw": "1.0.0"}, [{"component": "fw", "type": "mcu", "package": "full", "target_version": "1.1.0", "size": "300 kB"}]),
+    ({"fw": "1.0.0", "app": {"2.0": 0.8, "2.1": 0.2}},
+     [{"component": "app", "type": "mcu", "package": "full", "target_version": "2.1", "size": "80 kB"},
+      {"component": "fw", "type": "firmware", "package": "full", "target_version": "1.1.0", "size": "200 kB"}]),
+)  # fmt: skip
+"""Components of the modules and of the plan."""
+
+ACTION = pick("pause", "cancel", "force-cancel", "rollback")
+THRESHOLDS = section(
+    success_threshold_percent=pick(100, 95, 50, 0), success_action=pick("next-group", "next-group", "pause"),
+    error_threshold_percent=pick(50, 10, 0, 100), error_action=ACTION, soak=pick("0s", "1h", "5h"),
+    start_time=pick("0s", "2h", "1d"),
+)  # fmt: skip
+SIZES = pick(
+    [{"percent": 10}, {"percent": 40}, {}], [{"percent": 0}, {"percent": 33.3}, {}], [{"count": 1}, {"count": 5}, {}],
+    [{"count": 100}, {}], [{"percent": 50}, {"percent": 50}], [{}],
+    [{"filter": {"hardware": ["A"]}}, {}], [{"filter": {"modules": ["*[02468]"]}}, {"filter": {"fleet_groups": ["all"]}}],
+)  # fmt: skip
+GROUPS = SIZES.flatmap(
+    lambda sizes: st.tuples(*(THRESHOLDS.map(lambda more, size=size: {**size, **more}) for size in sizes)).map(list)
+)
+"""Rollout groups by percentage, count or filter, with thresholds, actions, soak and start times."""
+
+EXPONENTIAL = pick(
+    {"base_rate_per_minute": 1, "increment_factor": 2, "number_of_notified": 4},
+    {"base_rate_per_minute": 2, "increment_factor": 1.5, "number_of_succeeded": 3},
+    {"base_rate_per_minute": 1, "increment_factor": 1.1, "number_of_notified": 2, "number_of_succeeded": 2},
+)
+ROLLOUT = section(
+    order=pick("shuffled", "listed"), groups=GROUPS, percent_of=pick("total", "remaining"),
+    maximum_per_minute=pick(1, 3, 7, 100), exponential_rate=EXPONENTIAL, rate_applies_to=pick("snapshot", "all"),
+    notified_counts=pick("delivered", "released"), max_in_progress=pick(1, 2, 10),
+    in_progress_counts=pick("released", "offered"),
+    max_in_progress_per_cell=pick(1, 2, {"0": 3, "1": 2, "2": 1}), max_devices=pick(1, 5, 30),
+)  # fmt: skip
+CRITERION = st.fixed_dictionaries(
+    {"threshold_percentage": pick(50, 5, 20, 100)},
+    optional={
+        "failure_type": pick("all", "failed", "timed_out", "rejected"), "min_number_of_executed": pick(1, 5, 20),
+        "denominator": pick("completed", "notified", "targets"), "action": ACTION,
+    },
+)  # fmt: skip
+RETRY = section(
+    number_of_retries=pick(0, 1, 5), retry_interval=pick("0s", "20min", "6h"),
+    criteria=pick(
+        [], [{"failure_type": "failed", "number_of_retries": 1}],
+        [{"failure_type": "failed", "number_of_retries": 2, "retry_interval": "20min"},
+         {"failure_type": "timed_out", "number_of_retries": 1}],
+        [{"failure_type": "all", "number_of_retries": 3, "retry_interval": "5min"}],
+    ),
+    back_off=pick(1, 2, 10), max_interval=pick("1h", "10min"), resume_download=st.booleans(),
+)  # fmt: skip
+DELIVERY = section(
+    need_push=st.booleans(), push_interval=pick("0s", "10min", "1h"),
+    action_type=pick("forced", "soft", "timeforced", "download-only"), confirmation=pick("none", "user", "operator"),
+    approval_delay=pick("0s", "2h", "{distribution: uniform, low: 0h, high: 10h}"),
+)  # fmt: skip
+SCHEDULE = section(
+    start_time=pick("2026-01-05T00:00", "2026-03-28T20:00", "2026-10-24T20:00"), time_zone=pick("UTC", "Europe/Berlin"),
+    end_time=pick("3h", "30h"), end_behavior=pick("stop-rollout", "cancel", "force-cancel"),
+    maintenance_windows=pick(
+        [], [{"start": "02:00", "duration": "2h"}], [{"cron": "30 */6 * * *", "duration": "1h"}],
+        [{"start": "23:00", "duration": "5h", "days": ["sat", "sun", "mon"]}, {"cron": "0 12 * * *", "duration": "24h"}],
+    ),
+    window_gates=pick("release", "push", "download", "install"),
+)  # fmt: skip
+STRATEGY = st.fixed_dictionaries(
+    {
+        "preset": st.one_of(pick("none", "quectel"), st.sampled_from(PRESET_NAMES)),
+        "delivery": DELIVERY,
+    },
+    optional={
+        "target_selection": pick("snapshot", "continuous"),
+        "preconditions": pick(
+            {}, {"on_unmet": "reject"}, {"checked_by": "device", "on_unmet": "reject"}, {"checked_by": "cloud"},
+            {"min_battery_percent": 0, "min_rsrp_dbm": -140, "needed_space": "none"},
+        ),
+        "retry": RETRY, "rollout": ROLLOUT, "schedule": SCHEDULE,
+        "abort": section(criteria=st.lists(CRITERION, max_size=3), evaluation_interval=pick("0s", "2s", "10min")),
+        "timeouts": section(
+            in_progress=pick("1h", "5min"), timer_starts=pick("confirmed", "in_progress", "download_start"),
+            step=section(confirm=pick("30min", "3h"), download=pick("10min", "1min"), update=pick("10min", "3min")),
+            offer=pick("5h", "1d"), accept_late=st.booleans(),
+        ),
+        "in_flight": section(
+            on_pause=pick("continue", "stop", "starve"), on_cancel=pick("continue", "ask", "revoke", "stop", "starve"),
+            on_force_cancel=pick("revoke", "continue", "ask", "stop", "starve"), on_revoked=pick("keep", "rollback"),
+            waiting_become=pick("canceled", "failed"),
+        ),
+        "overwrite_mode": pick("keep", "fail", "replace"),
+    },
+)  # fmt: skip
+OPERATOR = pick(
+    [], [], [{"at": "1h", "do": "suspend"}, {"at": "4h", "do": "resume"}], [{"at": "3h", "do": "terminate"}],
+    [{"at": "5h", "do": "retry-failed"}], [{"at": "2h", "do": "cancel", "modules": ["m000000*"]}],
+    [{"at": "20min", "do": "suspend"}, {"at": "5h", "do": "terminate"}],
+    [{"at": "90min", "do": "resume"}, {"at": "26h", "do": "resume"}],
+)  # fmt: skip
+EARLIER = pick(None, None, {"share": 0.5}, {"share": 1.0, "ends": "3h"})
+
+
+def _together(
+    fleet: dict[str, str], components: tuple[Any, Any], strategy: dict[str, Any], polling: str, mode: str, operator: Any,
+    earlier: Any,
+) -> dict[str, str]:  # fmt: skip
+    """Keys that fit each other: what contradicts itself in the vocabulary is set right, not thrown away."""
+    strategy = json.loads(json.dumps(strategy))
+    continuous = strategy.get("target_selection", PRESETS[strategy["preset"]].get("target_selection")) == "continuous"
+    if not continuous and (int(fleet["fleet.size"]) < 20 or "mixture" not in fleet["fleet.groups.0.joins"]):
+        fleet = {**fleet, "fleet.groups.0.joins": "null"}  # a snapshot needs somebody who is there
+    delivery = strategy["delivery"]
+    delivery["polling_time"] = polling  # of a preset it may be a minute: too many events for a small test
+    if delivery.get("action_type") == "timeforced":
+        delivery["force_time"] = "3h"
+    if delivery.get("action_type") == "download-only" and len(components[1]) > 1:
+        delivery["action_type"] = "forced"
+    if isinstance(delivery.get("approval_delay"), str) and delivery["approval_delay"].startswith("{"):
+        delivery["approval_delay"] = {"distribution": "uniform", "low": "0h", "high": "10h"}
+    strategy["rollback"] = [{"component": c["component"], "version": "0.0.9", "size": "50 kB"} for c in components[1]]
+    return {
+        **fleet, "fleet.groups.0.components": json.dumps(components[0]), "plan.components": json.dumps(components[1]),
+        "plan.strategy": json.dumps(strategy), "plan.operator": json.dumps(operator),
+        "plan.earlier_plan": json.dumps(earlier),
+        "plan.mode": "silent" if delivery.get("confirmation") in ("none", "operator") else mode,
+    }  # fmt: skip
+
+
+ANY = st.builds(
+    _together, FLEET, COMPONENTS, STRATEGY, pick("30min", "03:00:00~10%"), pick("silent", "confirm"), OPERATOR, EARLIER
+)
+"""Any scenario of a small fleet under any strategy."""
