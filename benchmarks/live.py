@@ -137,9 +137,10 @@ class _Ours:
             self.all_up.set()
 
     async def run(self, port: int, count: int) -> dict[str, float]:
+        from sim.engines.live.host import sources_for
         from sim.engines.live.link import Links
 
-        links = Links("127.0.0.1", port, username="bench")
+        links = Links("127.0.0.1", port, username="bench", sources=sources_for(count, "127.0.0.1", ()))
         modules = [_Module(self, i) for i in range(count)]
         before, started, cpu = _rss_bytes(), time.perf_counter(), time.process_time()
         for number, module in enumerate(modules):
