@@ -13,11 +13,11 @@ ten thousand connections the kernel spends milliseconds on each search."""
 
 
 async def dial(
-    make: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, ssl: tls.SSLContext | None, source: str | None
+    make: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, ssl: tls.SSLContext | None, source: str
 ) -> None:
-    """Connects; OSError when it cannot."""
+    """Connects; OSError when it cannot. A source of "" leaves the choice to the host."""
     loop = asyncio.get_running_loop()
-    if source is None:
+    if not source:
         await loop.create_connection(make, host, port, ssl=ssl)
         return
     bound = _bound(source)

@@ -64,7 +64,7 @@ class ThinDownloader:
             where = http.place(url)
             transfer = _Transfer(self._loop, self._buffer, where, (first, last), header, body)
             given = transfer
-            local = self._sources[source % len(self._sources)] if self._sources else None
+            local = self._sources[source % len(self._sources)] if self._sources else ""
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
                 await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure), source=local)
             await transfer.whole

@@ -22,7 +22,7 @@ def sources_for(modules: int, host: str, given: tuple[str, ...]) -> tuple[str, .
     needed = -(-modules // CONNECTIONS_PER_SOURCE)
     easy = -(-modules // EASY_CONNECTIONS_PER_SOURCE)
     if is_loopback(host) and sys.platform.startswith("linux") and easy <= MAX_SOURCES:
-        return tuple(f"127.0.0.{i + 1}" for i in range(easy))
+        return ("", *(f"127.0.0.{i + 2}" for i in range(easy - 1)))
     if needed > 1:
         raise FotasimError(
             f"{modules:,} modules need {needed} source addresses ({CONNECTIONS_PER_SOURCE:,} connections each): "

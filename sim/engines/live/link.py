@@ -203,14 +203,14 @@ class Links:
     def dial(self, owner: LinkOwner, client_id: str, password: str, subscription: str) -> Link:
         """Begins to open a connection; its owner hears how it went."""
         link = Link(self, owner, (client_id, password.encode(), subscription))
-        source = self._sources[self._dialled % len(self._sources)] if self._sources else None
+        source = self._sources[self._dialled % len(self._sources)] if self._sources else ""
         self._dialled += 1
         task = self.loop.create_task(self._dial(link, source))
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
         return link
 
-    async def _dial(self, link: Link, source: str | None) -> None:
+    async def _dial(self, link: Link, source: str) -> None:
         host, port = self._address
         try:
             async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
