@@ -84,6 +84,10 @@ class Decision:
     failed: int
 
 
+Ranks = Sequence[float] | NDArray[np.float64] | None
+"""What orders the release within a group; None for as listed."""
+
+
 class DeveloperCenter:
     """One project with one plan over the modules of `executions`, numbered 0 … n-1.
 
@@ -92,13 +96,14 @@ class DeveloperCenter:
     """
 
     def __init__(
-        self, plan: Plan, executions: list[Execution], *, ranks: Sequence[float] | None = None, cells: int = 0,
+        self, plan: Plan, executions: list[Execution], *, ranks: Ranks = None, cells: int = 0,
         log: Callable[[int, float, str], None] | None = None,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.executions = executions
         self.decisions: list[Decision] = []
-        self.books = _open_books(plan, executions, ranks, cells)
+        groups, late = ([getattr(e, name) for e in executions] for name in ("group", "late"))
+        self.books = open_books(plan, executions, np.array(groups, np.int64), np.array(late, np.int64), ranks, cells)
         self.log = log
         self._timers: list[tuple[float, int, int, int]] = []
 
@@ -134,6 +139,11 @@ class DeveloperCenter:
         rollout.terminate(self.books, now)
         return self._done()
 
+    def next_group(self, now: float) -> list[Command]:
+        """Opens the next group whatever the last one has come to."""
+        rollout.next_group(self.books, now)
+        return self._done()
+
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         rollout.end(self.books, now)
@@ -144,6 +154,12 @@ class DeveloperCenter:
         done = rules.cancel(self.books, index, now)
         self._done()
         return bool(done)
+
+    def cancel_all(self, indexes: Sequence[int], now: float) -> list[Command]:
+        """Cancels those of the modules that have not confirmed."""
+        for index in indexes:
+            rules.cancel(self.books, index, now)
+        return self._done()
 
     def retry_failed(self, now: float) -> list[Command]:
         """The operator's retry: failed modules of a silent plan that still run the old version, now or on connect."""
@@ -209,7 +225,8 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        return bool(self.books.c.starving) and not self.executions[index].terminal
+        e = self.executions[index]
+        return bool(self.books.c.starving) and not (e.terminal or e.reverting)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -243,7 +260,7 @@ class DeveloperCenter:
             index, at, code, value = b.notes[i]
             if self.log is not None:
                 self.log(int(index), float(at), note_text(int(code), value, version))
-        self.decisions += [_decision(b.log[i]) for i in range(c.logged)]
+        self.decisions += [decision_of(b.log[i]) for i in range(c.logged)]
         commands = [self._command(*map(int, b.out[i])) for i in range(c.out)]
         c.armed = c.notes = c.logged = c.out = 0
         return commands
@@ -256,27 +273,37 @@ class DeveloperCenter:
         return index, _BARE[kind]
 
     def _notice(self, index: int) -> msg.Notice:
-        r = self.plan.settings
-        back = self.executions[index].reverting
-        parts = tuple(
-            msg.ComponentNotice(
-                c.component,
-                c.target_version if back else c.source_version,
-                c.rollback_version if back else c.target_version,
-                int(r.min_battery_percent), int(r.min_rsrp_dbm), c.rollback_bytes if back else c.size_bytes,
-            )
-            for c in self.plan.components
-        )  # fmt: skip
-        return msg.Notice(parts, self.plan.silent)
+        return notice(self.plan, bool(self.executions[index].reverting))
 
     def _url(self, index: int, component: int) -> msg.FirmwareUrl:
-        c = self.plan.components[component]
-        back = self.executions[index].reverting
-        hold = self.plan.settings.window_gates == GATE_INSTALL or bool(self.plan.settings.download_only)
-        size = c.rollback_bytes if back else c.size_bytes
-        return msg.FirmwareUrl(
-            component, size, c.kind, c.url, c.md5, c.crc32, c.sha256, hold=hold, reverting=bool(back)
-        )  # fmt: skip
+        return firmware_url(self.plan, component, bool(self.executions[index].reverting))
+
+
+def notice(plan: Plan, back: bool) -> msg.Notice:
+    """The notice of a plan, or of its rollback."""
+    r = plan.settings
+    by_package = r.needed_bytes == max(c.size_bytes for c in plan.components)
+    parts = tuple(
+        msg.ComponentNotice(
+            c.component,
+            c.target_version if back else c.source_version,
+            c.rollback_version if back else c.target_version,
+            int(r.min_battery_percent), int(r.min_rsrp_dbm),
+            (c.rollback_bytes if back else c.size_bytes) if by_package else r.needed_bytes,
+        )
+        for c in plan.components
+    )  # fmt: skip
+    return msg.Notice(parts, plan.silent)
+
+
+def firmware_url(plan: Plan, component: int, back: bool) -> msg.FirmwareUrl:
+    """The URL of one component of a plan, or of its rollback."""
+    c = plan.components[component]
+    hold = plan.settings.window_gates == GATE_INSTALL or bool(plan.settings.download_only)
+    size = c.rollback_bytes if back else c.size_bytes
+    return msg.FirmwareUrl(
+        component, size, c.kind, c.url, c.md5, c.crc32, c.sha256, hold=hold, reverting=back
+    )  # fmt: skip
 
 
 def note_text(code: int, value: float, version: str = "") -> str:
@@ -291,21 +318,28 @@ def note_text(code: int, value: float, version: str = "") -> str:
     return bk.NOTES[code]
 
 
-def _decision(row: NDArray[np.float64]) -> Decision:
+def decision_of(row: NDArray[np.float64]) -> Decision:
+    """A row of the decisions' outbox in words."""
     time_s, decision, subject, value, *counts = (float(x) for x in row)
     return Decision(time_s, bk.DECISIONS[int(decision)], int(subject), value, *(int(n) for n in counts))
 
 
-def _open_books(plan: Plan, executions: list[Execution], ranks: Sequence[float] | None, cells: int) -> Books:
-    """Empty books for a plan: groups laid out in order of release, outboxes that fit any one call."""
+def open_books(
+    plan: Plan, executions: Any, member_of: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks,
+    cells: int,
+) -> Books:  # fmt: skip
+    """Empty books for a plan: groups laid out in order of release, outboxes that fit any one call.
+
+    `executions` are rows or records; `member_of` and `late` are their columns `group` and `late`, shape (n,).
+    """
     n, c = len(executions), Progress(state=SAVED, components=len(plan.components), silent=int(plan.silent))
     groups = [replace(g) for g in plan.groups]
     c.group_count = len(groups)
-    order = release_order([e.group for e in executions], [e.late for e in executions], ranks)
+    order = release_order(member_of, late, ranks)
     rank = np.zeros(n, dtype=np.int64)
     rank[order] = np.arange(len(order))
     for number, g in enumerate(groups):
-        g.size = g.members = g.targets = sum(1 for e in executions if e.group == number and not e.late)
+        g.size = g.members = g.targets = int(((member_of == number) & (late == 0)).sum())
     for before, g in itertools.pairwise(groups):
         g.first = before.first + before.size
     c.targets = c.members = len(order)
@@ -315,11 +349,11 @@ def _open_books(plan: Plan, executions: list[Execution], ranks: Sequence[float] 
     )  # fmt: skip
 
 
-def release_order(groups: Sequence[int], late: Sequence[int], ranks: Sequence[float] | None) -> NDArray[np.int64]:
+def release_order(groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
     """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
     keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
-    order = np.lexsort((keys, np.asarray(groups, dtype=np.int64)))
-    return np.asarray(order[np.asarray(late, dtype=np.int64)[order] == 0], dtype=np.int64)
+    order = np.lexsort((keys, groups))
+    return np.asarray(order[late[order] == 0], dtype=np.int64)
 
 
 def _outboxes(modules: int, cells: int, groups: int) -> tuple[NDArray[Any], ...]:

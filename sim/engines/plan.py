@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -13,9 +13,9 @@ from sim import draws, messages
 from sim.cloud.center import Plan, PlannedComponent
 from sim.cloud.execution import Execution
 from sim.draws import Purpose
-from sim.module.machine import Module
+from sim.engines import layout
+from sim.engines.fleet import Fleet
 from sim.scenario import Scenario
-from sim.scenario.lists import matching
 from sim.scenario.windows import windows
 from sim.strategy import groups as grouping
 from sim.strategy import settings as st
@@ -179,10 +179,12 @@ def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.
 
 
 def group_of(
-    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[np.int64], fleet_groups: Sequence[str],
-    hardware: Sequence[str], names: Sequence[str],
-) -> NDArray[np.int64]:  # fmt: skip
-    """The rollout group of each module: by filter, or by size along the order of release; late joiners in the last."""
+    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[np.int64], inside: Callable[[Any], NDArray[np.bool_]]
+) -> NDArray[np.int64]:
+    """The rollout group of each module: by filter, or by size along the order of release; late joiners in the last.
+
+    `inside` says which modules a filter takes.
+    """
     rollout = scenario.plan.strategy.rollout
     listed = rollout.groups
     found = np.full(len(ranks), max(0, len(listed) - 1), dtype=np.int64)
@@ -191,7 +193,7 @@ def group_of(
     if listed[0].filter is not None:
         for number, group in reversed(list(enumerate(listed))):
             if group.filter is not None:
-                found[_inside(group.filter, fleet_groups, hardware, names)] = number
+                found[inside(group.filter)] = number
         return found
     order = np.argsort(ranks, kind="stable")
     order = order[late[order] == 0]
@@ -202,38 +204,21 @@ def group_of(
     return found
 
 
-def _inside(
-    given: Any, fleet_groups: Sequence[str], hardware: Sequence[str], names: Sequence[str]
-) -> NDArray[np.bool_]:
-    """Which modules a filter takes: those that meet each of its lists that is not empty."""
-    taken = np.ones(len(names), dtype=np.bool_)
-    if given.fleet_groups:
-        taken &= np.isin(np.asarray(fleet_groups), given.fleet_groups)
-    if given.hardware:
-        taken &= np.isin(np.asarray(hardware), given.hardware)
-    if given.modules:
-        named = matching(given.modules)
-        taken &= np.fromiter((named(name) for name in names), dtype=np.bool_, count=len(names))
-    return taken
-
-
 def build_executions(
-    scenario: Scenario, key: tuple[int, int], modules: Sequence[Module], hardware: Sequence[str]
-) -> tuple[list[Execution], NDArray[np.float64]]:
-    """One execution for each module, and the ranks that order their release."""
-    numbers = np.array([m.row.index for m in modules], dtype=np.int64)
-    late = np.array([int(m.row.joins_s > 0.0) for m in modules], dtype=np.int64)
+    scenario: Scenario, key: tuple[int, int], fleet: Fleet
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """One execution for each module, as records, and the ranks that order their release."""
+    numbers = fleet.numbers
+    late = (fleet.rows["joins_s"] > 0.0).astype(np.int64)
     ranks = release_ranks(scenario, key, numbers)
-    fleet_groups = [scenario.fleet.groups[m.row.group].name for m in modules]
-    member_of = group_of(scenario, ranks, late, fleet_groups, hardware, [m.name for m in modules])
-    busy, approval = _busy_until(scenario, key, numbers), _approval_delay(scenario, key, numbers)
-    return [
-        Execution(
-            i, group=int(member_of[i]), cell=modules[i].row.cell, late=int(late[i]), busy_until_s=float(busy[i]),
-            approval_delay_s=float(approval[i]),
-        )
-        for i in range(len(modules))
-    ], ranks  # fmt: skip
+    executions = layout.blank(Execution(0), layout.EXECUTION, len(numbers))
+    executions["index"] = np.arange(len(numbers))
+    executions["group"] = group_of(scenario, ranks, late, fleet.inside)
+    executions["cell"] = fleet.rows["cell"]
+    executions["late"] = late
+    executions["busy_until_s"] = _busy_until(scenario, key, numbers)
+    executions["approval_delay_s"] = _approval_delay(scenario, key, numbers)
+    return executions, ranks
 
 
 def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int64]) -> NDArray[np.float64]:

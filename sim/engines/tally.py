@@ -71,18 +71,17 @@ def downloads(t: Tally, active: int) -> None:
 
 def transfer(t: Tally, since: float, now: float, bits: float) -> None:
     """A transfer has ended, or the run has: its time, bytes and heartbeats, spread over the time it took."""
-    beats = float(int((now - since) / PROGRESS_INTERVAL_S))
-    first, last = int(since / t.width_s), int(now / t.width_s)
+    spread(t.download_s, t.width_s, since, now, now - since)
+    spread(t.beats, t.width_s, since, now, float(int((now - since) / PROGRESS_INTERVAL_S)))
+    spread(t.egress_bits, t.width_s, since, now, bits)
+
+
+def spread(bins: Any, width_s: float, since: float, now: float, amount: float) -> None:
+    """Adds an amount to the bins between two times, in proportion to the time in each."""
+    first, last = int(since / width_s), int(now / width_s)
     if first == last:
-        _book(t, first, now - since, beats, bits)
+        bins[first] += amount
         return
     for place in range(first, last + 1):
-        inside = min(now, (place + 1) * t.width_s) - max(since, place * t.width_s)
-        part = inside / (now - since)
-        _book(t, place, inside, beats * part, bits * part)
-
-
-def _book(t: Tally, place: int, seconds: float, beats: float, bits: float) -> None:
-    t.download_s[place] += seconds
-    t.beats[place] += beats
-    t.egress_bits[place] += bits
+        inside = min(now, (place + 1) * width_s) - max(since, place * width_s)
+        bins[place] += amount * inside / (now - since)

@@ -22,10 +22,9 @@ from sim.engines import tally
 from sim.engines.access import RandomAccess
 from sim.engines.order import CENTER, MODULES, OPERATOR, TRANSFERS
 from sim.engines.recorder import Recorder
-from sim.engines.world import World
+from sim.engines.world import World, operator_actions
 from sim.module import behaviour as b
 from sim.module import radio, states
-from sim.module.fleet import starts_online
 from sim.module.machine import Module
 from sim.module.rows import (
     ALWAYS,
@@ -124,13 +123,13 @@ class VirtualEngine:
         self._send(world.center.activate(0.0), 0.0)
         for module in world.modules:
             row, profile = module.row, module.profile
-            if starts_online(row, profile):
+            if b.starts_online(row, profile):
                 self._start_online(module)
             elif row.link == OFFLINE:
                 b.start(row, profile, 0.0)
             self._rearm(module)
         self._rearm_center()
-        for at, action in world.operator_actions:
+        for at, action in operator_actions(world):
             self._at(at, self._operate(action), OPERATOR)
 
     def _operate(self, action: Callable[[float], list[Command] | None]) -> Callable[[float], None]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim import draws
 from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
-from sim.cloud.center import Command, DeveloperCenter
-from sim.engines.cells import settle
+from sim.cloud.center import Command, DeveloperCenter, Plan
+from sim.cloud.execution import Execution
+from sim.engines import layout
+from sim.engines.fleet import Fleet, build_fleet
 from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError
-from sim.module import fleet
+from sim.module import fleet as sampling
 from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
-from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES
+from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES, ModuleRow
 from sim.network.cells import CARRIERS
 from sim.scenario import Scenario
-from sim.scenario.lists import matching, targeting
 from sim.scenario.strategy import polling
 from sim.strategy.settings import Settings
 
@@ -38,43 +43,84 @@ class Capacity:
     egress: eg.Egress
 
 
-@dataclass(slots=True)
+@dataclass
 class World:
-    """Everything one replication needs. Modules that the plan's lists leave out are not in it."""
+    """Everything one replication needs. Modules that the plan's lists leave out are not in it.
+
+    `fleet` and `executions` are records; the objects the Python engine drives are made from them when asked for.
+    """
 
     scenario: Scenario
-    horizon_s: float
-    modules: list[Module]
-    hardware: list[str]
-    cells: list[str]
-    center: DeveloperCenter
-    settings: Settings
-    capacity: Capacity
+    fleet: Fleet
+    plan: Plan
+    executions: NDArray[Any]
+    ranks: NDArray[np.float64]
     replication: int
-    left_out: int
-    keepalive_s: float
-    operator_actions: list[tuple[float, Callable[[float], list[Command] | None]]] = field(default_factory=list)
-    may_retire: bool = True
+    may_retire: bool
+
+    @property
+    def horizon_s(self) -> float:
+        """How long the run is watched, seconds."""
+        return self.scenario.horizon
+
+    @property
+    def keepalive_s(self) -> float:
+        """Keep-alive of a module's connection, seconds."""
+        return self.scenario.cloud.keepalive
+
+    @property
+    def left_out(self) -> int:
+        """Modules of the fleet that are not in the plan."""
+        return self.fleet.left_out
+
+    @cached_property
+    def modules(self) -> list[Module]:
+        """The modules as objects."""
+        columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
+        rows = layout.objects(ModuleRow, self.fleet.rows)
+        return [
+            Module(
+                name,
+                row,
+                self.fleet.profiles[row.group],
+                {c: of[codes[i]] for c, of, codes in columns if codes[i] >= 0},
+            )
+            for i, (name, row) in enumerate(zip(self.fleet.names, rows, strict=True))
+        ]
+
+    @cached_property
+    def center(self) -> DeveloperCenter:
+        """The Developer Center with its executions as objects."""
+        executions = layout.objects(Execution, self.executions)
+        return DeveloperCenter(self.plan, executions, ranks=self.ranks, cells=len(self.fleet.cells))
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        """The cloud's capacity, of Python rows."""
+        given = self.scenario.cloud.capacity
+        return Capacity(
+            cap.Connections(1.0 / given.connections_per_s, [0.0]),
+            cap.Workers(given.request_time, [0.0] * given.request_workers),
+            cap.Downloads(given.downloads, [0]),
+            eg.egress(given.egress, self.transfers, CARRIERS * len(self.fleet.cells), air_limit(self.scenario)),
+        )
+
+    @property
+    def transfers(self) -> int:
+        """The most transfers there can be at once."""
+        return min(self.scenario.cloud.capacity.downloads, len(self.fleet.rows))
 
 
 def build(scenario: Scenario, replication: int = 0) -> World:
-    """Samples the fleet of one replication and sets up the cloud for it."""
+    """Samples the fleet of one replication and sets up its plan."""
     key = draws.key(scenario.seed, replication)
     plan = build_plan(scenario)
-    modules, hardware, cells, left_out = _modules(scenario, key, plan.settings)
-    if not modules:
+    hardware = _hardware_names(scenario)
+    fleet = build_fleet(scenario, key, plan.settings, _sample(scenario, key, plan.settings, hardware), hardware)
+    if not len(fleet.rows):
         raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
-    executions, ranks = build_executions(scenario, key, modules, hardware)
-    for i, module in enumerate(modules):
-        module.row.index = i
-    center = DeveloperCenter(plan, executions, ranks=list(ranks), cells=len(cells))
-    world = World(
-        scenario, scenario.horizon, modules, hardware, cells, center, plan.settings,
-        _capacity(scenario, len(modules), len(cells)), replication, left_out, scenario.cloud.keepalive,
-    )  # fmt: skip
-    world.operator_actions = _operator_actions(scenario, world)
-    world.may_retire = _nothing_is_undone(scenario)
-    return world
+    executions, ranks = build_executions(scenario, key, fleet)
+    return World(scenario, fleet, plan, executions, ranks, replication, _nothing_is_undone(scenario))
 
 
 def _nothing_is_undone(scenario: Scenario) -> bool:
@@ -84,62 +130,26 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
-def _capacity(scenario: Scenario, modules: int, cells: int) -> Capacity:
-    given = scenario.cloud.capacity
-    slots = min(given.downloads, modules)
+def air_limit(scenario: Scenario) -> float:
+    """Share of a cell's downlink that downloads may take together."""
     limit = PARAMETERS["cell_airtime_limit"].default
-    air_limit = scenario.fleet.cells.overrides().get("cell_airtime_limit", limit) if scenario.fleet.cells else limit
-    return Capacity(
-        cap.Connections(1.0 / given.connections_per_s, [0.0]),
-        cap.Workers(given.request_time, [0.0] * given.request_workers),
-        cap.Downloads(given.downloads, [0]),
-        eg.egress(given.egress, slots, CARRIERS * cells, air_limit),
-    )
+    cells = scenario.fleet.cells
+    return float(cells.overrides().get("cell_airtime_limit", limit)) if cells else limit
 
 
-def _modules(
-    scenario: Scenario, key: tuple[int, int], settings: Settings
-) -> tuple[list[Module], list[str], list[str], int]:
-    """All modules the lists allow, the hardware revision of each, the names of all cells; how many were left out."""
-    sampled = _sample(scenario, key, settings)
-    cells = settle(scenario.fleet.cells, key, (members for _, members in sampled))
-    modules: list[Module] = []
-    revisions: list[str] = []
-    left_out = 0
-    targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
-    for profile, members in sampled:
-        for i, row in enumerate(members.rows):
-            name = members.names[i] if members.names else f"m{row.index:07d}"
-            if not targeted(name) or (row.joins_s > 0.0 and not settings.continuous):
-                left_out += 1  # not in the plan: by its lists, or not there yet when the snapshot is taken
-                continue
-            row.needed_bytes = settings.needed_bytes
-            row.at_target = _at_target(scenario, members.versions[i])
-            modules.append(Module(name, row, profile, members.versions[i]))
-            revisions.append(members.hardware[i])
-    if len({m.name for m in modules}) < len(modules):
-        raise FotasimError("two groups of the fleet hold modules of the same name")
-    return modules, revisions, cells, left_out
-
-
-def _sample(scenario: Scenario, key: tuple[int, int], settings: Settings) -> list[tuple[Profile, fleet.Members]]:
+def _sample(
+    scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]
+) -> list[tuple[Profile, sampling.Members]]:
     """Profile and modules of each group, numbered through."""
     sampled = []
     first = 0
-    names = _hardware_names(scenario)
-    for number, (group, count) in enumerate(_group_sizes(scenario)):
-        profile = build_profile(scenario, group, key, names)
+    for group, count in _group_sizes(scenario):
+        profile = build_profile(scenario, group, key, hardware)
         profile.device_checks = settings.checked_by_device
-        members = fleet.sample(_population(scenario, group), profile, number, first, count, names)
+        members = sampling.sample(_population(scenario, group), profile, first, count, hardware)
         sampled.append((profile, members))
-        first += len(members.rows)
+        first += len(members.numbers)
     return sampled
-
-
-def _at_target(scenario: Scenario, versions: dict[str, str]) -> int:
-    """Bit i is set when the module runs the target version of the plan's component i already."""
-    planned = scenario.plan.components
-    return sum(1 << i for i, c in enumerate(planned) if versions.get(c.component) == c.target_version)
 
 
 def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:
@@ -163,13 +173,13 @@ def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
     for group in scenario.fleet.groups:
         names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
         if group.file is not None and "hardware" in group.columns:
-            table = fleet.read_file(group.file, {str(ours): theirs for ours, theirs in group.columns.items()})
+            table = sampling.read_file(group.file, {str(ours): theirs for ours, theirs in group.columns.items()})
             names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
     return tuple(names)
 
 
-def _population(scenario: Scenario, group: Any) -> fleet.Population:
-    return fleet.Population(
+def _population(scenario: Scenario, group: Any) -> sampling.Population:
+    return sampling.Population(
         rsrp_dbm=group.rsrp_dbm,
         battery_percent=group.battery_percent,
         free_bytes=group.free_space,
@@ -245,30 +255,24 @@ def _defects(scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: 
     return tuple(table)
 
 
-def _operator_actions(scenario: Scenario, world: World) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
+def operator_actions(world: World) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
     """The operator's doings as calls on the center, by time."""
     center = world.center
 
-    def cancel(names: list[str]) -> Callable[[float], None]:
-        named = matching(names)
-
-        def act(now: float) -> None:
-            for module in world.modules:
-                if named(module.name):
-                    center.cancel(module.row.index, now)
-
-        return act
+    def cancel(names: list[str]) -> Callable[[float], list[Command] | None]:
+        return lambda now: center.cancel_all(np.flatnonzero(world.fleet.named(names)).tolist(), now)
 
     calls: dict[str, Callable[[float], list[Command] | None]] = {
         "suspend": center.suspend,
         "resume": center.resume,
+        "next-group": center.next_group,
         "terminate": center.terminate,
         "retry-failed": center.retry_failed,
     }
     return [
         (action.at, cancel(action.modules) if action.do == "cancel" else calls[action.do])
-        for action in scenario.plan.operator
+        for action in world.scenario.plan.operator
     ]
 
 
-__all__ = ["Capacity", "World", "build", "build_profile"]
+__all__ = ["Capacity", "World", "build", "build_profile", "operator_actions"]

@@ -127,6 +127,11 @@ def _due(m: ModuleRow) -> int:
     return m.link_then
 
 
+def starts_online(m: ModuleRow, p: Profile) -> bool:
+    """Whether the module is already connected when the plan is activated."""
+    return p.check_in == ALWAYS and m.link == OFFLINE and m.away_until_s <= 0.0 and m.cause == NONE
+
+
 def start(m: ModuleRow, p: Profile, now: float) -> None:
     """Arms the first check-in of a module that is offline at activation."""
     _offline(m, p, now)
@@ -179,7 +184,7 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
     if p.power == battery.BATTERY:
         battery.spend(m, radio.session_j(m, p))
         if battery.true_percent(m, p, now) <= 0.0:
-            return _power(m, p, BATTERY_EMPTY, now)
+            return _battery_empty(m, p, now)
     m.link = ATTACHING
     m.attach_s = radio.access_s(m, p, after_reboot)
     if p.random_access and m.cell >= 0:
@@ -393,8 +398,8 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         given = states.TOO_MANY_ERRORS
     before = m.status
     after = states.next_status(before, given)
-    if after < 0:
-        return REFUSED_INPUT
+    if after < 0 or (given == states.UPDATE and m.offset_bytes + m.piece_bytes < m.package_bytes):
+        return REFUSED_INPUT  # a piece is no package
     if after == before and given in (states.CONFIRM, states.UPDATE):
         return 0  # allowed, and nothing to do
     m.status = after

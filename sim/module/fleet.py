@@ -1,12 +1,12 @@
-"""Sampling a fleet: from distributions and shares, or from a file of real devices, to rows of modules."""
+"""Sampling a fleet: from distributions and shares, or from a file of real devices, to columns of modules."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from sim import draws
 from sim.draws import Purpose
 from sim.errors import FotasimError
 from sim.module.profile import Profile
-from sim.module.rows import ALWAYS, C_NEVER_ONLINE, DARK, NONE, OFFLINE, TECHNOLOGIES, ModuleRow
+from sim.module.rows import C_NEVER_ONLINE, DARK, NONE, OFFLINE, TECHNOLOGIES
 
 Array = NDArray[np.float64]
 
@@ -45,20 +45,28 @@ class Population:
     columns: dict[str, str] = field(default_factory=dict)
 
 
+class Coded(NamedTuple):
+    """A column of names as numbers: codes of shape (n,), and the names they stand for; -1 stands for none."""
+
+    codes: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Members:
-    """The modules of a group, column by column; names and cells are empty when the file (if any) does not give them."""
+    """The modules of one group, column by column, shape (n,) each; names and cells are empty when no file gives them.
 
-    rows: list[ModuleRow]
+    `columns` go by the names of ModuleRow; `numbers` are the modules' numbers in the fleet, which key their draws.
+    """
+
+    numbers: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
     names: list[str]
     cells: list[str]
-    versions: list[dict[str, str]]
-    hardware: list[str]
+    versions: dict[str, Coded]
 
 
-def sample(
-    population: Population, profile: Profile, group: int, first: int, count: int, hardware: tuple[str, ...]
-) -> Members:
+def sample(population: Population, profile: Profile, first: int, count: int, hardware: tuple[str, ...]) -> Members:
     """Draws `count` modules numbered from `first`; every value is keyed by the module's number."""
     table = read_file(population.file, population.columns) if population.file else pd.DataFrame()
     if population.file:
@@ -73,9 +81,10 @@ def sample(
             return table[name].to_numpy(dtype=np.float64)
         return distribution.quantile(unit(purpose))
 
-    revisions = _choices(table, "hardware", population.hardware, unit(Purpose.HARDWARE))
-    versions = _versions(table, population.versions, unit(Purpose.VERSION))
-    values = {
+    revisions = _choices(table, "hardware", population.hardware, lambda: unit(Purpose.HARDWARE))
+    places = np.array([hardware.index(name) for name in revisions.names], dtype=np.int64)
+    dark = unit(Purpose.NEVER_ONLINE) < profile.never_online
+    columns: dict[str, NDArray[Any]] = {
         "rsrp_site_dbm": column("rsrp_dbm", population.rsrp_dbm, Purpose.RSRP_SITE),
         "battery_percent": np.clip(column("battery_percent", population.battery_percent, Purpose.BATTERY), 0, 100),
         "free_bytes": column("free_space", population.free_bytes, Purpose.FREE_SPACE).astype(np.int64),
@@ -86,26 +95,21 @@ def sample(
         "source_mismatch": (unit(Purpose.SOURCE_MISMATCH) < profile.source_mismatch).astype(np.int64),
         "phase": unit(Purpose.CHECK_IN_PHASE),
         "away_until_s": _away_until(unit(Purpose.LONG_OFFLINE), unit(Purpose.LONG_OFFLINE_RETURN), profile),
-        "hardware": np.array([hardware.index(name) for name in revisions], dtype=np.int64),
+        "hardware": places[revisions.codes],
+        "link": np.where(dark, DARK, OFFLINE),
+        "cause": np.where(dark, C_NEVER_ONLINE, NONE),
     }
     if population.joins_s is not None:
-        values["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
-        values["away_until_s"] = np.maximum(values["away_until_s"], values["joins_s"])
-    dark = unit(Purpose.NEVER_ONLINE) < profile.never_online
-    columns = {name: array.tolist() for name, array in values.items()}
-    rows = [
-        ModuleRow(index=first + i, group=group, **{name: column[i] for name, column in columns.items()})
-        for i in range(count)
-    ]
-    for row in (rows[i] for i in np.flatnonzero(dark)):
-        row.link, row.cause = DARK, C_NEVER_ONLINE
+        columns["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
+        columns["away_until_s"] = np.maximum(columns["away_until_s"], columns["joins_s"])
+    versions = {
+        name: _choices(pd.DataFrame(), "", shares, lambda: unit(Purpose.VERSION))
+        for name, shares in population.versions.items()
+    }
+    if "version" in table:  # of the first component
+        versions[next(iter(versions))] = _choices(table, "version", (), lambda: numbers)
     names = table["module"].astype(str).tolist() if "module" in table else []
-    return Members(rows, names, _cells(table), versions, revisions)
-
-
-def starts_online(row: ModuleRow, profile: Profile) -> bool:
-    """Whether the module is already connected when the plan is activated."""
-    return profile.check_in == ALWAYS and row.link == OFFLINE and row.away_until_s <= 0.0 and row.cause == NONE
+    return Members(numbers, columns, names, _cells(table), versions)
 
 
 def _frailty(unit: Array, variance: float) -> Array:
@@ -121,28 +125,24 @@ def _away_until(unit: Array, back: Array, profile: Profile) -> Array:
     return np.where(away, -profile.long_offline_return_s * np.log(back), 0.0)
 
 
-def _choices(table: pd.DataFrame, name: str, shares: tuple[tuple[str, float], ...], unit: Array) -> list[str]:
+def _choices(
+    table: pd.DataFrame, name: str, shares: tuple[tuple[str, float], ...], unit: Callable[[], NDArray[Any]]
+) -> Coded:
+    """A column of names: from the file where it gives one, else drawn by their shares."""
     if name in table:
-        return [str(value) for value in table[name]]
-    names = [choice for choice, _ in shares]
+        codes, found = pd.factorize(table[name].astype(str))
+        return Coded(np.asarray(codes, dtype=np.int64), tuple(str(value) for value in found))
+    names = tuple(choice for choice, _ in shares)
+    drawn = unit()
+    if len(names) == 1:
+        return Coded(np.zeros(len(drawn), dtype=np.int64), names)
     bounds = np.cumsum([weight for _, weight in shares])
-    picked = np.minimum(np.searchsorted(bounds, unit, side="right"), len(names) - 1)
-    return [names[i] for i in picked]
+    return Coded(np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1), names)
 
 
 def _cells(table: pd.DataFrame) -> list[str]:
     """Names of the cells as the file writes them; an empty field is no cell."""
     return ["" if pd.isna(value) else str(value) for value in table["cell"]] if "cell" in table else []
-
-
-def _versions(
-    table: pd.DataFrame, versions: dict[str, tuple[tuple[str, float], ...]], unit: Array
-) -> list[dict[str, str]]:
-    """One dict per module; a `version` column of a fleet file is the version of the first component."""
-    picked = {component: _choices(pd.DataFrame(), "", shares, unit) for component, shares in versions.items()}
-    if "version" in table:
-        picked[next(iter(versions))] = [str(value) for value in table["version"]]
-    return [{component: column[i] for component, column in picked.items()} for i in range(len(unit))]
 
 
 def read_file(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:

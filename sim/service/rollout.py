@@ -21,6 +21,7 @@ from sim.cloud import rules
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
+from sim.engines.fleet import filtered
 from sim.engines.plan import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
 from sim.scenario.lists import Matcher, targeting
@@ -156,7 +157,9 @@ def build(
     if executions is None:
         on_time = np.zeros(len(devices), dtype=np.int64)
         names = [device.key for device in devices]
-        groups = group_of(scenario, ranks, on_time, ["all"] * len(names), [""] * len(names), names)
+        groups = group_of(
+            scenario, ranks, on_time, lambda given: filtered(given, ["all"] * len(names), [""] * len(names), names)
+        )  # fmt: skip
         executions = [Execution(i, group=int(groups[i])) for i in range(len(devices))]
     center = LiveCenter(build_plan(scenario), executions, ranks=list(ranks), log=log)
     definition = plan["definition"]

@@ -12,6 +12,8 @@ import hashlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -19,43 +21,41 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import caching
+from numba.core import caching, codegen, registry
 
-CORE = (
-    "sim.messages",
-    "sim.draws",
-    "sim.curves",
-    "sim.module.rows",
-    "sim.module.states",
-    "sim.module.battery",
-    "sim.module.radio",
-    "sim.module.check_in",
-    "sim.module.flash",
-    "sim.module.behaviour",
-    "sim.network.cells",
-    "sim.network.random_access",
-)
-"""Modules to mirror, each after those it imports."""
+ROOT = "sim.engines.compiled.kernel"
+"""The module of the entry; what it calls is found from here."""
+PACKAGE = "sim."
 LONG_TUPLE = 6
 """Tuples of numbers longer than this become arrays: a compiler keeps short ones in registers."""
 
 
-class Mirror:
-    """Compiled counterparts of the core modules: `mirror["sim.module.behaviour"].receive`."""
+INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of functions that only compiled ones call. Never fastmath: results are to be identical."""
 
-    def __init__(self, names: tuple[str, ...] = CORE) -> None:
+
+class Mirror:
+    """Compiled counterparts of a module and of all it calls: `mirror["sim.module.behaviour"].receive`."""
+
+    def __init__(self, root: str = ROOT) -> None:
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[FunctionType, Any] = {}
-        for name in names:
-            self._add(importlib.import_module(name))
+        self._add(importlib.import_module(root))
 
     def __getitem__(self, name: str) -> ModuleType:
         return self._modules[name]
 
-    def _add(self, module: ModuleType) -> None:
-        mirror = ModuleType(module.__name__)
+    @property
+    def files(self) -> list[Path]:
+        """The sources of everything mirrored."""
+        return sorted(Path(str(sys.modules[name].__file__)) for name in self._modules)
+
+    def _add(self, module: ModuleType) -> ModuleType:
+        """The mirror of a module, made after those of the modules it imports."""
+        if module.__name__ in self._modules:
+            return self._modules[module.__name__]
+        mirror = self._modules[module.__name__] = ModuleType(module.__name__)
         space = mirror.__dict__
-        self._modules[module.__name__] = mirror
         own = []
         for name, value in vars(module).items():
             if isinstance(value, FunctionType) and value.__module__ == module.__name__:
@@ -65,12 +65,14 @@ class Mirror:
         for name, function in own:
             rebuilt = FunctionType(function.__code__, space, name, function.__defaults__)
             rebuilt.__module__ = module.__name__
-            space[name] = self._functions[function] = numba.njit(nogil=True, error_model="numpy")(rebuilt)
+            space[name] = self._functions[function] = numba.njit(**INNER)(rebuilt)
+        return mirror
 
     def _counterpart(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
-            return self._modules.get(value.__name__, value)
-        if isinstance(value, FunctionType):
+            return self._add(value) if value.__name__.startswith(PACKAGE) else value
+        if isinstance(value, FunctionType) and value.__module__.startswith(PACKAGE):
+            self._add(sys.modules[value.__module__])
             return self._functions.get(value, value)
         if isinstance(value, type) and issubclass(value, IntEnum):
             return _numbers(value)
@@ -89,13 +91,10 @@ def _numbers(enumeration: type[IntEnum]) -> ModuleType:
 # --- cache --------------------------------------------------------------------------------------------------------
 
 
-def source_key(*folders: Path) -> str:
+def source_key(files: list[Path]) -> str:
     """A hash over the compiled sources and the compiler's version."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    files = [Path(importlib.import_module(name).__file__ or "") for name in CORE]
-    for folder in folders:
-        files += sorted(folder.glob("*.py"))
-    for file in files:
+    for file in [*files, *Path(__file__).parent.glob("*.py")]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -148,9 +147,41 @@ def _keep(dispatcher: Any, folder: Path, key: str) -> None:
 
 
 def entry(function: FunctionType, key: str) -> Any:
-    """Compiles an entry point, kept on disk where possible."""
+    """A function of the core as one to call from Python, compiled on first use and kept on disk where possible."""
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     folder = cache_folder()
     if folder is not None:
         _keep(dispatcher, folder, key)
     return dispatcher
+
+
+@contextmanager
+def machine_code_of(name: str) -> Iterator[None]:
+    """While this lasts, only the function of that name becomes machine code, with all it calls inside it.
+
+    Numba would optimise and assemble every callee by itself as well, which takes longer than all the rest. Callees are
+    linked as they are and optimised within their caller; nobody can call them from Python afterwards.
+    """
+    registry.cpu_target.target_context  # noqa: B018  # the runtime is assembled the usual way, before
+    library: Any = codegen.JITCodeLibrary
+    maker: Any = codegen.JITCPUCodegen
+    finalize, set_env = library.finalize, maker.set_env
+
+    def link_only(self: Any) -> None:
+        if self.name == name:
+            finalize(self)
+            return
+        for other in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(other._reload_init)
+            self._final_module.link_in(other._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+    def set_known_env(self: Any, env_name: str, env: Any) -> None:
+        if self._engine.is_symbol_defined(env_name):
+            set_env(self, env_name, env)
+
+    library.finalize, maker.set_env = link_only, set_known_env
+    try:
+        yield
+    finally:
+        library.finalize, maker.set_env = finalize, set_env

@@ -150,6 +150,8 @@ class LiveModule:
             self._engine.recorder.entered(self.module, now)
         if effects & b.STOP_FETCH:
             self._stop_fetch()
+        if effects & b.ACCESS:  # the network under test has a random access of its own
+            self.deliver(b.ACCESSED, now)
         if effects & b.CONNECT:
             self._connect()
         if effects & b.HELLO:

@@ -1,0 +1,101 @@
+"""The compiled engine: lays a world out in arrays, runs it in stretches of time, hands the arrays to the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sim.cloud.center import decision_of
+from sim.engines.compiled import events as event_words
+from sim.engines.compiled.bag import Bag
+from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
+from sim.engines.compiled.kernel import CLOSE, FULL, RUN, START
+from sim.engines.compiled.state import grown, lay_out
+from sim.engines.tables import Ends, Watched, peaks, records_of
+from sim.engines.world import World
+from sim.records import Records
+
+STRETCHES = 200
+"""A run is interruptible, and shows its progress, this many times."""
+
+
+_COMPILED: set[Any] = set()
+"""Layouts whose code is in memory."""
+
+
+@cache
+def compiled() -> Any:
+    """The one entry of the kernel, compiled when it is first called for a new layout of rows."""
+    mirror = Mirror()
+    return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
+
+
+def is_warm() -> bool:
+    """Whether compiled code for the usual layout has been made before."""
+    return bool(compiled().stats.cache_path) and any(Path(compiled().stats.cache_path).glob("*.nbc"))
+
+
+class CompiledEngine:
+    """Runs one world from activation to its horizon."""
+
+    def __init__(self, world: World, *, events: bool = False) -> None:
+        self.world = world
+        self.events = events
+        self.load, self.parts = lay_out(world, events=events)
+        self.state = Bag(**self.parts)
+        self.end_s = world.horizon_s
+
+    def run(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Runs to the horizon; returns False when interrupted by Ctrl-C. `progress` gets the virtual time."""
+        horizon = self.world.horizon_s
+        reached = 0.0
+        try:
+            self._call(START, 0.0)
+            for i in range(1, STRETCHES + 1):
+                stop = horizon if i == STRETCHES else horizon * i / STRETCHES
+                while self._call(RUN, stop) == FULL:
+                    grown(self.parts)
+                    self.state = Bag(**self.parts)
+                reached = stop
+                if progress is not None:
+                    progress(stop)
+        except KeyboardInterrupt:
+            self._close(reached)
+            return False
+        self._close(horizon)
+        return True
+
+    def _call(self, stage: int, until_s: float) -> int:
+        advance = compiled()
+        if self.state.kind in _COMPILED:
+            return int(advance(self.state, stage, until_s))
+        with machine_code_of("advance"):
+            code = int(advance(self.state, stage, until_s))
+        _COMPILED.add(self.state.kind)
+        return code
+
+    def _close(self, now: float) -> None:
+        self._call(CLOSE, now)
+        self.end_s = now
+
+    def records(self, *, complete: bool, wall_s: float) -> Records:
+        """The tables of this run."""
+        parts, k = self.parts, self.parts["k"]
+        decided = [decision_of(row) for row in parts["decisions"][: int(k["decisions"])]]
+        events = None
+        if self.events:
+            events = event_words.table(
+                self.world, parts["events"][: int(k["events"])], parts["notes"][: int(k["notes"])]
+            )  # fmt: skip
+        ends = Ends(parts["modules"], parts["books"].es, parts["charge"])
+        cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
+        return records_of(
+            self.world, ends, self.load, cloud_peaks, decided, events, Watched(complete, wall_s, self.end_s)
+        )  # fmt: skip
+
+
+def warm(world: World) -> None:
+    """Compiles the engine, or loads it, by running a small world."""
+    CompiledEngine(world).run()

@@ -1,0 +1,158 @@
+"""The state of a compiled run: every array the kernel works on, laid out for one world, and made larger when full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.cloud import egress as eg
+from sim.cloud.center import open_books
+from sim.engines import layout
+from sim.engines.compiled.bag import Bag
+from sim.engines.compiled.kernel import Kernel
+from sim.engines.compiled.pending import Drive, Pending
+from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_count
+from sim.engines.compiled.timers import TIMER, TimersRow
+from sim.engines.fleet import source_bad
+from sim.engines.tally import Tally, tally
+from sim.engines.world import World, air_limit
+from sim.network.cells import CARRIERS
+from sim.strategy import settings as st
+from sim.strategy.progress import Criterion, Group
+
+COMPONENT = np.dtype([("kind", "i8"), ("size_bytes", "i8"), ("rollback_bytes", "i8")])
+ORDER = np.dtype([("time", "f8"), ("what", "i8"), ("first", "i8"), ("count", "i8")])
+DOINGS = ("suspend", "resume", "terminate", "retry-failed", "cancel")
+DECISIONS = 4096
+inf = np.inf
+
+
+def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
+    """Arrays for one world by the names the kernel uses; the tally comes by itself as well."""
+    n = len(world.fleet.rows)
+    room = 3 * n + 4096
+    load = tally(world.horizon_s)
+    drives = layout.blank(Drive(), layout.DRIVE, n)
+    drives["source_bad"] = source_bad(world.fleet)
+    given = world.scenario.cloud.capacity
+    books = _books(world, events)
+    parts: dict[str, Any] = {
+        "k": layout.single(_kernel(world, books, events)), "modules": world.fleet.rows.copy(),
+        "profiles": _profiles(world), "drives": drives,
+        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), "q": _queue(world.horizon_s, n, room),
+        "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
+        "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
+        "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
+        "tally": Bag(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
+        "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, np.int64),
+        "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
+        "events": np.empty(2 * room if events else 1, layout.EVENT),
+        "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, books.log.shape[1])),
+    }  # fmt: skip
+    parts["orders"], parts["ordered"] = _orders(world)
+    return load, parts
+
+
+def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The operator's doings in order of time, and the modules they name one after the other."""
+    given = sorted((a for a in world.scenario.plan.operator), key=lambda a: a.at)
+    orders = np.zeros(len(given), ORDER)
+    named = [np.flatnonzero(world.fleet.named(a.modules)) if a.do == "cancel" else np.zeros(0, np.int64) for a in given]
+    ends = np.cumsum([len(part) for part in named], dtype=np.int64)
+    for i, action in enumerate(given):
+        orders[i] = (action.at, DOINGS.index(action.do), ends[i] - len(named[i]), len(named[i]))
+    return orders, np.concatenate([np.zeros(0, np.int64), *named])
+
+
+def _kernel(world: World, books: Bag, events: bool) -> Kernel:
+    r, components = world.plan.settings, world.plan.components
+    holds = r.window_gates == st.GATE_INSTALL or bool(r.download_only)
+    slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
+    return Kernel(
+        horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
+        calm=int(_is_calm(world)), holds=int(holds),
+        quiet=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
+        needed_bytes=max(c.size_bytes for c in components),
+        needed_back_bytes=max(c.rollback_bytes for c in components), recording=int(events),
+    )  # fmt: skip
+
+
+def _is_calm(world: World) -> bool:
+    """Whether only the plan's clock, a module's own timers and its own messages move its execution.
+
+    Criteria, thresholds and caps on finished modules act on all modules at the moment another one reports; a cloud that
+    pushes at once speaks whenever a module is released.
+    """
+    plan, r = world.plan, world.plan.settings
+    groups = all(g.error_threshold_percent == inf and g.success_action != st.PAUSE for g in plan.groups)
+    pushes_at_once = r.need_push and r.push_interval_s <= 0.0
+    bounded = r.max_devices > 0 or r.offer_timeout_s < inf or r.overwrite == st.FAIL
+    return groups and not (plan.criteria or pushes_at_once or bounded)
+
+
+def _profiles(world: World) -> NDArray[Any]:
+    hardware = len(world.fleet.hardware)
+    array = np.zeros(len(world.fleet.profiles), layout.profile_type(len(world.plan.components), hardware))
+    for number, profile in enumerate(world.fleet.profiles):
+        layout.fill(array, number, profile)
+    return array
+
+
+def _queue(horizon_s: float, modules: int, room: int) -> Bag:
+    buckets = bucket_count(modules)
+    row = QueueRow(width_s=horizon_s / buckets, buckets=buckets)
+    return Bag(
+        row=layout.single(row), heap=np.empty(room, HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
+        pool=np.empty(room, POOL_ENTRY),
+    )  # fmt: skip
+
+
+def _timers(room: int) -> Bag:
+    return Bag(row=layout.single(TimersRow()), entries=np.empty(room, TIMER))
+
+
+def _books(world: World, events: bool) -> Bag:
+    executions = world.executions.copy()
+    late = executions["late"].astype(np.int64)
+    member_of = executions["group"].astype(np.int64)
+    b = open_books(world.plan, executions, member_of, late, world.ranks, len(world.fleet.cells))
+    b.c.noting = int(events)
+    return Bag(
+        r=layout.single(b.r), c=layout.single(b.c), es=executions, groups=layout.records(Group, {}, b.groups),
+        criteria=layout.records(Criterion, {}, b.criteria), windows=np.ascontiguousarray(b.windows), order=b.order,
+        rank=b.rank, waiting=b.waiting, joined=b.joined, cells=b.cells, out=b.out, armed=b.armed, notes=b.notes,
+        log=b.log,
+    )  # fmt: skip
+
+
+def _egress(world: World) -> Bag:
+    slots = world.transfers
+    classes = eg.RATE_CLASSES + CARRIERS * len(world.fleet.cells)
+    line = eg.Line(world.scenario.cloud.capacity.egress, air_limit(world.scenario), free=slots)
+    return Bag(
+        line=layout.single(line), transfers=layout.blank(eg.Transfer(), {}, slots),
+        classes=layout.blank(eg.Class(), {}, classes), queue=np.zeros(classes, np.int64),
+        free=np.arange(slots)[::-1].copy(),
+    )  # fmt: skip
+
+
+def _components(world: World) -> NDArray[Any]:
+    return np.array([(c.kind, c.size_bytes, c.rollback_bytes) for c in world.plan.components], COMPONENT)
+
+
+def grown(parts: dict[str, Any]) -> None:
+    """Doubles every array that can fill up; what they hold stays."""
+    for name in ("pool", "events", "notes", "decisions"):
+        parts[name] = _doubled(parts[name])
+    for name in ("timers", "senders"):
+        parts[name] = Bag(row=parts[name].row, entries=_doubled(parts[name].entries))
+    q = parts["q"]
+    parts["q"] = Bag(row=q.row, heap=_doubled(q.heap), buckets=q.buckets, pool=_doubled(q.pool))
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
