@@ -21,7 +21,11 @@ from tests.live_cloud import PRODUCT_SECRET, LiveCloud
 from tests.support import BASE, HARMLESS, scenario
 
 SCALE = 3600.0
-SOON = ("fleet.groups.0.check_in.every=1h", "fleet.groups.0.battery_percent=90", "fleet.groups.0.rsrp_dbm=-90")
+SOON = (
+    "fleet.groups.0.check_in={every: 1h, jitter: 5min, awake: 50min}", "fleet.groups.0.battery_percent=90",
+    "fleet.groups.0.rsrp_dbm=-90",
+)  # fmt: skip
+"""An hour is a second: every module is soon there, and stays awake long enough for a busy host to answer."""
 BOTH = """\
 name: both
 horizon: 7d
@@ -35,7 +39,7 @@ fleet:
       components: {fw: "1.0.0", mcu: "7"}
       rsrp_dbm: -90
       mcu_buffer: 30 kB
-      check_in: {every: 1h, jitter: 10min}
+      check_in: {every: 1h, jitter: 5min, awake: 50min}
 plan:
   name: both
   components:
