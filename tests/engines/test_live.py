@@ -17,6 +17,7 @@ from sim.engines.live.target import Limits
 from sim.engines.run import simulate
 from sim.messages import DOWNLOAD_ERROR, UPDATE_SUCCESS
 from sim.records import Run
+from sim.wire.quecthing import login
 from tests.live_cloud import PRODUCT_SECRET, LiveCloud
 from tests.support import BASE, HARMLESS, scenario
 
@@ -58,11 +59,13 @@ async def cloud_of(given, **options):
         await made.stop()
 
 
-def run_live(given, *, during=None, seconds=60.0, **options) -> tuple[LiveOutcome, LiveCloud]:
+def run_live(given, *, during=None, prepare=None, seconds=60.0, **options) -> tuple[LiveOutcome, LiveCloud]:
     """A live run against a cloud of its own; `during` runs beside it."""
 
     async def both():
         async with cloud_of(given, **options) as made:
+            if prepare is not None:
+                prepare(made)
             beside = asyncio.create_task(during(made)) if during else None
             settings = Settings(ramp_per_s=1000.0, time_scale=SCALE, duration_s=seconds)
             found = await live(given, made.url, settings)
@@ -166,6 +169,35 @@ def test_a_cloud_that_refuses_the_secret_ends_a_module_as_the_sdk_does(monkeypat
     found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=2"), seconds=2.5)
     assert found.outcome.summary["outcomes"]["never_online"] == 2
     assert made.secrets == {}
+
+
+def test_the_cloud_may_ask_for_status_and_information():
+    def prepare(made):
+        made.asks = True
+
+    found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=3"), prepare=prepare)
+    assert found.outcome.summary["outcomes"]["succeeded"] == 3
+    status = [a for a in made.answers if a.command == 0x0032]
+    info = [a for a in made.answers if a.command == 0x0042]
+    assert len(status) == len(info) >= 3
+    assert all(b"fw" in a.payload and b"1." in a.payload for a in info)
+
+
+def test_a_refused_bootstrap_waits_as_long_as_its_error_says():
+    def prepare(made):
+        made.refuses = login.BAD_SIGNATURE  # 30 s, in real time
+
+    found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=3"), prepare=prepare, seconds=4.0)
+    assert found.outcome.manifest["live"]["refused"] == {str(login.BAD_SIGNATURE): 3}
+    assert len(made.logins) == 3  # nobody came again within the four seconds
+    assert found.outcome.summary["outcomes"]["never_online"] == 3
+
+
+def test_who_is_deferred_and_why_is_told_as_in_a_simulation():
+    given = scenario(*HARMLESS, *SOON, "fleet.size=3", "fleet.groups.0.battery_percent=12")
+    found, _ = run_live(given, seconds=4.0)
+    assert found.outcome.summary["outcomes"]["pending"] == 3
+    assert found.outcome.summary["causes"] == {"low_battery": 3}
 
 
 @pytest.mark.parametrize(
