@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from contextlib import asynccontextmanager
 
@@ -227,20 +228,27 @@ def test_module_names_that_are_no_device_keys_are_refused(tmp_path, monkeypatch)
         asyncio.run(live(given, "mqtt://127.0.0.1:1", Settings()))
 
 
+async def command(made, folder, *, interrupt=False):
+    """Runs the command against a cloud; `interrupt` sends Ctrl-C after its first line of progress."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sim.cli", "live", str(folder / "s.yaml"), "--cloud", made.url, "--time-scale",
+        str(SCALE), "--ramp", "100/s", "--duration", "60s", "--out", str(folder / "run"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "FOTASIM_TOKEN": "t0ken"},
+    )  # fmt: skip
+    if interrupt:
+        assert b"done" in await asyncio.wait_for(process.stderr.readline(), 60)
+        process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, out.decode(), err.decode()
+
+
 def test_the_command_leaves_a_run_folder_and_never_a_secret(tmp_path):
     given = scenario(*HARMLESS, *SOON, "fleet.size=5")
     (tmp_path / "s.yaml").write_text(given.to_yaml(), encoding="utf-8")
 
     async def both():
         async with cloud_of(given) as made:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sim.cli", "live", str(tmp_path / "s.yaml"), "--cloud", made.url,
-                "--time-scale", str(SCALE), "--ramp", "100/s", "--duration", "60s", "--out", str(tmp_path / "run"),
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "FOTASIM_TOKEN": "t0ken"},
-            )  # fmt: skip
-            out, err = await asyncio.wait_for(process.communicate(), 90)
-            return process.returncode, out.decode(), err.decode()
+            return await command(made, tmp_path)
 
     code, out, err = asyncio.run(both())
     assert code == 0, err
@@ -251,10 +259,26 @@ def test_the_command_leaves_a_run_folder_and_never_a_secret(tmp_path):
     assert run.events["source"].unique().tolist() == ["module"]
     legs = json.loads((tmp_path / "run" / "latencies.json").read_text(encoding="utf-8"))
     assert legs["url"]["count"] == 5
-    written = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir())
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file())
     for secret in (PRODUCT_SECRET, "t0ken"):
         assert secret not in out + err
         assert secret.encode() not in written
+
+
+def test_ctrl_c_keeps_what_is_there_and_says_partial(tmp_path):
+    given = scenario(*HARMLESS, *SOON, "fleet.size=5", "fleet.groups.0.battery_percent=12")
+    (tmp_path / "s.yaml").write_text(given.to_yaml(), encoding="utf-8")
+
+    async def both():
+        async with cloud_of(given) as made:
+            return await command(made, tmp_path, interrupt=True)
+
+    code, out, err = asyncio.run(both())
+    assert code == 130, err
+    assert "this run is partial" in out
+    run = Run.load(tmp_path / "run")
+    assert run.manifest["complete"] is False
+    assert run.summary["outcomes"]["succeeded"] == 0
 
 
 def test_histograms_of_two_processes_merge(tmp_path):
