@@ -341,6 +341,11 @@ class Rollouts:
         self._next_device = max(self._next_device, device.id + 1)
 
 
+def check(connection: Any, plan_id: int) -> None:
+    """Refused when a stored plan could not run: its strategy does not fit its components, or QuecThing."""
+    one.as_scenario(*_stored(connection, plan_id))
+
+
 def _stored(connection: Any, plan_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     plan = catalog.get_plan(connection, plan_id)
     return plan, [catalog.get_version(connection, part["version_id"]) for part in plan["components"]]

@@ -94,6 +94,7 @@ def test_activated_plans_are_fixed(tmp_path):
         ({"time_zone": "Mars/Olympus"}, 422, "Europe/Berlin"),
         ({"strategy": {"retry": {"number_of_retries": -1}}}, 422, "greater than or equal to 0"),
         ({"strategy": {"no_such_key": 1}}, 422, "no_such_key"),
+        ({"strategy": {"delivery": {"action_type": "download-only"}}}, 422, "install later"),
         ({"product_id": 99}, 404, "no product 99"),
         ({"components": [{"component_id": 99, "version_id": 1}]}, 422, "not one of model"),
         ({"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"}, 422, "later"),
