@@ -8,11 +8,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError
 from starlette.routing import Match
 
 from sim.cloud.catalog import MAX_FILE_BYTES, MAX_FILES
 from sim.service.cloud import Cloud
-from sim.service.errors import ServiceError
+from sim.service.errors import ServiceError, StoreFailing
 from sim.service.packages.download import PREFIX, Downloads
 from sim.service.web import api_catalog, api_plans, console
 from sim.service.web.access import Sessions
@@ -37,6 +38,7 @@ def build(cloud: Cloud) -> FastAPI:
     app.state.cloud = cloud
     app.state.sessions = Sessions()
     app.add_exception_handler(ServiceError, _problem)
+    app.add_exception_handler(OperationalError, _store_away)
     app.add_exception_handler(405, _wrong_method)
     app.middleware("http")(_secured)
     for router in (api_catalog.router, api_plans.router, api_plans.open_router, console.router):
@@ -83,6 +85,10 @@ async def _problem(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"detail": str(error)}, error.status)
     return console.problem_page(request, error.status, str(error))
+
+
+async def _store_away(request: Request, _error: Exception) -> Response:
+    return await _problem(request, StoreFailing("the store cannot be read"))
 
 
 async def _wrong_method(request: Request, _error: Exception) -> Response:
