@@ -99,4 +99,3 @@ class CompiledEngine:
 def warm(world: World) -> None:
     """Compiles the engine, or loads it, by running a small world."""
     CompiledEngine(world).run()
-
