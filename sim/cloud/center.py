@@ -341,9 +341,7 @@ def open_books(
     )  # fmt: skip
 
 
-def release_order(
-    groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks
-) -> NDArray[np.int64]:
+def release_order(groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
     """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
     keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
     order = np.lexsort((keys, groups))

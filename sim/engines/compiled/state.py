@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cloud import egress as eg
+from sim.cloud.books import DECISION_WIDTH
 from sim.cloud.center import open_books
 from sim.engines import layout
 from sim.engines.compiled.bag import Bag
@@ -39,7 +40,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     given = world.scenario.cloud.capacity
     books = _books(world, events)
     parts: dict[str, Any] = {
-        "k": layout.single(_kernel(world, books, events)), "modules": world.fleet.rows.copy(),
+        "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows.copy(),
         "profiles": _profiles(world), "drives": drives,
         "pool": np.empty(room, layout.record(Pending, layout.PENDING)), "q": _queue(world.horizon_s, n, room),
         "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
@@ -49,7 +50,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
         "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, np.int64),
         "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
         "events": np.empty(2 * room if events else 1, layout.EVENT),
-        "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, books.log.shape[1])),
+        "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, DECISION_WIDTH)),
     }  # fmt: skip
     parts["orders"], parts["ordered"] = _orders(world)
     return load, parts
@@ -66,7 +67,7 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return orders, np.concatenate([np.zeros(0, np.int64), *named])
 
 
-def _kernel(world: World, books: Bag, events: bool) -> Kernel:
+def _kernel(world: World, events: bool) -> Kernel:
     r, components = world.plan.settings, world.plan.components
     holds = r.window_gates == st.GATE_INSTALL or bool(r.download_only)
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
@@ -156,4 +157,3 @@ def _doubled(array: NDArray[Any]) -> NDArray[Any]:
     larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
-

@@ -169,10 +169,10 @@ def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall
     records = engine.recorder.records(complete=complete, wall_s=wall_s)
     summary = summarise(
         records.modules, scenario=scenario.name, engine="live", seed=scenario.seed, replications=1, complete=complete,
-        gates=dict(scenario.gates), cloud_peaks=records.cloud_peaks, wall_s=wall_s,
+        gates=dict(scenario.gates), cloud_peaks=records.cloud_peaks, wall_s=wall_s, decisions=records.decisions,
     )  # fmt: skip
-    manifest = manifest_of(scenario, world, records, 1)
-    manifest["engine"] = "live"
+    records.engine, records.modules_left_out = "live", world.left_out
+    manifest = manifest_of(scenario, records, 1)
     manifest["live"] = {
         "target": f"{engine.target.host}:{engine.target.port}", "plan": engine.target.plan,
         "time_scale": engine.settings.time_scale, "ramp_per_s": engine.settings.ramp_per_s,
