@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help demo test check schema clean
+.PHONY: help demo test check docs examples schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 10
@@ -30,9 +30,15 @@ check: $(STAMP) ## format, lint, types, imports
 	$(BIN)/mypy sim
 	$(BIN)/lint-imports
 
+docs: $(STAMP)  ## build the documentation site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+examples: $(STAMP) ## make reports/examples/ and the picture of the README anew
+	$(BIN)/python reports/examples/make.py
+
 schema: $(STAMP) ## write scenarios/schema.json and reports/report.schema.json anew
 	$(BIN)/fotasim schema > scenarios/schema.json
 	$(BIN)/fotasim schema --of report > reports/report.schema.json
 
 clean:           ## remove the environment and what tools leave behind
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site

@@ -98,6 +98,8 @@ def _replicated(
             )  # fmt: skip
     except ValueError as error:
         fail(str(error))
+    if not len(found.frame):
+        raise KeyboardInterrupt
     if found.reached is False:
         print(
             f"fotasim: {len(found.frame)} campaigns and an interval is still wider than --until asks", file=sys.stderr

@@ -27,7 +27,15 @@ Replications = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")]
 Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
-Engine = Annotated[str, typer.Option(help="Engine of the campaigns.")]
+
+
+def _known_engine(engine: str) -> str:
+    from sim.engines.run import ENGINES
+
+    return engine if engine in ENGINES else fail(f"--engine {engine}: choose from {', '.join(ENGINES)}")
+
+
+Engine = Annotated[str, typer.Option(help="Engine of the campaigns.", callback=_known_engine)]
 
 
 @app.command()

@@ -112,7 +112,7 @@ def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
     if len(parts) > 1:
-        summary = with_intervals(summary, merged.modules, [part.cloud_peaks for part in parts])
+        summary = with_intervals(summary, merged.modules, [part.cloud_peaks for part in parts], merged.decisions)
     return Outcome(scenario, merged, summary, _manifest(scenario, merged, len(parts)))
 
 

@@ -84,8 +84,8 @@ def change_row(change: Change) -> tuple[object, ...]:
     kind = kind_of(change.metric)
     step: Kind = "points" if kind == "share" else kind
     return (
-        change.metric, Value(kind, change.before), Value(kind, change.after), Value(step, change.difference),
-        Value(step, change.low), Value(step, change.high), MARKS[change.verdict],
+        change.metric, Value(kind, change.before), Value(kind, change.after), Value(step, change.difference, signed=True),
+        Value(step, change.low, signed=True), Value(step, change.high, signed=True), MARKS[change.verdict],
     )  # fmt: skip
 
 

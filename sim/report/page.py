@@ -76,10 +76,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A cell of another kind than its column's, for tables whose rows differ in unit."""
+    """A cell of another kind than its column's, for tables whose rows differ in unit; `signed` shows a plus."""
 
     kind: Kind
     value: Any
+    signed: bool = False
+
+    def shown(self) -> str:
+        """As a reader sees it."""
+        text = show(self.kind, self.value)
+        plus = self.signed and isinstance(self.value, int | float) and self.value > 0 and text[0].isdigit()
+        return f"+{text}" if plus else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +106,7 @@ class Table:
     def shown(self) -> list[list[str]]:
         """Every cell as a reader sees it."""
         return [
-            [
-                show(*((v.kind, v.value) if isinstance(v, Value) else (c.kind, v)))
-                for c, v in zip(self.columns, row, strict=True)
-            ]
+            [v.shown() if isinstance(v, Value) else show(c.kind, v) for c, v in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 

@@ -155,7 +155,7 @@ def _reason(report: RunReport) -> Text:
 def _gate_row(gate: GateResult) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
     name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
-    margin = Value("points" if kind == "share" else kind, gate.margin)
+    margin = Value("points" if kind == "share" else kind, gate.margin, signed=True)
     return name, gate.met, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin
 
 

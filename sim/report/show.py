@@ -31,6 +31,7 @@ percent, `points` a difference of shares in percentage points, `duration` second
 `metric` the name of a figure, shown without its unit."""
 
 NOTHING = "–"
+_QUANTILE = re.compile(r"^duration_p(\d+)$")
 _UNIT_SUFFIX = re.compile(r"_(bit_s|per_s|j)$")
 
 _ENDS: dict[str, Kind] = {"bit_s": "bit_rate", "per_s": "rate", "_j": "energy", "_bytes": "size", "_s": "duration"}
@@ -64,8 +65,8 @@ def printable(text: str) -> str:
 
 
 def metric_words(name: object) -> str:
-    """A metric's name as words, without the unit at its end: `peak_egress_bit_s` becomes `peak egress`."""
-    return words(_UNIT_SUFFIX.sub("", str(name)))
+    """A metric's name as words: `peak_egress_bit_s` becomes `peak egress`, `duration_p95` becomes `time to 95 %`."""
+    return words(_QUANTILE.sub(r"time to \1 %", _UNIT_SUFFIX.sub("", str(name))))
 
 
 def plural(count: int, noun: str) -> str:

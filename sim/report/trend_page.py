@@ -16,7 +16,7 @@ from sim.errors import RecordsError
 from sim.report import figures
 from sim.report.changes import changes_of_summaries, measures
 from sim.report.compare_page import change_table, change_text
-from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
+from sim.report.page import Block, Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
 from sim.report.show import kind_of, metric_words, plural
 from sim.stats.differences import Change
 
@@ -60,7 +60,7 @@ def archived(folder: Path, order: str = "name") -> list[Archived]:
 def trend_page(runs: Sequence[Archived], title: str, *, fail_on_regression: bool = False) -> Page:
     """One part for each scenario with its runs in order; what got worse beyond noise from one to the next is marked; with `fail_on_regression` it is a check."""
     scenarios = list(dict.fromkeys(str(a.summary["scenario"]) for a in runs))
-    sections, checks, statements = [], [], []
+    sections, checks, regressions, failures = [], [], [], []
     for scenario in scenarios:
         own = [a for a in runs if a.summary["scenario"] == scenario]
         steps = [changes_of_summaries(a.summary, b.summary) for a, b in pairwise(own)]
@@ -70,28 +70,26 @@ def trend_page(runs: Sequence[Archived], title: str, *, fail_on_regression: bool
             "; ".join(f"{metric_words(c.metric)} {change_text(c)}" for c in worse) or "nothing got worse beyond noise"
         )
         checks.append(Check(f"{own[-1].name}: no regression", scenario, not worse, text))
+        unmet = [str(g["gate"]) for g in own[-1].summary["gates"] if not g["met"]]
+        if unmet:
+            failures.append(Text(f"{own[-1].name} does not meet {', '.join(unmet)}.", f"{scenario}:"))
         if worse:
-            statements.append(Text(f"{text} (from {own[-2].name} to {own[-1].name}).", f"{scenario}:"))
+            regressions.append(Text(f"{text} (from {own[-2].name} to {own[-1].name}).", f"{scenario}:"))
     return Page(
         title=title, kicker="Trend", facts=f"{plural(len(runs), 'run')} of {plural(len(scenarios), 'scenario')}",
-        verdict=_verdict(statements, len(runs) - len(scenarios)), sections=sections,
+        verdict=_verdict(regressions, failures, len(runs) - len(scenarios)), sections=sections,
         checks=checks if fail_on_regression else (),
     )  # fmt: skip
 
 
-def _verdict(statements: list[Text], steps: int) -> Verdict:
-    if statements:
-        from sim.report.page import Points
-
-        return Verdict(
-            "no-go", "Regressions", [Text("The newest run of a scenario is worse beyond noise:"), Points(statements)]
-        )
-    text = (
-        "The newest run of every scenario is no worse than the one before it."
-        if steps
-        else "Only one run each: nothing to compare yet."
-    )
-    return Verdict("go" if steps else "none", "No regressions" if steps else "No history", [Text(text)])
+def _verdict(worse: list[Text], unmet: list[Text], steps: int) -> Verdict:
+    if worse or unmet:
+        word = "Regressions" if worse else "Gates not met"
+        return Verdict("no-go", word, [Text("", "The newest runs:"), Points([*unmet, *worse])])
+    if not steps:
+        return Verdict("none", "No history", [Text("Only one run each: nothing to compare yet.")])
+    text = "The newest run of every scenario meets its gates and is no worse than the one before it."
+    return Verdict("go", "No regressions", [Text(text)])
 
 
 def _scenario(scenario: str, runs: list[Archived], steps: list[list[Change]]) -> list[Section]:

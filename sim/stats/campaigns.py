@@ -74,14 +74,19 @@ def campaign_quantile(frame: pd.DataFrame, metric: str, probability: float, conf
     return quantile_interval(finite(frame[metric]), probability, confidence)
 
 
-def with_intervals(summary: dict[str, Any], modules: pd.DataFrame, peaks: list[dict[str, float]]) -> dict[str, Any]:
+def with_intervals(
+    summary: dict[str, Any], modules: pd.DataFrame, peaks: list[dict[str, float]], decisions: pd.DataFrame
+) -> dict[str, Any]:
     """The summary of several replications with intervals over campaigns in place of those over pooled modules.
 
     `success_rate` and `coverage` become {value, low, high}; `replicated` has the same for every metric; `metrics` and
-    the gates take the mean over campaigns. `peaks` has the cloud's peaks of each replication, in order.
+    the gates take the mean over campaigns. `peaks` has the cloud's peaks of each replication, in order; `decisions` those of all.
     """
     parts = [part for _, part in modules.groupby("replication", sort=True)]
-    rows = [measure(part, peak) for part, peak in zip(parts, peaks, strict=True)]
+    rows = [
+        measure(part, peak, decisions[decisions["replication"] == number])
+        for (number, part), peak in zip(modules.groupby("replication", sort=True), peaks, strict=True)
+    ]
     frame = pd.DataFrame([{**metrics, **counts} for metrics, counts in rows])
     found = {metric: estimate(frame, metric).plain() for metric in STUDY_METRICS}
     metrics = {metric: found[metric]["value"] for metric in METRICS}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # in a notebook tqdm, which this imports, asks for widgets that nobody needs here
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sim.study.axes import Axis, Settings
 

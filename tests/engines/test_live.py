@@ -99,6 +99,14 @@ def test_every_module_is_upgraded_and_both_sides_agree():
     assert 40 * 6 < found.latencies["report"]["count"] <= sum(map(len, made.statuses)) == 40 * 7
 
 
+def test_modelled_access_of_cells_does_not_hold_up_a_live_run():
+    """The real network has a random access of its own: modules of modelled cells connect all the same."""
+    found, _ = run_live(scenario(*HARMLESS, *SOON, "fleet.size=6", "fleet.cells={modules_per_cell: 3}"))
+    assert found.outcome.summary["outcomes"]["succeeded"] == 6
+    assert found.outcome.records.modules["cell"].nunique() == 2
+    assert found.outcome.records.modules["preambles"].max() == 0
+
+
 def test_a_device_bootstraps_once_and_then_logs_in_with_its_secret():
     found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=5"))
     assert found.outcome.summary["outcomes"]["succeeded"] == 5

@@ -14,7 +14,7 @@ from functools import cache
 
 from sim import messages as msg
 from sim.errors import ProtocolError
-from sim.wire import mqtt
+from sim.wire import http, mqtt
 from sim.wire.quecthing import commands, frame, login, ota, ttlv
 from sim.wire.session import ClientSession, ServerSession
 
@@ -126,8 +126,20 @@ def password(data: bytes) -> None:
     _refused(lambda: login.decrypt_payload(bytes(16), data))
 
 
+def answer(data: bytes) -> None:
+    """An HTTP answer that is none; its bytes go on, a head is kept up to its limit."""
+    taken = []
+    reader = http.Answer(lambda status: None, lambda body: taken.append(len(body)))
+    for piece in _pieces(data):
+        if _refused(lambda piece=piece: reader.feed(memoryview(piece))):
+            return
+    assert sum(taken) <= len(data)
+    _refused(lambda: http.place(data.decode("latin-1")))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames, "payload": payload, "packets": packets, "server": server, "client": client, "password": password,
+    "answer": answer,
 }  # fmt: skip
 
 
@@ -149,6 +161,10 @@ def seeds(target: str) -> list[bytes]:
     framed = [frame.encode(i + 1, 0x0111 + i, data) for i, data in enumerate(payloads)]
     if target == "frames":
         return [*framed, b"".join(framed), frame.encode(1, 0xAAAA, b"\xaa\x55" * 40)]
+    if target == "answer":
+        head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nhello"
+        chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        return [head, chunks, b"http://127.0.0.1:8080/f?x=1"]
     if target == "password":
         sent = login.bootstrap_password("p11TEST", _SECRET, "866123456789015", "0" * 16)
         return [

@@ -92,7 +92,7 @@ def test_it_says_what_it_rests_on(page):
 def test_a_fleet_nobody_reaches(tmp_path):
     """No success at all still makes a page."""
     outcome = run("fleet.failures.never_online=1.0", "gates={duration_p95: '<= 1d'}")
-    assert "duration p95 is unknown" in write_html(save(outcome, tmp_path / "r"))
+    assert "time to 95 % is unknown" in write_html(save(outcome, tmp_path / "r"))
 
 
 @pytest.mark.parametrize("width", [1440, 390])

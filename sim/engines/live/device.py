@@ -12,6 +12,7 @@ from sim import messages as msg
 from sim.draws import Purpose, uniform
 from sim.engines.live.fetch import Broken, Package, ServerRefused, WrongChecksum
 from sim.engines.live.link import Link
+from sim.engines.virtual import FETCH_ROUND_TRIPS, LOGIN_ROUND_TRIPS
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module import radio, states
@@ -51,7 +52,7 @@ class LiveModule:
 
     __slots__ = (
         "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
-        "_firmware", "_guard", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
+        "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
         "_transferring", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
 
@@ -66,7 +67,7 @@ class LiveModule:
         self._timer_at = inf
         self._guard = inf
         self._due = self._dialled_at = self._asked_at = self._confirmed_at = 0.0
-        self._heard_at = 0.0
+        self._heard_at = self._header_at = 0.0
         self._last_frame = 0
         self._unacked: dict[int, tuple[int, float]] = {}
         self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
@@ -149,6 +150,8 @@ class LiveModule:
             self._engine.recorder.entered(self.module, now)
         if effects & b.STOP_FETCH:
             self._stop_fetch()
+        if effects & b.ACCESS:  # the network under test has a random access of its own
+            self.deliver(b.ACCESSED, now)
         if effects & b.CONNECT:
             self._connect()
         if effects & b.HELLO:
@@ -175,7 +178,11 @@ class LiveModule:
             password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
         else:
             password = login.login_password(target.product_secret, self.secret, random)
-        at = engine.connects.slot(engine.loop.time())
+        modelled_s = (
+            LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
+        )
+        self._dialled_at += modelled_s
+        at = engine.connects.slot(engine.loop.time() + modelled_s)
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
@@ -447,16 +454,16 @@ class LiveModule:
     async def _download(self, start: int, end: int) -> None:
         """Fetches the piece and tells the module how it went; cancelled when it stops."""
         engine, row = self._engine, self.module.row
-        asked_at = engine.loop.time()
         fetch = asyncio.current_task()
+        if engine.settings.radio:
+            await asyncio.sleep(FETCH_ROUND_TRIPS * row.rtt_s / engine.settings.time_scale)
+        asked_at = engine.loop.time()
         try:
             if self._package is None or not self._package.begin(start):
                 raise Broken("the bytes before this piece are gone")
             for url, first, last in self._package.requests(start, end):
                 engine.check_url(url)
-                await engine.downloader.get(
-                    url, first, last, row.index, lambda: self._header(asked_at), self._paced(asked_at)
-                )
+                await engine.downloader.get(url, first, last, row.index, lambda: self._header(asked_at), self._take)
         except Broken as error:
             if self._fetch is fetch:
                 self._fetch_broken(error)
@@ -470,9 +477,9 @@ class LiveModule:
         engine, row = self._engine, self.module.row
         if row.status != msg.DOWNLOAD_START:
             return
-        engine.latencies.add("header", engine.loop.time() - asked_at)
         now = engine.now()
-        self._transferring = True
+        self._transferring, self._header_at = True, engine.loop.time()
+        engine.latencies.add("header", self._header_at - asked_at)
         engine.recorder.downloads(now, 1)
         drop_s = radio.drop_after_s(row, self.module.profile)
         if drop_s < inf:
@@ -487,19 +494,19 @@ class LiveModule:
             link.abort()
             self._session_lost()
 
-    def _paced(self, asked_at: float) -> Callable[[bytes], float]:
-        """Takes the chunks; with the modelled radio they come no faster than its goodput."""
+    def _take(self, chunk: memoryview) -> float:
+        """Takes a chunk; with the modelled radio the next one waits until its goodput allows it."""
         engine, row = self._engine, self.module.row
-        bit_s = row.goodput_bit_s * engine.settings.time_scale if engine.settings.radio else inf
-
-        def take(chunk: bytes) -> float:
-            self._fetched_bytes += len(chunk)
-            engine.recorder.delivered_bits += 8.0 * len(chunk)
-            if self._package is not None and not self._package.feed(chunk):
-                raise WrongChecksum("the MD5 is wrong")
-            return asked_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
-
-        return take
+        if self._fetch is None:
+            return 0.0  # given up as the answer began
+        self._fetched_bytes += len(chunk)
+        engine.recorder.delivered_bits += 8.0 * len(chunk)
+        if self._package is not None and not self._package.feed(chunk):
+            raise WrongChecksum("the MD5 is wrong")
+        if not engine.settings.radio:
+            return 0.0
+        bit_s = row.goodput_bit_s * engine.settings.time_scale
+        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
 
     def _fetch_done(self) -> None:
         engine, row, profile = self._engine, self.module.row, self.module.profile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
 from sim.engines.live.device import LiveModule
-from sim.engines.live.fetch import AiohttpDownloader, Broken, Downloader
+from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.latency import Latencies
 from sim.engines.live.link import Links
 from sim.engines.live.pace import Pace
@@ -89,6 +90,7 @@ class LiveEngine:
         self.connects = Pace(cap)
         self.messages = Pace(cap)
         self.modules = [LiveModule(self, module) for module in world.modules]
+        self.cpu_s = 0.0
         self.links: Links
         self.downloader: Downloader
         self._stop = asyncio.Event()
@@ -143,10 +145,10 @@ class LiveEngine:
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(self.world.keepalive_s), username=settings.username,
         )  # fmt: skip
-        self.downloader = AiohttpDownloader(settings.sources)
+        self.downloader = ThinDownloader(settings.sources, settings.ca_file)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
-        self.zero = self.loop.time()
+        self.zero, cpu = self.loop.time(), time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
             return await self._watch(watch, api)
@@ -155,6 +157,7 @@ class LiveEngine:
             with suppress(asyncio.CancelledError):
                 await ramp
             await self._close()
+            self.cpu_s = time.process_time() - cpu
 
     async def _ramp(self) -> None:
         """Modules begin one after the other, each at its own moment."""
@@ -202,7 +205,6 @@ class LiveEngine:
         for module in self.modules:
             module.end()
         await self.links.close()
-        await self.downloader.close()
 
     # --- how it stands -----------------------------------------------------------------------------------------------
 
@@ -229,6 +231,7 @@ class LiveEngine:
             "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules), "unacknowledged": links.unacknowledged,
             "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + links.protocol_errors,
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
+            "cpu_s": round(self.cpu_s, 3),
         }  # fmt: skip
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl as tls
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
-import aiohttp
-
+from sim.errors import ProtocolError
+from sim.wire import http
 from sim.wire.quecthing.ota import UrlFile
 
 SOCKET_TIMEOUT_S = 10.0
-CHUNK_BYTES = 64 * 1024
+BUFFER_BYTES = 256 * 1024
 UNKNOWN_MD5 = "0" * 32
 
 
@@ -28,62 +29,156 @@ class WrongChecksum(Broken):
     """The bytes came whole, but their MD5 is not the announced one."""
 
 
+Body = Callable[[memoryview], float]
+"""Takes bytes while they are there; gives the seconds to wait before more are read."""
+
+
 class Downloader(Protocol):
     """How the bytes come; another HTTP client may stand behind it."""
 
-    async def get(
-        self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Callable[[bytes], float]
-    ) -> None:
-        """Bytes `first` to `last` of a URL. `header` is called when the answer begins, `body` with each chunk; it
-        gives the seconds to wait before the next one is read. Raises Broken when they do not come whole.
+    async def get(self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Body) -> None:
+        """Bytes `first` to `last` of a URL, from the source address of that number; `header` as the answer begins.
+
+        Raises Broken when they do not come whole.
         """
 
-    async def close(self) -> None:
-        """Frees the connections."""
 
+class ThinDownloader:
+    """Downloads over a bare asyncio protocol: a new connection for each piece, as the SDK opens it; no redirects.
 
-class AiohttpDownloader:
-    """Downloads through aiohttp: a new connection for each piece, as the SDK opens it; no redirects."""
+    All connections read into one buffer: what arrived is used up before the next one reads.
+    """
 
-    def __init__(self, sources: Sequence[str] = ()) -> None:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=SOCKET_TIMEOUT_S, sock_read=SOCKET_TIMEOUT_S)
-        self._sessions = [
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, force_close=True, local_addr=(address, 0) if address else None),
-                timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-            )
-            for address in sources or (None,)
-        ]  # fmt: skip
+    def __init__(self, sources: Sequence[str] = (), ca_file: str | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sources = sources
+        self._ca_file = ca_file
+        self._ssl: tls.SSLContext | None = None
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
-    async def get(
-        self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Callable[[bytes], float]
-    ) -> None:
+    async def get(self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Body) -> None:
         """See Downloader."""
-        session = self._sessions[source % len(self._sessions)]
-        headers = {"Accept-Ranges": "bytes", "Range": f"bytes={first}-{last}"}
-        missing = last - first + 1
+        transfer: _Transfer | None = None
         try:
-            async with session.get(url, headers=headers, allow_redirects=False) as answer:
-                if answer.status not in (200, 206) or (answer.status == 200 and first > 0):
-                    raise ServerRefused(f"HTTP status {answer.status}")
-                header()
-                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                    missing -= len(chunk)
-                    if missing < 0:
-                        raise Broken("more bytes than were asked for")
-                    pause_s = body(chunk)
-                    if pause_s > 0.0:
-                        await asyncio.sleep(pause_s)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            where = http.place(url)
+            transfer = _Transfer(self._loop, self._buffer, where, (first, last), header, body)
+            given = transfer
+            local = (self._sources[source % len(self._sources)], 0) if self._sources else None
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                await self._loop.create_connection(
+                    lambda: given, where.host, where.port, ssl=self._context(where.secure), local_addr=local
+                )
+            await transfer.whole
+        except (OSError, TimeoutError, ProtocolError) as error:
             raise Broken(str(error) or type(error).__name__) from None
-        if missing:
-            raise Broken(f"{missing} bytes are missing")
+        finally:
+            if transfer is not None:
+                transfer.end()
 
-    async def close(self) -> None:
-        """See Downloader."""
-        for session in self._sessions:
-            await session.close()
+    def _context(self, secure: bool) -> tls.SSLContext | None:
+        if secure and self._ssl is None:
+            self._ssl = tls.create_default_context(cafile=self._ca_file)
+        return self._ssl if secure else None
+
+
+class _Transfer(asyncio.BufferedProtocol):
+    """One request and its answer."""
+
+    __slots__ = (
+        "_answer", "_body", "_buffer", "_header", "_heard_at", "_loop", "_missing", "_pause", "_request", "_silence",
+        "_transport", "_whole_from", "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, buffer: memoryview, where: http.Place, span: tuple[int, int],
+        header: Callable[[], None], body: Body,
+    ) -> None:  # fmt: skip
+        self._loop, self._buffer = loop, buffer
+        self._request = http.get(where, *span)
+        self._whole_from = span[0] == 0
+        self._missing = span[1] - span[0] + 1
+        self._header, self._body = header, body
+        self._answer = http.Answer(self._begin, self._take)
+        self._transport: asyncio.Transport | None = None
+        self._heard_at = 0.0
+        self._pause = 0.0
+        self._silence: asyncio.TimerHandle | None = None
+        self.whole: asyncio.Future[None] = loop.create_future()
+
+    def end(self) -> None:
+        """Whatever happens, the connection does not outlive its request."""
+        if self._silence is not None:
+            self._silence.cancel()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        if self.whole.done() and not self.whole.cancelled():
+            self.whole.exception()  # seen, when nobody waited for it
+        else:
+            self.whole.cancel()
+
+    # --- transport ---------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._heard_at = self._loop.time()
+        self._silence = self._loop.call_later(SOCKET_TIMEOUT_S, self._check_silence)
+        self._transport.write(self._request)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's name
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.whole.done():
+            return
+        self._heard_at = self._loop.time()
+        try:
+            self._answer.feed(self._buffer[:nbytes])
+        except (ProtocolError, Broken) as error:
+            self._fail(error)
+            return
+        if self._answer.done:
+            if self._missing:
+                self._fail(Broken(f"{self._missing} bytes are missing"))
+            else:
+                self.whole.set_result(None)
+        elif self._pause > 0.0 and self._transport is not None:
+            self._transport.pause_reading()
+            self._loop.call_later(self._pause, self._resume)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(exc if isinstance(exc, OSError) else Broken("the connection ended before the last byte"))
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self.whole.done():
+            self._heard_at = self._loop.time()
+            self._transport.resume_reading()
+
+    def _check_silence(self) -> None:
+        left_s = self._heard_at + max(self._pause, 0.0) + SOCKET_TIMEOUT_S - self._loop.time()
+        if left_s <= 0.0:
+            self._fail(Broken("the server fell silent"))
+        else:
+            self._silence = self._loop.call_later(left_s, self._check_silence)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.whole.done():
+            self.whole.set_exception(error)
+
+    # --- answer ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, status: int) -> None:
+        if status != http.PARTIAL_CONTENT and (status != http.OK or not self._whole_from):
+            raise ServerRefused(f"HTTP status {status}")
+        self._header()
+
+    def _take(self, data: memoryview) -> None:
+        self._missing -= len(data)
+        if self._missing < 0:
+            raise Broken("more bytes than were asked for")
+        if not self.whole.done():  # the module may have given up as the answer began
+            self._pause = self._body(data)
 
 
 class Package:
@@ -115,7 +210,7 @@ class Package:
             self._position, self._digest = 0, hashlib.md5(usedforsecurity=False)
         return self._position == start
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes | memoryview) -> bool:
         """Takes bytes in order; False when a file is complete and its MD5 is not the announced one."""
         offset = 0
         view = memoryview(data)

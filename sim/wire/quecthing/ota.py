@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sim.errors import ProtocolError
 from sim.messages import (
@@ -27,6 +28,8 @@ from sim.wire.quecthing.commands import check_component, mcu_list, parse_mcu_lis
 from sim.wire.quecthing.ttlv import Fields, Node
 
 MAX_COMPONENTS = 20
+SEEN = 1024
+"""Payloads remembered by each reader and writer: the modules of one plan say and hear the same things."""
 MAX_FILES = 5
 MD5_CHARS = 32
 SHA256_SIGN = "sha256"
@@ -60,6 +63,7 @@ def _notice_nodes(c: ComponentNotice, kind: int) -> list[Node]:
     ]  # fmt: skip
 
 
+@lru_cache(maxsize=SEEN)
 def decode_notice(payload: bytes) -> tuple[Notice, tuple[int, ...]]:
     """0x0111 and the kind of each component; missing numbers are 0. Handle type (27) present means silent."""
     fields = Fields.of(payload, "command 0x0111")
@@ -140,6 +144,7 @@ def _file_nodes(file: UrlFile) -> list[Node]:
     return [(1, file.url), (2, file.size_bytes), (3, file.md5)]
 
 
+@lru_cache(maxsize=SEEN)
 def decode_url(payload: bytes, *, needs_sha256: bool = False) -> Firmware:
     """0x0113; a missing mandatory value is a ProtocolError (the SDK then reports status 12)."""
     fields = Fields.of(payload, "command 0x0113")
@@ -189,6 +194,7 @@ class Status:
         return StatusReport(self.status, place(self.component, components), self.version)
 
 
+@lru_cache(maxsize=SEEN)
 def encode_status(status: Status) -> bytes:
     """Payload of 0x0114."""
     nodes: list[Node] = [
@@ -204,6 +210,7 @@ def encode_status(status: Status) -> bytes:
     return ttlv.encode(nodes)
 
 
+@lru_cache(maxsize=SEEN)
 def decode_status(payload: bytes) -> Status:
     """0x0114 from its payload; a status no SDK sends is a ProtocolError."""
     fields = Fields.of(payload, "command 0x0114")

@@ -1,0 +1,194 @@
+"""Hooks of the documentation site: tables generated from the code, and a navigation without missing pages.
+
+A page asks for a table by a line `<!-- generated: NAME -->`; the table takes the place of that line when the site is built.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+_MARK = re.compile(r"<!-- generated: (\w+) -->")
+CHECKED = (
+    "acceptance",
+    "conformance",
+    "network",
+    "module",
+    "wire",
+    "cloud",
+    "engines",
+    "stats",
+    "study",
+    "strategy",
+    "load",
+    "live",
+)
+"""Folders of tests whose checks the validation page lists, as far as they are there."""
+
+
+def on_config(config: Any) -> Any:
+    """Leaves out of the navigation what is not there."""
+    config["nav"] = _there(config["nav"], Path(config["docs_dir"]))
+    return config
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Puts generated tables in their places; a name nobody knows is an error."""
+    return _MARK.sub(lambda match: TABLES[match[1]](), markdown)
+
+
+def _there(nav: Any, docs: Path) -> Any:
+    if isinstance(nav, list):
+        return [kept for entry in nav if (kept := _there(entry, docs))]
+    if isinstance(nav, dict):
+        return {name: kept for name, entry in nav.items() if (kept := _there(entry, docs))}
+    return nav if (docs / nav).exists() else None
+
+
+def parameters() -> str:
+    """Every physical parameter with its default, range, unit, provenance and meaning."""
+    from sim.module.parameters import PARAMETERS
+
+    rows = [
+        (
+            f"`{p.name}`",
+            f"{p.default:g}",
+            f"{p.low:g} – {p.high:g}",
+            p.unit,
+            f"{p.provenance}: {p.source}",
+            p.meaning,
+            p.section,
+        )
+        for p in PARAMETERS.values()
+    ]
+    return _table(("name", "default", "range", "unit", "provenance", "meaning", "section"), rows)
+
+
+def scenario() -> str:
+    """Every key of the scenario file, from its JSON Schema, a table for each section."""
+    from sim.scenario import json_schema
+
+    whole = json_schema()
+    parts = ["### The file", _properties(whole)]
+    for name, section in sorted(whole.get("$defs", {}).items()):
+        if section.get("properties"):
+            text = section.get("description", "").split("\n\n")[0].replace("\n", " ")
+            parts += [f"### {name}", text, _properties(section)]
+    return "\n\n".join(parts)
+
+
+def _properties(section: dict[str, Any]) -> str:
+    required = section.get("required", [])
+    rows = []
+    for key, entry in section["properties"].items():
+        default = "required" if key in required else f"`{_short(entry['default'])}`" if "default" in entry else ""
+        rows.append((f"`{key}`", _kind(entry), default, entry.get("description", "")))
+    return _table(("key", "value", "default", "meaning"), rows)
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    """What may stand there, in words."""
+    if "$ref" in entry:
+        name = entry["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in entry or "const" in entry:
+        return " ".join(f"`{v}`" for v in entry.get("enum", [entry.get("const")]))
+    for word in ("anyOf", "oneOf", "allOf"):
+        if word in entry:
+            return " or ".join(dict.fromkeys(_kind(e) for e in entry[word] if e.get("type") != "null"))
+    if entry.get("type") == "array":
+        return f"list of {_kind(entry.get('items', {}))}"
+    bounds = [
+        f"{sign} {entry[k]:g}"
+        for k, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+        if k in entry
+    ]
+    return " ".join([str(entry.get("type", "any")), *bounds])
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def commands() -> str:
+    """Every command with its arguments and options, from the command line's own definition."""
+    import typer.main
+
+    import sim.cli
+    from sim.cli.common import app
+
+    parts = []
+    for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
+        parts.append(f"### fotasim {name}\n\n{(command.help or '').strip()}")
+        rows = []
+        for p in command.params:
+            names = (
+                ", ".join(f"`{o}`" for o in (*p.opts, *p.secondary_opts))
+                if p.param_type_name == "option"
+                else f"`{(p.name or '').upper()}`"
+            )
+            rows.append(
+                (
+                    names,
+                    getattr(p, "help", "") or "",
+                    "" if p.default in (None, False, (), []) or callable(p.default) else f"`{p.default}`",
+                )
+            )
+        parts.append(_table(("argument or option", "meaning", "default"), rows))
+    assert sim.cli.main
+    return "\n\n".join(parts)
+
+
+def checks() -> str:
+    """What every test of the folders above shows, in its own words."""
+    parts = []
+    for folder in CHECKED:
+        files = sorted((ROOT / "tests" / folder).glob("test_*.py"))
+        listed = [text for file in files for text in _shown(file)]
+        if listed:
+            parts.append(f"### tests/{folder}\n\n" + "\n".join(listed))
+    return "\n\n".join(parts)
+
+
+def _shown(file: Path) -> Iterator[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    yield f"\n**{_first(tree)}** (`{file.relative_to(ROOT)}`)\n"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield f"- {_first(node)} (`{node.name.removeprefix('test_')}`)"
+
+
+def _first(node: Any) -> str:
+    """The first paragraph of a docstring as one line of plain text."""
+    text = (ast.get_docstring(node) or "").split("\n\n")[0]
+    return _plain(" ".join(text.split()))
+
+
+def _plain(text: str) -> str:
+    """Markup characters escaped, except inside code spans, which stay."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([<>|*_\[\]{}])", r"\\\1", part) for part in parts)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table; columns without any text are left out."""
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(row[i]) for i in kept)} |" for row in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "parameters": parameters,
+    "scenario": scenario,
+    "commands": commands,
+    "checks": checks,
+}
