@@ -42,7 +42,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     parts: dict[str, Any] = {
         "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows.copy(),
         "profiles": _profiles(world), "drives": drives,
-        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), "q": _queue(world.horizon_s, n, room),
+        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), 
         "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
@@ -53,6 +53,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
         "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, DECISION_WIDTH)),
     }  # fmt: skip
     parts["orders"], parts["ordered"] = _orders(world)
+    parts["q"] = _queue(world.horizon_s, parts, room)
     return load, parts
 
 
@@ -101,12 +102,13 @@ def _profiles(world: World) -> NDArray[Any]:
     return array
 
 
-def _queue(horizon_s: float, modules: int, room: int) -> Bag:
-    buckets = bucket_count(modules)
+def _queue(horizon_s: float, parts: dict[str, Any], room: int) -> Bag:
+    buckets = bucket_count(len(parts["modules"]))
     row = QueueRow(width_s=horizon_s / buckets, buckets=buckets)
     return Bag(
         row=layout.single(row), heap=np.empty(room, HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(room, POOL_ENTRY),
+        pool=np.empty(room, POOL_ENTRY), drives=parts["drives"], modules=parts["modules"],
+        executions=parts["books"].es,
     )  # fmt: skip
 
 
@@ -150,7 +152,8 @@ def grown(parts: dict[str, Any]) -> None:
     for name in ("timers", "senders"):
         parts[name] = Bag(row=parts[name].row, entries=_doubled(parts[name].entries))
     q = parts["q"]
-    parts["q"] = Bag(row=q.row, heap=_doubled(q.heap), buckets=q.buckets, pool=_doubled(q.pool))
+    parts["q"] = Bag(row=q.row, heap=_doubled(q.heap), buckets=q.buckets, pool=_doubled(q.pool), drives=q.drives,
+                     modules=q.modules, executions=q.executions)
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:
