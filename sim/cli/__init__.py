@@ -11,6 +11,7 @@ from sim.cli import (  # noqa: F401 - importing a family adds its commands
     cloud,
     doctor,
     imports,
+    live,
     report,
     simulate,
     study,

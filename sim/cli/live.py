@@ -38,34 +38,48 @@ _ORDER = (
 )  # fmt: skip
 
 
+CloudUrl = Annotated[
+    str, typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… of a mock cloud, or mqtt(s)://… of an endpoint.")
+]
+Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
+Ramp = Annotated[str, typer.Option(help="Modules that begin per second.")]
+TimeScale = Annotated[
+    float, typer.Option(min=1.0, max=1e6, help="Shorten the modules' waits; the network keeps real time.")
+]
+Radio = Annotated[bool, typer.Option("--radio", help="Delay, lose and pace as the modelled radio would.")]
+Duration = Annotated[str | None, typer.Option(help="Real time after which the run ends at the latest.")]
+Sources = Annotated[
+    list[str], typer.Option(metavar="ADDRESS", help="Source address, repeatable; one bears 28,000 connections.")
+]
+PlanId = Annotated[int | None, typer.Option(help="The cloud's plan, instead of its newest.")]
+Allowed = Annotated[list[str], typer.Option(metavar="HOST", help="A host beyond this machine that may be reached.")]
+RateCap = Annotated[str | None, typer.Option(help="Most connections, and messages, per second.")]
+UserName = Annotated[
+    str | None, typer.Option(help="User name to send: strict brokers refuse the SDK's password without one.")
+]
+Certificates = Annotated[Path | None, typer.Option(help="Certificates to trust (PEM).", exists=True)]
+Seed = Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED-live.")]
+
+
 @app.command()
 def live(
     scenario: ScenarioPath,
-    cloud: Annotated[
-        str, typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… of a mock cloud, or mqtt(s)://… of an endpoint.")
-    ],
-    modules: Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")] = None,
-    ramp: Annotated[str, typer.Option(help="Modules that begin per second.")] = "200/s",
-    time_scale: Annotated[
-        float, typer.Option(min=1.0, max=1e6, help="Shorten the modules' waits; the network keeps real time.")
-    ] = 1.0,
-    radio: Annotated[bool, typer.Option("--radio", help="Delay, lose and pace as the modelled radio would.")] = False,
-    duration: Annotated[str | None, typer.Option(help="Real time after which the run ends at the latest.")] = None,
-    source: Annotated[
-        list[str], typer.Option(metavar="ADDRESS", help="Source address, repeatable; one bears 28,000 connections.")
-    ] = [],  # noqa: B006 - typer copies it
-    plan: Annotated[int | None, typer.Option(help="The cloud's plan, instead of its newest.")] = None,
-    allow: Annotated[
-        list[str], typer.Option(metavar="HOST", help="A host beyond this machine that may be reached.")
-    ] = [],  # noqa: B006
-    rate_cap: Annotated[str | None, typer.Option(help="Most connections, and messages, per second.")] = None,
-    username: Annotated[
-        str | None, typer.Option(help="User name to send: strict brokers refuse the SDK's password without one.")
-    ] = None,
-    ca: Annotated[Path | None, typer.Option(help="Certificates to trust besides the system's.", exists=True)] = None,
+    cloud: CloudUrl,
+    modules: Modules = None,
+    ramp: Ramp = "200/s",
+    time_scale: TimeScale = 1.0,
+    radio: Radio = False,
+    duration: Duration = None,
+    source: Sources = [],  # noqa: B006 - typer copies it
+    plan: PlanId = None,
+    allow: Allowed = [],  # noqa: B006
+    rate_cap: RateCap = None,
+    username: UserName = None,
+    ca: Certificates = None,
     set_: Overrides = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED-live.")] = None,
+    seed: Seed = None,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a fleet in real time against a cloud; leave a run folder and its report.
@@ -77,30 +91,41 @@ def live(
     from sim.engines.live.run import run_live, save_live
     from sim.engines.live.target import Limits
     from sim.report.html import write_html
-    from sim.units import duration as seconds
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    try:
-        settings = Settings(
-            _rate("--ramp", ramp), time_scale, tuple(source), radio,
-            None if duration is None else seconds(duration),
-            Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap)),
-            None if ca is None else str(ca), username,
-        )  # fmt: skip
-    except ValueError as error:
-        fail(str(error))
+    limits = Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap))
+    settings = Settings(
+        _rate("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
+        None if ca is None else str(ca), username,
+    )  # fmt: skip
     with _watching(as_json) as watch:
         found = run_live(loaded, cloud, settings, plan=plan, watch=watch)
     saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
     _tell(found, settings, page, as_json)
-    if not found.outcome.summary["complete"]:
-        raise typer.Exit(INTERRUPTED)
+    status = _exit_status(found)
+    if status:
+        raise typer.Exit(status)
+
+
+def _exit_status(found: LiveOutcome) -> int:
+    """130 interrupted, 3 when both sides do not agree, 1 when a gate is not met, else 0."""
+    summary = found.outcome.summary
+    if not summary["complete"]:
+        return INTERRUPTED
     if not found.reconciliation.agrees:
-        raise typer.Exit(RUN_FAILED)
-    if not all(gate["met"] for gate in found.outcome.summary["gates"]):
-        raise typer.Exit(GATES_NOT_MET)
+        return RUN_FAILED
+    return 0 if all(gate["met"] for gate in summary["gates"]) else GATES_NOT_MET
+
+
+def _seconds(text: str | None) -> float | None:
+    from sim.units import duration
+
+    try:
+        return None if text is None else duration(text)
+    except ValueError as error:
+        fail(f"--duration: {error}")
 
 
 def _rate(option: str, text: str) -> float:

@@ -25,8 +25,8 @@ _SHARES = {
     "stopped": "campaigns stopped",
 }
 _UNTIL = {
-    "duration_p50": "until half of the successes are done", "duration_p90": "until 90 % of them",
-    "duration_p95": "until 95 % of them", "duration_p99": "until 99 % of them",
+    "duration_p50": "until half of the successes are done", "duration_p90": "until 90 % of the successes are done",
+    "duration_p95": "until 95 % of the successes are done", "duration_p99": "until 99 % of the successes are done",
 }  # fmt: skip
 _RARE = 0.01
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 
 from sim.engines.compiled.compiler import Mirror
@@ -34,10 +35,15 @@ def traffic_2(count: int, seed: int, seconds: float = 10.0) -> np.ndarray:
 
 
 @cache
-def _compiled() -> Callable[..., int]:
+def compiled_resolve() -> Callable[..., int]:
     """`resolve` under the compiler: the same source, the same decisions (test_compiled_it_decides_alike)."""
-    module: Any = Mirror(("sim.draws", "sim.network.random_access"))["sim.network.random_access"]
-    return module.resolve
+    inner: Any = Mirror("sim.network.random_access")["sim.network.random_access"].resolve
+
+    @numba.njit
+    def resolve(rows, senders, access, k0, k1, rao, outcomes, times):
+        return inner(rows, senders, access, k0, k1, rao, outcomes, times)
+
+    return resolve
 
 
 def closed_loop(arrivals_s: np.ndarray, access: ra.Access, key: tuple[int, int]) -> Figures:
@@ -57,7 +63,7 @@ def closed_loop(arrivals_s: np.ndarray, access: ra.Access, key: tuple[int, int])
             continue
         senders = np.array(sorted(waiting.pop(rao)), dtype=np.int64)
         outcomes, times = np.zeros(len(senders), dtype=np.int64), np.zeros(len(senders))
-        hit = _compiled()(rows, senders, access, *key, rao, outcomes, times)
+        hit = compiled_resolve()(rows, senders, access, *key, rao, outcomes, times)
         collided += hit if rao <= first.max() else 0
         for i, outcome, at in zip(senders.tolist(), outcomes.tolist(), times.tolist(), strict=True):
             if outcome == ra.AGAIN:

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.engines.compiled.compiler import Mirror
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 from sim.network import random_access as ra
-from tests.network.closed_loop import closed_loop, traffic_1, traffic_2
+from tests.network.closed_loop import closed_loop, compiled_resolve, traffic_1, traffic_2
 
 LTE = ra.lte_access(Profile())
 HEARD = 40
@@ -131,13 +130,12 @@ def test_a_stranger_shifts_nothing():
 def test_compiled_it_decides_alike():
     """The very same source under the compiler, over an array of records: same outcomes, times and counters."""
     fields = [("index", np.int64), ("preambles", np.int64), ("access_attempts", np.int64)]
-    compiled = Mirror(("sim.draws", "sim.network.random_access"))["sim.network.random_access"].resolve
     for rao, access, count in ((0, LTE, 40), (7, ra.nb_iot_access(Profile()), 90)):
         rows, outcomes, times, collided = one_rao(count, access, rao=rao)
         records = np.zeros(count, dtype=fields)
         records["index"], records["preambles"] = np.arange(count), rao
         found, at = np.zeros(count, dtype=np.int64), np.zeros(count)
-        hit = compiled(records, np.arange(count), access, 3, 4, rao, found, at)
+        hit = compiled_resolve()(records, np.arange(count), access, 3, 4, rao, found, at)
         assert (found.tolist(), at.tolist(), hit) == (outcomes, times, collided)
         assert records["preambles"].tolist() == [m.preambles for m in rows]
 

@@ -26,6 +26,7 @@ from sim.module.rows import (
     C_SERVER_ERROR,
     CONNECTING,
     DARK,
+    NAN,
     OFFLINE,
     ONLINE,
 )
@@ -53,7 +54,7 @@ class LiveModule:
     __slots__ = (
         "_asked_at", "_bootstrapping", "_confirmed_at", "_dialled_at", "_due", "_engine", "_fetch", "_fetched_bytes",
         "_firmware", "_guard", "_header_at", "_heard_at", "_kinds", "_last_frame", "_leaving", "_name", "_package", "_timer", "_timer_at",
-        "_transferring", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
+        "_transfer_at", "_unacked", "acked", "acknowledged_statuses", "link", "module", "secret", "sent_statuses",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module) -> None:
@@ -76,7 +77,7 @@ class LiveModule:
         self._package: Package | None = None
         self._fetch: asyncio.Task[None] | None = None
         self._fetched_bytes = 0
-        self._transferring = False
+        self._transfer_at = NAN
         self.sent_statuses = self.acknowledged_statuses = 0
         self.acked: dict[int, float] = {}
         """When the cloud last acknowledged each status, seconds of the run."""
@@ -115,8 +116,7 @@ class LiveModule:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._fetch is not None:
-            self._fetch.cancel()
+        self._stop_fetch()
         for link in (self.link, self._leaving):
             if link is not None:
                 link.close()
@@ -314,9 +314,8 @@ class LiveModule:
     def _beat(self, fetch: asyncio.Task[None] | None) -> None:
         """A module that downloads says so every five seconds."""
         if fetch is not None and self._fetch is fetch and self.module.row.status == msg.DOWNLOADING and self.link:
-            row = self.module.row
-            self._engine.recorder.requests(self._engine.now(), 1)
-            self._send_status(msg.StatusReport(msg.DOWNLOADING, row.component))
+            self._engine.recorder.beat()
+            self._send_status(msg.StatusReport(msg.DOWNLOADING, self.module.row.component))
 
     def _uplink(self, now: float, send: Callable[[], object], packets: int) -> None:
         """Through the modelled radio when asked for, within the cap on the rate, in order."""
@@ -477,10 +476,10 @@ class LiveModule:
         engine, row = self._engine, self.module.row
         if row.status != msg.DOWNLOAD_START:
             return
-        now = engine.now()
-        self._transferring, self._header_at = True, engine.loop.time()
+        self._header_at = engine.loop.time()
         engine.latencies.add("header", self._header_at - asked_at)
-        engine.recorder.downloads(now, 1)
+        now = self._transfer_at = engine.now()
+        engine.recorder.transfer_began()
         drop_s = radio.drop_after_s(row, self.module.profile)
         if drop_s < inf:
             engine.at(now + drop_s, lambda fetch=self._fetch: self._drop(fetch))  # type: ignore[misc]
@@ -500,7 +499,7 @@ class LiveModule:
         if self._fetch is None:
             return 0.0  # given up as the answer began
         self._fetched_bytes += len(chunk)
-        engine.recorder.delivered_bits += 8.0 * len(chunk)
+        engine.recorder.bytes_arrived(len(chunk))
         if self._package is not None and not self._package.feed(chunk):
             raise WrongChecksum("the MD5 is wrong")
         if not engine.settings.radio:
@@ -543,6 +542,6 @@ class LiveModule:
 
     def _close_fetch(self) -> None:
         self._fetch = None
-        if self._transferring:
-            self._transferring = False
-            self._engine.recorder.downloads(self._engine.now(), -1)
+        if not isnan(self._transfer_at):
+            since, self._transfer_at = self._transfer_at, NAN
+            self._engine.recorder.transfer_ended(since, self._engine.now(), self._fetched_bytes)

@@ -201,7 +201,7 @@ class LiveEngine:
     async def _close(self) -> None:
         with suppress(NotImplementedError, ValueError, RuntimeError):
             self.loop.remove_signal_handler(signal.SIGINT)
-        self.recorder.close(min(self.now(), self.world.horizon_s))
+        self.recorder.end_s = min(self.now(), self.world.horizon_s)
         for module in self.modules:
             module.end()
         await self.links.close()

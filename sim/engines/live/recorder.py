@@ -14,19 +14,23 @@ MAX_REASONS = 20
 
 
 class LiveRecorder(Recorder):
-    """The recorder of an engine, with the load of the real network by real second."""
+    """The recorder of an engine, with the load of the real network by real second.
+
+    Times are seconds of the run; what happens beyond the horizon is booked at it.
+    """
 
     def __init__(self, world: World, real_s: Callable[[], float]) -> None:
         super().__init__(world, tally.tally(world.horizon_s), events=True)
-        self._online = self._downloads = self._peak_online = 0
-        self._since_s = self._bits_before = 0.0
         self._real_s = real_s
         self._requests_by_second: Counter[int] = Counter()
         self._bits_by_second: Counter[int] = Counter()
+        self._sessions = self._most_sessions = self._transfers = 0
         self.delivered_bits = 0.0
         self.damaged = self.lost = self.dials = 0
         self.refusals: Counter[int] = Counter()
         self.broken_downloads: Counter[str] = Counter()
+
+    # --- what sockets tell -------------------------------------------------------------------------------------------
 
     def dialled(self) -> None:
         """A module opens a connection."""
@@ -42,49 +46,51 @@ class LiveRecorder(Recorder):
         if reason in self.broken_downloads or len(self.broken_downloads) < MAX_REASONS:
             self.broken_downloads[reason] += 1
 
+    def bytes_arrived(self, count: int) -> None:
+        """Bytes of packages came in."""
+        self.delivered_bits += 8.0 * count
+        self._bits_by_second[int(self._real_s())] += 8 * count
+
+    # --- load --------------------------------------------------------------------------------------------------------
+
     def online(self, now: float, change: int) -> None:
         """A module logged in, or its session ended."""
-        now = self._inside(now)
+        now = min(now, self.world.horizon_s)
+        tally.online(self.load, now, change)
         if change > 0:
             tally.connects(self.load, now)
-        tally.online(self.load, now, change)
-        self._online += change
-        self._peak_online = max(self._peak_online, self._online)
+        self._sessions += change
+        self._most_sessions = max(self._most_sessions, self._sessions)
 
     def requests(self, now: float, count: int) -> None:
         """Messages and requests of modules to the cloud."""
-        tally.requests(self.load, self._inside(now), count)
+        tally.requests(self.load, min(now, self.world.horizon_s), count)
         self._requests_by_second[int(self._real_s())] += count
 
-    def downloads(self, now: float, change: int) -> None:
-        """A transfer began or ended; books the time and the bytes since the last change."""
-        now, load, since = self._inside(now), self.load, self._since_s
-        bits = self.delivered_bits - self._bits_before
-        tally.spread(load.download_s, load.width_s, since, now, self._downloads * (now - since))
-        tally.spread(load.egress_bits, load.width_s, since, now, bits)
-        self._bits_by_second[int(self._real_s())] += int(bits)
-        self._since_s, self._bits_before = now, self.delivered_bits
-        self._downloads += change
-        tally.downloads(load, self._downloads)
+    def beat(self) -> None:
+        """A running transfer reported itself; the timeline books that with the transfer."""
+        self._requests_by_second[int(self._real_s())] += 1
 
-    def close(self, now: float) -> None:
-        """The run is over at `now`."""
-        self.downloads(now, 0)
-        self.end_s = now
+    def transfer_began(self) -> None:
+        """The answer to a GET begins."""
+        self._transfers += 1
+        tally.downloads(self.load, self._transfers)
 
-    def _inside(self, now: float) -> float:
-        """What happens in the moments after the horizon belongs to its last second."""
-        return min(now, self.world.horizon_s)
+    def transfer_ended(self, since: float, now: float, count: int) -> None:
+        """A transfer that began at `since` is over, complete or not, with so many bytes."""
+        self._transfers -= 1
+        horizon_s = self.world.horizon_s
+        tally.transfer(self.load, min(since, horizon_s), min(now, horizon_s), 8.0 * count)
 
     @property
     def under_way(self) -> tuple[int, int]:
         """Sessions and transfers open now."""
-        return self._online, self._downloads
+        return self._sessions, self._transfers
 
     def peaks(self) -> dict[str, float]:
         """The largest load the cloud saw; rates by real second, whatever the time scale."""
         return {
-            "peak_connections": float(self._peak_online),
+            "peak_connections": float(self._most_sessions),
             "peak_requests_per_s": float(max(self._requests_by_second.values(), default=0)),
             "peak_downloads": float(self.load.peak_downloads[0]),
             "peak_egress_bit_s": float(max(self._bits_by_second.values(), default=0)),

@@ -18,13 +18,11 @@ from sim.engines.live.engine import LiveEngine, Settings, Watch
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
-from sim.engines.run import Outcome, save
-from sim.engines.run import _manifest as manifest_of
+from sim.engines.run import Outcome, assemble, save
 from sim.engines.world import World, build
 from sim.errors import FotasimError
 from sim.records import Run
 from sim.scenario import Scenario
-from sim.stats.summary import summarise
 
 LATENCIES_FILE = "latencies.json"
 
@@ -165,17 +163,12 @@ def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall_s: float) -> LiveOutcome:
-    scenario, world = engine.world.scenario, engine.world
     records = engine.recorder.records(complete=complete, wall_s=wall_s)
-    summary = summarise(
-        records.modules, scenario=scenario.name, engine="live", seed=scenario.seed, replications=1, complete=complete,
-        gates=dict(scenario.gates), cloud_peaks=records.cloud_peaks, wall_s=wall_s, decisions=records.decisions,
-    )  # fmt: skip
-    records.engine, records.modules_left_out = "live", world.left_out
-    manifest = manifest_of(scenario, records, 1)
-    manifest["live"] = {
+    records.engine, records.modules_left_out = "live", engine.world.left_out
+    outcome = assemble(engine.world.scenario, [records])
+    outcome.manifest["live"] = {
         "target": f"{engine.target.host}:{engine.target.port}", "plan": engine.target.plan,
         "time_scale": engine.settings.time_scale, "ramp_per_s": engine.settings.ramp_per_s,
         "radio": engine.settings.radio, **engine.figures(), "reconciliation": result.as_dict(),
     }  # fmt: skip
-    return LiveOutcome(Outcome(scenario, records, summary, manifest), engine.latencies.table(), result)
+    return LiveOutcome(outcome, engine.latencies.table(), result)
