@@ -31,7 +31,10 @@ inf = np.inf
 
 
 def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
-    """Arrays for one world by the names the kernel uses; the tally comes by itself as well."""
+    """Arrays for one world by the names the kernel uses; the tally comes by itself as well.
+
+    The run works on the world's own rows and executions: a world is good for one run.
+    """
     n = len(world.fleet.rows)
     room = 3 * n + 4096
     load = tally(world.horizon_s)
@@ -40,7 +43,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     given = world.scenario.cloud.capacity
     books = _books(world, events)
     parts: dict[str, Any] = {
-        "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows.copy(),
+        "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows,
         "profiles": _profiles(world), "drives": drives,
         "pool": np.empty(room, layout.record(Pending, layout.PENDING)), 
         "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
@@ -117,7 +120,7 @@ def _timers(room: int) -> Bag:
 
 
 def _books(world: World, events: bool) -> Bag:
-    executions = world.executions.copy()
+    executions = world.executions
     late = executions["late"].astype(np.int64)
     member_of = executions["group"].astype(np.int64)
     b = open_books(world.plan, executions, member_of, late, world.ranks, len(world.fleet.cells))
