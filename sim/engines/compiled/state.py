@@ -26,6 +26,7 @@ from sim.strategy.progress import Criterion, Group
 COMPONENT = np.dtype([("kind", "i8"), ("size_bytes", "i8"), ("rollback_bytes", "i8")])
 ORDER = np.dtype([("time", "f8"), ("what", "i8"), ("first", "i8"), ("count", "i8")])
 DOINGS = ("suspend", "resume", "terminate", "retry-failed", "cancel")
+SPARE = 4096
 DECISIONS = 4096
 inf = np.inf
 
@@ -36,7 +37,7 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     The run works on the world's own rows and executions: a world is good for one run.
     """
     n = len(world.fleet.rows)
-    room = 3 * n + 4096
+    room = 3 * n + SPARE
     load = tally(world.horizon_s)
     drives = layout.blank(Drive(), layout.DRIVE, n)
     drives["source_bad"] = source_bad(world.fleet)
