@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sim import messages as msg
 from sim.cloud import books as bk
 from sim.cloud import execution as ex
-from sim.cloud import rollout, rules
+from sim.cloud import offers, rollout, rules
 from sim.cloud.books import PLAN_STATES, SAVED, Books
 from sim.cloud.execution import Execution
 from sim.strategy.progress import Criterion, Group, Progress
@@ -139,6 +139,11 @@ class DeveloperCenter:
         rollout.terminate(self.books, now)
         return self._done()
 
+    def next_group(self, now: float) -> list[Command]:
+        """Opens the next group whatever the last one has come to."""
+        rollout.next_group(self.books, now)
+        return self._done()
+
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         rollout.end(self.books, now)
@@ -220,7 +225,7 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        return bool(self.books.c.starving) and not self.executions[index].terminal
+        return offers.refuses_downloads(self.books.c, self.executions[index])
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -276,12 +281,14 @@ class DeveloperCenter:
 def notice(plan: Plan, back: bool) -> msg.Notice:
     """The notice of a plan, or of its rollback."""
     r = plan.settings
+    by_package = r.needed_bytes == max(c.size_bytes for c in plan.components)
     parts = tuple(
         msg.ComponentNotice(
             c.component,
             c.target_version if back else c.source_version,
             c.rollback_version if back else c.target_version,
-            int(r.min_battery_percent), int(r.min_rsrp_dbm), c.rollback_bytes if back else c.size_bytes,
+            int(r.min_battery_percent), int(r.min_rsrp_dbm),
+            (c.rollback_bytes if back else c.size_bytes) if by_package else r.needed_bytes,
         )
         for c in plan.components
     )  # fmt: skip

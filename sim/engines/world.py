@@ -265,6 +265,7 @@ def operator_actions(world: World) -> list[tuple[float, Callable[[float], list[C
     calls: dict[str, Callable[[float], list[Command] | None]] = {
         "suspend": center.suspend,
         "resume": center.resume,
+        "next-group": center.next_group,
         "terminate": center.terminate,
         "retry-failed": center.retry_failed,
     }

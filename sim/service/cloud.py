@@ -50,3 +50,9 @@ def link_key(database: Database) -> bytes:
     """The key that signs download links, made once for an installation."""
     with database.write() as connection:
         return bytes.fromhex(catalog.setting(connection, "link_key", secrets.token_hex(32)))
+
+
+def named_packages(database: Database) -> set[str]:
+    """SHA-256 of every file that a version names."""
+    with database.read() as connection:
+        return set(connection.execute(select(files.c.sha256)).scalars())

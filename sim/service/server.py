@@ -64,6 +64,7 @@ class Server:
         database = parts.open_database(options.db, options.data)
         journal, injector = Journal(database), Injector(options.faults)
         shelf = Shelf(options.data / "packages")
+        shelf.sweep(parts.named_packages(database))
         links = Links("", parts.link_key(database), options.link_lifetime_s)
         rollouts = Rollouts(database, journal, self._send, time_scale=options.time_scale)
         self.cloud = Cloud(database, journal, shelf, injector, links, options.token, rollouts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import heapq
+import itertools
 import random
 import sys
 from types import FunctionType, SimpleNamespace
@@ -25,7 +26,7 @@ from tests.support import scenario
 def calls(function, space):
     """Functions of the mirror that a function calls, read from its instructions."""
     steps = list(dis.get_instructions(function.__code__))
-    for step, after in zip(steps, steps[1:], strict=False):
+    for step, after in itertools.pairwise(steps):
         if step.opname == "LOAD_GLOBAL":
             value = space.get(step.argval)
             if hasattr(value, "__dict__") and after.opname in ("LOAD_ATTR", "LOAD_METHOD"):

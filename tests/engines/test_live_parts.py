@@ -57,8 +57,9 @@ def test_a_pace_spreads_what_comes_at_once():
 
 
 def test_source_addresses_when_one_has_too_few_ports():
-    assert sources_for(25_000, "127.0.0.1", ()) == ()
-    assert sources_for(60_000, "127.0.0.1", ()) == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    assert sources_for(10_000, "127.0.0.1", ()) == ()
+    assert sources_for(25_000, "127.0.0.1", ()) == ("", "127.0.0.2", "127.0.0.3")
+    assert sources_for(25_000, "cloud", ()) == ()
     assert sources_for(60_000, "cloud", ("10.0.0.1",)) == ("10.0.0.1",)
     with pytest.raises(FotasimError, match="need 3 source addresses"):
         sources_for(60_000, "cloud", ())

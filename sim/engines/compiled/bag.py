@@ -114,7 +114,11 @@ def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> An
     table = builder.inttoptr(value, word.as_pointer())
 
     def load(offset: int) -> Any:
-        return builder.load(builder.gep(table, [ir.Constant(word, at + offset)]))
+        found = builder.load(builder.gep(table, [ir.Constant(word, at + offset)]))
+        found.set_metadata(
+            "invariant.load", builder.module.add_metadata([])
+        )  # nobody writes the table while it is used
+        return found
 
     if isinstance(wanted, BagType):
         return load(0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sim.cloud import books, capacity, egress, rollout, rules
+from sim.cloud import books, capacity, egress, offers, rollout, rules
 from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
@@ -51,7 +51,7 @@ HELLO_REQUESTS = 3
 VERSION_FLAGS = 4
 """A line of the log about a status has the value flag + VERSION_FLAGS x component; the flag is Pending's."""
 
-SUSPEND, RESUME, TERMINATE, RETRY_FAILED, CANCEL = range(5)
+SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
 
 START, RUN, CLOSE = range(3)
@@ -182,6 +182,8 @@ def operate(s: Any, now: float) -> None:
         rollout.pause(b, now)
     elif what == RESUME:
         rollout.resume(b, now)
+    elif what == NEXT_GROUP:
+        rollout.next_group(b, now)
     elif what == TERMINATE:
         rollout.terminate(b, now)
     elif what == RETRY_FAILED:
@@ -576,7 +578,7 @@ def refusal(s: Any, i: int) -> int:
     """Why the cloud does not serve this download, or 0 and a slot is taken."""
     m = s.modules[i]
     p = s.profiles[m.group]
-    if s.books.c.starving and not ex.is_terminal(s.books.es[i].state):
+    if offers.refuses_downloads(s.books.c, s.books.es[i]):
         return C_URL_GONE
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_ERROR, m.transfers)
     if dice < p.server_error:

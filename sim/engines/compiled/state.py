@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.cloud import egress as eg
 from sim.cloud.books import DECISION_WIDTH
-from sim.cloud.center import open_books
+from sim.cloud.center import notice, open_books
 from sim.engines import layout
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.kernel import Kernel
@@ -25,7 +25,7 @@ from sim.strategy.progress import Criterion, Group
 
 COMPONENT = np.dtype([("kind", "i8"), ("size_bytes", "i8"), ("rollback_bytes", "i8")])
 ORDER = np.dtype([("time", "f8"), ("what", "i8"), ("first", "i8"), ("count", "i8")])
-DOINGS = ("suspend", "resume", "terminate", "retry-failed", "cancel")
+DOINGS = ("suspend", "resume", "next-group", "terminate", "retry-failed", "cancel")
 SPARE = 4096
 DECISIONS = 4096
 inf = np.inf
@@ -73,16 +73,20 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def _kernel(world: World, events: bool) -> Kernel:
-    r, components = world.plan.settings, world.plan.components
+    r = world.plan.settings
     holds = r.window_gates == st.GATE_INSTALL or bool(r.download_only)
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
     return Kernel(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
         calm=int(_is_calm(world)), holds=int(holds),
         quiet=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
-        needed_bytes=max(c.size_bytes for c in components),
-        needed_back_bytes=max(c.rollback_bytes for c in components), recording=int(events),
+        needed_bytes=r.needed_bytes, needed_back_bytes=_needed_back(world), recording=int(events),
     )  # fmt: skip
+
+
+def _needed_back(world: World) -> int:
+    """Space the notice of a rollback asks for."""
+    return max(c.needed_bytes for c in notice(world.plan, back=True).components)
 
 
 def _is_calm(world: World) -> bool:
@@ -156,8 +160,15 @@ def grown(parts: dict[str, Any]) -> None:
     for name in ("timers", "senders"):
         parts[name] = Bag(row=parts[name].row, entries=_doubled(parts[name].entries))
     q = parts["q"]
-    parts["q"] = Bag(row=q.row, heap=_doubled(q.heap), buckets=q.buckets, pool=_doubled(q.pool), drives=q.drives,
-                     modules=q.modules, executions=q.executions)
+    parts["q"] = Bag(
+        row=q.row,
+        heap=_doubled(q.heap),
+        buckets=q.buckets,
+        pool=_doubled(q.pool),
+        drives=q.drives,
+        modules=q.modules,
+        executions=q.executions,
+    )
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import ssl as tls
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from sim.engines.live.dial import dial
 from sim.errors import ProtocolError
 from sim.wire import mqtt
 from sim.wire.session import ClientSession
@@ -202,18 +203,18 @@ class Links:
     def dial(self, owner: LinkOwner, client_id: str, password: str, subscription: str) -> Link:
         """Begins to open a connection; its owner hears how it went."""
         link = Link(self, owner, (client_id, password.encode(), subscription))
-        source = (self._sources[self._dialled % len(self._sources)], 0) if self._sources else None
+        source = self._sources[self._dialled % len(self._sources)] if self._sources else ""
         self._dialled += 1
         task = self.loop.create_task(self._dial(link, source))
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
         return link
 
-    async def _dial(self, link: Link, source: tuple[str, int] | None) -> None:
+    async def _dial(self, link: Link, source: str) -> None:
         host, port = self._address
         try:
             async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self.loop.create_connection(lambda: link, host, port, ssl=self._ssl, local_addr=source)
+                await dial(lambda: link, host, port, ssl=self._ssl, source=source)
         except (OSError, TimeoutError):
             link.failed()
 

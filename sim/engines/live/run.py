@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -40,8 +42,19 @@ def run_live(
     scenario: Scenario, cloud: str, settings: Settings, *, plan: int | None = None, watch: Watch | None = None
 ) -> LiveOutcome:
     """Runs the scenario's fleet against the cloud at an http(s) or mqtt(s) URL, on uvloop where it is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with _calm_collector(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(live(scenario, cloud, settings, plan=plan, watch=watch))
+
+
+@contextmanager
+def _calm_collector() -> Iterator[None]:
+    """A fleet lives as long as its run: looking through it for garbage again and again costs a seventh of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _loop_factory() -> Any:

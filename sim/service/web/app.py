@@ -10,12 +10,15 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import Match
 
+from sim.cloud.catalog import MAX_FILE_BYTES, MAX_FILES
 from sim.service.cloud import Cloud
 from sim.service.errors import ServiceError
 from sim.service.packages.download import PREFIX, Downloads
 from sim.service.web import api_catalog, api_plans, console
 from sim.service.web.access import Sessions
 
+MAX_BODY_BYTES = MAX_FILES * MAX_FILE_BYTES + (1 << 20)
+"""Five package files and a form around them."""
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -48,10 +51,31 @@ def with_downloads(app: FastAPI, downloads: Downloads) -> Any:
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await downloads(scope, receive, send)
+        elif scope["type"] == "http" and _declared_bytes(scope) > MAX_BODY_BYTES:
+            answer = JSONResponse({"detail": f"a request has at most {MAX_BODY_BYTES} bytes"}, 413)
+            await answer(scope, receive, send)
         else:
-            await app(scope, receive, send)
+            await app(scope, _bounded(receive), send)
 
     return dispatch
+
+
+def _declared_bytes(scope: Any) -> int:
+    given = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(given) if given.isdigit() else 0
+
+
+def _bounded(receive: Any) -> Any:
+    """The same stream of messages; one that goes on beyond the limit is cut off as if the client had left."""
+    taken = 0
+
+    async def bounded() -> Any:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        return message if taken <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+
+    return bounded
 
 
 async def _problem(request: Request, error: Exception) -> Response:

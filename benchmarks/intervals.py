@@ -1,6 +1,6 @@
 """How often 95 % intervals of the study hold a truth that is known: 200 repeated studies of each kind.
 
-    python benchmarks/coverage.py [--studies 200] [--workers 2]
+    python benchmarks/intervals.py [--studies 200] [--workers 2]
 
 Kinds: the success rate over 20 campaigns, by Student and by bootstrap; the same until its interval is narrow (looked at after 20, 30, 40 …
 campaigns); a paired difference of two settings; a share so rare that most campaigns see none. Every study has a seed of
