@@ -99,6 +99,7 @@ class Records:
     wall_s: float
     watched_s: float
     modules_left_out: int = 0
+    engine: str = "simpy"
     decisions: pd.DataFrame = field(default_factory=no_decisions)
 
 

@@ -130,7 +130,7 @@ def _stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[dict[str, A
 
 def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, int]:
     """How often each value occurs: all of `names` in their order, or those that occur, most frequent first."""
-    found = column.astype(str).value_counts()
+    found = column.value_counts()
     found = found[found > 0]
     ordered = names or sorted(found.index, key=lambda name: (-int(found[name]), name))
     return {name: int(found.get(name, 0)) for name in ordered}
@@ -138,7 +138,7 @@ def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, in
 
 def _stages(modules: pd.DataFrame) -> dict[str, int]:
     """Modules that got at least as far as each stage."""
-    reached = modules["stage"].astype(str).map({name: i for i, name in enumerate(STAGES)}).to_numpy()
+    reached = modules["stage"].map({name: i for i, name in enumerate(STAGES)}).to_numpy()
     return {name: int((reached >= i).sum()) for i, name in enumerate(STAGES) if i > 0}
 
 
