@@ -10,8 +10,10 @@ import sys
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
     capacity,
     cloud,
+    doctor,
     imports,
     live,
+    load,
     report,
     simulate,
     study,

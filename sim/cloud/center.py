@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sim import messages as msg
 from sim.cloud import books as bk
 from sim.cloud import execution as ex
-from sim.cloud import rollout, rules
+from sim.cloud import offers, rollout, rules
 from sim.cloud.books import PLAN_STATES, SAVED, Books
 from sim.cloud.execution import Execution
 from sim.strategy.progress import Criterion, Group, Progress
@@ -225,8 +225,7 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        e = self.executions[index]
-        return bool(self.books.c.starving) and not (e.terminal or e.reverting)
+        return offers.refuses_downloads(self.books.c, self.executions[index])
 
     # --- time ----------------------------------------------------------------------------------------------------
 

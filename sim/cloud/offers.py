@@ -42,6 +42,11 @@ def paused(c: Progress) -> bool:
     return c.state == SUSPENDED
 
 
+def refuses_downloads(c: Progress, e: Execution) -> bool:
+    """Whether this module's download URL is gone (a starved plan; a rollback's own packages are not)."""
+    return c.starving == 1 and not (ex.is_terminal(e.state) or e.reverting)
+
+
 def offer(b: Books, e: Execution, now: float) -> None:
     """Sends the notice when plan, window, approval, preconditions and caps allow it."""
     if not _may_ask(b, e, now):

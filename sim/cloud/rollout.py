@@ -70,13 +70,14 @@ def _next_push_s(b: Books, now: float) -> float:
 def settle(b: Books, now: float) -> None:
     """After counts have changed: the rate's next step, criteria and groups, room for further releases."""
     c, r = b.c, b.r
-    while c.dirty or c.freed:
-        freed, c.dirty, c.freed = c.freed, 0, 0
+    while c.dirty or (c.freed and _refills(r)):
+        c.dirty = 0
         if rate.step_due(r, c):
             while rate.step_due(r, c):
                 c.rate_step += 1
             books.decide(b, now, books.D_RATE_RAISED, c.rate_step, rate.per_minute(r, c.rate_step))
         if not offers.running(c):
+            c.freed = 0
             continue
         if r.max_devices > 0 and not c.exhausted and completed(c) >= r.max_devices:
             c.exhausted = 1
@@ -85,11 +86,17 @@ def settle(b: Books, now: float) -> None:
             continue
         _evaluate_soon(b, now)
         release(b, now)
-        if freed and pushes_at_once(r) and offers.capped(r):
+        if c.freed and _refills(r):
+            c.freed = 0
             push(b, now, 1)
     if c.terminal >= c.members and not c.told_complete and not r.continuous:
         c.told_complete = 1
         books.decide(b, now, books.D_COMPLETED, -1, 0.0)
+
+
+def _refills(r: Settings) -> bool:
+    """Whether room that a cap on offers gets back is filled at once."""
+    return pushes_at_once(r) == 1 and offers.capped(r)
 
 
 def _evaluate_soon(b: Books, now: float) -> None:

@@ -1,4 +1,8 @@
-"""A fleet that grows and shrinks while it runs: the live engine's modules, begun and ended by number."""
+"""A fleet that grows and shrinks while it runs: the live engine's modules, begun and ended by number.
+
+It never has more than `most` modules, and within the limits of its settings never more connections or messages a
+second, whatever is asked of it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from sim.engines.live.api import CloudApi
-from sim.engines.live.engine import LiveEngine, Settings
+from sim.engines.live.engine import LiveEngine, Settings, Watch
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.latency import Latencies
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
@@ -19,6 +23,7 @@ from sim.scenario import Scenario
 STEP_S = 1.0
 """A master asks for more users once a second; those of one step begin spread over it."""
 RAMP_DOWN_PER_S = 500.0
+WATCH_S = 1.0
 
 
 async def find_target(cloud: str, settings: Settings, plan: int | None = None) -> Target:
@@ -39,11 +44,17 @@ async def find_target(cloud: str, settings: Settings, plan: int | None = None) -
 class LoadFleet:
     """Modules of a scenario against a target. Every measurement goes to `latencies`."""
 
-    def __init__(self, scenario: Scenario, target: Target, settings: Settings, latencies: Latencies) -> None:
+    def __init__(
+        self, scenario: Scenario, target: Target, settings: Settings, latencies: Latencies,
+        most: int | None = None, watch: Watch | None = None,
+    ) -> None:  # fmt: skip
         self.scenario, self.target, self.settings = scenario, target, settings
         self.latencies = latencies
         self.count = 0
+        self.most = most
         self.engine: LiveEngine
+        self._watch = watch
+        self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
     def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
@@ -60,11 +71,18 @@ class LoadFleet:
         self.engine = LiveEngine(world, self.target, settings, self.latencies)
         self.engine.modules = self.engine.modules[index::of]
         self.engine.open()
+        if self._watch is not None:
+            self._watching = self.engine.loop.create_task(self._tell(self._watch))
+
+    async def _tell(self, watch: Watch) -> None:
+        while True:
+            watch(self.engine.snapshot())
+            await asyncio.sleep(WATCH_S)
 
     @property
     def size(self) -> int:
-        """The most modules this fleet has."""
-        return len(self.engine.modules)
+        """The most modules this fleet may run."""
+        return len(self.engine.modules) if self.most is None else min(self.most, len(self.engine.modules))
 
     def begin(self, number: int, due: float) -> None:
         """A module wakes up at a time of the loop; its measurements count from there, however late it really is."""
@@ -74,7 +92,7 @@ class LoadFleet:
         """Begins or ends modules until `count` of them run, at most all there are; gives how many that is."""
         loop = self.engine.loop
         count = min(count, self.size)
-        now, more = loop.time(), count - self.count
+        now, more = self.engine.clock(), count - self.count
         for k in range(more):
             due, number = now + STEP_S * k / more, self.count + k
             self._begins.append(loop.call_at(due, self._begin, number, due))
@@ -89,6 +107,8 @@ class LoadFleet:
 
     async def close(self, ramp_down_per_s: float = RAMP_DOWN_PER_S) -> None:
         """Ends the modules one after the other, so that the cloud does not see all of them go at once."""
+        if self._watching is not None:
+            self._watching.cancel()
         for handle in self._begins:
             handle.cancel()
         while self.count and self.engine.recorder.under_way[0]:

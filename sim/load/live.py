@@ -84,21 +84,21 @@ class LiveProbe:
     async def _wave(self, fleet: LoadFleet, times: list[float], hold_s: float) -> None:
         """Wakes every module at its moment, whatever became of the others, and waits for the last ones."""
         engine = fleet.engine
-        zero = engine.loop.time() + 0.05
+        zero = engine.clock() + 0.05
         for number, at in enumerate(times):
             engine.loop.call_at(zero + at, fleet.begin, number, zero + at)
         patience_s = self._slo.patience_s + TAIL_S
         until = zero + max(times[-1], hold_s if self._kind.per_s is not None else 0.0) + patience_s
         if self._kind.per_s is None:
             until = max(until, zero + hold_s)
-        while engine.loop.time() < until:
+        while engine.clock() < until:
             await asyncio.sleep(WATCH_S)
-            if engine.loop.time() > zero + times[-1] and all(m.done for m in engine.modules):
+            if engine.clock() > zero + times[-1] and all(m.done for m in engine.modules):
                 return
 
     def _unanswered(self, fleet: LoadFleet, found: Latencies) -> None:
         """What has waited longer than any objective allows, and waits still, has broken it."""
-        now = fleet.engine.loop.time()
+        now = fleet.engine.clock()
         for module in fleet.engine.modules:
             for leg, since in module.waiting():
                 if now - since > self._slo.patience_s:
@@ -107,7 +107,7 @@ class LiveProbe:
 
 def _figures(fleet: LoadFleet, hold_s: float) -> dict[str, float]:
     engine, counted = fleet.engine, fleet.figures()
-    span_s = max(engine.loop.time() - engine.zero, 1e-9)
+    span_s = max(engine.clock() - engine.zero, 1e-9)
     return {
         **engine.recorder.peaks(), "messages_sent": float(counted["messages_sent"]),
         "connections_opened": float(counted["connections_opened"]),

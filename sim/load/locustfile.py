@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from locust import User, constant, events
+from locust import User, constant, events, task
 
 from sim.load.merge import Gathered
 
@@ -23,9 +23,16 @@ class Module(User):
 
     wait_time = constant(1)
 
+    @task
+    def live(self) -> None:
+        """Lived by the worker."""
+
 
 def _options(parser: Any) -> None:
-    parser.add_argument("--fotasim-report", default="", help="Write merged histograms and the workers' health here.")
+    for name, text in (
+        ("report", "Write merged histograms and the workers' health here."), ("progress", "Append lines of JSON here."),
+    ):  # fmt: skip
+        parser.add_argument(f"--fotasim-{name}", default="", help=text, include_in_web_ui=False)
 
 
 def _begin(**_: Any) -> None:
@@ -34,6 +41,10 @@ def _begin(**_: Any) -> None:
 
 def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:
     gathered.take(client_id, data)
+    path = gathered.options.get("fotasim_progress")
+    if path and gathered.is_due():
+        with Path(path).open("a", encoding="utf-8") as lines:
+            lines.write(gathered.progress() + "\n")
 
 
 def _write(**_: Any) -> None:
@@ -48,8 +59,10 @@ def _remember(environment: Any, **_: Any) -> None:
     gathered.options = vars(environment.parsed_options) if environment.parsed_options else {}
 
 
-events.init_command_line_parser.add_listener(_options)
-events.init.add_listener(_remember)
-events.test_start.add_listener(_begin)
-events.worker_report.add_listener(_take)
-events.quit.add_listener(_write)
+_LISTENERS: dict[str, Any] = {
+    "init_command_line_parser": _options, "init": _remember, "test_start": _begin, "worker_report": _take,
+    "quit": _write,
+}  # fmt: skip
+for _name, _listener in _LISTENERS.items():
+    _hook: Any = getattr(events, _name)
+    _hook.add_listener(_listener)

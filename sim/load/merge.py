@@ -14,6 +14,9 @@ CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
 
 
+PROGRESS_S = 3.0
+
+
 @dataclass(slots=True)
 class Part:
     """One worker's share."""
@@ -33,6 +36,7 @@ class Gathered:
         self._clock = clock
         self.parts: dict[str, Part] = {}
         self.options: dict[str, Any] = {}
+        self._told = 0.0
 
     def clear(self) -> None:
         """A new test begins."""
@@ -62,6 +66,28 @@ class Gathered:
                 encoded = part.latencies.encoded(leg) if leg in LEGS and part.latencies.count(leg) else ""
                 total.merge(leg, encoded, part.latencies.failed(leg))
         return total
+
+    def is_due(self) -> bool:
+        """Whether it is time for a line of progress."""
+        now = self._clock()
+        due = now - self._told >= PROGRESS_S
+        if due:
+            self._told = now
+        return due
+
+    def progress(self) -> str:
+        """How it stands, as one line of JSON."""
+        merged = self.merged()
+        legs = {
+            leg: {"count": merged.count(leg), "p50_s": merged.quantile_s(leg, 50.0), "p99_s": merged.quantile_s(leg, 99.0)}
+            for leg in LEGS if merged.count(leg)
+        }  # fmt: skip
+        failures = {f"{leg}: {reason}": n for (leg, reason), n in merged.failures.items()}
+        users = sum(part.users for part in self.parts.values())
+        return json.dumps({
+            "time": self._clock(), "workers": len(self.parts), "users": users, "legs": legs, "failures": failures,
+            "faults": [fault for part in self.parts.values() for fault in part.faults],
+        })  # fmt: skip
 
     def faults(self) -> list[str]:
         """Why the figures cannot be trusted as they are; empty when they can."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sim.records import Run
 from sim.report import evidence
+from sim.report.advice import CONSEQUENCES
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
@@ -85,9 +86,11 @@ def tiles(report: RunReport) -> Tiles:
     received = costs.useful_bytes + costs.wasted_bytes
     energy = costs.energy_per_success_p50_j
     listed = [
-        Tile("Success", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Success", show("share", success.value),
+             f"95 % interval {interval('share', success.low, success.high)}; of those that finished "
+             f"{show('share', metrics['success_of_finished'].value)}"),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
-        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", "bricks and given-up attempts"),
+        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
         Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),
         Tile("Half done after", show("duration", metrics["duration_p50"].value),
              f"95 % of the successes after {show('duration', metrics['duration_p95'].value)}"),
@@ -97,6 +100,11 @@ def tiles(report: RunReport) -> Tiles:
         Tile("Silent losses", f"{report.risk.silent_losses:,}", "ended, and the cloud does not know"),
     ]  # fmt: skip
     return Tiles(listed)
+
+
+def _failed_note(report: RunReport) -> str:
+    spared = sum(count for cause, count in report.causes.items() if cause in CONSEQUENCES)
+    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and given-up attempts"
 
 
 def risk_sentence(report: RunReport) -> str:

@@ -81,8 +81,10 @@ def test_a_defect_that_only_bricks_is_seen_by_nobody_but_who_waits_for_successes
         return simulate(Scenario.load(SCENARIO, given)).records
 
     retried = {"criteria": [{"failure_type": "failed", "number_of_retries": 5}]}
-    aws = bricks_only({"preset": "aws-iot-jobs", "abort": {"criteria": [CRITERION]}, "retry": retried})
+    plain = {"preset": "aws-iot-jobs", "abort": {"criteria": [CRITERION]}, "retry": retried}
+    aws, bounded = bricks_only(plain), bricks_only({**plain, "timeouts": {"step": {"update": "1h"}}})
     canary = bricks_only({**STRATEGIES[CANARY], "retry": retried})
     assert "criterion_fired" not in set(aws.decisions["decision"])
+    assert "criterion_fired" in set(bounded.decisions["decision"])  # silence has a name: timed out
     bricked = [(records.modules["cause"] == "bricked").sum() for records in (aws, canary)]
     assert bricked[0] > 0.03 * MODULES and bricked[1] < 0.2 * bricked[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim import messages as msg
+from sim.cloud import execution as ex
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOADED,
@@ -290,7 +291,7 @@ def test_end_stop_rollout():
     """Definition 8: SCHEDULED only -> CANCELED; offers already out stay valid, retries go on."""
     cloud = ended("stop-rollout").until(HOUR)
     assert listed(cloud) == [*BEFORE_STATES[:8], "canceled"]
-    assert cloud.plan() == "Upgrading"
+    assert cloud.plan() == "Upgrading" and ex.REASON_NAMES[cloud.center.executions[8].reason] == "plan_expired"
     cloud.hello(1)
     assert cloud.told(msg.Notice, 1) == [(HOUR, 1)]
     assert len(cloud.told(msg.FirmwareUrl, 5)) == 2
@@ -366,7 +367,7 @@ def test_rollback_of_the_whole_fleet():
     assert cloud.told(msg.Notice, 2)[-1] == (20.0, 2)
     take_back(cloud, 2)
     assert [cloud.state(i) for i in range(3)] == ["canceled"] * 3
-    assert [cloud.center.executions[i].reason for i in range(3)] == [7, 7, 7]  # rolled_back
+    assert [cloud.center.executions[i].reason for i in range(3)] == [ex.ROLLED_BACK] * 3
     c = cloud.counts
     assert (c.succeeded, c.failed) == (3, 1)  # what they came to under the plan
 

@@ -68,6 +68,10 @@ class Snapshot:
     delivered_bits: float
     latencies_s: dict[str, tuple[float | None, float | None]]
     """p50 and p99 of the legs that matter most."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Measurements of every leg so far."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Failures of every leg so far."""
 
 
 Watch = Callable[[Snapshot], None]
@@ -84,9 +88,10 @@ class LiveEngine:
     def __init__(self, world: World, target: Target, settings: Settings, latencies: Latencies | None = None) -> None:
         self.world, self.target, self.settings = world, target, settings
         self.loop = asyncio.get_running_loop()
-        self.zero = self.loop.time()
+        self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
+        self.zero = self.clock()
         self.latencies = latencies or Latencies()
-        self.recorder = LiveRecorder(world, lambda: self.loop.time() - self.zero)
+        self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
         self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
         cap = settings.limits.rate_cap_per_s
         self.connects = Pace(cap)
@@ -102,10 +107,10 @@ class LiveEngine:
 
     def now(self) -> float:
         """Seconds of the run: real ones times the time scale."""
-        return self.run_s(self.loop.time())
+        return self.run_s(self.clock())
 
     def run_s(self, at: float) -> float:
-        """The second of the run at a time of the loop."""
+        """The second of the run at a time of the clock."""
         return (at - self.zero) * self.settings.time_scale
 
     def real(self, at: float) -> float:
@@ -118,7 +123,7 @@ class LiveEngine:
 
     def when(self, at: float, action: Callable[[], None]) -> None:
         """Calls at a time of the loop, or now when it has come."""
-        if at <= self.loop.time():
+        if at <= self.clock():
             action()
         else:
             self.loop.call_at(at, action)
@@ -154,7 +159,7 @@ class LiveEngine:
         self.downloader = ThinDownloader(
             settings.sources, settings.ca_file, RADIO_WINDOW_BYTES if settings.radio else None
         )
-        self.zero = self.loop.time()
+        self.zero = self.clock()
 
     async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:
         """Runs until every module is accounted for or time is up; False when it was stopped before."""
@@ -176,7 +181,7 @@ class LiveEngine:
         """Modules begin one after the other, each at its own moment."""
         for number, module in enumerate(self.modules):
             at = self.zero + number / self.settings.ramp_per_s
-            wait_s = at - self.loop.time()
+            wait_s = at - self.clock()
             if wait_s > 0.0:
                 await asyncio.sleep(wait_s)
             elif number % 64 == 63:
@@ -190,15 +195,15 @@ class LiveEngine:
         until, poll_at = self.zero + limit_s, self.zero + POLL_S
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.loop.time())))
+                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
             if watch is not None:
                 watch(self.snapshot())
             if self._stop.is_set():
                 return False
-            if self.loop.time() >= until or all(m.done for m in self.modules):
+            if self.clock() >= until or all(m.done for m in self.modules):
                 return True
-            if api is not None and self.target.plan is not None and self.loop.time() >= poll_at:
-                poll_at = self.loop.time() + POLL_S
+            if api is not None and self.target.plan is not None and self.clock() >= poll_at:
+                poll_at = self.clock() + POLL_S
                 if await self._cloud_is_done(api, self.target.plan):
                     return True
 
@@ -231,7 +236,7 @@ class LiveEngine:
             leg: (self.latencies.quantile_s(leg, 50.0), self.latencies.quantile_s(leg, 99.0)) for leg in _SHOWN_LEGS
         }
         return Snapshot(
-            self.loop.time() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
+            self.clock() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
             dict(states), connections, downloads, links.sent, links.received, recorder.delivered_bits, quantiles,
         )  # fmt: skip
 

@@ -25,16 +25,31 @@ MAX_REASONS = 50
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
+_BITS = 11
+"""Bits of a value that count: a histogram of three digits has 2048 steps up to 2048, then 1024 for each doubling."""
+
+
+def _step(value: int) -> int:
+    """The smallest value of the histogram's step that a value falls into."""
+    shift = value.bit_length() - _BITS
+    return value >> shift << shift if shift > 0 else value
+
+
 class Latencies:
-    """One histogram per leg, in microseconds up to an hour, three digits; what failed, by leg and reason."""
+    """One histogram per leg, in microseconds up to an hour, three digits; what failed, by leg and reason.
+
+    While the run goes, values are only counted in the histogram's own steps; the histograms are made at its end.
+    """
 
     def __init__(self) -> None:
-        self._legs = {name: HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS) for name in LEGS}
+        self._legs: dict[str, dict[int, int]] = {name: {} for name in LEGS}
         self.failures: Counter[tuple[str, str]] = Counter()
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""
-        self._legs[leg].record_value(min(max(int(seconds * 1e6), LOWEST_US), HIGHEST_US))
+        value = _step(max(int(seconds * 1e6), LOWEST_US))
+        counts = self._legs[leg]
+        counts[value] = counts.get(value, 0) + 1
 
     def fail(self, leg: str, reason: str) -> None:
         """A leg that did not come to its end; the kinds of reasons kept are bounded."""
@@ -44,7 +59,7 @@ class Latencies:
 
     def count(self, leg: str) -> int:
         """Measurements of a leg."""
-        return int(self._legs[leg].get_total_count())
+        return sum(self._legs[leg].values())
 
     def failed(self, leg: str) -> dict[str, int]:
         """Failures of a leg by reason."""
@@ -52,26 +67,42 @@ class Latencies:
 
     def encoded(self, leg: str) -> str:
         """The leg's histogram, compressed and in base64, to be merged elsewhere."""
-        return str(self._legs[leg].encode().decode("ascii"))
+        return str(self.histogram(leg).encode().decode("ascii"))
 
     def merge(self, leg: str, encoded: str, failures: Mapping[str, int]) -> None:
         """Adds another run's histogram and failures of a leg."""
         if encoded:
-            self._legs[leg].decode_and_add(encoded)
+            counts = self._legs[leg]
+            for step in HdrHistogram.decode(encoded).get_recorded_iterator():
+                value = _step(step.value_iterated_to)
+                counts[value] = counts.get(value, 0) + step.count_added_in_this_iter_step
         for reason, n in failures.items():
             self.failures[leg, reason] += n
 
     def quantile_s(self, leg: str, percent: float) -> float | None:
         """A quantile in seconds, None without measurements."""
-        histogram = self._legs[leg]
-        return histogram.get_value_at_percentile(percent) / 1e6 if histogram.get_total_count() else None
+        counts = self._legs[leg]
+        wanted = percent / 100.0 * sum(counts.values())
+        seen = 0
+        for value in sorted(counts):
+            seen += counts[value]
+            if seen >= wanted:
+                return value / 1e6
+        return None
+
+    def histogram(self, leg: str) -> HdrHistogram:
+        """The measurements of a leg."""
+        made = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        for value, count in self._legs[leg].items():
+            made.record_value(min(value, HIGHEST_US), count)
+        return made
 
     def table(self) -> dict[str, dict[str, Any]]:
         """For each leg: what it is, count, mean, quantiles in seconds and the encoded histogram, to be merged later."""
         return {name: self._row(name) for name in LEGS}
 
     def _row(self, name: str) -> dict[str, Any]:
-        histogram = self._legs[name]
+        histogram = self.histogram(name)
         count = int(histogram.get_total_count())
         row: dict[str, Any] = {"meaning": LEGS[name], "count": count}
         row["failures"] = self.failed(name)

@@ -1,0 +1,190 @@
+"""The command load: a fleet under Locust, with its web UI or without, on one machine or many."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sim.cli.common import RUN_FAILED, AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.live import (
+    Allowed,
+    Certificates,
+    CloudUrl,
+    Modules,
+    Radio,
+    RateCap,
+    Sources,
+    TimeScale,
+    UserName,
+    rate,
+    seconds,
+)
+from sim.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from sim.engines.live.engine import Settings
+
+Prometheus = Annotated[
+    int | None, typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics at 127.0.0.1:PORT.")
+]
+Otlp = Annotated[
+    str | None, typer.Option(metavar="URL", help="Send metrics to this OpenTelemetry collector (OTLP/HTTP).")
+]
+Progress = Annotated[Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for every look at the run.")]
+
+
+@app.command("load")
+def load_(
+    scenario: ScenarioPath,
+    cloud: CloudUrl,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Workers on this machine; 0 waits for others.")] = 1,
+    headless: Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")] = False,
+    users: Annotated[int | None, typer.Option(min=1, help="Modules; default: all of the scenario.")] = None,
+    ramp: Annotated[str, typer.Option(help="Modules that begin per second.")] = "100/s",
+    duration: Annotated[str | None, typer.Option(help="End after this time.")] = None,
+    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Locust's web UI.")] = 8089,
+    bind: Annotated[str, typer.Option(help="Address the master listens on for workers.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port the master listens on for workers.")] = 5557,
+    master: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join this master as a worker.")] = None,
+    of: Annotated[
+        int | None, typer.Option(min=1, help="Workers there are in all; default: what the master expects.")
+    ] = None,
+    modules: Modules = None,
+    time_scale: TimeScale = 1.0,
+    radio: Radio = False,
+    source: Sources = [],  # noqa: B006 - typer copies it
+    allow: Allowed = [],  # noqa: B006
+    rate_cap: RateCap = None,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Most modules at the same time, all workers together.")
+    ] = 50_000,
+    username: UserName = None,
+    ca: Certificates = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
+    prometheus: Prometheus = None,
+    otlp: Otlp = None,
+    progress: Progress = None,
+    set_: Overrides = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Folder of the reports; default reports/NAME-load.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a scenario's modules under Locust: its web UI, its distribution, its reports, the live engine's speed.
+
+    Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
+    runs the locustfile of this package. Ctrl-C ends the modules one after the other; a second one kills.
+    """
+    launch = _launch()
+    loaded = load_scenario(scenario, with_options(set_, None, modules))
+    settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
+    if dry_run:
+        _dry(loaded, cloud, settings, min(users or loaded.fleet.size, max_connections), ramp)
+        return
+    if master is not None:
+        _join(launch, loaded, cloud, settings, (master, of, max_connections), (prometheus, otlp, progress))
+        return
+    start = launch.Start(
+        min(users or loaded.fleet.size, max_connections), rate("--ramp", ramp),
+        None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port, progress,
+    )  # fmt: skip
+    command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
+    found = launch.launch(start, command, out or Path("reports") / f"{loaded.name}-load")
+    _tell(found, as_json)
+    if found["void"]:
+        raise typer.Exit(RUN_FAILED)
+
+
+def _launch() -> Any:
+    try:
+        from sim.load import launch
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name} is missing: pip install 'fotasim[load]'") from None
+    return launch
+
+
+def _settings(
+    time_scale: float, source: list[str], radio: bool, allow: list[str], rate_cap: str | None, ca: Path | None,
+    username: str | None,
+) -> Settings:  # fmt: skip
+    from sim.engines.live.engine import Settings
+    from sim.engines.live.target import Limits
+
+    limits = Limits(tuple(allow), None if rate_cap is None else rate("--rate-cap", rate_cap))
+    return Settings(
+        time_scale=time_scale, sources=tuple(source), radio=radio, limits=limits,
+        ca_file=None if ca is None else str(ca), username=username,
+    )  # fmt: skip
+
+
+def _join(
+    launch: Any, scenario: Any, cloud: str, settings: Settings, where: tuple[str, int | None, int],
+    watched: tuple[int | None, str | None, Path | None],
+) -> None:  # fmt: skip
+    """Becomes a worker; its part of the caps is known when it is known how many there are."""
+    from sim.load.telemetry import exported
+
+    master, of, most = where
+    host, _, port = master.rpartition(":")
+    if not host or not port.isdigit():
+        fail(f"--master {master}: HOST:PORT is needed")
+    if settings.limits.rate_cap_per_s is not None and of is None:
+        fail("--rate-cap of a worker needs --of: how many workers share it")
+    settings, most = launch.share(settings, most, of or 1)
+    prometheus, otlp, progress = watched
+    with exported(prometheus=prometheus, otlp=otlp, lines=progress) as watch:
+        launch.join(scenario, cloud, settings, (host.strip("[]"), int(port)), of=of, most=most, watch=watch)
+
+
+def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:
+    """The command of a worker: this one again, with what concerns workers."""
+    given = sys.argv[sys.argv.index("load") + 1 :] if "load" in sys.argv else [str(scenario)]
+    kept, skip = [], False
+    for argument in given:
+        name, _, value = argument.partition("=")
+        if skip or name in _MASTERS_FLAGS:
+            skip = False
+        elif name in _MASTERS:
+            skip = not value
+        else:
+            kept.append(argument)
+    return [sys.executable, "-m", "sim.cli", "load", *kept, "--master", master, "--of", str(workers)]
+
+
+_MASTERS_FLAGS = ("--headless", "--json")
+_MASTERS = (
+    "--workers", "--users", "--ramp", "--duration", "--web-port", "--bind", "--port", "--out", "--prometheus", "--otlp",
+    "--progress",
+)  # fmt: skip
+"""Options that concern the master alone."""
+
+
+def _dry(scenario: Any, cloud: str, settings: Settings, users: int, ramp: str) -> None:
+    """What a run would send."""
+    size = sum(component.size_bytes for component in scenario.plan.components)
+    cap = settings.limits.rate_cap_per_s
+    print(f"cloud: {cloud}")
+    print(f"{users:,} modules, {ramp} begin; each connects, logs in and asks")
+    print(f"each that is offered the upgrade confirms, downloads {size:,} bytes and reports about 7 statuses")
+    print(f"in all at most {users * size / 1e6:,.1f} MB of downloads")
+    print(f"cap: {'none' if cap is None else f'{cap:g} connections and {cap:g} messages a second'}. Nothing was sent.")
+
+
+def _tell(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        legs = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found["legs"].items()}
+        workers = {name: {k: v for k, v in w.items() if k != "legs"} for name, w in found["workers"].items()}
+        print(json.dumps({**found, "legs": legs, "workers": workers}))
+        return
+    for leg, row in found["legs"].items():
+        if row["count"] or row["failures"]:
+            shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99") if row["count"])
+            print(f"  {leg:<10}{row['count']:>9,}  {shown}")
+            for reason, count in row["failures"].items():
+                print(f"  {'':<10}{count:>9,}  failed: {reason}")
+    for name, worker in found["workers"].items():
+        print(f"  worker {name}: {worker['users']:,} modules, {'ended' if worker['final'] else 'WENT MISSING'}")
+    for fault in found["faults"]:
+        print(f"fotasim: {fault}", file=sys.stderr)

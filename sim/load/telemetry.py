@@ -1,0 +1,162 @@
+"""Figures of a run while it runs: a Prometheus endpoint, OpenTelemetry metrics, lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sim.engines.live.engine import Snapshot, Watch
+
+OTLP_EVERY_MS = 5000
+_GAUGES = {
+    "modules": "Modules of this run", "done": "Modules nothing more is expected of", "connections": "Sessions open",
+    "downloads": "Transfers under way",
+}  # fmt: skip
+_COUNTERS = {
+    "sent": "Messages sent", "received": "Messages received", "delivered_bits": "Bits of packages that came in",
+}  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One figure; `kind` is gauge or counter."""
+
+    kind: str
+    name: str
+    text: str
+    labels: dict[str, str]
+    value: float
+
+
+def rows(now: Snapshot) -> list[Row]:
+    """Everything a snapshot tells."""
+    found: list[Row] = []
+    for name, text in _GAUGES.items():
+        found.append(Row("gauge", name, text, {}, float(getattr(now, name))))
+    for name, text in _COUNTERS.items():
+        found.append(Row("counter", name, text, {}, float(getattr(now, name))))
+    for state, count in now.states.items():
+        found.append(Row("gauge", "modules_by_state", "Modules by state", {"state": state}, float(count)))
+    for leg, (p50, p99) in now.latencies_s.items():
+        for quantile, value in (("0.5", p50), ("0.99", p99)):
+            if value is not None:
+                found.append(
+                    Row(
+                        "gauge",
+                        "leg_seconds",
+                        "Latency from the intended start",
+                        {"leg": leg, "quantile": quantile},
+                        value,
+                    )
+                )
+    for leg, count in now.counts.items():
+        found.append(Row("counter", "leg_measurements", "Measurements of a leg", {"leg": leg}, float(count)))
+    for leg, count in now.failures.items():
+        found.append(Row("counter", "leg_failures", "Failures of a leg", {"leg": leg}, float(count)))
+    return found
+
+
+class Latest:
+    """The newest snapshot, for whoever asks from another thread."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+
+    def rows(self) -> list[Row]:
+        """See `rows`; nothing before the first snapshot."""
+        now = self.snapshot
+        return [] if now is None else rows(now)
+
+
+@contextmanager
+def exported(
+    *, prometheus: int | None = None, otlp: str | None = None, lines: Path | None = None, then: Watch | None = None
+) -> Iterator[Watch]:
+    """A watch that hands each snapshot to everything asked for, and to `then`.
+
+    Prometheus is served at 127.0.0.1; `otlp` is the endpoint of a collector, http(s)://HOST:PORT/v1/metrics.
+    """
+    latest = Latest()
+    with ExitStack() as stack:
+        if prometheus is not None:
+            stack.enter_context(_prometheus(latest, prometheus))
+        if otlp is not None:
+            stack.enter_context(_otlp(latest, otlp))
+        write = None if lines is None else stack.enter_context(_lines(lines))
+
+        def watch(now: Snapshot) -> None:
+            latest.snapshot = now
+            if write is not None:
+                write(now)
+            if then is not None:
+                then(now)
+
+        yield watch
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Callable[[Snapshot], None]]:
+    with path.open("a", encoding="utf-8") as file:
+
+        def write(now: Snapshot) -> None:
+            file.write(json.dumps(asdict(now)) + "\n")
+            file.flush()
+
+        yield write
+
+
+@contextmanager
+def _prometheus(latest: Latest, port: int) -> Iterator[None]:
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.registry import Collector
+
+    class Figures(Collector):
+        def collect(self) -> Iterator[Any]:
+            families: dict[str, Any] = {}
+            for kind, name, text, labels, value in latest.rows():
+                made = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+                if name not in families:
+                    families[name] = made(f"fotasim_{name}", text, labels=list(labels))
+                families[name].add_metric(list(labels.values()), value)
+            yield from families.values()
+
+    registry = CollectorRegistry()
+    registry.register(Figures())
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def _otlp(latest: Latest, endpoint: str) -> Iterator[None]:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.metrics import CallbackOptions, Observation
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=endpoint), export_interval_millis=OTLP_EVERY_MS)
+    provider = MeterProvider(metric_readers=[reader])
+    meter = provider.get_meter("fotasim")
+
+    def of(wanted: str) -> Callable[[CallbackOptions], list[Observation]]:
+        return lambda _: [Observation(value, labels) for _, name, _, labels, value in latest.rows() if name == wanted]
+
+    empty = Snapshot(0.0, 0.0, 0, 0, {"": 0}, 0, 0, 0, 0, 0.0, {"": (0.0, 0.0)}, {"": 0}, {"": 0})
+    for name, (kind, text) in {name: (kind, text) for kind, name, text, _, _ in rows(empty)}.items():
+        make = meter.create_observable_gauge if kind == "gauge" else meter.create_observable_counter
+        make(f"fotasim.{name}", callbacks=[of(name)], description=text)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
+
+__all__ = ["Latest", "exported", "rows"]
