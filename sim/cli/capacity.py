@@ -128,14 +128,15 @@ def _status(found: Findings) -> int:
 
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     """What a search would send, at most."""
+    from sim.engines.plan import build_plan
     from sim.load.wave import wake_times
 
     bounds, kind = wanted.bounds, wanted.kind
+    size = sum(c.size_bytes for c in build_plan(scenario).components)
     print(f"cloud: {cloud or 'the simulated one only'}")
     print(f"loads: from {bounds.start:,.0f} to at most {bounds.high:,.0f} {kind.unit}, each for {bounds.hold_s:g} s")
     for what, load in (("first", bounds.start), ("largest", bounds.high)):
         modules = len(wake_times(kind, load, bounds.hold_s))
-        size = sum(c.size_bytes for c in scenario.plan.components)
         print(
             f"  {what} load: {modules:,} modules connect, log in and ask; each confirms, downloads "
             f"{size:,} bytes and reports about 7 statuses"

@@ -6,17 +6,23 @@ import json
 import os
 import platform
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.cli.common import AsJson, app, say
+
+if TYPE_CHECKING:
+    from sim.load.host import Host
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check this host and compile the engine, so that the first run need not wait for it."""
-    engine = _engine(as_json)
+    engine, host = _engine(as_json), _host()
     if as_json:
-        print(json.dumps({"python": platform.python_version(), "cores": os.cpu_count(), "engine": engine}))
+        shown = None if host is None else host.as_dict()
+        print(
+            json.dumps({"python": platform.python_version(), "cores": os.cpu_count(), "engine": engine, "load": shown})
+        )
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
     if engine["ready"]:
@@ -24,6 +30,18 @@ def doctor(as_json: AsJson = False) -> None:
         print(f"compiled engine: ready after {engine['seconds']:.1f} s, kept in {kept}")
     else:
         print(f"compiled engine: not available ({engine['reason']}); runs use SimPy")
+    lines = ["load: not looked at: pip install 'fotasim[load]'"] if host is None else host.lines()
+    print("\n".join(lines))
+
+
+def _host() -> Host | None:
+    """What a live or load run finds here; None without the extra that looks."""
+    try:
+        from sim.load.host import look
+
+        return look()
+    except ModuleNotFoundError:
+        return None
 
 
 def _engine(quiet: bool) -> dict[str, Any]:

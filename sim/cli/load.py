@@ -163,7 +163,9 @@ _MASTERS = (
 
 def _dry(scenario: Any, cloud: str, settings: Settings, users: int, ramp: str) -> None:
     """What a run would send."""
-    size = sum(component.size_bytes for component in scenario.plan.components)
+    from sim.engines.plan import build_plan
+
+    size = sum(component.size_bytes for component in build_plan(scenario).components)
     cap = settings.limits.rate_cap_per_s
     print(f"cloud: {cloud}")
     print(f"{users:,} modules, {ramp} begin; each connects, logs in and asks")

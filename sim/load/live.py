@@ -26,6 +26,8 @@ TAIL_S = 3.0
 WATCH_S = 0.25
 SETTLE_S = 1.0
 MOST_SETTLES = 60
+REST_S = 5.0
+"""After a void measurement: whatever kept this host busy may pass."""
 LAG_SHARE = 0.1
 """The generator may be late by this share of the tightest objective."""
 
@@ -40,6 +42,7 @@ class LiveProbe:
         self._settings, self._plan = settings, plan
         self._prefix = f"L{secrets.token_hex(2)}"
         self._probes = 0
+        self._void = False
         self._runner = asyncio.Runner(loop_factory=loop_factory())
 
     def close(self) -> None:
@@ -51,6 +54,8 @@ class LiveProbe:
         return self._runner.run(self._measure(load, hold_s))
 
     async def _measure(self, load: float, hold_s: float) -> Measurement:
+        if self._void:
+            await asyncio.sleep(REST_S)
         target = await find_target(self._cloud, self._settings, self._plan)
         before = await _succeeded(target)
         found, check = (
@@ -79,6 +84,7 @@ class LiveProbe:
         hints += [f"{leg}: {reason} ({n:,})" for (leg, reason), n in found.failures.most_common(5)]
         figures |= {f"{leg}_failures": float(sum(found.failed(leg).values())) for leg in LEGS if found.failed(leg)}
         figures |= {f"{leg}_p99_s": p99 for leg in LEGS if (p99 := found.quantile_s(leg, 99.0)) is not None}
+        self._void = bool(health.faults)
         return Measurement(self._slo.values(found), figures, tuple(health.faults), tuple(hints))
 
     async def _wave(self, fleet: LoadFleet, times: list[float], hold_s: float) -> None:

@@ -21,7 +21,7 @@ from tests.live_cloud import LiveCloud
 from tests.service.cloud import TOKEN, CloudProcess
 from tests.support import busy, scenario
 
-SLO = parse("p99(notify)<1s, error_rate<0.1%")
+SLO = parse("p99(notify)<2s, error_rate<0.1%")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_an_injected_limit_of_200_requests_per_second_is_found(cloud):
     """At the capacity the cloud sees the rate it is limited to: messages and downloads, counted by the modules."""
     given = scenario("plan.components.fw.size=20 kB")
     url = cloud(given, "max_requests_per_s=200")
-    bounds = Bounds(start=700.0, precision=0.06, hold_s=8.0, confirm_s=20.0)
+    bounds = Bounds(start=700.0, high=1400.0, precision=0.06, hold_s=10.0, confirm_s=25.0)
     found = look(given, url, "releases", bounds, Settings(time_scale=60.0))
     assert found.confirmed
     held = [p for p in found.points if p.phase == "confirm" and p.kept and p.load == found.capacity]
@@ -66,10 +66,10 @@ def test_an_injected_limit_of_200_requests_per_second_is_found(cloud):
 
 
 def test_an_injected_limit_of_300_downloads_at_once_is_found(cloud):
-    """800 kB at the modelled radio's goodput take longer than the wave: every module of it downloads at once."""
-    given = scenario("plan.components.fw.size=800 kB", "fleet.groups.0.rsrp_dbm=-85")
+    """4 MB at the modelled radio's goodput take longer than the wave, and no socket buffer swallows them."""
+    given = scenario("plan.components.fw.size=4 MB", "fleet.groups.0.rsrp_dbm=-85")
     url = cloud(given, "max_downloads=300")
-    bounds = Bounds(start=200.0, high=800.0, precision=0.06, hold_s=12.0, confirm_s=12.0)
+    bounds = Bounds(start=230.0, high=460.0, precision=0.06, hold_s=8.0, confirm_s=8.0)
     found = look(given, url, "modules", bounds, Settings(radio=True))
     assert found.confirmed
     assert found.capacity == pytest.approx(300.0, rel=0.1)
