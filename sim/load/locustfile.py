@@ -22,6 +22,7 @@ class Module(User):
     """Stands for a module of the scenario; the worker knows which."""
 
     wait_time = constant(1)
+    host = "the cloud of the workers"
 
     @task
     def live(self) -> None:

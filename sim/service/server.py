@@ -35,6 +35,9 @@ from sim.service.store.journal import Journal
 from sim.service.web import app as web
 
 STOP_S = 5.0
+SEND_BUFFER_BYTES = 128 * 1024
+"""Of a download in the kernel. Without a limit Linux takes in 4 MB at once, and a download to a slow module would count
+as over before it has begun."""
 
 
 @dataclass(slots=True)
@@ -209,6 +212,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # the accepted ones inherit it
     try:
         sock.bind((host, port))
     except OSError as error:

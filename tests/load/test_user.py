@@ -1,0 +1,64 @@
+"""`ModuleUser` under the installed Locust: a process of its own, because Locust patches the sockets of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import subprocess
+import sys
+
+from sim.scenario.load import dump
+from tests.live_cloud import LiveCloud
+from tests.support import HARMLESS, scenario
+
+FLEET = scenario(
+    *HARMLESS, "fleet.size=10", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
+    "fleet.groups.0.free_space=10 MB",
+)  # fmt: skip
+LOCUSTFILE = """\
+from sim.load import ModuleUser
+
+
+class Tracker(ModuleUser):
+    scenario = {scenario!r}
+    time_scale = 50.0
+"""
+
+
+def locust(folder, url):
+    """Ten users of a locustfile as a user writes it."""
+    (folder / "s.yaml").write_text(dump(FLEET))
+    (folder / "locustfile.py").write_text(LOCUSTFILE.format(scenario=str(folder / "s.yaml")))
+    command = [
+        sys.executable, "-m", "locust", "-f", str(folder / "locustfile.py"), "--headless", "-u", "10", "-r", "10", "-t",
+        "20s", "--host", url, "--csv", str(folder / "stats"), "--only-summary",
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_users_life_is_a_modules_and_every_leg_is_a_request(tmp_path):
+    async def run():
+        cloud = LiveCloud(FLEET)
+        await cloud.start()
+        try:
+            return cloud, await asyncio.to_thread(locust, tmp_path, cloud.url)
+        finally:
+            await cloud.stop()
+
+    cloud, done = asyncio.run(run())
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "stats_stats.csv").open() as file:
+        found = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
+    assert {leg: found[leg] for leg in ("notice", "url", "header", "download")} == dict.fromkeys(
+        ("notice", "url", "header", "download"), 10
+    )
+    assert found["connect"] == found["login"] == 20  # before and after the update
+    assert found["report"] == sum(map(len, cloud.statuses)) == 10 * 7
+
+
+def test_asyncio_and_gevent_do_not_meet():
+    """The package loads neither Locust nor gevent by itself; the user brings its gevent, and no event loop."""
+    code = (
+        "import sim.load, sim.load.worker, sim.load.capacity, sys; assert not {'locust', 'gevent'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
