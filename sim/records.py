@@ -77,7 +77,7 @@ STOPS = ("paused", "canceled", "force_canceled", "rolled_back")
 EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
 
 METRICS = (
-    "success_rate", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
+    "success_rate", "success_of_finished", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
     "duration_p95", "duration_p99", "wasted_share", "peak_connections", "peak_requests_per_s", "peak_downloads",
     "peak_egress_bit_s",
 )  # fmt: skip

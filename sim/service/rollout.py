@@ -193,6 +193,8 @@ def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenari
         made = Scenario.model_validate(given)
     except ValueError as error:
         raise Refused(f"plan {plan['name']}: {error}") from None
+    if made.plan.strategy.rollback:
+        raise Refused(f"plan {plan['name']}: the mock cloud keeps no previous package to roll back to")
     settings = build_plan(made).settings
     if settings.download_only or settings.window_gates == GATE_INSTALL:
         raise Refused(f"plan {plan['name']}: QuecThing has no command to install later what was downloaded")

@@ -19,10 +19,11 @@ _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "cancele
 
 
 SHARES = {
-    "success_rate": "eligible", "coverage": "modules", "bricked": "modules", "failed": "modules",
+    "success_rate": "eligible", "success_of_finished": "finished", "coverage": "modules", "bricked": "modules", "failed": "modules",
     "rejected": "modules", "pending": "modules",
 }  # fmt: skip
-"""Metrics that are shares of modules, and what they are shares of; eligible are modules that needed the upgrade."""
+"""Metrics that are shares of modules, and what they are shares of; eligible are modules that needed the upgrade,
+finished those that succeeded, failed or timed out (the Developer Center's success rate leaves all others out)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,12 @@ def headline(modules: pd.DataFrame, cloud_peaks: dict[str, float]) -> Headline:
     causes = _counts(modules["cause"][modules["cause"] != ""])
     duration = _quantiles(modules["upgraded_s"])
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
-    sizes = {"modules": len(modules), "eligible": len(modules) - outcomes["not_needed"]}
+    sizes = {
+        "modules": len(modules), "eligible": len(modules) - outcomes["not_needed"],
+        "finished": outcomes["succeeded"] + outcomes["failed"] + outcomes["timed_out"],
+    }  # fmt: skip
     hits = {
-        "success_rate": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
+        "success_rate": outcomes["succeeded"], "success_of_finished": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
         "bricked": causes.get("bricked", 0), "failed": outcomes["failed"] + outcomes["timed_out"],
         "rejected": outcomes["rejected"], "pending": outcomes["pending"] + outcomes["never_online"],
     }  # fmt: skip

@@ -89,7 +89,7 @@ class LiveModule:
         row, profile = self.module.row, self.module.profile
         if row.link != OFFLINE:
             return  # never online
-        self._due = self._engine.loop.time()
+        self._due = self._engine.clock()
         if profile.check_in == ALWAYS and row.away_until_s <= now:
             self.deliver(b.CHECK_IN, now)
         else:
@@ -182,7 +182,7 @@ class LiveModule:
             LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
         )
         self._dialled_at += modelled_s
-        at = engine.connects.slot(engine.loop.time() + modelled_s)
+        at = engine.connects.slot(engine.clock() + modelled_s)
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
@@ -205,11 +205,11 @@ class LiveModule:
     def _logged_in(self, link: Link) -> None:
         self._bootstrapping = False
         engine = self._engine
-        engine.latencies.add("login", engine.loop.time() - link.made_at)
+        engine.latencies.add("login", engine.clock() - link.made_at)
         now = engine.now()
         engine.recorder.online(now, 1)
         self._heard_at = now
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         self.deliver(b.CONNECTED, now)
 
     def on_down(self, link: Link, code: int) -> None:
@@ -305,7 +305,7 @@ class LiveModule:
         payload = ota.encode_status(ota.Status.of(report, component, kind))
         packet_id = self._send(commands.OTA_STATUS, payload, 2)
         self.sent_statuses += 1
-        self._unacked[packet_id] = (report.status, self._engine.loop.time())
+        self._unacked[packet_id] = (report.status, self._engine.clock())
         if report.status == msg.SUBMITTED:
             self._confirmed_at = self._due
         elif report.status == msg.DOWNLOADING:
@@ -351,7 +351,7 @@ class LiveModule:
             self._leaving = None
         if status:
             engine = self._engine
-            engine.latencies.add("report", engine.loop.time() - sent_at)
+            engine.latencies.add("report", engine.clock() - sent_at)
             self.acknowledged_statuses += 1
             self.acked[status] = engine.now()
 
@@ -420,7 +420,7 @@ class LiveModule:
         if self.module.row.link != ONLINE:
             return
         self._kinds = kinds
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         if self._asked_at:
             engine.latencies.add("notice", self._due - self._asked_at)
             self._asked_at = 0.0
@@ -430,7 +430,7 @@ class LiveModule:
         engine = self._engine
         if self.module.row.link != ONLINE:
             return
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         if self._confirmed_at:
             engine.latencies.add("url", self._due - self._confirmed_at)
             self._confirmed_at = 0.0
@@ -456,7 +456,7 @@ class LiveModule:
         fetch = asyncio.current_task()
         if engine.settings.radio:
             await asyncio.sleep(FETCH_ROUND_TRIPS * row.rtt_s / engine.settings.time_scale)
-        asked_at = engine.loop.time()
+        asked_at = engine.clock()
         try:
             if self._package is None or not self._package.begin(start):
                 raise Broken("the bytes before this piece are gone")
@@ -468,7 +468,7 @@ class LiveModule:
                 self._fetch_broken(error)
             return
         if self._fetch is fetch:
-            engine.latencies.add("download", engine.loop.time() - asked_at)
+            engine.latencies.add("download", engine.clock() - asked_at)
             self._fetch_done()
 
     def _header(self, asked_at: float) -> None:
@@ -476,7 +476,7 @@ class LiveModule:
         engine, row = self._engine, self.module.row
         if row.status != msg.DOWNLOAD_START:
             return
-        self._header_at = engine.loop.time()
+        self._header_at = engine.clock()
         engine.latencies.add("header", self._header_at - asked_at)
         now = self._transfer_at = engine.now()
         engine.recorder.transfer_began()
@@ -505,7 +505,7 @@ class LiveModule:
         if not engine.settings.radio:
             return 0.0
         bit_s = row.goodput_bit_s * engine.settings.time_scale
-        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
+        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.clock()
 
     def _fetch_done(self) -> None:
         engine, row, profile = self._engine, self.module.row, self.module.profile

@@ -23,6 +23,8 @@ from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.run import Outcome, assemble, save
 from sim.engines.world import World, build
 from sim.errors import FotasimError
+from sim.module import battery
+from sim.module.machine import Module
 from sim.records import Run
 from sim.scenario import Scenario
 
@@ -78,7 +80,7 @@ async def live(
         before = await _devices(api, target.plan)
         engine = LiveEngine(world, target, settings)
         complete = await engine.run(watch, api)
-        wall_s = engine.loop.time() - engine.zero
+        wall_s = engine.clock() - engine.zero
         result = await _reconcile(engine, api, before)
     finally:
         if api is not None:
@@ -119,7 +121,9 @@ async def _reconcile(
 ) -> Reconciliation:
     """Asks the cloud what became of each module, takes it into the world's books and compares."""
     for module in engine.modules:
-        _mirror(engine.world.center.executions[module.module.row.index], module.acked, module.module.row)
+        execution = engine.world.center.executions[module.module.row.index]
+        _mirror(execution, module.acked, module.module.row)
+        execution.unmet = _unmet(engine.world, module.module, engine.recorder.end_s)
     if api is None or engine.target.plan is None:
         return Reconciliation(note="not possible: the cloud's API or its plan is not known")
     try:
@@ -142,6 +146,17 @@ def _books(module: Any) -> ModuleBooks:
         statuses_sent=module.sent_statuses,
         statuses_acknowledged=module.acknowledged_statuses,
     )
+
+
+def _unmet(world: World, module: Module, now: float) -> int:
+    """The limit for which the cloud defers a module that it has heard of, by what the module would report now."""
+    row, wanted = module.row, world.center.plan.settings
+    if not wanted.checked_by_cloud or isnan(row.first_contact_s):
+        return msg.MET
+    return msg.unmet(
+        battery.gauge_percent(row, module.profile, now), row.rsrp_dbm, row.free_bytes, wanted.min_battery_percent,
+        wanted.min_rsrp_dbm, wanted.needed_bytes,
+    )  # fmt: skip
 
 
 _STATE_AFTER = {
