@@ -50,8 +50,8 @@ def scenario(*overrides: str, text: str = BASE) -> Scenario:
 
 
 def run(*overrides: str, text: str = BASE, **options: Any) -> Outcome:
-    """Simulates the base scenario with overrides."""
-    return simulate(scenario(*overrides, text=text), **options)
+    """Simulates the base scenario with overrides, on the reference engine unless told otherwise."""
+    return simulate(scenario(*overrides, text=text), **{"engine": "simpy", **options})
 
 
 def require(name: str, *places: str) -> str:

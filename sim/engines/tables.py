@@ -95,7 +95,7 @@ def records_of(
 
 
 def events_table(
-    time_s: Any, modules: Any, names: list[str], source: Any, status: Any, code: Any, text: pd.Categorical
+    time_s: Any, modules: Any, names: list[str], source: Any, status: Any, code: Any, text: Any
 ) -> pd.DataFrame:
     """Events in order of time, then of modules by number, a module's own before what the cloud notes of it.
 
@@ -103,7 +103,7 @@ def events_table(
     """
     order = np.lexsort((source, modules, time_s))
     columns = (
-        time_s, pd.Categorical.from_codes(modules, names), pd.Categorical.from_codes(source, ["module", "cloud"]),
+        time_s, categories(modules, names), categories(source, ["module", "cloud"]),
         status, code, text,
     )  # fmt: skip
     return pd.DataFrame({name: column[order] for name, column in zip(records.EVENT_COLUMNS, columns, strict=True)})
@@ -113,18 +113,24 @@ def _typed(column: Any, kind: str) -> Any:
     return column if kind in ("category", "object") else np.ascontiguousarray(column).astype(kind, copy=False)
 
 
-def _named(codes: NDArray[Any], names: Any) -> pd.Categorical:
+def categories(codes: NDArray[Any], names: Sequence[str]) -> Any:
+    """A column of names from their numbers."""
+    index: Any = pd.Index(np.array(names, dtype=object))
+    return pd.Categorical.from_codes(codes, index)
+
+
+def _named(codes: NDArray[Any], names: Any) -> Any:
     """A column of names from numbers; only names that occur are kept, in the order of the alphabet."""
     counted = np.bincount(codes, minlength=len(names))
     found = sorted((name, i) for i, name in enumerate(names) if counted[i])
     places = np.zeros(len(names), dtype=np.int32)
     places[[i for _, i in found]] = np.arange(len(found))
-    return pd.Categorical.from_codes(places[codes], [name for name, _ in found])
+    return categories(places[codes], [name for name, _ in found])
 
 
 def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
     """A setting of each module's group."""
-    return np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]]
+    return np.asarray(np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]])
 
 
 def _stored(world: World, e: NDArray[Any]) -> NDArray[np.bool_]:

@@ -86,7 +86,9 @@ def tiles(report: RunReport) -> Tiles:
     received = costs.useful_bytes + costs.wasted_bytes
     energy = costs.energy_per_success_p50_j
     listed = [
-        Tile("Success", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Success", show("share", success.value),
+             f"95 % interval {interval('share', success.low, success.high)}; of those that finished "
+             f"{show('share', metrics['success_of_finished'].value)}"),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
         Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
         Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),

@@ -20,6 +20,7 @@ _NOUNS = {
 }
 _SHARES = {
     "success_rate": "success",
+    "success_of_finished": "success of those finished",
     "coverage": "coverage",
     "wasted_share": "of the data wasted",
     "stopped": "campaigns stopped",

@@ -8,6 +8,7 @@ import pytest
 
 from sim.engines.live.fetch import Package
 from sim.engines.live.host import sources_for
+from sim.engines.live.latency import Latencies
 from sim.engines.live.pace import Pace
 from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
 from sim.engines.live.target import is_loopback
@@ -113,3 +114,20 @@ def test_no_books_no_verdict():
     result = Reconciliation(note="not possible: reason")
     assert result.as_dict()["agrees"] is None
     assert result.lines() == ["reconciliation: not possible: reason"]
+
+
+def test_latencies_are_an_hdr_histogram_to_three_digits():
+    from hdrh.histogram import HdrHistogram
+
+    latencies, reference = Latencies(), HdrHistogram(1, 3_600_000_000, 3)
+    values_us = [int(1.07**i) for i in range(1, 320)]
+    for value in values_us:
+        latencies.add("report", (value + 0.5) / 1e6)
+        reference.record_value(value)
+    made = latencies.histogram("report")
+    assert made.get_total_count() == len(values_us)
+    for percent in (1.0, 50.0, 90.0, 99.0, 100.0):
+        assert made.get_value_at_percentile(percent) == reference.get_value_at_percentile(percent)
+        exact = sorted(values_us)[max(0, round(percent / 100 * len(values_us)) - 1)]
+        assert latencies.quantile_s("report", percent) == pytest.approx(exact / 1e6, rel=0.08)
+    assert latencies.quantile_s("url", 50.0) is None

@@ -134,7 +134,7 @@ def run_until(s: Any, until_s: float) -> int:
         cloud_s = cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
         cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
-        now = min(min(min(order_s, cloud_s), cell_s), min(transfer_s, queue.next_time(s.q)))
+        now = min(order_s, cloud_s, cell_s, transfer_s, queue.next_time(s.q))
         if now >= until_s:
             return FINISHED
         if order_s == now:
@@ -281,9 +281,9 @@ def is_private(s: Any, i: int, listed: bool) -> bool:
     if entry.kind == pending.HELLO:
         return is_idle_talk(s, e)
     if entry.kind == pending.STATUS:
-        return is_progress(entry.code) and s.k.quiet and (ex.is_terminal(e.state) or is_idle_talk(s, e))
+        return bool(s.k.quiet and is_progress(entry.code) and (ex.is_terminal(e.state) or is_idle_talk(s, e)))
     if entry.kind == pending.ANSWER:
-        return d.transfer != NOT_ANSWERED or entry.number != d.fetch
+        return bool(d.transfer != NOT_ANSWERED or entry.number != d.fetch)
     return entry.kind != pending.UNHEARD or not going_matters(e)
 
 
@@ -310,7 +310,7 @@ def is_idle_talk(s: Any, e: Any) -> bool:
 
 def is_progress(status: int) -> bool:
     """Statuses of an upgrade that goes its way."""
-    return status == DOWNLOAD_START or status == DOWNLOADING or status == DOWNLOADED or status == UPDATING
+    return status in (DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
 
 def happen(s: Any, i: int, now: float) -> None:

@@ -198,8 +198,8 @@ class Links:
         self._dials: set[asyncio.Task[None]] = set()
         self._dialled = 0
         self._tickers = [
-            self.loop.create_task(self._tick(RESEND_TICK_S, self.in_flight)),
-            self.loop.create_task(self._tick(PING_TICK_S, self.open)),
+            self.loop.create_task(self._resend()),
+            self.loop.create_task(self._ping()),
         ]
 
     def dial(self, owner: LinkOwner, client_id: str, password: str, subscription: str) -> Link:
@@ -220,17 +220,26 @@ class Links:
         except (OSError, TimeoutError):
             link.failed()
 
-    async def _tick(self, every_s: float, watched: set[Link]) -> None:
-        """Wakes the sessions that may have something due."""
+    async def _resend(self) -> None:
+        """Sends again what was not acknowledged in time."""
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(RESEND_TICK_S)
             now = self.clock()
-            for link in list(watched):
+            for link in list(self.in_flight):
                 session = link.session
-                if session.deadline <= now:
+                if session.retry_at <= now:
                     session.wake(now)
                 if not session.in_flight:
                     self.in_flight.discard(link)
+
+    async def _ping(self) -> None:
+        """Keeps connections alive, and ends those that nobody answers."""
+        while True:
+            await asyncio.sleep(PING_TICK_S)
+            now = self.clock()
+            for link in list(self.open):
+                if link.session.ping_at <= now:
+                    link.session.wake(now)
 
     async def close(self) -> None:
         """Takes leave of the broker with every connection."""

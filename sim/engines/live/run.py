@@ -192,9 +192,8 @@ def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall_s: float) -> LiveOutcome:
     records = engine.recorder.records(complete=complete, wall_s=wall_s)
-    records.modules_left_out = engine.world.left_out
+    records.engine, records.modules_left_out = "live", engine.world.left_out
     outcome = assemble(engine.world.scenario, [records])
-    outcome.summary["engine"] = outcome.manifest["engine"] = "live"
     outcome.manifest["live"] = {
         "target": f"{engine.target.host}:{engine.target.port}", "plan": engine.target.plan,
         "time_scale": engine.settings.time_scale, "ramp_per_s": engine.settings.ramp_per_s,
