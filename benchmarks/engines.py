@@ -140,8 +140,11 @@ def hold() -> None:
     for pending, events in ((10_000, 3_000_000), (1_000_000, 3_000_000)):
         cpp = events / cpp_s(pending, events)
         ours = events / queue_s(pending, events)
-        print(f"hold, {pending:>9,} pending: C++ priority_queue {cpp / 1e6:5.1f} M/s, compiled queue {ours / 1e6:5.1f} M/s "
-              f"({cpp / ours:.2f} of C++'s time), SimPy {simpy_rate(pending) / 1e6:.2f} M/s", end="")
+        print(
+            f"hold, {pending:>9,} pending: C++ priority_queue {cpp / 1e6:5.1f} M/s, compiled queue {ours / 1e6:5.1f} M/s "
+            f"({cpp / ours:.2f} of C++'s time), SimPy {simpy_rate(pending) / 1e6:.2f} M/s",
+            end="",
+        )
         print(f", salabim {salabim_rate(pending) / 1e6:.2f} M/s" if pending <= 10_000 else "")
 
 
