@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from sim.engines.run import driver_for, version
 from sim.errors import FotasimError, MissingExtra
 from sim.study.campaign import Campaign, Job, run_campaign
 
@@ -67,6 +68,8 @@ class Pool:
             for number, job in enumerate(jobs):
                 yield number, run_campaign(job)
             return
+        if jobs and self._client is None:
+            driver_for(jobs[0].engine)  # compiles once, here; the workers find it on the disk
         waiting = list(reversed(range(len(jobs))))
         running: dict[Future[Campaign], int] = {}
         try:
@@ -212,8 +215,6 @@ def _connect(address: str) -> Any:
 
 def _same_version(client: Any, address: str) -> None:
     """Refuses workers without fotasim or with another version: they would give other results."""
-    from sim.engines.run import version
-
     try:
         found = client.run(version)
     except (ImportError, AttributeError) as error:
