@@ -184,7 +184,9 @@ def queue_s(pending: int, events: int) -> float:
         for function, count in zip(jitted, (pending, events), strict=True):
             with machine_code_of(function.py_func.__qualname__):
                 function(_queue(2, 40.0), gaps, 1)
-            seconds = timed(lambda function=function, count=count: function(q, gaps, count))
+            started = time.process_time()
+            function(q, gaps, count)
+            seconds = time.process_time() - started
         best = min(best, seconds)
     return float(best)
 
