@@ -21,7 +21,9 @@ from sim.cli.common import (
     ScenarioPath,
     app,
     fail,
+    gate_lines,
     load_scenario,
+    outcome_lines,
     with_options,
 )
 
@@ -209,20 +211,18 @@ def _tell(found: LiveOutcome, settings: Settings, page: Path, as_json: bool) -> 
         quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
         print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict()}))
         return
-    total = summary["modules"]
     scale = "" if settings.time_scale == 1.0 else f", time scale {settings.time_scale:g}"
-    print(f"{summary['scenario']}: {total:,} modules live, {summary['wall_s']:.1f} s{scale}")
+    print(f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
-    for name, count in summary["outcomes"].items():
-        if count:
-            print(f"  {name:<13}{count:>9,}  {100 * count / total:6.2f} %")
+    for line in outcome_lines(summary):
+        print(line)
     for leg, row in found.latencies.items():
         if row["count"]:
             shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99"))
             print(f"  {leg:<10}{row['count']:>9,}  {shown}")
     for line in found.reconciliation.lines():
         print(line)
-    for gate in summary["gates"]:
-        print(f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET'}")
+    for line in gate_lines(summary):
+        print(line)
     print(f"report: {page}")
