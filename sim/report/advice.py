@@ -9,7 +9,7 @@ import pandas as pd
 
 from sim.report.show import plural, share, words
 from sim.stats.slices import HotSpot, hot_spot
-from sim.units import show_duration
+from sim.units import show_duration, show_size
 
 PLACES = ("hardware", "group", "cell", "technology", "coverage_level")
 MOST = 4
@@ -149,5 +149,7 @@ def _current(scenario: dict[str, Any], key: str) -> str:
     if isinstance(node, bool):
         return str(node).lower()
     if isinstance(node, int | float):
+        if key.endswith("size"):
+            return show_size(node)
         return show_duration(node) if key.endswith(_DURATIONS) else f"{node:,.6g}"
     return str(node)

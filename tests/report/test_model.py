@@ -177,3 +177,10 @@ def test_nobody_is_told_to_do_what_is_done(tmp_path, resumes, says, key, current
     [advice] = advise(modules, tree, [])
     assert says in advice.action
     assert (advice.key, advice.current) == (key, current)
+
+
+def test_a_package_without_room_is_named_by_its_size(tmp_path):
+    """The size to change stands as people write it."""
+    modules = made_run(tmp_path, [lost("no_space")]).modules
+    [advice] = advise(modules, {"plan": {"components": [{"size": 20_000_000}]}}, [])
+    assert advice.current == "20 MB"
