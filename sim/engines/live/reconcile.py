@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
+
+from sim import messages as msg
+from sim.cloud import execution as ex
 
 SHOWN = 20
 
@@ -103,3 +107,20 @@ def _check(what: str, client: set[str], cloud: set[str], differ: set[str]) -> Ch
 
 def _few(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names[:SHOWN])
+
+
+_STATE_AFTER = {
+    msg.PLAN_RECEIVED: ex.NOTIFIED, msg.SUBMITTED: ex.CONFIRMED, msg.REFUSED: ex.QUEUED,
+    msg.DOWNLOAD_START: ex.DOWNLOADING, msg.DOWNLOADING: ex.DOWNLOADING, msg.DOWNLOAD_ERROR: ex.CONFIRMED,
+    msg.DOWNLOADED: ex.DOWNLOADED, msg.UPDATING: ex.UPDATING, msg.UPDATE_SUCCESS: ex.UPDATING,
+    msg.UPDATE_ERROR: ex.CONFIRMED,
+}  # fmt: skip
+"""What the cloud must believe after each acknowledged status, when it cannot be asked."""
+
+
+def mirror(execution: ex.Execution, acked: Mapping[int, float], row: Any) -> None:
+    """The execution as the acknowledged reports tell it."""
+    if acked:
+        execution.state = _STATE_AFTER[max(acked, key=lambda status: acked[status])]
+    if msg.UPDATE_SUCCESS in acked and not isnan(row.upgraded_s):
+        execution.state, execution.reported_s = ex.SUCCEEDED, acked[msg.UPDATE_SUCCESS]
