@@ -339,11 +339,24 @@ class CapacitySection(Section):
 
 
 class CloudSection(Section):
-    """The cloud the modules talk to."""
+    """The cloud the modules talk to. `ddi` is a server of hawkBit's Direct Device Integration, for live runs.
 
-    kind: Literal["simulated"] = "simulated"
+    A simulation takes capacity and strategy whatever the kind, so that a rollout can be predicted before it is run on
+    the real server. Credentials never stand here: they come from the environment.
+    """
+
+    kind: Literal["simulated", "ddi"] = "simulated"
     capacity: CapacitySection = CapacitySection()
     keepalive: Annotated[Duration, Field(gt=0)] = 120.0
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)] | None = None
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "DEFAULT"
+    server: Literal["hawkbit", "goosebit"] | None = None
+
+    @model_validator(mode="after")
+    def _of_ddi(self) -> CloudSection:
+        if self.kind != "ddi" and (self.url is not None or self.server is not None):
+            raise ValueError("url and server belong to a cloud of kind ddi")
+        return self
 
 
 class _Written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sim.engines.live.reconcile import Reconciliation
@@ -21,6 +22,9 @@ class Cloud(Protocol):
 
     def module(self, engine: LiveEngine, module: Module) -> LiveModule:
         """The module as it speaks to this cloud."""
+
+    def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:
+        """TLS that verifies the cloud, for downloads."""
 
     async def open(self, engine: LiveEngine) -> None:
         """Before the first module begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -128,7 +129,7 @@ class LiveEngine:
         """Runs until every module is accounted for or time is up; False when it was stopped before."""
         settings = self.settings
         await self.cloud.open(self)
-        self.downloader = ThinDownloader(settings.sources, settings.ca_file)
+        self.downloader = ThinDownloader(settings.sources, self._tls)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
         self.zero, cpu = self.loop.time(), time.process_time()
@@ -141,6 +142,10 @@ class LiveEngine:
                 await ramp
             await self._close()
             self.cpu_s = time.process_time() - cpu
+
+    def _tls(self) -> ssl.SSLContext:
+        """TLS of downloads: as the cloud's."""
+        return self.cloud.ssl_context(self.settings.ca_file)
 
     async def _ramp(self) -> None:
         """Modules begin one after the other, each at its own moment."""

@@ -66,10 +66,10 @@ class ThinDownloader:
     All connections read into one buffer: what arrived is used up before the next one reads.
     """
 
-    def __init__(self, sources: Sequence[str] = (), ca_file: str | None = None) -> None:
+    def __init__(self, sources: Sequence[str] = (), context: Callable[[], tls.SSLContext] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._sources = sources
-        self._ca_file = ca_file
+        self._make = context or tls.create_default_context
         self._ssl: tls.SSLContext | None = None
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
@@ -94,7 +94,7 @@ class ThinDownloader:
 
     def _context(self, secure: bool) -> tls.SSLContext | None:
         if secure and self._ssl is None:
-            self._ssl = tls.create_default_context(cafile=self._ca_file)
+            self._ssl = self._make()
         return self._ssl if secure else None
 
 

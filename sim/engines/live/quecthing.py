@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -383,6 +384,10 @@ class QuecThing:
     def module(self, engine: LiveEngine, module: Module) -> QuecThingModule:
         """See Cloud."""
         return QuecThingModule(engine, module, self)
+
+    def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:
+        """See Cloud."""
+        return ssl.create_default_context(cafile=ca_file)
 
     async def open(self, engine: LiveEngine) -> None:
         """See Cloud."""

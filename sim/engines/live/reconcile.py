@@ -46,6 +46,8 @@ class Reconciliation:
 
     checks: tuple[Check, ...] = ()
     note: str = ""
+    findings: tuple[str, ...] = ()
+    """Where the cloud contradicts itself: worth a report there, no disagreement with the modules."""
 
     @property
     def agrees(self) -> bool:
@@ -60,12 +62,13 @@ class Reconciliation:
         for check in self.checks:
             mark = "ok" if check.agrees else f"{check.differ:,} differ: {', '.join(check.examples)}"
             lines.append(f"  {check.what:<44}{check.client:>10,}{check.cloud:>10,}  {mark}")
-        return lines
+        return [*lines, *(f"  finding: {text}" for text in self.findings)]
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             "agrees": self.agrees if self.checks else None, "note": self.note,
+            "findings": list(self.findings),
             "checks": [
                 {"what": c.what, "client": c.client, "cloud": c.cloud, "differ": c.differ, "examples": list(c.examples)}
                 for c in self.checks

@@ -54,12 +54,22 @@ async def live(
 ) -> LiveOutcome:
     """`run_live` for callers that have an event loop."""
     world = build(scenario)
+    if scenario.cloud.kind == "ddi":
+        return await _run(_ddi(scenario, world, cloud, settings, plan), world, settings, watch)
     api, target = await _find(cloud, settings, plan)
     try:
         return await _run(QuecThing(target, api, world), world, settings, watch)
     finally:
         if api is not None:
             await api.close()
+
+
+def _ddi(scenario: Scenario, world: World, cloud: str, settings: Settings, plan: int | None) -> Cloud:
+    from sim.engines.live.ddi.cloud import Ddi
+    from sim.engines.live.ddi.target import ddi_target
+
+    section = scenario.cloud
+    return Ddi(ddi_target(cloud, section.tenant, section.server or "", settings.limits), world, plan)
 
 
 async def _run(cloud: Cloud, world: World, settings: Settings, watch: Watch | None) -> LiveOutcome:

@@ -159,7 +159,9 @@ class Client:
         body = doc.confirmation(confirmed, code, details)
         self._post(f"confirmationBase/{quote(action, safe='')}/feedback", body, "confirmation", (action, tag))
 
-    def cancel_feedback(self, cancel: str, accepted: bool, timestamp_ms: int, details: tuple[str, ...] = ()) -> None:
+    def cancel_feedback(
+        self, cancel: str, accepted: bool, timestamp_ms: int, details: tuple[str, ...] = (), tag: Any = None
+    ) -> None:
         """The answer to a cancelAction. Accepted is closed with success; `canceled` would only be a warning there."""
         feedback = (
             doc.Feedback("closed", "success", 200, details)
@@ -167,7 +169,7 @@ class Client:
             else doc.Feedback("rejected", "none", 409, details)
         )
         path = f"cancelAction/{quote(cancel, safe='')}/feedback"
-        self._post(path, feedback.body(timestamp_ms), "cancel", (cancel, None))
+        self._post(path, feedback.body(timestamp_ms), "cancel", (cancel, tag))
 
     def describe(self, attributes: Mapping[str, str]) -> None:
         """The device's attributes from now on; changes are told to the server with the next poll."""
@@ -179,6 +181,11 @@ class Client:
     def waiting(self) -> bool:
         """Whether something is under way or queued."""
         return self._busy is not None or bool(self._queue)
+
+    @property
+    def retry_at(self) -> float:
+        """End of the wait that errors have caused; -inf when the last answer was one."""
+        return self._not_before
 
     @property
     def deadline(self) -> float:
