@@ -212,8 +212,8 @@ def _href(link: Mapping[str, Any], url: str, where: str) -> str:
     href = link.get("href")
     if not isinstance(href, str) or len(href) > 4 * MAX_TEXT_CHARS:
         raise ProtocolError(f"{where}: an href is needed")
-    absolute = urljoin(url, href)
     try:
+        absolute = urljoin(url, href)
         parts = urlsplit(absolute)
     except ValueError as error:
         raise ProtocolError(f"{where}: {error}") from None

@@ -29,7 +29,7 @@ def deferred(cause: str, number: int) -> Feedback:
 
 
 def refused(cause: str, number: int) -> Feedback:
-    """Never: what a user refuses is over, and only a closed action tells a server so."""
+    """Never: what is refused for good is over, and only a closed action tells a server so."""
     return Feedback("closed", "failure", CAUSE_CODES + number, (f"refused: {cause}",))
 
 

@@ -219,8 +219,6 @@ class DdiModule(LiveModule):
         self._reached()
         for event in events:
             self._on_event(event)
-        if request.what != "poll" or len(events) <= 1:
-            self._advance()
         self._pump()
 
     def _reached(self) -> None:
@@ -375,8 +373,8 @@ class DdiModule(LiveModule):
             client.poll(self._engine.loop.time())  # the deployment comes with the next poll
         elif status == msg.REFUSED:
             said = stages.deferred(CAUSES[row.cause], row.cause)
-            if row.cause == C_USER_REFUSED:
-                self._over.add(action)  # it stays pending at the server, and the user is not asked again
+            if self._refuses_for_good:
+                self._over.add(action)  # it stays pending at the server, and is not asked again
             if (self._reported, self._last) != (action, said):
                 self._reported, self._last = action, said
                 assert said.code is not None
@@ -388,7 +386,7 @@ class DdiModule(LiveModule):
         cause = (CAUSES[row.cause], row.cause)
         version = self.module.versions.get(offer.notice.components[row.component].component, "")
         if status == msg.REFUSED:
-            return stages.refused(*cause) if row.cause == C_USER_REFUSED else stages.deferred(*cause)
+            return stages.refused(*cause) if self._refuses_for_good else stages.deferred(*cause)
         if status == msg.DOWNLOAD_START:
             return stages.downloading(row.offset_bytes + int(row.kept_bytes), row.package_bytes)
         if status == msg.DOWNLOADED:
@@ -408,6 +406,11 @@ class DdiModule(LiveModule):
         if status == msg.UPDATE_ERROR:
             return stages.failed(*cause, version)
         return stages.accepted() if status == msg.SUBMITTED else stages.installing() if status == msg.UPDATING else None
+
+    @property
+    def _refuses_for_good(self) -> bool:
+        """A user's no is final; an unmet limit is where the plan says reject, else the module decides again."""
+        return self.module.row.cause == C_USER_REFUSED or bool(self._engine.world.plan.settings.reject_unmet)
 
     def _send(self, action: str, feedback: Feedback, status: int) -> None:
         self._reported, self._last = action, feedback
