@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help demo test check docs examples schema clean
+.PHONY: help demo demo-hawkbit test check docs examples schema clean
 
 help:            ## list the targets
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 10
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
 
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## simulate scenarios/quickstart.yaml and say where its report is
 	$(BIN)/fotasim run scenarios/quickstart.yaml --out reports/demo
+
+demo-hawkbit: $(STAMP) ## run 300 modules against goosebit, a DDI server from PyPI, started on loopback
+	$(BIN)/python -m demos.hawkbit
 
 test: $(STAMP)  ## run the whole test suite
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -72,6 +73,10 @@ class Goosebit:
         """See Control."""
         devices = (await self._ask("GET", "/api/v1/devices"))["devices"]
         return {str(d["id"]): _STATES.get(str(d["last_state"]), rec.UNKNOWN) for d in devices}
+
+    async def log(self, name: str) -> str:
+        """What a device reported in the details of its feedback, as the server keeps it."""
+        return str((await self._ask("GET", f"/api/v1/devices/{quote(name, safe='')}/log"))["log"] or "")
 
     async def counters(self, rollout: int | None) -> Counters | None:
         """See Control."""
