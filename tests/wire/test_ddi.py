@@ -230,6 +230,19 @@ def test_the_wait_is_drawn_between_half_and_all_and_bounded():
         assert wait == pytest.approx(dc.LONGEST_BACK_OFF_S * share)
 
 
+def test_a_poll_is_not_repeated_sooner_than_the_server_wants_polls():
+    client = machine(1.0)
+    client.poll(0.0)
+    answer(client, 0.0, data=base())
+    now, waits = client.deadline, []
+    for _ in range(3):
+        client.request(now)
+        client.failed(now)
+        waits.append(client.deadline - now)
+        now = client.deadline
+    assert waits == [300.0, 600.0, 900.0]
+
+
 def test_retry_after_is_respected():
     client = machine(1.0)
     client.poll(0.0)

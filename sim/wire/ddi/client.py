@@ -223,10 +223,17 @@ class Client:
         """No answer, or none that helps: the same again, later."""
         request, self._busy = self._busy, None
         self._failures += 1
-        window = min(BACK_OFF_S * 2.0 ** min(self._failures - 1, 20), LONGEST_BACK_OFF_S)
+        window = self._first_wait_s(request) * 2.0 ** min(self._failures - 1, 20)
+        window = min(window, max(LONGEST_BACK_OFF_S, self._first_wait_s(request)))
         self._not_before = now + retry_after_s + window * (0.5 + 0.5 * self._draw())
         if request is not None and request.what == "poll" and not self._asleep:
             self.poll_at = min(self.poll_at, self._not_before)
+
+    def _first_wait_s(self, request: Request | None) -> float:
+        """A poll is not repeated sooner than the server wants polls, so that a fleet asks no more when it is down."""
+        if request is None or request.what != "poll" or self.base is None:
+            return BACK_OFF_S
+        return max(BACK_OFF_S, self.base.sleep_s)
 
     def receive(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> list[Event]:
         """What an answer means. Names of `headers` are in lower case. ProtocolError when it breaks the format.

@@ -84,14 +84,13 @@ class Api:
         )
 
     async def ask(
-        self, method: str, path: str, *, json: Any = None, form: Any = None, headers: Mapping[str, str] | None = None,
-        auth: aiohttp.BasicAuth | None = None,
-    ) -> Any:  # fmt: skip
+        self, method: str, path: str, *, json: Any = None, form: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
         """The answer's JSON, None for an empty one. FotasimError with the server's words when it refuses."""
         url = self.target.url + path
         try:
             async with self._session.request(
-                method, url, json=json, data=form, headers=headers, auth=auth, allow_redirects=False
+                method, url, json=json, data=form, headers=headers, allow_redirects=False
             ) as answer:
                 body = await answer.content.read(MAX_ANSWER_BYTES)
                 while not answer.content.at_eof() and len(body) < MAX_ANSWER_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -29,7 +30,8 @@ class Hawkbit:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._auth = aiohttp.BasicAuth(api.target.user, api.target.password)
+        login = f"{api.target.user}:{api.target.password}".encode()
+        self._headers = {"Authorization": "Basic " + b64encode(login).decode("ascii")}
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,7 +106,7 @@ class Hawkbit:
         return Counters(f"rollout {rollout}", counts.get("finished"), counts.get("error"))
 
     async def _ask(self, method: str, path: str, **given: Any) -> Any:
-        return await self._api.ask(method, path, auth=self._auth, **given)
+        return await self._api.ask(method, path, headers=self._headers, **given)
 
 
 def _group(group: Group) -> dict[str, Any]:
