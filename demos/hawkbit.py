@@ -37,7 +37,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         with ExitStack() as stack:
-            url = given.url or _goosebit(stack)
+            url = given.url or _goosebit(stack, given.modules)
             server = "hawkbit" if given.url else "goosebit"
             settings = {"fleet.size": given.modules, "cloud.server": server, "cloud.url": url}
             found = run(Scenario.load(SCENARIO).with_(settings), given.time_scale)
@@ -52,10 +52,16 @@ def main() -> int:
     return 0 if found.reconciliation.agrees else 3
 
 
-def _goosebit(stack: ExitStack) -> str:
+POLLS_PER_S = 30
+"""Polls goosebit gets at most: a worker answers some hundred requests a second, downloads and feedback among them."""
+
+
+def _goosebit(stack: ExitStack, modules: int) -> str:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="goosebit-")))
+    sleep_s = max(3, modules // POLLS_PER_S)
+    poll_time = f"{sleep_s // 3600:02d}:{sleep_s // 60 % 60:02d}:{sleep_s % 60:02d}"
     print("goosebit: installing (once) and starting", file=sys.stderr)
-    server = stack.enter_context(GoosebitServer(folder))
+    server = stack.enter_context(GoosebitServer(folder, poll_time=poll_time))
     os.environ.setdefault("FOTASIM_DDI_USER", USER)
     os.environ.setdefault("FOTASIM_DDI_PASSWORD", PASSWORD)
     print(f"goosebit: {server.url}", file=sys.stderr)

@@ -26,7 +26,7 @@ SERVER_STATE = {
 @pytest.fixture(scope="module")
 def goosebit(tmp_path_factory):
     try:
-        with GoosebitServer(tmp_path_factory.mktemp("goosebit"), poll_time="00:00:02") as server:
+        with GoosebitServer(tmp_path_factory.mktemp("goosebit"), poll_time="00:00:06") as server:
             yield server
     except Unavailable as error:
         if os.environ.get("CI") == "true":

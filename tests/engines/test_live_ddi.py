@@ -8,6 +8,7 @@ import time
 import pytest
 
 from sim.engines.live.engine import Settings
+from sim.engines.live.fetch import Broken, ThinDownloader
 from sim.engines.live.run import LiveOutcome, live
 from sim.errors import FotasimError
 from sim.messages import REFUSED
@@ -283,6 +284,20 @@ def test_a_download_that_breaks_is_resumed_where_it_stopped():
     assert resumed
     assert any("resumed" in server.executions(name) for name in server.status)
     assert found.outcome.summary["bytes"]["useful"] == 20 * 200_000
+
+
+def test_a_transfer_cut_behind_its_last_byte_needs_no_other_request(monkeypatch):
+    get = ThinDownloader.get
+
+    async def cut(self, ask, header, body):
+        await get(self, ask, header, body)
+        raise Broken("cut behind the last byte")
+
+    monkeypatch.setattr(ThinDownloader, "get", cut)
+    found, server = run_ddi("fleet.size=2", "fleet.groups.0.resume_download=true")
+    assert outcomes(found) == {"succeeded": 2}
+    assert server.ranges == ["bytes=0-199999"] * 2
+    assert found.outcome.records.modules["bytes_useful"].tolist() == [200_000] * 2
 
 
 def test_a_server_that_was_away_gets_its_modules_back():

@@ -200,6 +200,8 @@ class LiveModule(ABC):
                 engine.check_url(url)
                 ask = Ask(url, first, last, row.index, self._authorization(url))
                 await engine.downloader.get(ask, lambda: self._header(asked_at), self._take)
+            if start >= end:  # the last transfer was cut behind its last byte
+                self._header(asked_at)
         except Broken as error:
             if self._fetch is fetch:
                 self._fetch_broken(error)
