@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import os
 import sys
 import tempfile
@@ -71,9 +70,7 @@ def _goosebit(stack: ExitStack, modules: int) -> str:
 def run(scenario: Scenario, time_scale: float, *, ramp_per_s: float = 50.0, duration_s: float = 300.0) -> LiveOutcome:
     """Publishes a package of the plan's size, starts the rollout and runs the fleet."""
     assert scenario.cloud.url is not None
-    size = scenario.plan.components[0].total_size
-    package = (hashlib.sha512(b"package").digest() * (size // 64 + 1))[:size]
-    asyncio.run(publish.publish(scenario, scenario.cloud.url, {scenario.plan.components[0].component: package}))
+    asyncio.run(publish.publish(scenario, scenario.cloud.url, publish.packages_of(scenario)))
     settings = Settings(ramp_per_s=ramp_per_s, time_scale=time_scale, radio=True, duration_s=duration_s)
     return run_live(scenario, scenario.cloud.url, settings, watch=_lines())
 

@@ -9,6 +9,7 @@ import sys
 
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
     cloud,
+    ddi,
     imports,
     live,
     report,

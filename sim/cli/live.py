@@ -98,9 +98,9 @@ def live(
     from sim.report.html import write_html
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    limits = Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap))
+    limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     settings = Settings(
-        _rate("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
+        rate_of("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
         None if ca is None else str(ca), username,
     )  # fmt: skip
     url = cloud or loaded.cloud.url
@@ -136,7 +136,8 @@ def _seconds(text: str | None) -> float | None:
         fail(f"--duration: {error}")
 
 
-def _rate(option: str, text: str) -> float:
+def rate_of(option: str, text: str) -> float:
+    """A rate above nothing, per second; wrong use otherwise."""
     from sim.units import rate
 
     try:

@@ -202,3 +202,26 @@ def test_a_wrong_login_says_which_variables_to_set(monkeypatch):
     with pytest.raises(FotasimError, match="FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD") as caught:
         asyncio.run(with_management(lambda url: publish.publish(given, url, {"fw": b"image"})))
     assert "wr0ng" not in str(caught.value)
+
+
+def test_the_command_publishes_and_says_what_is_missing(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from sim.cli.common import app
+
+    monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
+    monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
+    monkeypatch.setenv("FOTASIM_DDI_TARGET_TOKEN", "own-{id}")
+    path = tmp_path / "s.yaml"
+    path.write_text(scenario("fleet.size=3", "cloud={kind: ddi, server: hawkbit}").to_yaml(), encoding="utf-8")
+
+    async def act(url):
+        return await asyncio.to_thread(CliRunner().invoke, app, ["publish", str(path), "--cloud", url])
+
+    made, done = asyncio.run(with_management(act))
+    assert done.exit_code == 0, done.output
+    assert "rollout 5 started" in done.output
+    assert {t["securityToken"] for t in made.targets.values()} == {f"own-m000000{i}" for i in range(3)}
+    assert CliRunner().invoke(app, ["publish", str(path)]).exit_code == 2
+    path.write_text(scenario().to_yaml(), encoding="utf-8")
+    assert CliRunner().invoke(app, ["publish", str(path), "--cloud", "http://127.0.0.1:1"]).exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha512
 
 from sim.engines.live.ddi.control import Group, Release, control_of
 from sim.engines.live.ddi.device import BOARD
@@ -41,6 +42,18 @@ async def publish(
             await control.register([m.name for m in world.modules], token)
         package = await control.publish(release)
         return await control.start(plan.name, package, groups_of(scenario))
+
+
+def packages_of(scenario: Scenario) -> dict[str, bytes]:
+    """The package of each component: its file, or bytes of its size that do not repeat from one component to the next."""
+    found = {}
+    for component in scenario.plan.components:
+        if component.file is not None:
+            found[component.component] = component.file.read_bytes()
+        else:
+            block = sha512(f"{component.component} {component.target_version}".encode()).digest()
+            found[component.component] = (block * (component.total_size // len(block) + 1))[: component.total_size]
+    return found
 
 
 def groups_of(scenario: Scenario) -> list[Group]:
