@@ -137,9 +137,10 @@ class _Ours:
             self.all_up.set()
 
     async def run(self, port: int, count: int) -> dict[str, float]:
+        from sim.engines.live.host import sources_for
         from sim.engines.live.link import Links
 
-        links = Links("127.0.0.1", port, username="bench")
+        links = Links("127.0.0.1", port, username="bench", sources=sources_for(count, "127.0.0.1", ()))
         modules = [_Module(self, i) for i in range(count)]
         before, started, cpu = _rss_bytes(), time.perf_counter(), time.process_time()
         for number, module in enumerate(modules):
@@ -241,27 +242,25 @@ def _cycles(arguments: argparse.Namespace) -> None:
     print(f"\nwhole upgrade cycles, {PACKAGE_BYTES // 1024} KiB each, physics and records on")
     print(
         f"{row['succeeded']:,} of {row['modules']:,} upgraded, {row['per_s']:,.0f} per second, "
-        f"{row['per_cpu_s']:,.0f} per second of the client's core, {row['kb']:.0f} KB a module"
+        f"{row['per_cpu_s']:,.0f} per CPU second of the client, {row['kb']:.0f} KB a module, "
+        f"client and cloud {'agree' if row['agrees'] else 'DO NOT AGREE'}"
     )
 
 
 def _fleet(arguments: argparse.Namespace) -> dict[str, Any]:
     from sim.engines.live.engine import Settings
-    from sim.engines.live.run import live
+    from sim.engines.live.run import run_live
 
-    async def run() -> dict[str, Any]:
-        before = _rss_bytes()
-        settings = Settings(ramp_per_s=100_000.0, time_scale=600.0, duration_s=120.0)
-        found = await live(_scenario(arguments.modules), arguments.url, settings)
-        cpu = found.outcome.manifest["live"]["cpu_s"]
-        summary = found.outcome.summary
-        done = summary["outcomes"]["succeeded"]
-        return {
-            "modules": arguments.modules, "succeeded": done, "per_s": done / summary["wall_s"], "per_cpu_s": done / cpu,
-            "kb": (_rss_bytes() - before) / 1024 / arguments.modules, "agrees": found.reconciliation.agrees,
-        }  # fmt: skip
-
-    return asyncio.Runner(loop_factory=_loop(arguments)).run(run())
+    _raise_file_limit()
+    before = _rss_bytes()
+    settings = Settings(ramp_per_s=100_000.0, time_scale=600.0, duration_s=120.0)
+    found = run_live(_scenario(arguments.modules), arguments.url, settings)
+    summary, cpu = found.outcome.summary, found.outcome.manifest["live"]["cpu_s"]
+    done = summary["outcomes"]["succeeded"]
+    return {
+        "modules": arguments.modules, "succeeded": done, "per_s": done / summary["wall_s"], "per_cpu_s": done / cpu,
+        "kb": (_rss_bytes() - before) / 1024 / arguments.modules, "agrees": found.reconciliation.agrees,
+    }  # fmt: skip
 
 
 def _cloud(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -291,10 +290,13 @@ CLIENT_CORE, SERVER_CORE = 0, 1
 _CHILDREN = {"ours": _ours, "aiomqtt": _aiomqtt, "fleet": _fleet, "cloud": _cloud}
 
 
+def _raise_file_limit() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _loop(arguments: argparse.Namespace) -> Any:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _raise_file_limit()
     return uvloop.new_event_loop if arguments.loop == "uvloop" else None
 
 

@@ -72,7 +72,7 @@ STOPS = ("paused", "canceled", "force_canceled", "rolled_back")
 EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
 
 METRICS = (
-    "success_rate", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
+    "success_rate", "success_of_finished", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
     "duration_p95", "duration_p99", "wasted_share", "peak_connections", "peak_requests_per_s", "peak_downloads",
     "peak_egress_bit_s",
 )  # fmt: skip
@@ -99,6 +99,7 @@ class Records:
     wall_s: float
     watched_s: float
     modules_left_out: int = 0
+    engine: str = "simpy"
     decisions: pd.DataFrame = field(default_factory=no_decisions)
 
 

@@ -43,6 +43,9 @@ class LiveCloud:
         self.ranges: list[str] = []
         self.logins: list[str] = []
         self.wrong_md5 = wrong_md5
+        self.asks = False
+        self.refuses: int | None = None
+        self.answers: list[frame.Frame] = []
         self.endpoint = Endpoint(self.on_connect, self.on_message, self.on_disconnect, self.on_subscribe)
         self._packets = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -110,9 +113,16 @@ class LiveCloud:
         return True
 
     def on_subscribe(self, client_id: str, filters: object) -> None:
+        if self.refuses is not None:
+            notice = commands.ExceptionNotice(self.refuses)
+            self.publish(client_id, commands.EXCEPTION, commands.encode_exception(notice))
+            return
         if client_id not in self.secrets:
             self.secrets[client_id] = hashlib.sha256(client_id.encode()).hexdigest()[:32]
             self.publish(client_id, commands.CONFIG, commands.encode_config(commands.Config(self.secrets[client_id])))
+        if self.asks:
+            self.publish(client_id, commands.STATUS_GET, b"")
+            self.publish(client_id, commands.INFO_GET, b"")
 
     def on_disconnect(self, client_id: str) -> None:
         self.center.offline(self.numbers[client_id])
@@ -125,6 +135,8 @@ class LiveCloud:
             self.statuses[index].append(report.status)
             self.send(self.center.status(index, report, self.now))
             return
+        if received.command in (commands.STATUS_REPLY, commands.INFO_REPLY):
+            self.answers.append(received)
         hello = self.reported[index].take(received.command, received.payload)
         if hello is not None and hello.asks:
             self.send(self.center.hello(index, hello, self.now))

@@ -25,15 +25,19 @@ def pick(*choices: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(choices)
 
 
+MISSING = st.just(None)
+
+
 def section(**choices: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A section of which any keys may be missing."""
-    return st.fixed_dictionaries({}, optional=choices)
+    """A section of which any keys may be missing, one in three on average."""
+    keys = {key: st.one_of(MISSING, choice, choice) for key, choice in choices.items()}
+    return st.fixed_dictionaries(keys).map(lambda given: {k: v for k, v in given.items() if v is not None})
 
 
 FLEET = st.fixed_dictionaries({
     "seed": st.integers(0, 2**64 - 1),
-    "horizon": pick("6h", "2d", "9d"),
-    "fleet.size": st.integers(1, 40),
+    "horizon": pick("2d", "9d", "6h"),
+    "fleet.size": pick(40, 20, 7, 1),
     "fleet.groups.0.technology": pick("nb-iot", "lte-m", "cat1bis", "cat1", "cat4"),
     "fleet.groups.0.power": pick("battery", "mains", "vehicle"),
     "fleet.groups.0.check_in": pick(
@@ -41,16 +45,16 @@ FLEET = st.fixed_dictionaries({
         "{diurnal: {peaks: ['08:00', '17:30'], spread: 45min, online: 40min, probability: 0.6}}",
         "{sleepy: {tau: 12h, active: 6s}}", "{always: {report_every: 3h}}",
     ),
-    "fleet.groups.0.battery_percent": pick("3", "50", "{distribution: uniform, low: 0, high: 100}"),
-    "fleet.groups.0.rsrp_dbm": pick("-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
-    "fleet.groups.0.free_space": pick("100 kB", "10 MB"),
+    "fleet.groups.0.battery_percent": pick("90", "90", "3", "{distribution: uniform, low: 0, high: 100}"),
+    "fleet.groups.0.rsrp_dbm": pick("-85", "-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
+    "fleet.groups.0.free_space": pick("10 MB", "10 MB", "100 kB"),
     "fleet.groups.0.resume_download": pick("true", "false"),
     "fleet.groups.0.partition": pick("resumable", "in-place"),
     "fleet.groups.0.hardware": pick("A", "{A: 0.5, B: 0.5}"),
     "fleet.groups.0.joins": pick("null", "null", "{distribution: uniform, low: 0h, high: 30h}",
         "{distribution: mixture, parts: [{weight: 3, distribution: constant, value: 0h}, {weight: 1, distribution: uniform, low: 1h, high: 40h}]}"),
     "fleet.cells": pick("null", "null", "{modules_per_cell: 3}", "{modules_per_cell: 20, random_access: false}"),
-    "fleet.failures": pick("{}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
+    "fleet.failures": pick("{}", "{boot_failure: 0.4, brick: 0.05, brick_in_place: 0.05}", "{boot_failure: 0.2}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
         "{boot_failure: 0.6, brick: 0.1, brick_in_place: 0.2, flash_error: 0.3}",
         "{power_loss_mains_per_h: 5, power_loss_vehicle_per_h: 5, message_loss_lte: 0.4, user_refusal: 0.5}"),
     "cloud.capacity": pick("{}", "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"),
@@ -68,7 +72,7 @@ COMPONENTS = pick(
 )  # fmt: skip
 """Components of the modules and of the plan."""
 
-ACTION = pick("pause", "cancel", "force-cancel", "rollback")
+ACTION = pick("rollback", "pause", "cancel", "force-cancel")
 THRESHOLDS = section(
     success_threshold_percent=pick(100, 95, 50, 0), success_action=pick("next-group", "next-group", "pause"),
     error_threshold_percent=pick(50, 10, 0, 100), error_action=ACTION, soak=pick("0s", "1h", "5h"),
@@ -96,13 +100,10 @@ ROLLOUT = section(
     in_progress_counts=pick("released", "offered"),
     max_in_progress_per_cell=pick(1, 2, {"0": 3, "1": 2, "2": 1}), max_devices=pick(1, 5, 30),
 )  # fmt: skip
-CRITERION = st.fixed_dictionaries(
-    {"threshold_percentage": pick(50, 5, 20, 100)},
-    optional={
-        "failure_type": pick("all", "failed", "timed_out", "rejected"), "min_number_of_executed": pick(1, 5, 20),
-        "denominator": pick("completed", "notified", "targets"), "action": ACTION,
-    },
-)  # fmt: skip
+CRITERION = section(
+    failure_type=pick("all", "failed", "timed_out", "rejected"), min_number_of_executed=pick(1, 5, 20),
+    denominator=pick("completed", "notified", "targets"), action=ACTION,
+).flatmap(lambda given: pick(20, 5, 1, 100).map(lambda percent: {"threshold_percentage": percent, **given}))  # fmt: skip
 RETRY = section(
     number_of_retries=pick(0, 1, 5), retry_interval=pick("0s", "20min", "6h"),
     criteria=pick(
@@ -115,44 +116,42 @@ RETRY = section(
 )  # fmt: skip
 DELIVERY = section(
     need_push=st.booleans(), push_interval=pick("0s", "10min", "1h"),
-    action_type=pick("forced", "soft", "timeforced", "download-only"), confirmation=pick("none", "user", "operator"),
+    action_type=pick("forced", "forced", "soft", "timeforced", "download-only"), confirmation=pick("none", "none", "user", "operator"),
     approval_delay=pick("0s", "2h", "{distribution: uniform, low: 0h, high: 10h}"),
 )  # fmt: skip
 SCHEDULE = section(
     start_time=pick("2026-01-05T00:00", "2026-03-28T20:00", "2026-10-24T20:00"), time_zone=pick("UTC", "Europe/Berlin"),
-    end_time=pick("3h", "30h"), end_behavior=pick("stop-rollout", "cancel", "force-cancel"),
+    end_time=pick(None, None, "30h", "3h"), end_behavior=pick("stop-rollout", "cancel", "force-cancel"),
     maintenance_windows=pick(
         [], [{"start": "02:00", "duration": "2h"}], [{"cron": "30 */6 * * *", "duration": "1h"}],
         [{"start": "23:00", "duration": "5h", "days": ["sat", "sun", "mon"]}, {"cron": "0 12 * * *", "duration": "24h"}],
     ),
     window_gates=pick("release", "push", "download", "install"),
 )  # fmt: skip
-STRATEGY = st.fixed_dictionaries(
-    {
-        "preset": st.one_of(pick("none", "quectel"), st.sampled_from(PRESET_NAMES)),
-        "delivery": DELIVERY,
-    },
-    optional={
-        "target_selection": pick("snapshot", "continuous"),
-        "preconditions": pick(
+STRATEGY = st.tuples(
+    st.one_of(pick("none", "quectel"), st.sampled_from(PRESET_NAMES)),
+    DELIVERY,
+    section(
+        target_selection=pick("snapshot", "continuous"),
+        preconditions=pick(
             {}, {"on_unmet": "reject"}, {"checked_by": "device", "on_unmet": "reject"}, {"checked_by": "cloud"},
             {"min_battery_percent": 0, "min_rsrp_dbm": -140, "needed_space": "none"},
         ),
-        "retry": RETRY, "rollout": ROLLOUT, "schedule": SCHEDULE,
-        "abort": section(criteria=st.lists(CRITERION, max_size=3), evaluation_interval=pick("0s", "2s", "10min")),
-        "timeouts": section(
+        retry=RETRY, rollout=ROLLOUT, schedule=SCHEDULE,
+        abort=section(criteria=st.lists(CRITERION, min_size=1, max_size=3), evaluation_interval=pick("0s", "2s", "10min")),
+        timeouts=section(
             in_progress=pick("1h", "5min"), timer_starts=pick("confirmed", "in_progress", "download_start"),
             step=section(confirm=pick("30min", "3h"), download=pick("10min", "1min"), update=pick("10min", "3min")),
-            offer=pick("5h", "1d"), accept_late=st.booleans(),
+            offer=pick(None, "5h", "1d"), accept_late=st.booleans(),
         ),
-        "in_flight": section(
+        in_flight=section(
             on_pause=pick("continue", "stop", "starve"), on_cancel=pick("continue", "ask", "revoke", "stop", "starve"),
             on_force_cancel=pick("revoke", "continue", "ask", "stop", "starve"), on_revoked=pick("keep", "rollback"),
             waiting_become=pick("canceled", "failed"),
         ),
-        "overwrite_mode": pick("keep", "fail", "replace"),
-    },
-)  # fmt: skip
+        overwrite_mode=pick("keep", "fail", "replace"),
+    ),
+).map(lambda parts: {"preset": parts[0], "delivery": parts[1], **parts[2]})  # fmt: skip
 OPERATOR = pick(
     [], [], [{"at": "1h", "do": "suspend"}, {"at": "4h", "do": "resume"}], [{"at": "3h", "do": "terminate"}],
     [{"at": "5h", "do": "retry-failed"}], [{"at": "2h", "do": "cancel", "modules": ["m000000*"]}],
@@ -175,7 +174,7 @@ def _together(
     delivery["polling_time"] = polling  # of a preset it may be a minute: too many events for a small test
     if delivery.get("action_type") == "timeforced":
         delivery["force_time"] = "3h"
-    if delivery.get("action_type") == "download-only" and len(components[1]) > 1:
+    if delivery.get("action_type") == "download-only" and [c["type"] for c in components[1]] != ["firmware"]:
         delivery["action_type"] = "forced"
     if isinstance(delivery.get("approval_delay"), str) and delivery["approval_delay"].startswith("{"):
         delivery["approval_delay"] = {"distribution": "uniform", "low": "0h", "high": "10h"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,8 +50,8 @@ def scenario(*overrides: str, text: str = BASE) -> Scenario:
 
 
 def run(*overrides: str, text: str = BASE, **options: Any) -> Outcome:
-    """Simulates the base scenario with overrides."""
-    return simulate(scenario(*overrides, text=text), **options)
+    """Simulates the base scenario with overrides, on the reference engine unless told otherwise."""
+    return simulate(scenario(*overrides, text=text), **{"engine": "simpy", **options})
 
 
 def require(name: str, *places: str) -> str:
@@ -59,7 +59,9 @@ def require(name: str, *places: str) -> str:
 
     Without it the test is skipped with the reason; in continuous integration (CI=true) it fails.
     """
-    found = shutil.which(name) or next((p for place in places for p in sorted(glob.glob(place))), None)  # noqa: PTH207 - absolute patterns
+    found = shutil.which(name) or next(
+        (str(p) for place in places for p in sorted(Path("/").glob(place.lstrip("/")))), None
+    )
     if found is not None:
         return found
     reason = f"needs {name}, which is not installed"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer.main
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SMALL = {"run": 100, "sweep": 60, "tune": 60, "compare": 60, "sensitivity": 60, "replicate": 60}
 """Modules a command gets when the page does not say."""
-UNMARKED = ("cloud.md", "ddi.md", "import.md", "live.md", "load.md", "performance.md", "results.md", "scenario.md", "strategy.md", "study.md")  # fmt: skip
+UNMARKED = ("cloud.md", "ddi.md", "live.md", "load.md")
 """Pages whose blocks may still be unmarked."""
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>(?:not )?run[^>]*?) -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
@@ -123,6 +124,29 @@ def test_every_command_is_marked(page):
             assert block.mark, f"{_name(page)}: unmarked block\n{block.text}"
 
 
+TEXTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_commands_named_in_the_text_exist(page):
+    """Every `fotasim …` in a line of text or a block names a command, and options it takes."""
+    text = page.read_text(encoding="utf-8")
+    fenced = re.findall(r"^```\w*[^\n]*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`(fotasim [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    for block in fenced:
+        spans += re.findall(r"^(?:\$ )?(fotasim [^\n|;]+)", re.sub(r"\\\n\s*", " ", block), flags=re.MULTILINE)
+    known = typer.main.get_command(app).commands
+    for span in spans:
+        name, *rest = span.split()[1:]
+        if name in ("…", "COMMAND"):
+            continue
+        assert name in known, span
+        options = {
+            option for parameter in known[name].params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert {re.split(r"[=\]]", word)[0] for word in rest if word.startswith("--")} <= options | {"--help"}, span
+
+
 def test_the_site_builds_without_warnings(tmp_path):
     """Links, generated tables, the Python reference."""
     pytest.importorskip("mkdocs")
@@ -140,8 +164,6 @@ def test_the_site_builds_without_warnings(tmp_path):
 @pytest.mark.parametrize("template", sorted((DOCS / "ci").glob("*.yml")), ids=lambda p: p.name)
 def test_ci_templates_parse_and_use_options_that_exist(template):
     """YAML, and every fotasim command of it is one the command line takes."""
-    import typer.main
-
     text = template.read_text(encoding="utf-8")
     YAML(typ="safe").load(text)
     known = typer.main.get_command(app).commands

@@ -37,8 +37,8 @@ def picture(page: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """One run with every face, a comparison of two strategies, a release against the one before, a trend."""
-    for folder in ("quickstart", "bad_release", "comparison", "against", "trend"):
+    """One run with every face, a bad release as it is and stopped in time, a comparison of two strategies, a release against the one before, a trend."""
+    for folder in ("quickstart", "bad_release", "stopped", "comparison", "against", "trend"):
         shutil.rmtree(HERE / folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         runs = Path(name)
@@ -47,6 +47,10 @@ def main() -> None:
         fotasim("run", "scenarios/quickstart.yaml", "--out", f"{runs}/quickstart")
         fotasim("run", "scenarios/quickstart.yaml", *changes, "--out", f"{runs}/lower limits")
         fotasim("run", "scenarios/bad_release.yaml", "--out", f"{runs}/bad_release")
+        stop = "{criteria: [{failure_type: failed, threshold_percentage: 2, min_number_of_executed: 100}]}"
+        fotasim("run", "scenarios/bad_release.yaml", "--set", f"plan.strategy.abort={stop}",
+                "--set", "plan.strategy.rollout.maximum_per_minute=10", "--set", "plan.strategy.retry.number_of_retries=0",
+                "--out", f"{runs}/stopped")  # fmt: skip
         archive = runs / "archive"
         for release, brick in (("1.8.0", 0.0001), ("1.9.0", 0.0002), ("1.10.0", 0.02)):
             fotasim("run", "scenarios/quickstart.yaml", "--modules", "4000", "--set", f"fleet.failures.brick={brick}",
@@ -56,6 +60,7 @@ def main() -> None:
             "report", f"{runs}/quickstart", "--format", every, "--price-per-mb", "0.02", "--out", f"{HERE}/quickstart"
         )
         fotasim("report", f"{runs}/bad_release", "--format", "html,pdf,md,junit", "--out", f"{HERE}/bad_release")
+        fotasim("report", f"{runs}/stopped", "--out", f"{HERE}/stopped")
         fotasim("report", f"{runs}/quickstart", f"{runs}/lower limits", "--out", f"{HERE}/comparison")
         fotasim("report", f"{archive}/1.10.0", "--against", f"{archive}/1.9.0", "--out", f"{HERE}/against")
         fotasim("trend", str(archive), "--out", f"{HERE}/trend")

@@ -49,6 +49,11 @@ def fail(text: str) -> NoReturn:
     raise typer.Exit(WRONG_USE)
 
 
+def say(text: str) -> None:
+    """A line about what goes on, beside the output."""
+    print(f"fotasim: {text}", file=sys.stderr)
+
+
 def progress(quiet: bool) -> Progress:
     """A bar on a terminal, nothing in a pipe."""
     console = Console(stderr=True)

@@ -19,6 +19,7 @@ from sim.cli.common import (
     fail,
     load_scenario,
     progress,
+    say,
     with_options,
 )
 
@@ -45,28 +46,32 @@ def run(
     cluster: Annotated[
         str | None, typer.Option(help="Dask scheduler that runs the replications, such as tcp://host:8786.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto or simpy.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, compiled or simpy (the reference).")] = "auto",
     events: Annotated[bool, typer.Option("--events", help="Record every event.")] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
-    from sim.engines.run import save, simulate
+    from sim.engines.run import ENGINES, driver_for, save, simulate
     from sim.report.html import write_html
 
-    if engine not in ("auto", "simpy"):
-        fail(f"--engine {engine}: choose auto or simpy")
+    if engine not in ENGINES:
+        fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
     repeated = until or (replications or 1) > 1
     if repeated and events:
         fail("--events belongs to a single campaign, without --replications and --until")
     if repeated:
+        driver_for(engine, say)  # compiled once, before the workers need it
         outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
     else:
         with progress(as_json) as bar:
             task = bar.add_task(loaded.name, total=1.0)
-            outcome = simulate(loaded, events=events, progress=lambda share: bar.update(task, completed=share))
+            outcome = simulate(
+                loaded, engine=engine, events=events, tell=say,
+                progress=lambda share: bar.update(task, completed=share),
+            )  # fmt: skip
     saved = save(outcome, target)
     report = saved.path / "report.html"
     report.write_text(write_html(saved), encoding="utf-8")

@@ -26,7 +26,7 @@ PLAN_STATES = ("Saved", "Activated", "Upgrading", "Suspended", "Terminated", "En
 SEND_NOTICE, SEND_URL, SEND_INSTALL, SEND_CANCEL, SEND_REVOKED = range(5)
 
 # Timers of one execution.
-T_RETRY, T_ATTEMPT, T_STEP, T_OFFER, T_INSTALL, T_APPROVAL = range(6)
+T_RETRY, T_ATTEMPT, T_STEP, T_OFFER, T_INSTALL, T_OFFER_AGAIN = range(6)
 
 # Decisions of the plan.
 (
@@ -169,6 +169,8 @@ def count(b: Books, e: Execution, counted: int) -> None:
     b.c.in_progress += change
     if counted:
         e.counted_level = concurrency.cell_slot(b.r, e.level)
+    else:
+        b.c.freed = 1
     if e.cell >= 0 and concurrency.capped_by_cell(b.r):
         b.cells[e.cell, e.counted_level] += change
 
@@ -193,8 +195,7 @@ def finish(b: Books, e: Execution, state: int, now: float) -> None:
     e.step += 1
     c.dirty = 1
     note(b, e.index, now, N_STATE + state, 0.0)
-    if e.reverting:
-        c.reverted += 1 if state == ex.CANCELED else 0
+    if e.reverting or e.late == 1:  # counted already; not in the plan yet
         return
     g.terminal += 1
     c.terminal += 1

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sim import messages as msg
 from sim.cloud import books as bk
 from sim.cloud import execution as ex
-from sim.cloud import rollout, rules
+from sim.cloud import offers, rollout, rules
 from sim.cloud.books import PLAN_STATES, SAVED, Books
 from sim.cloud.execution import Execution
 from sim.strategy.progress import Criterion, Group, Progress
@@ -139,16 +139,21 @@ class DeveloperCenter:
         rollout.terminate(self.books, now)
         return self._done()
 
+    def next_group(self, now: float) -> list[Command]:
+        """Opens the next group whatever the last one has come to."""
+        rollout.next_group(self.books, now)
+        return self._done()
+
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         rollout.end(self.books, now)
         return self._done()
 
-    def cancel(self, index: int, now: float) -> bool:
-        """Cancels one module; a module that has confirmed cannot be stopped (False)."""
+    def cancel(self, index: int, now: float) -> list[Command] | None:
+        """Cancels one module and returns what the room it makes calls for; None for one that has confirmed: it goes on."""
         done = rules.cancel(self.books, index, now)
-        self._done()
-        return bool(done)
+        commands = self._done()
+        return commands if done else None
 
     def cancel_all(self, indexes: Sequence[int], now: float) -> list[Command]:
         """Cancels those of the modules that have not confirmed."""
@@ -220,7 +225,7 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        return bool(self.books.c.starving) and not self.executions[index].terminal
+        return offers.refuses_downloads(self.books.c, self.executions[index])
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -276,12 +281,14 @@ class DeveloperCenter:
 def notice(plan: Plan, back: bool) -> msg.Notice:
     """The notice of a plan, or of its rollback."""
     r = plan.settings
+    by_package = r.needed_bytes == max(c.size_bytes for c in plan.components)
     parts = tuple(
         msg.ComponentNotice(
             c.component,
             c.target_version if back else c.source_version,
             c.rollback_version if back else c.target_version,
-            int(r.min_battery_percent), int(r.min_rsrp_dbm), c.rollback_bytes if back else c.size_bytes,
+            int(r.min_battery_percent), int(r.min_rsrp_dbm),
+            (c.rollback_bytes if back else c.size_bytes) if by_package else r.needed_bytes,
         )
         for c in plan.components
     )  # fmt: skip
@@ -341,9 +348,7 @@ def open_books(
     )  # fmt: skip
 
 
-def release_order(
-    groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks
-) -> NDArray[np.int64]:
+def release_order(groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
     """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
     keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
     order = np.lexsort((keys, groups))

@@ -59,6 +59,7 @@ class Execution:
     counted: int = 0
     counted_level: int = 0
     acknowledged: int = 0
+    held: int = 0
     retry_pending: int = 0
     retry_s: float = 0.0
     canceling: int = 0

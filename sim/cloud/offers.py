@@ -28,6 +28,8 @@ from sim.strategy.settings import (
 
 ANSWER_TIME_S = 60.0
 """A notice unanswered this long counts as lost and may be sent again on request."""
+ASKED, STOPPING = 1, 2
+"""What a Cancel on its way means to the cloud: it waits for the answer, or has decided already."""
 
 
 def running(c: Progress) -> bool:
@@ -40,6 +42,11 @@ def paused(c: Progress) -> bool:
     return c.state == SUSPENDED
 
 
+def refuses_downloads(c: Progress, e: Execution) -> bool:
+    """Whether this module's download URL is gone (a starved plan; a rollback's own packages are not)."""
+    return c.starving == 1 and not (ex.is_terminal(e.state) or e.reverting)
+
+
 def offer(b: Books, e: Execution, now: float) -> None:
     """Sends the notice when plan, window, approval, preconditions and caps allow it."""
     if not _may_ask(b, e, now):
@@ -49,6 +56,8 @@ def offer(b: Books, e: Execution, now: float) -> None:
         return
     if r.overwrite == KEEP and e.busy_until_s > now:
         books.note(b, e.index, now, books.N_HELD_BY_EARLIER_PLAN, 0.0)
+        if r.push_interval_s <= 0.0:  # a grid comes by anyway
+            books.arm(b, e.busy_until_s, e, books.T_OFFER_AGAIN, 0)
         return
     if r.operator_confirms and not _approved(b, e, now):
         return
@@ -83,7 +92,7 @@ def _approved(b: Books, e: Execution, now: float) -> bool:
     if e.state != ex.WAIT_FOR_CONFIRMATION:
         e.state = ex.WAIT_FOR_CONFIRMATION
         books.note(b, e.index, now, books.N_AWAITS_APPROVAL, 0.0)
-        books.arm(b, at, e, books.T_APPROVAL, 0)
+        books.arm(b, at, e, books.T_OFFER_AGAIN, 0)
     return False
 
 
@@ -103,15 +112,21 @@ def _has_room(b: Books, e: Execution, now: float) -> bool:
     r, c = b.r, b.c
     if e.counted:
         return True
+    e.held = 0
     if not concurrency.may_offer(r, c):
-        e.state = ex.QUEUED
         books.note(b, e.index, now, books.N_HELD_BY_CAP, 0.0)
-        return False
-    if not _cell_has_room(b, e):
-        e.state = ex.QUEUED
+        e.held = 1
+    elif not _cell_has_room(b, e):
         books.note(b, e.index, now, books.N_HELD_BY_CELL, 0.0)
-        return False
-    return True
+        e.held = 1
+    if e.held:
+        e.state = ex.QUEUED
+    return not e.held
+
+
+def capped(r: Settings) -> bool:
+    """Whether offers are held back by how many are under way."""
+    return concurrency.capped_by_cell(r) or (r.max_in_progress > 0 and r.counts_from_release == 0)
 
 
 def _cell_has_room(b: Books, e: Execution) -> bool:
@@ -126,6 +141,7 @@ def _issue(b: Books, e: Execution, now: float) -> None:
     e.state = ex.NOTIFIED
     e.offered_s = now
     e.acknowledged = 0
+    e.canceling = 0
     e.step += 1
     if b.c.state == ACTIVATED:
         b.c.state = UPGRADING
@@ -234,14 +250,14 @@ def treat_in_flight(b: Books, e: Execution, policy: int, now: float, requeue: in
     elif e.retry_pending:  # between two attempts: there is nothing to ask the module
         books.finish(b, e, ex.CANCELED, now)
     else:
-        e.canceling = 1
+        e.canceling = ASKED
         books.note(b, e.index, now, books.N_CANCEL, 0.0)
         if e.online:
             books.send(b, e, books.SEND_CANCEL, e.component)
 
 
 def _stop(b: Books, e: Execution, now: float, requeue: int) -> None:
-    """Cut off: told at once or when it is back; the cloud does not wait for an answer."""
+    """Cut off: told at once or when it is back; the cloud does not wait for the answer, which refuses no offer."""
     if e.online:
         books.send(b, e, books.SEND_CANCEL, e.component)
     else:
@@ -249,6 +265,7 @@ def _stop(b: Books, e: Execution, now: float, requeue: int) -> None:
     if requeue:
         books.to_queue(b, e)
         e.retry_pending = 0
+        e.canceling = STOPPING
         if e.online:
             books.wait(b, e)
     else:

@@ -21,6 +21,8 @@ from sim.strategy.settings import (
     CONTINUE,
     FAIL,
     FORCE_CANCEL,
+    GATE_DOWNLOAD,
+    GATE_PUSH,
     GATE_RELEASE,
     PAUSE,
     ROLLBACK,
@@ -50,40 +52,68 @@ def wake(b: Books, now: float) -> None:
         c.release_at = math.inf
         release(b, now)
     if now >= c.push_at:
-        c.push_at = now + b.r.push_interval_s
-        push(b, now)
+        c.push_at = _next_push_s(b, now)
+        push(b, now, 0)
     settle(b, now)
+
+
+def _next_push_s(b: Books, now: float) -> float:
+    """The next tick of the push grid; without a grid, the next opening of a window that holds offers back."""
+    r = b.r
+    if not r.need_push:
+        return math.inf
+    if r.push_interval_s > 0.0:
+        return now + r.push_interval_s
+    return windows.next_opening_s(b.windows, now) if r.window_gates in (GATE_PUSH, GATE_DOWNLOAD) else math.inf
 
 
 def settle(b: Books, now: float) -> None:
     """After counts have changed: the rate's next step, criteria and groups, room for further releases."""
     c, r = b.c, b.r
-    while c.dirty:
+    while c.dirty or (c.freed and _refills(r)):
         c.dirty = 0
         if rate.step_due(r, c):
             while rate.step_due(r, c):
                 c.rate_step += 1
             books.decide(b, now, books.D_RATE_RAISED, c.rate_step, rate.per_minute(r, c.rate_step))
         if not offers.running(c):
+            c.freed = 0
             continue
         if r.max_devices > 0 and not c.exhausted and completed(c) >= r.max_devices:
             c.exhausted = 1
             books.decide(b, now, books.D_DEVICES_REACHED, -1, r.max_devices)
-            _cancel(b, now, 0)
-        elif r.evaluation_interval_s > 0.0:
-            c.evaluate_at = min(c.evaluate_at, _next_evaluation_s(b, now))
-            release(b, now)
-        else:
-            evaluate(b, now)
+            _close(b, now, ENDED, ex.PLAN_EXPIRED, 0)
+            continue
+        _evaluate_soon(b, now)
+        release(b, now)
+        if c.freed and _refills(r):
+            c.freed = 0
+            push(b, now, 1)
     if c.terminal >= c.members and not c.told_complete and not r.continuous:
         c.told_complete = 1
         books.decide(b, now, books.D_COMPLETED, -1, 0.0)
 
 
-def _next_evaluation_s(b: Books, now: float) -> float:
-    """The next point of the evaluation grid, counted from the start of the plan."""
-    every = b.r.evaluation_interval_s
-    return float(b.c.start_s + (math.floor((now - b.c.start_s) / every) + 1.0) * every)
+def _refills(r: Settings) -> bool:
+    """Whether room that a cap on offers gets back is filled at once."""
+    return pushes_at_once(r) == 1 and offers.capped(r)
+
+
+def _evaluate_soon(b: Books, now: float) -> None:
+    """At once, or at the next point of the evaluation grid."""
+    every, c = b.r.evaluation_interval_s, b.c
+    if every > 0.0:
+        c.evaluate_at = min(c.evaluate_at, c.start_s + (math.floor((now - c.start_s) / every) + 1.0) * every)
+    else:
+        evaluate(b, now)
+
+
+def _on_grid(b: Books, at: float) -> float:
+    """The first point of the evaluation grid, counted from the start of the plan, that is not before `at`."""
+    every, start_s = b.r.evaluation_interval_s, b.c.start_s
+    if every <= 0.0 or at == math.inf:
+        return at
+    return max(at, start_s + math.ceil((at - start_s) / every - 1e-9) * every)
 
 
 # --- release (definitions 4 and 5) ---------------------------------------------------------------------------------
@@ -96,27 +126,44 @@ def activate(b: Books, now: float) -> None:
     c.start_s = now
     c.end_at = now + r.end_s
     c.evaluate_at = now
-    if r.need_push and r.push_interval_s > 0.0:
-        c.push_at = now
+    c.push_at = now if r.push_interval_s > 0.0 and r.need_push else _next_push_s(b, now)
     books.decide(b, now, books.D_ACTIVATED, -1, 0.0)
 
 
 def release(b: Books, now: float) -> None:
     """Releases whom group, window, rate and cap let go; asks to be woken for the next one the clock holds back."""
     c, r = b.c, b.r
-    while offers.running(c) and not c.exhausted and _next_in_line(b) >= 0:
-        if not concurrency.may_release(r, c):
-            return  # a finished module makes room
+    c.release_at = math.inf
+    _release_joined(b, now)
+    while _may_release(b) and _next_in_line(b) >= 0:
         at = rate.next_slot_s(r, c, now)
         if r.window_gates == GATE_RELEASE:
             at = max(at, windows.next_open_s(b.windows, at))
             if at > now and at < math.inf:  # the slot may have moved with the window
                 at = max(at, rate.next_slot_s(r, c, at))
         if at > now:
-            c.release_at = at
+            c.release_at = min(c.release_at, at)
             return
         rate.take(c)
         _release(b, _take_next(b), now)
+
+
+def _release_joined(b: Books, now: float) -> None:
+    """Late joiners whom the rate does not hold (definition 5): window and cap hold them like everybody."""
+    c, r = b.c, b.r
+    if r.rate_applies_to_late or c.group_opened < c.group_count:
+        return
+    while _may_release(b) and c.joined_next < c.joined:
+        at = windows.next_open_s(b.windows, now) if r.window_gates == GATE_RELEASE else now
+        if at > now:
+            c.release_at = min(c.release_at, at)
+            return
+        _release(b, _take_joined(b), now)
+
+
+def _may_release(b: Books) -> bool:
+    """Whether the plan releases and has room; a finished module makes room."""
+    return offers.running(b.c) and not b.c.exhausted and concurrency.may_release(b.r, b.c)
 
 
 def _next_in_line(b: Books) -> int:
@@ -132,11 +179,15 @@ def _next_in_line(b: Books) -> int:
 def _take_next(b: Books) -> Execution:
     i = _next_in_line(b)
     if i == b.c.group_count:
-        b.c.joined_next += 1
-        return b.es[int(b.joined[b.c.joined_next - 1])]
+        return _take_joined(b)
     g = b.groups[i]
     g.next += 1
     return b.es[int(b.order[g.first + g.next - 1])]
+
+
+def _take_joined(b: Books) -> Execution:
+    b.c.joined_next += 1
+    return b.es[int(b.joined[b.c.joined_next - 1])]
 
 
 def _release(b: Books, e: Execution, now: float) -> None:
@@ -168,8 +219,10 @@ def pushes_at_once(r: Settings) -> int:
 
 
 def join(b: Books, e: Execution, now: float) -> None:
-    """A late joiner of a continuous plan: past the rate at once, or at the end of the line."""
+    """A late joiner of a continuous plan that is not over: past the rate, or at the end of the line."""
     c = b.c
+    if not (offers.running(c) or offers.paused(c)):
+        return
     e.late = 2
     g = b.groups[e.group]
     c.targets += 1
@@ -178,20 +231,20 @@ def join(b: Books, e: Execution, now: float) -> None:
     g.members += 1
     b.joined[c.joined] = e.index
     c.joined += 1
-    if offers.running(c) and not b.r.rate_applies_to_late and not c.exhausted and c.group_opened == c.group_count:
-        _release(b, e, now)
-    else:
-        release(b, now)
+    release(b, now)
 
 
-def push(b: Books, now: float) -> None:
-    """One tick of the push grid: every waiting module that is online is offered its plan, in order of release."""
+def push(b: Books, now: float, only_held: int) -> None:
+    """One tick of the push grid: every waiting module that is online is offered its plan, in order of release.
+
+    With `only_held`, only those whom a full house or a full cell held back.
+    """
     if not (offers.running(b.c) or b.c.state == ROLLING_BACK):
         return
     present = b.waiting[: b.c.waiting].copy()
     for index in present[np.argsort(b.rank[present])]:
         e = b.es[index]
-        if e.unmet == MET:
+        if e.unmet == MET and (e.held or not only_held):
             offers.offer(b, e, now)
 
 
@@ -233,7 +286,7 @@ def _judge(b: Books, i: int, now: float) -> None:
         g.state = GROUP_PASSED
         g.passed_s = now
         _decide_group(b, now, books.D_GROUP_PASSED, i)
-        if g.success_action == PAUSE and i + 1 < b.c.group_count:
+        if g.success_action == PAUSE and i + 1 == b.c.group_opened < b.c.group_count:
             pause(b, now)
 
 
@@ -245,7 +298,7 @@ def _open_groups(b: Books, now: float) -> None:
         first = c.group_opened == 0
         at = c.start_s + g.start_s if first else groups.opens_s(b.groups[c.group_opened - 1], g, c.start_s)
         if at > now:
-            c.evaluate_at = min(c.evaluate_at, at)
+            c.evaluate_at = min(c.evaluate_at, _on_grid(b, at))
             return
         g.state = GROUP_RUNNING
         c.group_opened += 1
@@ -305,8 +358,22 @@ def resume(b: Books, now: float) -> None:
         e = b.es[i]
         if e.retry_pending and e.online and now >= e.retry_s:
             offers.send_url(b, e, now)
-    evaluate(b, now)
+    _evaluate_soon(b, now)
+    release(b, now)
+    if pushes_at_once(b.r):
+        push(b, now, 0)
     settle(b, now)
+
+
+def next_group(b: Books, now: float) -> None:
+    """The operator opens the next group whatever the last one has come to (hawkBit, staged rollouts by hand)."""
+    c = b.c
+    if 0 < c.group_opened < c.group_count and (offers.running(c) or offers.paused(c)):
+        b.groups[c.group_opened - 1].resumed = 1
+        resume(b, now)
+        _open_groups(b, now)
+        release(b, now)
+        settle(b, now)
 
 
 def terminate(b: Books, now: float) -> None:
@@ -320,7 +387,7 @@ def terminate(b: Books, now: float) -> None:
 def end(b: Books, now: float) -> None:
     """The plan's end time, as `end_behavior` says."""
     c, r = b.c, b.r
-    if c.state in (TERMINATED, ENDED):
+    if c.state in (TERMINATED, ENDED, ROLLING_BACK):  # a rollback is a plan of its own
         return
     if r.end_behavior == STOP_ROLLOUT:
         stop_rollout(b, now)
@@ -354,7 +421,8 @@ def _close(b: Books, now: float, state: int, reason: int, force: int) -> None:
         e = b.es[i]
         if ex.is_waiting(e.state) or e.retry_pending:
             e.reason = reason
-            books.finish(b, e, ex.FAILED if r.waiting_become_failed else ex.CANCELED, now)
+            become_failed = r.waiting_become_failed and e.late != 1
+            books.finish(b, e, ex.FAILED if become_failed else ex.CANCELED, now)
         elif ex.is_in_progress(e.state):
             offers.treat_in_flight(b, e, r.on_force_cancel if force else r.on_cancel, now, 0)
     c.dirty = 0
@@ -364,8 +432,7 @@ def roll_back(b: Books, now: float) -> None:
     """Cancels the plan and sends the previous package to every module that has the new one."""
     books.decide(b, now, books.D_ROLLED_BACK, -1, 0.0)
     _close(b, now, ROLLING_BACK, ex.PLAN_ABORTED, 0)
-    if b.r.need_push and b.r.push_interval_s > 0.0:
-        b.c.push_at = min(b.c.push_at, now + b.r.push_interval_s)
+    b.c.push_at = min(b.c.push_at, _next_push_s(b, now))
     for i in range(len(b.es)):
         if b.es[i].upgraded and b.es[i].state == ex.SUCCEEDED:
             revert(b, b.es[i], now)
@@ -377,6 +444,7 @@ def revert(b: Books, e: Execution, now: float) -> None:
     e.state = ex.QUEUED
     e.failures = 0
     e.timeouts = 0
+    e.reason = ex.NO_REASON
     e.unmet = MET
     e.acknowledged = 0
     books.note(b, e.index, now, books.N_REVERTING, 0.0)

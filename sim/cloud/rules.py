@@ -78,7 +78,7 @@ def _contact(b: Books, e: Execution, asks: int, now: float) -> None:
             books.wait(b, e)
             if asks or rollout.pushes_at_once(b.r):
                 offers.offer(b, e, now)
-    elif e.canceling:
+    elif e.canceling == offers.ASKED:
         books.send(b, e, books.SEND_CANCEL, e.component)
     elif e.retry_pending and now >= e.retry_s and not offers.paused(b.c):
         offers.send_url(b, e, now)
@@ -141,8 +141,10 @@ def _confirmed(b: Books, e: Execution, now: float) -> None:
 
 def _refused(b: Books, e: Execution, now: float) -> None:
     """An asked cancel was accepted; else, what the cloud does with status 3 being unpublished, "offer again"."""
-    if e.canceling:
+    if e.canceling == offers.ASKED:
         books.finish(b, e, ex.CANCELED, now)
+    elif e.canceling == offers.STOPPING:
+        e.canceling = 0
     elif ex.is_waiting(e.state):
         offers.delivered(b, e)
         if b.r.reject_unmet:
@@ -188,8 +190,9 @@ def _component_done(b: Books, e: Execution, component: int, version_is_target: i
     else:
         e.at_target |= 1 << component
         e.upgraded |= 1 << component
-        if b.c.starving:
-            return  # accepted, but not counted
+        if b.c.starving and b.c.state != books.ROLLING_BACK:
+            books.to_queue(b, e)  # accepted, but not counted: its next hello says that it needs nothing
+            return
         if e.at_target == (1 << b.c.components) - 1:
             e.reported_s = now
             books.finish(b, e, ex.SUCCEEDED, now)
@@ -209,7 +212,10 @@ def _after_the_end(b: Books, e: Execution, reported: int, component: int, versio
         books.note(b, e.index, now, books.N_REVOKED, 0.0)
         if b.r.roll_back_revoked:
             books.send(b, e, books.SEND_REVOKED, component)
-        return
+            return
+    if e.reason in (ex.REVOKED, ex.STOPPED) and b.c.state == books.ROLLING_BACK:
+        e.upgraded |= 1 << component  # was in progress when the plan was rolled back, and came through
+        rollout.revert(b, e, now)
     if e.state not in (ex.FAILED, ex.TIMED_OUT):
         return
     e.at_target |= 1 << component
@@ -267,11 +273,17 @@ def timer(b: Books, index: int, kind: int, stamp: int, now: float) -> None:
     elif kind == books.T_INSTALL:
         if e.step == stamp:
             offers.install(b, e, now)
-    elif e.state == ex.WAIT_FOR_CONFIRMATION and not e.acknowledged:
-        e.state = ex.QUEUED
-        if e.online:
-            offers.offer(b, e, now)
+    elif ex.is_waiting(e.state):
+        _free_again(b, e, now)
     rollout.settle(b, now)
+
+
+def _free_again(b: Books, e: Execution, now: float) -> None:
+    """Approved by the operator, or through with the earlier plan: offered at once, or at the next tick or request."""
+    if e.state == ex.WAIT_FOR_CONFIRMATION and not e.acknowledged:
+        e.state = ex.QUEUED
+    if e.online and rollout.pushes_at_once(b.r):
+        offers.offer(b, e, now)
 
 
 def _step_timed_out(b: Books, e: Execution, now: float) -> None:

@@ -82,8 +82,7 @@ def build_fleet(
     """All modules that the plan's lists allow and that are there when it begins."""
     cells = settle(scenario.fleet.cells, key, [members for _, members in groups])
     kept = [_kept(scenario, settings, members) for _, members in groups]
-    parts = [_rows(number, members)[keep] for number, ((_, members), keep) in enumerate(zip(groups, kept, strict=True))]
-    rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    rows = _rows([members for _, members in groups], kept)
     rows["index"] = np.arange(len(rows))
     rows["needed_bytes"] = settings.needed_bytes
     versions = _versions([members.versions for _, members in groups], kept)
@@ -99,11 +98,16 @@ def build_fleet(
     return fleet
 
 
-def _rows(number: int, members: Members) -> NDArray[Any]:
-    """The records of one group."""
-    rows = layout.blank(ModuleRow(group=number), layout.MODULE, len(members.numbers))
-    for name, column in members.columns.items():
-        rows[name] = column
+def _rows(groups: list[Members], kept: list[Any]) -> NDArray[Any]:
+    """The records of all groups, one after the other; the columns they were sampled in are given up on the way."""
+    ends = np.cumsum([len(m.numbers[keep]) for m, keep in zip(groups, kept, strict=True)])
+    rows = layout.blank(ModuleRow(), layout.MODULE, int(ends[-1]))
+    for number, (members, keep) in enumerate(zip(groups, kept, strict=True)):
+        part = rows[ends[number] - len(members.numbers[keep]) : ends[number]]
+        part["group"] = number
+        while members.columns:
+            name, column = members.columns.popitem()
+            part[name] = column[keep]
     return rows
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sim.module.profile import Profile
-from sim.module.rows import ModuleRow
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",

@@ -15,15 +15,15 @@ from typing import Any
 import pandas as pd
 
 from sim import records
-from sim.engines.virtual import VirtualEngine
 from sim.engines.world import build, build_profile
+from sim.errors import FotasimError
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
 from sim.stats.campaigns import with_intervals
 from sim.stats.summary import summarise
 
-ENGINES = ("auto", "simpy")
+ENGINES = ("auto", "simpy", "compiled")
 
 
 @dataclass(slots=True)
@@ -39,11 +39,16 @@ class Outcome:
 def simulate(
     scenario: Scenario,
     *,
+    engine: str = "auto",
     events: bool = False,
     replications: int = 1,
     progress: Callable[[float], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Runs every replication in virtual time. `progress` gets the finished share, 0-1. Ctrl-C keeps what is there."""
+    """Runs every replication in virtual time. `progress` gets the finished share, 0-1. Ctrl-C keeps what is there.
+
+    `engine` is one of ENGINES; `tell` gets a line when a first use compiles, or when auto falls back and why.
+    """
     parts: list[Records] = []
     for replication in range(replications):
         done = replication / replications
@@ -52,7 +57,7 @@ def simulate(
             if progress is not None:
                 progress(done + share / replications)
 
-        parts.append(campaign_records(scenario, replication, events=events, progress=advance))
+        parts.append(campaign_records(scenario, replication, engine=engine, events=events, progress=advance, tell=tell))
         if not parts[-1].complete:
             break
     return assemble(scenario, parts)
@@ -65,24 +70,44 @@ def campaign_records(
     engine: str = "auto",
     events: bool = False,
     progress: Callable[[float], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Records:
     """The records of one replication; `engine` is one of ENGINES, `progress` gets the finished share, 0-1."""
+    name, make = driver_for(engine, tell)
+    world = build(scenario, replication)
+    driver = make(world, events=events)
+    started = time.perf_counter()
+    complete = driver.run(None if progress is None else lambda now: progress(now / world.horizon_s))
+    found: Records = driver.records(complete=complete, wall_s=time.perf_counter() - started)
+    found.engine, found.modules_left_out = name, world.left_out
+    return found
+
+
+def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[str, Callable[..., Any]]:
+    """The name and class of the engine asked for; auto takes the compiled one wherever it can run."""
     if engine not in ENGINES:
         raise ValueError(f"engine {engine!r}: choose from {', '.join(ENGINES)}")
-    world = build(scenario, replication)
-    started = time.perf_counter()
-    driver = VirtualEngine(world, events=events)
-    complete = driver.run(None if progress is None else lambda now: progress(now / world.horizon_s))
-    found = driver.recorder.records(complete=complete, wall_s=time.perf_counter() - started)
-    found.modules_left_out = world.left_out
-    return found
+    if engine != "simpy":
+        try:
+            from sim.engines.compiled.engine import CompiledEngine, prepare
+
+            prepare(tell)
+            return "compiled", CompiledEngine
+        except ImportError as error:
+            if engine == "compiled":
+                raise FotasimError(f"the compiled engine cannot run: {error}") from None
+            if tell is not None:
+                tell(f"the compiled engine cannot run ({error}); SimPy takes its place")
+    from sim.engines.virtual import VirtualEngine
+
+    return "simpy", VirtualEngine
 
 
 def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
     """One outcome from the records of all replications, in their order."""
     merged = _merge(parts)
     summary = summarise(
-        merged.modules, scenario=scenario.name, engine="simpy", seed=scenario.seed,
+        merged.modules, scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
@@ -115,6 +140,7 @@ def _merge(parts: list[Records]) -> Records:
         sum(p.wall_s for p in parts),
         min(p.watched_s for p in parts),
         modules_left_out=parts[0].modules_left_out,
+        engine=parts[0].engine,
         decisions=pd.concat([p.decisions for p in parts], ignore_index=True).astype(records.DECISION_COLUMNS),
     )
 
@@ -124,7 +150,7 @@ def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[st
     return {
         "fotasim": version(),
         "commit": _commit(),
-        "engine": "simpy",
+        "engine": merged.engine,
         "seed": scenario.seed,
         "replications": replications,
         "complete": merged.complete,

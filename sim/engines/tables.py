@@ -51,8 +51,9 @@ def modules_table(world: World, ends: Ends, chosen: slice = slice(None)) -> pd.D
     """One row per module, columns and types of records.MODULE_COLUMNS."""
     part = ends.part(chosen)
     m, e, groups, fleet = part.rows, part.executions, world.scenario.fleet.groups, world.fleet
-    outcome, cause = outcomes(m, e)
-    useful, received = _bytes(world, m)
+    stored = _stored(world, e)
+    outcome, cause = outcomes(m, e, stored)
+    useful, received = _bytes(world, m, stored)
     columns: dict[str, Any] = {
         "replication": np.full(len(m), world.replication, dtype=np.int16),
         "module": fleet.names_of(chosen),
@@ -94,7 +95,7 @@ def records_of(
 
 
 def events_table(
-    time_s: Any, modules: Any, names: list[str], source: Any, status: Any, code: Any, text: pd.Categorical
+    time_s: Any, modules: Any, names: list[str], source: Any, status: Any, code: Any, text: Any
 ) -> pd.DataFrame:
     """Events in order of time, then of modules by number, a module's own before what the cloud notes of it.
 
@@ -102,7 +103,7 @@ def events_table(
     """
     order = np.lexsort((source, modules, time_s))
     columns = (
-        time_s, pd.Categorical.from_codes(modules, names), pd.Categorical.from_codes(source, ["module", "cloud"]),
+        time_s, categories(modules, names), categories(source, ["module", "cloud"]),
         status, code, text,
     )  # fmt: skip
     return pd.DataFrame({name: column[order] for name, column in zip(records.EVENT_COLUMNS, columns, strict=True)})
@@ -112,26 +113,37 @@ def _typed(column: Any, kind: str) -> Any:
     return column if kind in ("category", "object") else np.ascontiguousarray(column).astype(kind, copy=False)
 
 
-def _named(codes: NDArray[Any], names: Any) -> pd.Categorical:
+def categories(codes: NDArray[Any], names: Sequence[str]) -> Any:
+    """A column of names from their numbers."""
+    index: Any = pd.Index(np.array(names, dtype=object))
+    return pd.Categorical.from_codes(codes, index)
+
+
+def _named(codes: NDArray[Any], names: Any) -> Any:
     """A column of names from numbers; only names that occur are kept, in the order of the alphabet."""
     counted = np.bincount(codes, minlength=len(names))
     found = sorted((name, i) for i, name in enumerate(names) if counted[i])
     places = np.zeros(len(names), dtype=np.int32)
     places[[i for _, i in found]] = np.arange(len(found))
-    return pd.Categorical.from_codes(places[codes], [name for name, _ in found])
+    return categories(places[codes], [name for name, _ in found])
 
 
 def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
     """A setting of each module's group."""
-    return np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]]
+    return np.asarray(np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]])
 
 
-def _bytes(world: World, m: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _stored(world: World, e: NDArray[Any]) -> NDArray[np.bool_]:
+    """Modules whose plan only downloads, and that have stored the package: that is its success."""
+    return np.asarray((e["state"] == ex.SUCCEEDED) & bool(world.plan.settings.download_only))
+
+
+def _bytes(world: World, m: NDArray[Any], stored: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Bytes of components a module was upgraded with, and all it received."""
     received = np.rint(m["received_bytes"]).astype(np.int64)
     useful = np.zeros(len(m), dtype=np.int64)
     for i, component in enumerate(world.plan.components):
-        useful += ((m["upgraded"] >> i) & 1) * component.size_bytes
+        useful += (stored | ((m["upgraded"] >> i) & 1).astype(np.bool_)) * component.size_bytes
     return np.minimum(useful, received), received
 
 
@@ -144,7 +156,9 @@ def _stage(m: NDArray[Any], e: NDArray[Any]) -> NDArray[np.int64]:
     return reached
 
 
-def outcomes(m: NDArray[Any], e: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def outcomes(
+    m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What is true at the end, whatever the cloud believes: numbers of OUTCOMES and CAUSE_NAMES. First match wins."""
     state, reason = e["state"], e["reason"]
     cause = _codes(CAUSES)[m["cause"]]
@@ -154,7 +168,7 @@ def outcomes(m: NDArray[Any], e: NDArray[Any]) -> tuple[NDArray[np.int64], NDArr
     in_progress = (state >= ex.CONFIRMED) & (state <= ex.UPDATING)
     waiting = np.where(in_progress, _code("in_progress"), _first(limits, cause, _code("waiting")))
     rules = (
-        (~np.isnan(m["upgraded_s"]), SUCCEEDED, 0),
+        (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
         (state == ex.NOT_NEEDED, NOT_NEEDED, reasons),
         (state == ex.CANCELED, CANCELED, _first(reasons, _code("canceled"))),

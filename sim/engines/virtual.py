@@ -40,6 +40,7 @@ from sim.module.rows import (
     ONLINE,
 )
 from sim.network import cells
+from sim.records import Records
 
 LOGIN_ROUND_TRIPS = 3
 """TCP, MQTT CONNECT and SUBSCRIBE."""
@@ -111,6 +112,10 @@ class VirtualEngine:
             if fetch.slot >= 0:
                 tally.transfer(self.tally, fetch.began_s, now, 0.0)
         self.recorder.end_s = now
+
+    def records(self, *, complete: bool, wall_s: float) -> Records:
+        """The tables of this run."""
+        return self.recorder.records(complete=complete, wall_s=wall_s)
 
     # --- start and plan ------------------------------------------------------------------------------------------
 

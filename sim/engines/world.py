@@ -79,7 +79,12 @@ class World:
         columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
         rows = layout.objects(ModuleRow, self.fleet.rows)
         return [
-            Module(name, row, self.fleet.profiles[row.group], {c: of[codes[i]] for c, of, codes in columns if codes[i] >= 0})
+            Module(
+                name,
+                row,
+                self.fleet.profiles[row.group],
+                {c: of[codes[i]] for c, of, codes in columns if codes[i] >= 0},
+            )
             for i, (name, row) in enumerate(zip(self.fleet.names, rows, strict=True))
         ]
 
@@ -260,6 +265,7 @@ def operator_actions(world: World) -> list[tuple[float, Callable[[float], list[C
     calls: dict[str, Callable[[float], list[Command] | None]] = {
         "suspend": center.suspend,
         "resume": center.resume,
+        "next-group": center.next_group,
         "terminate": center.terminate,
         "retry-failed": center.retry_failed,
     }

@@ -398,8 +398,8 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         given = states.TOO_MANY_ERRORS
     before = m.status
     after = states.next_status(before, given)
-    if after < 0:
-        return REFUSED_INPUT
+    if after < 0 or (given == states.UPDATE and m.offset_bytes + m.piece_bytes < m.package_bytes):
+        return REFUSED_INPUT  # a piece is no package
     if after == before and given in (states.CONFIRM, states.UPDATE):
         return 0  # allowed, and nothing to do
     m.status = after

@@ -69,6 +69,12 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "plan_terminated": ("were cut off by the operator", "", ""),
     "plan_aborted": ("were spared or cut off by the abort", "Fix what made the rollout stop, then continue", ""),
     "canceled": ("were canceled", "", ""),
+    "revoked": ("had their report refused after the stop", "Fix what made the rollout stop, then continue", ""),
+    "stopped": ("were stopped on the way", "Fix what made the rollout stop, then continue", ""),
+    "rolled_back": ("were rolled back to the old image", "Fix what made the rollout stop, then continue", ""),
+    "cell_congested": ("could not connect in their crowded cell", "Spread the wake-ups, or release fewer per minute and cell", "plan.strategy.rollout.max_in_progress_per_cell"),
+    "busy_with_earlier_plan": ("were busy with an earlier plan", "Wait for it, or take over with overwrite_mode", "plan.strategy.overwrite_mode"),
+    "url_gone": ("had a download address that was withdrawn", "", ""),
 }  # fmt: skip
 """Cause: what it says of the modules, what to do, the key to try."""
 
@@ -76,6 +82,10 @@ _OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
 """Causes for which a bad coverage class says the same thing twice."""
 _DURATIONS = ("horizon", "retry_interval", "end_time")
 _HARM = ("bricked", "boot_failure", "image_mismatch", "flash_error", "power_loss", "mcu_timeout", "battery_dead")
+_HARM_WEIGHT = 20
+"""A module harmed weighs as much as so many that merely wait."""
+CONSEQUENCES = ("plan_aborted", "plan_terminated", "plan_expired", "canceled", "revoked", "stopped")
+"""Causes that follow from a decision: what led to it comes first."""
 _OF_GATE = {
     "bricked": ("bricked",), "failed": _HARM, "rejected": ("low_battery", "weak_signal", "no_space", "user_refused"),
 }  # fmt: skip
@@ -87,18 +97,16 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
     held = ~modules["outcome"].isin(["succeeded", "not_needed"]) & (cause != "")
     counts = cause[held].value_counts()
     urgent = {name for metric in unmet for name in _OF_GATE.get(metric, ())}
-    ordered = sorted(counts.index, key=lambda c: (c not in urgent, -int(counts[c]) * _weight(c, len(modules)), c))
+    ordered = sorted(
+        counts.index,
+        key=lambda c: (c not in urgent, c in CONSEQUENCES, -int(counts[c]) * (_HARM_WEIGHT if c in _HARM else 1), c),
+    )
     listed = []
     for name in ordered[:MOST]:
         places = tuple(p for p in PLACES if p != "coverage_level" or name not in _OF_COVERAGE)
         spot = hot_spot(modules, held & (cause == name), places)
         listed.append(_advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent))
     return listed
-
-
-def _weight(cause: str, modules: int) -> float:
-    """A module harmed weighs as much as many that merely wait; a single one in a large fleet leads no list."""
-    return 20.0 if cause in _HARM and modules else 1.0
 
 
 def _advice(

@@ -64,7 +64,7 @@ def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
             if flips
             else " No input changes the answer of its gate alone."
         )
-    shown = [x for x in found.influences if x.strength is not None][:10]
+    shown = [x for x in found.influences if x.strength][:10]
     figure = figures.bars(
         {x.input: x.strength or 0.0 for x in shown}, labels=[number(x.strength or 0.0) for x in shown]
     )
@@ -78,7 +78,8 @@ def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
         (x.input, x.low, x.high, Value(kind, x.at_low), Value(kind, x.at_high), x.strength) for x in found.influences
     ]
     return [
-        Text(text, "What it hangs on."), Chart(figure, alt, note=f"Influence on {metric_words(found.metric)}: {found.method}."),
+        Text(text, "What it hangs on."),
+        *([Chart(figure, alt, note=f"Influence on {metric_words(found.metric)}: {found.method}.")] if shown else []),
         Table("sensitivity", columns, rows, folded=True, caption="Influence of each input"),
     ]  # fmt: skip
 

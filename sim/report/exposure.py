@@ -76,10 +76,12 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
         return
     took = np.sort(run.modules["updating_s"].dropna().to_numpy(dtype=float))
     harmed = np.sort(run.modules.loc[run.modules["cause"].isin(HARM), "updating_s"].dropna().to_numpy(dtype=float))
-    grid = np.linspace(0.0, report.facts.watched_s, 300)
+    last_s = max([*took[-1:], *(d.time_s for d in risk.decisions if d.decision not in _ROUTINE)])
+    shown_s = min(report.facts.watched_s, 1.25 * last_s)
+    grid = np.linspace(0.0, shown_s, 300)
     labels = [(d.time_s, words(f"{d.decision} {d.group}".strip())) for d in risk.decisions]
     yield Chart(
-        flow.decision_timeline(grid, np.searchsorted(took, grid, "right"), np.searchsorted(harmed, grid, "right"), labels, horizon_s=report.facts.watched_s),
+        flow.decision_timeline(grid, np.searchsorted(took, grid, "right"), np.searchsorted(harmed, grid, "right"), labels, horizon_s=shown_s),
         "Decisions: " + "; ".join(f"{text} at {show_duration(at)}" for at, text in labels[:30]),
         title="Decisions of the strategy",
     )  # fmt: skip
@@ -96,10 +98,11 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
 
 def _stop_table(report: RunReport) -> Table:
     columns = (
-        Column("campaign", "Campaign", "count"), Column("decision", "Decision", "name"), Column("why", "Why"),
+        Column("replication", "Replication", "count"), Column("decision", "Decision", "name"), Column("why", "Why"),
         Column("time_s", "After activation", "duration"), Column("detection_delay_s", "Detection delay", "duration"),
         Column("took_image_before", "Took the image before", "count"), Column("took_image_after", "… and after", "count"),
         Column("bricked_before", "Bricked before", "count"), Column("bricked_after", "… and after", "count"),
     )  # fmt: skip
-    rows = [[getattr(stop, column.key) for column in columns] for stop in report.risk.stops]
-    return Table("blast_radius", columns, rows, caption="Detection delay and blast radius of the stop")
+    shown = columns if report.facts.replications > 1 else columns[1:]
+    rows = [[getattr(stop, column.key) for column in shown] for stop in report.risk.stops]
+    return Table("blast_radius", shown, rows, caption="Detection delay and blast radius of the stop")

@@ -53,18 +53,19 @@ def decision_timeline(
 
     `decisions` are (time, words); those that fall on one spot share a label.
     """
-    days = np.asarray(time_s, dtype=float) / DAY_S
+    unit_s, unit = (DAY_S, "days") if horizon_s > 2 * DAY_S else (3600.0, "hours")
+    at = np.asarray(time_s, dtype=float) / unit_s
     figure = curves(
-        {"took the image": (days, took), "harmed": (days, harmed)},
-        x_label="days after activation", y_label="modules", steps=True, width=WIDE,
+        {"took the image": (at, took), "harmed": (at, harmed)},
+        x_label=f"{unit} after activation", y_label="modules", steps=True, width=WIDE,
     )  # fmt: skip
     axes = figure.axes[0]
-    axes.set_xlim(0, horizon_s / DAY_S)
+    axes.set_xlim(0, horizon_s / unit_s)
     axes.set_ylim(0, 1.5 * float(np.max(took, initial=1.0)))  # room for the labels above the curves
-    for number, (at, text) in enumerate(_spread(decisions, horizon_s)):
-        axes.axvline(at / DAY_S, color=ORANGE, linewidth=1.2)
+    for number, (when_s, text) in enumerate(_spread(decisions, horizon_s)):
+        axes.axvline(when_s / unit_s, color=ORANGE, linewidth=1.2)
         axes.annotate(
-            plain(text), (at / DAY_S, 1.0), (3, -11 - 12 * (number % 5)), xycoords=("data", "axes fraction"),
+            plain(text), (when_s / unit_s, 1.0), (3, -11 - 12 * (number % 5)), xycoords=("data", "axes fraction"),
             textcoords="offset points", fontsize=9, color=INK,
         )  # fmt: skip
     return figure

@@ -11,7 +11,7 @@ from sim.report.show import printable
 MOST_CHARACTERS = 60_000
 """GitHub takes 65,536 characters in a comment."""
 MOST_ROWS = 25
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$])|^(\s*)([#+\-=:]|\d+[.)])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])|^(\s*)([#+\-=]+|\d+[.)])(?=\s|$)")
 _LINKS = re.compile(r"(@(?=\w)|[#!](?=\d)|://|\bwww\.|\bGH-|\bmailto:)", re.IGNORECASE)
 _MARKS = {"go": "✅", "no-go": "❌", "none": "➖", "partial": "⚠️"}
 

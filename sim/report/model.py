@@ -244,7 +244,8 @@ def _losses(modules: pd.DataFrame) -> list[Loss]:
 def _loads(run: Run) -> list[Load]:
     """The cloud's load beside its capacity."""
     timeline, peaks = run.timeline, run.summary["cloud"]
-    capacity = run.scenario.get("cloud", {}).get("capacity", {})
+    # The capacity of a scenario is that of the simulated cloud; what a real one bears is not known.
+    capacity = run.scenario.get("cloud", {}).get("capacity", {}) if _simulated(run.manifest) else {}
     workers, per_request = capacity.get("request_workers"), capacity.get("request_time")
     requests = workers / per_request if workers and per_request else None
     wanted = [
@@ -319,7 +320,7 @@ def _facts(run: Run, label: str) -> Facts:
     return Facts(
         label=label or run.path.name, scenario=str(summary["scenario"]),
         description=str(run.scenario.get("description", "")),
-        kind="simulated" if engine in ("auto", "simpy", "compiled") else engine,
+        kind="simulated" if _simulated(manifest) else engine,
         modules=int(summary["modules"]), left_out=int(manifest.get("modules_left_out", 0)),
         replications=int(summary["replications"]), seed=int(summary["seed"]), engine=engine,
         horizon_s=float(run.scenario.get("horizon", manifest["watched_s"])), watched_s=float(manifest["watched_s"]),
@@ -332,5 +333,12 @@ def _facts(run: Run, label: str) -> Facts:
 
 def _repeat(folder: Path, manifest: dict[str, Any], engine: str) -> str:
     """The command that repeats the run from its own folder; the seed is written in the scenario."""
+    if not _simulated(manifest):
+        return f"fotasim {engine} {folder.name}/scenario.yaml --seed {manifest['seed']} --cloud URL"
     more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""
     return f"fotasim run {folder.name}/scenario.yaml --seed {manifest['seed']} --engine {engine}{more}"
+
+
+def _simulated(manifest: dict[str, Any]) -> bool:
+    """Whether the run happened in virtual time; else it met a real network and will not repeat to the bit."""
+    return manifest["engine"] in ("auto", "simpy", "compiled")

@@ -109,7 +109,8 @@ def _widths(table: Table, shown: list[list[str]]) -> list[float]:
     """Shares of the width for long text columns; 0 for columns that take what their content needs."""
     longest = [max((len(row[i]) for row in shown), default=0) for i in range(len(table.columns))]
     if len(longest) > _MANY and max(longest) <= _LONG:  # headings wrap, every column keeps room for its cells
-        return [float(max(most, 5)) for most in longest]
+        words = [max(map(len, column.label.split()), default=0) for column in table.columns]
+        return [float(max(most, word, 5)) for most, word in zip(longest, words, strict=True)]
     widths = [
         0.0 if column.numeric or column.kind == "met" or most <= _SHORT else float(min(most, _LONG)) ** 0.7
         for column, most in zip(table.columns, longest, strict=True)

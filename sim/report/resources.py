@@ -97,10 +97,10 @@ def appendix_sections(report: RunReport) -> Iterator[Section]:
     rows = [
         ("scenario", f.scenario), ("scenario SHA-256", f.scenario_sha256), ("seed", str(f.seed)),
         ("replications", str(f.replications)), ("engine", f.engine), ("fotasim", f.version), ("commit", f.commit or "not known"),
-        ("Python", f.python), ("system", f.system), ("simulated in", f"{f.wall_s:.1f} s"),
+        ("Python", f.python), ("system", f.system), ("took", f"{f.wall_s:.1f} s"),
     ]  # fmt: skip
     yield Section("To repeat this run", [
         Code(f.repeat),
-        Text("The scenario lies in the run folder with every default written out. The tables behind every figure are modules.parquet and timeline.parquet there.", hint=True),
+        Text(("" if f.kind == "simulated" else "A real network never repeats to the bit. ") + "The scenario lies in the run folder with every default written out. The tables behind every figure are modules.parquet and timeline.parquet there.", hint=True),
         Table("provenance", (Column("what", "What"), Column("value", "Value")), rows, folded=True, caption="Versions and hashes"),
     ])  # fmt: skip

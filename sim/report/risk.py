@@ -31,7 +31,7 @@ class Decision:
 class Stop:
     """How the strategy stopped the rollout in one campaign; see `sim.stats.stopping` for what the figures mean."""
 
-    campaign: int
+    replication: int
     decision: str
     time_s: float
     why: str
@@ -75,7 +75,7 @@ def risk_of(run: Run) -> Risk:
         seen_by_cloud=int(seen.sum()), silent_losses=int(run.summary["silent_losses"]),
         first_harm_s=_first(took[harmed.to_numpy()]), first_harm_seen_s=_first(modules.loc[seen, "ended_s"]),
         decisions=_decisions(run.decisions),
-        stops=[Stop(campaign, **found) for campaign, found in enumerate(run.summary.get("stopped", ())) if found],
+        stops=[Stop(number, **found) for number, found in enumerate(run.summary.get("stopped", ())) if found],
         cloud_view=pairs(state, modules["outcome"].astype(str)),
     )  # fmt: skip
 

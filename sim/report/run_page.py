@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sim.records import Run
 from sim.report import evidence
+from sim.report.advice import CONSEQUENCES
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
@@ -66,8 +67,8 @@ def interval_note(report: RunReport) -> str:
     """What the intervals of this run can and cannot say."""
     if report.interval_over == "campaigns":
         return (
-            f"Intervals are at 95 % over {report.facts.replications} replications: they tell how much one campaign "
-            "may differ from the next under these assumptions."
+            f"Intervals are at 95 % over {report.facts.replications} replications: they tell how well the mean campaign "
+            "is known under these assumptions. Counts are those of all replications together."
         )
     return (
         "Intervals are at 95 % over the modules of one run (Wilson's for shares, order statistics for durations). They "
@@ -83,21 +84,27 @@ def tiles(report: RunReport) -> Tiles:
     success, bricked = metrics["success_rate"], metrics["bricked"]
     unreached = outcomes["pending"] + outcomes["never_online"]
     received = costs.useful_bytes + costs.wasted_bytes
-    quantiles = report.finish.quantiles_s
     energy = costs.energy_per_success_p50_j
     listed = [
-        Tile("Success", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Success", show("share", success.value),
+             f"95 % interval {interval('share', success.low, success.high)}; of those that finished "
+             f"{show('share', metrics['success_of_finished'].value)}"),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
-        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", "bricks and given-up attempts"),
+        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
         Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),
-        Tile("Half done after", show("duration", quantiles["p50"]),
-             f"95 % of the successes after {show('duration', quantiles['p95'])}"),
+        Tile("Half done after", show("duration", metrics["duration_p50"].value),
+             f"95 % of the successes after {show('duration', metrics['duration_p95'].value)}"),
         Tile("Data wasted", show("size", costs.wasted_bytes),
              f"{show('share', costs.wasted_bytes / received if received else 0.0)} of {show('size', received)}"),
         Tile("Energy", show("energy", energy), "median per upgraded battery module"),
         Tile("Silent losses", f"{report.risk.silent_losses:,}", "ended, and the cloud does not know"),
     ]  # fmt: skip
     return Tiles(listed)
+
+
+def _failed_note(report: RunReport) -> str:
+    spared = sum(count for cause, count in report.causes.items() if cause in CONSEQUENCES)
+    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and given-up attempts"
 
 
 def risk_sentence(report: RunReport) -> str:
@@ -117,6 +124,8 @@ def risk_sentence(report: RunReport) -> str:
         )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
     rest = f" After {show_duration(report.facts.horizon_s)} {left:,} ({share(left / total)}) wait for it still or were never seen."
+    if report.facts.replications > 1:
+        bricks = f"In {report.facts.replications} campaigns together {bricks}"
     return f"{bricks}{harm}.{silent}{rest if left else ''}"
 
 

@@ -160,9 +160,9 @@ def heat_map(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figu
     grid = summary.pivot_table(index=up.key, columns=across.key, values="value", aggfunc="mean", dropna=False)
     places, names = [], []
     for axis, values in ((across, grid.columns), (up, grid.index)):
-        scale, name = axis_scale(axis, values.to_numpy(dtype=float)) if axis.numeric else (0.0, words(axis.name))
-        places.append([f"{scale * float(v):.4g}" if axis.numeric else axis.show(v) for v in values.tolist()])
-        names.append(name)
+        plain = axis.numeric and not axis.unit
+        names.append(axis_scale(axis, values.to_numpy(dtype=float))[1] if plain else words(axis.name))
+        places.append([f"{float(v):.4g}" if plain else axis.show(v) for v in values.tolist()])
     return figures.heat_map(
         places[0], places[1], factor * grid.to_numpy(), x_label=names[0], y_label=names[1], value_label=label
     )

@@ -278,7 +278,7 @@ class OperatorAction(Section):
     """Something the operator does while the plan runs."""
 
     at: Duration
-    do: Literal["suspend", "resume", "terminate", "retry-failed", "cancel"]
+    do: Literal["suspend", "resume", "next-group", "terminate", "retry-failed", "cancel"]
     modules: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -315,8 +315,8 @@ class PlanSection(Section):
         strategy = self.strategy
         if self.mode == "confirm" and strategy.confirms is False:
             raise ValueError("mode: confirm asks the user, but delivery.confirmation says otherwise")
-        if strategy.delivery.action_type == "download-only" and len(self.components) > 1:
-            raise ValueError("strategy.delivery.action_type: download-only works with one component")
+        if strategy.delivery.action_type == "download-only" and [c.type for c in self.components] != ["firmware"]:
+            raise ValueError("strategy.delivery.action_type: download-only works with one component, of type firmware")
         missing = {c.component for c in self.components} - {r.component for r in strategy.rollback}
         if strategy.rollback and missing:
             raise ValueError(f"strategy.rollback: the previous package of {', '.join(sorted(missing))} is missing")

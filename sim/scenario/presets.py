@@ -79,7 +79,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "delivery": {"need_push": False},
         "rollout": {
             "groups": [
-                {"name": f"to-{upto}", **size, "success_threshold_percent": 0, "success_action": "pause"}
+                {"name": f"to-{upto}", **size, "success_threshold_percent": 100, "success_action": "pause"}
                 for upto, size in ((1, {"percent": 1}), (5, {"percent": 4}), (20, {"percent": 15}), (50, {"percent": 30}),
                                    (100, {}))
             ],

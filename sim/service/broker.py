@@ -21,6 +21,9 @@ from sim.errors import FotasimError
 from sim.service.gateway import Gateway
 
 UPLINKS = "q/2/d/+/+"
+UPLINK_QOS = 1
+"""What is acknowledged only when it is stored must be QoS 1 here: of QoS 2 the client library acknowledges the first
+half by itself, and a message whose halves a crash separates would be lost."""
 IDENTIFIER = "fotasim-cloud"
 SILENT_S = 300.0
 RECONNECT_S = 1.0
@@ -45,6 +48,7 @@ class Broker:
         }  # fmt: skip
         self._client: aiomqtt.Client | None = None
         self._heard: dict[str, float] = {}
+        self._unsent: tuple[str, bytes, int] | None = None
         self._sending: asyncio.Queue[tuple[str, bytes, int]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -54,14 +58,24 @@ class Broker:
                 async with self._connected() as client:
                     self._client = client
                     self.on_state("")
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(self._receive(client))
-                        tasks.create_task(self._send(client))
-                        tasks.create_task(self._sweep())
-            except* aiomqtt.MqttError as group:
-                self._client = None
-                self.on_state(str(group.exceptions[0]) or "the broker is away")
+                    await self._work(client)
+            except aiomqtt.MqttError as error:
+                self.on_state(str(error) or "the broker is away")
+            self._client = None
             await asyncio.sleep(RECONNECT_S)
+
+    async def _work(self, client: aiomqtt.Client) -> None:
+        """Receives and sends until one of them fails; raises its error."""
+        tasks = [asyncio.ensure_future(work) for work in (self._receive(client), self._send(client), self._sweep())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._client = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=RECONNECT_S)  # the client may take its time over a dead connection
+        for task in done:
+            task.result()
 
     def _connected(self) -> aiomqtt.Client:
         """A lasting session with manual acknowledgement: what is not stored comes again."""
@@ -72,7 +86,7 @@ class Broker:
         return client
 
     async def _receive(self, client: aiomqtt.Client) -> None:
-        await client.subscribe(UPLINKS, qos=2)
+        await client.subscribe(UPLINKS, qos=UPLINK_QOS)
         async for message in client.messages:
             topic = str(message.topic)
             client_id = topic.split("/")[3]
@@ -90,9 +104,10 @@ class Broker:
             client._client.ack(message.mid, message.qos)
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        while True:
-            topic, payload, qos = await self._sending.get()
-            await client.publish(topic, payload, qos)
+        while client is self._client:
+            self._unsent = self._unsent or await self._sending.get()
+            await client.publish(*self._unsent)
+            self._unsent = None
 
     async def _sweep(self) -> None:
         """Modules that have long been silent are taken for gone."""

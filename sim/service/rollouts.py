@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -171,6 +171,8 @@ class Rollouts:
     def _hello(self, device: Device, asks: bool) -> None:
         """Tells every plan that has the device, until one takes it; a busy device is its plan's alone."""
         device.seen_at = self.clock()
+        if device.busy is not None and not _holds(device.busy, device):
+            device.busy = None
         for rollout in [device.busy] if device.busy else self._plans_of(device):
             execution = rollout.execution(device)
             now = rollout.now(self.clock())
@@ -183,11 +185,14 @@ class Rollouts:
                 return
 
     def _plan_with(self, device: Device, component: str) -> Rollout | None:
-        candidates = [device.busy] if device.busy else reversed(self._plans_of(device))
-        for rollout in candidates:
-            if rollout.execution(device) and any(c.component == component for c in rollout.center.plan.components):
-                return rollout
-        return None
+        """The plan a report belongs to: that the device is busy with, else that which offered it the component last."""
+        candidates = [device.busy] if device.busy else self._plans_of(device)
+        fitting = [
+            rollout
+            for rollout in candidates
+            if rollout.execution(device) and any(c.component == component for c in rollout.center.plan.components)
+        ]
+        return max(fitting, key=lambda rollout: _offered_at(rollout, device), default=None)
 
     # --- operator ------------------------------------------------------------------------------------------------
 
@@ -249,7 +254,7 @@ class Rollouts:
         execution = rollout.execution(device) if device else None
         if device is None or execution is None:
             raise NotFound(f"there is no device {device_key} in plan {plan_id}")
-        commands = rollout.center.cancel_one(execution.index, rollout.now(self.clock()))
+        commands = rollout.center.cancel(execution.index, rollout.now(self.clock()))
         if commands is None:
             raise Conflict(f"{device_key} is {ex.STATE_NAMES[execution.state]}: only a waiting module can be cancelled")
         if device.busy is rollout:
@@ -339,6 +344,25 @@ class Rollouts:
     def _remember(self, device: Device) -> None:
         self.devices[device.product_id, device.key] = self._by_id[device.id] = device
         self._next_device = max(self._next_device, device.id + 1)
+
+
+def _holds(rollout: Rollout, device: Device) -> bool:
+    """Whether a plan has a claim on the device: its offer is out, or its upgrade under way."""
+    execution = rollout.execution(device)
+    return execution is not None and ex.NOTIFIED <= execution.state <= ex.UPDATING
+
+
+def _offered_at(rollout: Rollout, device: Device) -> tuple[bool, float]:
+    """Orders plans by whether the device is not through with them, then by when they offered it something."""
+    execution = rollout.execution(device)
+    assert execution is not None
+    offered = -inf if isnan(execution.offered_s) else rollout.wall(execution.offered_s)
+    return not execution.terminal, offered
+
+
+def check(connection: Any, plan_id: int) -> None:
+    """Refused when a stored plan could not run: its strategy does not fit its components, or QuecThing."""
+    one.as_scenario(*_stored(connection, plan_id))
 
 
 def _stored(connection: Any, plan_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -64,14 +65,14 @@ class Server:
         database = parts.open_database(options.db, options.data)
         journal, injector = Journal(database), Injector(options.faults)
         shelf = Shelf(options.data / "packages")
+        shelf.sweep(parts.named_packages(database))
         links = Links("", parts.link_key(database), options.link_lifetime_s)
         rollouts = Rollouts(database, journal, self._send, time_scale=options.time_scale)
-        self.cloud = Cloud(database, journal, shelf, injector, links, options.token, rollouts)
+        self.downloads = Downloads(shelf, links, injector, partial(parts.file_row, database))
+        self.cloud = Cloud(database, journal, shelf, injector, links, self.downloads, options.token, rollouts)
         self.gateway = Gateway(self.cloud)
-        self.downloads = Downloads(shelf, links, injector, self.cloud.file)
         self.endpoint: Endpoint | None = None
         self.broker: Broker | None = None
-        self.broker_state = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._web: uvicorn.Server | None = None
 
@@ -153,7 +154,7 @@ class Server:
                 raise FotasimError(f"the cloud has stopped: {task.exception()!r}") from task.exception()
 
     def _broker_state(self, text: str) -> None:
-        self.broker_state = text
+        self.cloud.broker_state = text
 
 
 @asynccontextmanager

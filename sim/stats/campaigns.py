@@ -40,6 +40,7 @@ def measure(
     }
     counts = {
         "modules": len(modules), "eligible": head.denominators["success_rate"],
+        "finished": head.denominators["success_of_finished"],
         **{f"outcome_{name}": count for name, count in head.outcomes.items()},
         **{f"cause_{name}": count for name, count in sorted(head.causes.items())},
     }  # fmt: skip

@@ -9,7 +9,7 @@ from scipy import special
 
 from sim.stats.replicated import Estimate
 
-HIGHER_IS_BETTER = frozenset({"success_rate", "coverage"})
+HIGHER_IS_BETTER = frozenset({"success_rate", "success_of_finished", "coverage"})
 """Metrics of which more is better; of all others less is."""
 
 

@@ -19,10 +19,11 @@ _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "cancele
 
 
 SHARES = {
-    "success_rate": "eligible", "coverage": "modules", "bricked": "modules", "failed": "modules",
+    "success_rate": "eligible", "success_of_finished": "finished", "coverage": "modules", "bricked": "modules", "failed": "modules",
     "rejected": "modules", "pending": "modules",
 }  # fmt: skip
-"""Metrics that are shares of modules, and what they are shares of; eligible are modules that needed the upgrade."""
+"""Metrics that are shares of modules, and what they are shares of; eligible are modules that needed the upgrade,
+finished those that succeeded, failed or timed out (the Developer Center's success rate leaves all others out)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,12 @@ def headline(modules: pd.DataFrame, cloud_peaks: dict[str, float]) -> Headline:
     causes = _counts(modules["cause"][modules["cause"] != ""])
     duration = _quantiles(modules["upgraded_s"])
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
-    sizes = {"modules": len(modules), "eligible": len(modules) - outcomes["not_needed"]}
+    sizes = {
+        "modules": len(modules), "eligible": len(modules) - outcomes["not_needed"],
+        "finished": outcomes["succeeded"] + outcomes["failed"] + outcomes["timed_out"],
+    }  # fmt: skip
     hits = {
-        "success_rate": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
+        "success_rate": outcomes["succeeded"], "success_of_finished": outcomes["succeeded"], "coverage": outcomes["succeeded"] + outcomes["not_needed"],
         "bricked": causes.get("bricked", 0), "failed": outcomes["failed"] + outcomes["timed_out"],
         "rejected": outcomes["rejected"], "pending": outcomes["pending"] + outcomes["never_online"],
     }  # fmt: skip
@@ -126,7 +130,7 @@ def _stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[dict[str, A
 
 def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, int]:
     """How often each value occurs: all of `names` in their order, or those that occur, most frequent first."""
-    found = column.astype(str).value_counts()
+    found = column.value_counts()
     found = found[found > 0]
     ordered = names or sorted(found.index, key=lambda name: (-int(found[name]), name))
     return {name: int(found.get(name, 0)) for name in ordered}
@@ -134,7 +138,7 @@ def _counts(column: pd.Series[Any], names: tuple[str, ...] = ()) -> dict[str, in
 
 def _stages(modules: pd.DataFrame) -> dict[str, int]:
     """Modules that got at least as far as each stage."""
-    reached = modules["stage"].astype(str).map({name: i for i, name in enumerate(STAGES)}).to_numpy()
+    reached = modules["stage"].map({name: i for i, name in enumerate(STAGES)}).to_numpy()
     return {name: int((reached >= i).sum()) for i, name in enumerate(STAGES) if i > 0}
 
 

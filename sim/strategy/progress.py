@@ -33,7 +33,6 @@ class Progress:
     timed_out: int = 0
     rejected: int = 0
     in_progress: int = 0
-    reverted: int = 0
     members: int = 0
     terminal: int = 0
     told_complete: int = 0
@@ -50,6 +49,7 @@ class Progress:
     starving: int = 0
     exhausted: int = 0
     dirty: int = 0
+    freed: int = 0
     # clocks
     end_at: float = inf
     evaluate_at: float = inf

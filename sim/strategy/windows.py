@@ -23,8 +23,11 @@ def is_open(windows: Windows, now: float) -> bool:
 
 def next_open_s(windows: Windows, now: float) -> float:
     """`now` inside a window, else when the next one opens, or inf."""
-    if is_open(windows, now):
-        return now
+    return now if is_open(windows, now) else next_opening_s(windows, now)
+
+
+def next_opening_s(windows: Windows, now: float) -> float:
+    """When the next window after `now` opens, or inf."""
     i = _following(windows, now)
     return windows[i][0] if i < len(windows) else inf
 

@@ -44,25 +44,32 @@ def facts(scenario: Any, campaigns: str) -> str:
 def sweep_page(result: Sweep) -> str:
     """The page of a sweep: the metrics over the varied keys, and every point."""
     metrics = [m for m in SHOWN if result.frame[m].notna().any()] if len(result.frame) else []
+    same = [m for m in metrics if result.summary(m)["value"].nunique() == 1]
     names = " and ".join(words(a.name) for a in result.axes)
     return render(Page(
         title=f"{result.scenario.name}: {names}", kicker="Sweep",
         lead=f"{len(result.points)} settings, {result.replications} campaigns each, all on the same random numbers.",
         facts=facts(result.scenario, f"{len(result.frame):,} campaigns"),
         verdict=None if result.complete else _PARTIAL,
-        sections=[*(_metric_section(result, m) for m in metrics), Section("Every point", [_point_table(result, metrics)])],
+        sections=[
+            *(_metric_section(result, m) for m in metrics if m not in same), *_same_section(result, same),
+            Section("Every point", [_point_table(result, metrics)]),
+        ],
     ))  # fmt: skip
+
+
+def _same_section(result: Sweep, metrics: Sequence[str]) -> list[Section]:
+    """Metrics that are the same at every setting, in a line each."""
+    lines = []
+    for metric in metrics:
+        summary, kind = result.summary(metric), kind_of(metric)
+        text = f"{show(kind, summary['value'].iloc[0])}; the intervals reach up to {show(kind, float(summary['high'].max()))}"
+        lines.append(Text(text, strong=f"{label(metric)}:"))
+    return [Section("The same at every setting", [Points(lines)])] if lines else []
 
 
 def _metric_section(result: Sweep, metric: str) -> Section:
     summary = result.summary(metric)
-    if summary["value"].max() == summary["value"].min():
-        bound = f"; the intervals reach up to {show(kind_of(metric), float(summary['high'].max()))}"
-        return Section(
-            label(metric),
-            [Text(f"{show(kind_of(metric), summary['value'].iloc[0])} at every setting{bound}.")],
-            half=True,
-        )
     low, high = summary.iloc[int(summary["value"].argmin())], summary.iloc[int(summary["value"].argmax())]
     told = (
         f"{label(metric)} from {show(kind_of(metric), low['value'])} at {_settings(result.axes, low)} "

@@ -20,13 +20,14 @@ _NOUNS = {
 }
 _SHARES = {
     "success_rate": "success",
+    "success_of_finished": "success of those finished",
     "coverage": "coverage",
     "wasted_share": "of the data wasted",
     "stopped": "campaigns stopped",
 }
 _UNTIL = {
-    "duration_p50": "until half of the successes are done", "duration_p90": "until 90 % of them",
-    "duration_p95": "until 95 % of them", "duration_p99": "until 99 % of them",
+    "duration_p50": "until half of the successes are done", "duration_p90": "until 90 % of the successes are done",
+    "duration_p95": "until 95 % of the successes are done", "duration_p99": "until 99 % of the successes are done",
 }  # fmt: skip
 _RARE = 0.01
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from contextlib import asynccontextmanager
 
@@ -17,11 +18,16 @@ from sim.engines.live.target import Limits
 from sim.engines.run import simulate
 from sim.messages import DOWNLOAD_ERROR, UPDATE_SUCCESS
 from sim.records import Run
+from sim.wire.quecthing import login
 from tests.live_cloud import PRODUCT_SECRET, LiveCloud
 from tests.support import BASE, HARMLESS, scenario
 
 SCALE = 3600.0
-SOON = ("fleet.groups.0.check_in.every=1h", "fleet.groups.0.battery_percent=90", "fleet.groups.0.rsrp_dbm=-90")
+SOON = (
+    "fleet.groups.0.check_in={every: 1h, jitter: 5min, awake: 50min}", "fleet.groups.0.battery_percent=90",
+    "fleet.groups.0.rsrp_dbm=-90",
+)  # fmt: skip
+"""An hour is a second: every module is soon there, and stays awake long enough for a busy host to answer."""
 BOTH = """\
 name: both
 horizon: 7d
@@ -35,7 +41,7 @@ fleet:
       components: {fw: "1.0.0", mcu: "7"}
       rsrp_dbm: -90
       mcu_buffer: 30 kB
-      check_in: {every: 1h, jitter: 10min}
+      check_in: {every: 1h, jitter: 5min, awake: 50min}
 plan:
   name: both
   components:
@@ -54,11 +60,13 @@ async def cloud_of(given, **options):
         await made.stop()
 
 
-def run_live(given, *, during=None, seconds=60.0, **options) -> tuple[LiveOutcome, LiveCloud]:
+def run_live(given, *, during=None, prepare=None, seconds=60.0, **options) -> tuple[LiveOutcome, LiveCloud]:
     """A live run against a cloud of its own; `during` runs beside it."""
 
     async def both():
         async with cloud_of(given, **options) as made:
+            if prepare is not None:
+                prepare(made)
             beside = asyncio.create_task(during(made)) if during else None
             settings = Settings(ramp_per_s=1000.0, time_scale=SCALE, duration_s=seconds)
             found = await live(given, made.url, settings)
@@ -164,6 +172,35 @@ def test_a_cloud_that_refuses_the_secret_ends_a_module_as_the_sdk_does(monkeypat
     assert made.secrets == {}
 
 
+def test_the_cloud_may_ask_for_status_and_information():
+    def prepare(made):
+        made.asks = True
+
+    found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=3"), prepare=prepare)
+    assert found.outcome.summary["outcomes"]["succeeded"] == 3
+    status = [a for a in made.answers if a.command == 0x0032]
+    info = [a for a in made.answers if a.command == 0x0042]
+    assert len(status) == len(info) >= 3
+    assert all(b"fw" in a.payload and b"1." in a.payload for a in info)
+
+
+def test_a_refused_bootstrap_waits_as_long_as_its_error_says():
+    def prepare(made):
+        made.refuses = login.BAD_SIGNATURE  # 30 s, in real time
+
+    found, made = run_live(scenario(*HARMLESS, *SOON, "fleet.size=3"), prepare=prepare, seconds=4.0)
+    assert found.outcome.manifest["live"]["refused"] == {str(login.BAD_SIGNATURE): 3}
+    assert len(made.logins) == 3  # nobody came again within the four seconds
+    assert found.outcome.summary["outcomes"]["never_online"] == 3
+
+
+def test_who_is_deferred_and_why_is_told_as_in_a_simulation():
+    given = scenario(*HARMLESS, *SOON, "fleet.size=3", "fleet.groups.0.battery_percent=12")
+    found, _ = run_live(given, seconds=4.0)
+    assert found.outcome.summary["outcomes"]["pending"] == 3
+    assert found.outcome.summary["causes"] == {"low_battery": 3}
+
+
 @pytest.mark.parametrize(
     ("cloud", "limits", "rule"),
     [
@@ -191,20 +228,27 @@ def test_module_names_that_are_no_device_keys_are_refused(tmp_path, monkeypatch)
         asyncio.run(live(given, "mqtt://127.0.0.1:1", Settings()))
 
 
+async def command(made, folder, *, interrupt=False):
+    """Runs the command against a cloud; `interrupt` sends Ctrl-C after its first line of progress."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sim.cli", "live", str(folder / "s.yaml"), "--cloud", made.url, "--time-scale",
+        str(SCALE), "--ramp", "100/s", "--duration", "60s", "--out", str(folder / "run"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "FOTASIM_TOKEN": "t0ken"},
+    )  # fmt: skip
+    if interrupt:
+        assert b"done" in await asyncio.wait_for(process.stderr.readline(), 60)
+        process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, out.decode(), err.decode()
+
+
 def test_the_command_leaves_a_run_folder_and_never_a_secret(tmp_path):
     given = scenario(*HARMLESS, *SOON, "fleet.size=5")
     (tmp_path / "s.yaml").write_text(given.to_yaml(), encoding="utf-8")
 
     async def both():
         async with cloud_of(given) as made:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sim.cli", "live", str(tmp_path / "s.yaml"), "--cloud", made.url,
-                "--time-scale", str(SCALE), "--ramp", "100/s", "--duration", "60s", "--out", str(tmp_path / "run"),
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "FOTASIM_TOKEN": "t0ken"},
-            )  # fmt: skip
-            out, err = await asyncio.wait_for(process.communicate(), 90)
-            return process.returncode, out.decode(), err.decode()
+            return await command(made, tmp_path)
 
     code, out, err = asyncio.run(both())
     assert code == 0, err
@@ -215,10 +259,26 @@ def test_the_command_leaves_a_run_folder_and_never_a_secret(tmp_path):
     assert run.events["source"].unique().tolist() == ["module"]
     legs = json.loads((tmp_path / "run" / "latencies.json").read_text(encoding="utf-8"))
     assert legs["url"]["count"] == 5
-    written = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir())
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file())
     for secret in (PRODUCT_SECRET, "t0ken"):
         assert secret not in out + err
         assert secret.encode() not in written
+
+
+def test_ctrl_c_keeps_what_is_there_and_says_partial(tmp_path):
+    given = scenario(*HARMLESS, *SOON, "fleet.size=5", "fleet.groups.0.battery_percent=12")
+    (tmp_path / "s.yaml").write_text(given.to_yaml(), encoding="utf-8")
+
+    async def both():
+        async with cloud_of(given) as made:
+            return await command(made, tmp_path, interrupt=True)
+
+    code, out, err = asyncio.run(both())
+    assert code == 130, err
+    assert "this run is partial" in out
+    run = Run.load(tmp_path / "run")
+    assert run.manifest["complete"] is False
+    assert run.summary["outcomes"]["succeeded"] == 0
 
 
 def test_histograms_of_two_processes_merge(tmp_path):

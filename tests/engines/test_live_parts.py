@@ -8,6 +8,7 @@ import pytest
 
 from sim.engines.live.fetch import File, Package
 from sim.engines.live.host import sources_for
+from sim.engines.live.latency import Latencies
 from sim.engines.live.pace import Pace
 from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
 from sim.engines.live.target import is_loopback
@@ -56,8 +57,9 @@ def test_a_pace_spreads_what_comes_at_once():
 
 
 def test_source_addresses_when_one_has_too_few_ports():
-    assert sources_for(25_000, "127.0.0.1", ()) == ()
-    assert sources_for(60_000, "127.0.0.1", ()) == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    assert sources_for(10_000, "127.0.0.1", ()) == ()
+    assert sources_for(25_000, "127.0.0.1", ()) == ("", "127.0.0.2", "127.0.0.3")
+    assert sources_for(25_000, "cloud", ()) == ()
     assert sources_for(60_000, "cloud", ("10.0.0.1",)) == ("10.0.0.1",)
     with pytest.raises(FotasimError, match="need 3 source addresses"):
         sources_for(60_000, "cloud", ())
@@ -111,3 +113,20 @@ def test_no_books_no_verdict():
     result = Reconciliation(note="not possible: reason")
     assert result.as_dict()["agrees"] is None
     assert result.lines() == ["reconciliation: not possible: reason"]
+
+
+def test_latencies_are_an_hdr_histogram_to_three_digits():
+    from hdrh.histogram import HdrHistogram
+
+    latencies, reference = Latencies(), HdrHistogram(1, 3_600_000_000, 3)
+    values_us = [int(1.07**i) for i in range(1, 320)]
+    for value in values_us:
+        latencies.add("report", (value + 0.5) / 1e6)
+        reference.record_value(value)
+    made = latencies.histogram("report")
+    assert made.get_total_count() == len(values_us)
+    for percent in (1.0, 50.0, 90.0, 99.0, 100.0):
+        assert made.get_value_at_percentile(percent) == reference.get_value_at_percentile(percent)
+        exact = sorted(values_us)[max(0, round(percent / 100 * len(values_us)) - 1)]
+        assert latencies.quantile_s("report", percent) == pytest.approx(exact / 1e6, rel=0.08)
+    assert latencies.quantile_s("url", 50.0) is None

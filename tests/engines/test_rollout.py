@@ -195,7 +195,7 @@ def test_run_folder_round_trip(tmp_path):
     outcome = run(events=True)
     saved = save(outcome, tmp_path / "run")
     assert list(saved.modules.columns) == list(records.MODULE_COLUMNS)
-    again = simulate(Scenario.load(saved.path / "scenario.yaml")).summary
+    again = simulate(Scenario.load(saved.path / "scenario.yaml"), engine="simpy").summary
     assert {**again, "wall_s": 0} == {**saved.summary, "wall_s": 0}
     assert saved.events is not None and len(saved.events) > 1000
 

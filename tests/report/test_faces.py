@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim.report.faces import FORMATS, write_faces
+from sim.report.markdown import escape
 from sim.report.model import build
 from sim.report.page import Tiles
 from sim.report.run_page import run_page
@@ -278,3 +279,13 @@ def test_hostile_xml_json_and_tables(hostile):
     assert whole["title"] == HOSTILE
     with (hostile / "tables" / "by_group.csv").open(newline="", encoding="utf-8") as file:
         assert "'=cmd()" in [row["group"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("3.5 % of 10", "3.5 % of 10"), ("- item", "\\- item"), ("1. item", "1\\. item"), ("# head", "\\# head"),
+     ("a_b*c", "a\\_b\\*c"), ("@me #1 http://x", "@\u200bme #\u200b1 http:\u200b//x"), ("a|b<i>", "a\\|b&lt;i&gt;")],
+)  # fmt: skip
+def test_markdown_escapes_what_would_be_markup(text, shown):
+    """And leaves numbers and prose readable."""
+    assert escape(text) == shown

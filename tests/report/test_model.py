@@ -90,6 +90,16 @@ def test_load_beside_capacity(tmp_path):
     assert loads["modules online"].used is None
 
 
+def test_a_live_run_is_not_judged_by_the_simulated_capacity(tmp_path):
+    """What a real cloud bears is not known, and its run is repeated with `fotasim live`."""
+    run = made_run(tmp_path, [module()])
+    run.manifest["engine"] = "live"
+    report = build(run)
+    assert report.facts.kind == "live"
+    assert all(load.capacity is None for load in report.loads)
+    assert report.facts.repeat.startswith("fotasim live ")
+
+
 def test_price_is_per_million_bytes(tmp_path):
     """3 MB at 0.5, a third of it in vain."""
     rows = [module(bytes_useful=2_000_000), lost("link_lost", "confirmed", bytes_wasted=1_000_000)]

@@ -65,6 +65,21 @@ def test_token_is_in_no_answer_and_no_file(tmp_path):
     assert kept and not any(TOKEN.encode() in path.read_bytes() for path in kept)
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/plans/abc", "/plans/99", "/projects/99/products", "/plans/1?page=0"])
+def test_pages_that_are_not_there(tmp_path, path):
+    """The console answers with a page, the API with its detail; neither with a traceback."""
+
+    async def scene():
+        async with served(tmp_path) as (_, client):
+            await client.post("/login", data={"token": TOKEN})
+            answer = await client.get(path)
+            assert answer.status_code == 404 and "Not done" in answer.text
+            api = await client.get(f"/api/v1{path.partition('?')[0]}")
+            assert api.status_code in (404, 422) and api.json()["detail"]
+
+    asyncio.run(scene())
+
+
 def test_activated_plans_are_fixed(tmp_path):
     """A saved plan can be changed and removed; an activated one cannot."""
 
@@ -94,6 +109,7 @@ def test_activated_plans_are_fixed(tmp_path):
         ({"time_zone": "Mars/Olympus"}, 422, "Europe/Berlin"),
         ({"strategy": {"retry": {"number_of_retries": -1}}}, 422, "greater than or equal to 0"),
         ({"strategy": {"no_such_key": 1}}, 422, "no_such_key"),
+        ({"strategy": {"delivery": {"action_type": "download-only"}}}, 422, "install later"),
         ({"product_id": 99}, 404, "no product 99"),
         ({"components": [{"component_id": 99, "version_id": 1}]}, 422, "not one of model"),
         ({"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"}, 422, "later"),

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from sim import messages as msg
+from sim.service.faults import Faults
 from tests.service.cloud import prepare, served, settled
 from tests.service.modules import FakeModule
 
@@ -143,6 +144,47 @@ def test_two_plans_of_a_product_follow_one_another(tmp_path):
                 await settled(client, second, {"succeeded": 3})
                 await asyncio.gather(*tasks)
             assert {m.version for m in again} == {"1.2.0"}
+
+    asyncio.run(scene())
+
+
+def test_a_plan_that_ends_lets_its_devices_go(tmp_path):
+    """Terminated while its offer was out, it leaves the module to the next plan of the product."""
+
+    async def scene():
+        async with served(tmp_path) as (_, client):
+            first = await prepare(client, mode="confirm")
+            module = FakeModule((await client.get("/api/v1/live")).json(), "86610001", hold=msg.PLAN_RECEIVED)
+            task = asyncio.ensure_future(module.run())
+            await asyncio.wait_for(module.held.wait(), 10)
+            plan = (await client.get(f"/api/v1/plans/{first}")).json()
+            given = {key: plan[key] for key in ("project_id", "product_id", "model_id")}
+            choice = [{key: c[key] for key in ("component_id", "version_id")} for c in plan["components"]]
+            second = await client.post("/api/v1/plans", json={**given, "name": "q", "components": choice})
+            await client.post(f"/api/v1/plans/{second.json()['id']}/activate")
+            await client.post(f"/api/v1/plans/{first}/terminate")
+            task.cancel()
+            again = FakeModule(module.live, module.key)
+            again.secret = module.secret
+            await asyncio.wait_for(again.run(), 30)
+            await settled(client, second.json()["id"], {"succeeded": 1})
+            await settled(client, first, {"failed": 1})
+
+    asyncio.run(scene())
+
+
+def test_operator_retries_failed_modules(tmp_path):
+    """Out of retries a module has failed; the operator's retry offers it the plan again, and it succeeds."""
+
+    async def scene():
+        async with served(tmp_path, faults=Faults(wrong_md5=1.0)) as (server, client):
+            plan = await prepare(client, strategy={"retry": {"number_of_retries": 1}})
+            async with fleet(client, plan, 3) as modules:
+                await settled(client, plan, {"failed": 3})
+                assert all(m.md5_errors == 2 for m in modules)
+                server.cloud.injector.set(Faults())
+                assert (await client.post(f"/api/v1/plans/{plan}/retry")).status_code == 200
+                await settled(client, plan, {"succeeded": 3})
 
     asyncio.run(scene())
 

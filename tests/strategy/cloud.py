@@ -60,7 +60,7 @@ class Cloud:
         ranks = np.arange(modules, dtype=np.float64)
         is_late = np.array([int(i in set(late)) for i in range(modules)])
         names = [f"m{i:07d}" for i in range(modules)]
-        groups = group_of(made, ranks, is_late, ["all"] * modules, ["A"] * modules, names)
+        groups = group_of(made, ranks, is_late, lambda given: np.isin(names, given.modules))
         cell = list(cells) or [-1] * modules
         ends = dict(busy)
         executions = [
@@ -147,6 +147,10 @@ class Cloud:
     def plan(self) -> str:
         """State of the plan."""
         return self.center.monitoring()[0]
+
+    def monitoring_counts(self) -> dict[str, int]:
+        """Devices by the Developer Center's device state."""
+        return self.center.monitoring()[1]
 
     @property
     def counts(self) -> Any:

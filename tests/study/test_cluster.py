@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -32,12 +34,16 @@ class Cluster:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
         self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
-        deadline = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        import json
+        self.address = self._address()
 
-        self.address = json.loads(self.file.read_text())["address"]
+    def _address(self) -> str:
+        """Where the scheduler listens, once its file is there and whole."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                return str(json.loads(self.file.read_text())["address"])
+            time.sleep(0.05)
+        raise AssertionError("the scheduler did not start")
 
     def _start(self, program: str, *options: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{program}-{len(self.processes)}.log").open("wb")

@@ -95,7 +95,14 @@ def test_verdict_in_words(limits):
     ("metric", "a", "b", "low", "high", "words"),
     [
         ("bricked", 0.0003, 0.00012, -0.00027, -0.00009, "1.8 fewer bricks per 10,000 [0.9, 2.7]"),
-        ("duration_p95", 0.0, 267_840.0, 259_200.0, 276_480.0, "3.1 d longer until 95 % of them [3, 3.2]"),
+        (
+            "duration_p95",
+            0.0,
+            267_840.0,
+            259_200.0,
+            276_480.0,
+            "3.1 d longer until 95 % of the successes are done [3, 3.2]",
+        ),
         ("success_rate", 0.90, 0.93, 0.025, 0.035, "3 points more success [2.5, 3.5]"),
         ("pending", 0.30, 0.28, -0.03, -0.01, "2 points fewer modules not reached [1, 3]"),
         ("energy_per_success_j", 100.0, 90.0, -12.0, -8.0, "energy per success -10 J [-12 J to -8 J]"),

@@ -122,7 +122,7 @@ def test_every_point_is_checked_before_anything_runs(tmp_path):
         [f"{BATTERY}=10:50:3"],
         ["plan.strategy.preconditions.on_unmet"],
         [f"{BATTERY}=10:50:3", "plan.strategy.preconditions.min_rsrp_dbm=-120:-100:3"],
-        ["plan.strategy.delivery.push_interval=10min:2h:3", "plan.strategy.delivery.need_push"],
+        ["fleet.groups.all.check_in.every=3h:12h:3", "plan.strategy.delivery.need_push"],
     ],
 )
 def test_every_kind_of_sweep_has_its_page_and_figures(vary, tmp_path):

@@ -12,7 +12,8 @@ from typing import Any
 from sim.engines.compiled import pending, timers
 from sim.module import behaviour
 from sim.module.rows import ATTACHING
-from sim.network import cells, random_access as ra
+from sim.network import cells
+from sim.network import random_access as ra
 
 
 def carrier_access(s: Any, carrier: int) -> ra.Access:

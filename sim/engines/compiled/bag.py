@@ -28,7 +28,7 @@ from numba.np.numpy_support import from_dtype
 WORD = 8
 
 
-class BagType(types.Type):  # type: ignore[misc]
+class BagType(types.Type):
     """The type of a bag: names and types of what it holds, in order."""
 
     def __init__(self, fields: tuple[tuple[str, Any], ...]) -> None:
@@ -84,7 +84,7 @@ def _type_of(value: Bag, _context: Any) -> BagType:
 
 
 @register_model(BagType)
-class _BagModel(models.PrimitiveModel):  # type: ignore[misc]
+class _BagModel(models.PrimitiveModel):
     """The address of the table."""
 
     def __init__(self, manager: Any, kind: BagType) -> None:
@@ -100,7 +100,7 @@ def _unbox(_kind: BagType, value: Any, c: Any) -> Any:
 
 
 @infer_getattr
-class _BagAttributes(AttributeTemplate):  # type: ignore[misc]
+class _BagAttributes(AttributeTemplate):
     key = BagType
 
     def generic_resolve(self, kind: BagType, name: str) -> Any:
@@ -114,7 +114,11 @@ def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> An
     table = builder.inttoptr(value, word.as_pointer())
 
     def load(offset: int) -> Any:
-        return builder.load(builder.gep(table, [ir.Constant(word, at + offset)]))
+        found = builder.load(builder.gep(table, [ir.Constant(word, at + offset)]))
+        found.set_metadata(
+            "invariant.load", builder.module.add_metadata([])
+        )  # nobody writes the table while it is used
+        return found
 
     if isinstance(wanted, BagType):
         return load(0)
@@ -132,12 +136,15 @@ def _array(context: Any, builder: Any, wanted: Any, load: Any) -> Any:
     size = context.get_abi_sizeof(context.get_data_type(wanted.dtype))
     itemsize = context.get_constant(types.intp, size)
     shape = [load(1 + i) for i in range(wanted.ndim)]
-    strides, stride = [], itemsize
+    strides: list[Any] = []
+    stride = itemsize
     for extent in reversed(shape):
         strides.insert(0, stride)
         stride = builder.mul(stride, extent)
-    arrayobj.populate_array(
-        array, data=builder.inttoptr(load(0), array.data.type), shape=cgutils.pack_array(builder, shape),
-        strides=cgutils.pack_array(builder, strides), itemsize=itemsize, meminfo=None,
+    pack: Any = cgutils.pack_array
+    populate: Any = arrayobj.populate_array
+    populate(
+        array, data=builder.inttoptr(load(0), array.data.type), shape=pack(builder, shape),
+        strides=pack(builder, strides), itemsize=itemsize, meminfo=None,
     )  # fmt: skip
     return array._getvalue()

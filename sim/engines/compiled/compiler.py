@@ -23,6 +23,8 @@ import numba
 import numpy as np
 from numba.core import caching, codegen, registry
 
+from sim.engines.compiled import hints
+
 ROOT = "sim.engines.compiled.kernel"
 """The module of the entry; what it calls is found from here."""
 PACKAGE = "sim."
@@ -71,6 +73,8 @@ class Mirror:
     def _counterpart(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
             return self._add(value) if value.__name__.startswith(PACKAGE) else value
+        if isinstance(value, FunctionType) and value in hints.COMPILED:
+            return hints.COMPILED[value]
         if isinstance(value, FunctionType) and value.__module__.startswith(PACKAGE):
             self._add(sys.modules[value.__module__])
             return self._functions.get(value, value)

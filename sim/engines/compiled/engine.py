@@ -14,8 +14,9 @@ from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, 
 from sim.engines.compiled.kernel import CLOSE, FULL, RUN, START
 from sim.engines.compiled.state import grown, lay_out
 from sim.engines.tables import Ends, Watched, peaks, records_of
-from sim.engines.world import World
+from sim.engines.world import World, build
 from sim.records import Records
+from sim.scenario import Scenario
 
 STRETCHES = 200
 """A run is interruptible, and shows its progress, this many times."""
@@ -32,9 +33,27 @@ def compiled() -> Any:
     return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
 
 
-def is_warm() -> bool:
-    """Whether compiled code for the usual layout has been made before."""
-    return bool(compiled().stats.cache_path) and any(Path(compiled().stats.cache_path).glob("*.nbc"))
+def prepare(tell: Callable[[str], None] | None = None) -> None:
+    """Loads the compiled code, or compiles it and keeps it for the next time; `tell` gets a line when it compiles."""
+    if _COMPILED:
+        return
+    if tell is not None and not is_kept():
+        tell("compiling the engine: once after each installation, some 20 seconds")
+    CompiledEngine(build(Scenario.from_text(SMALLEST))).run()
+
+
+def is_kept() -> bool:
+    """Whether compiled code for this version is on the disk."""
+    folder = compiled().stats.cache_path
+    return folder is not None and any(Path(folder).glob("*.nbc"))
+
+
+SMALLEST = """\
+name: smallest
+horizon: 1h
+fleet: {size: 1, groups: [{name: one, share: 1.0, technology: lte-m}]}
+plan: {name: none, components: [{component: fw, target_version: "1.1.0", size: 1 kB}]}
+"""
 
 
 class CompiledEngine:
@@ -94,9 +113,3 @@ class CompiledEngine:
         return records_of(
             self.world, ends, self.load, cloud_peaks, decided, events, Watched(complete, wall_s, self.end_s)
         )  # fmt: skip
-
-
-def warm(world: World) -> None:
-    """Compiles the engine, or loads it, by running a small world."""
-    CompiledEngine(world).run()
-

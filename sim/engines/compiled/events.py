@@ -12,7 +12,7 @@ from sim import messages as msg
 from sim.cloud import books as bk
 from sim.cloud.center import firmware_url, note_text, notice
 from sim.engines.compiled.kernel import VERSION_FLAGS
-from sim.engines.tables import events_table
+from sim.engines.tables import categories, events_table
 from sim.engines.world import World
 
 _WORDED = ("status", "code", "component", "kind", "package_bytes", "offset_bytes", "piece_bytes", "back")
@@ -41,11 +41,11 @@ def table(world: World, events: NDArray[Any], notes: NDArray[np.float64]) -> pd.
     )  # fmt: skip
 
 
-def _categories(codes: NDArray[np.int64], texts: list[str]) -> pd.Categorical:
+def _categories(codes: NDArray[np.int64], texts: list[str]) -> Any:
     """Texts by number; the same text under two numbers is one category."""
     unique = sorted(set(texts))
     places = {text: i for i, text in enumerate(unique)}
-    return pd.Categorical.from_codes(np.array([places[t] for t in texts], dtype=np.int64)[codes], unique)
+    return categories(np.array([places[t] for t in texts], dtype=np.int64)[codes], unique)
 
 
 def _callbacks(world: World, event: Any) -> tuple[str, ...]:

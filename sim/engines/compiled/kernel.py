@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sim.cloud import books, capacity, egress, execution as ex, rollout, rules
+from sim.cloud import books, capacity, egress, offers, rollout, rules
+from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
 from sim.engines.compiled import access, pending, queue, timers
@@ -50,7 +51,7 @@ HELLO_REQUESTS = 3
 VERSION_FLAGS = 4
 """A line of the log about a status has the value flag + VERSION_FLAGS x component; the flag is Pending's."""
 
-SUSPEND, RESUME, TERMINATE, RETRY_FAILED, CANCEL = range(5)
+SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
 
 START, RUN, CLOSE = range(3)
@@ -133,7 +134,7 @@ def run_until(s: Any, until_s: float) -> int:
         cloud_s = cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
         cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
-        now = min(min(min(order_s, cloud_s), cell_s), min(transfer_s, queue.next_time(s.q)))
+        now = min(order_s, cloud_s, cell_s, transfer_s, queue.next_time(s.q))
         if now >= until_s:
             return FINISHED
         if order_s == now:
@@ -181,6 +182,8 @@ def operate(s: Any, now: float) -> None:
         rollout.pause(b, now)
     elif what == RESUME:
         rollout.resume(b, now)
+    elif what == NEXT_GROUP:
+        rollout.next_group(b, now)
     elif what == TERMINATE:
         rollout.terminate(b, now)
     elif what == RETRY_FAILED:
@@ -278,9 +281,9 @@ def is_private(s: Any, i: int, listed: bool) -> bool:
     if entry.kind == pending.HELLO:
         return is_idle_talk(s, e)
     if entry.kind == pending.STATUS:
-        return is_progress(entry.code) and s.k.quiet and (ex.is_terminal(e.state) or is_idle_talk(s, e))
+        return bool(s.k.quiet and is_progress(entry.code) and (ex.is_terminal(e.state) or is_idle_talk(s, e)))
     if entry.kind == pending.ANSWER:
-        return d.transfer != NOT_ANSWERED or entry.number != d.fetch
+        return bool(d.transfer != NOT_ANSWERED or entry.number != d.fetch)
     return entry.kind != pending.UNHEARD or not going_matters(e)
 
 
@@ -307,7 +310,7 @@ def is_idle_talk(s: Any, e: Any) -> bool:
 
 def is_progress(status: int) -> bool:
     """Statuses of an upgrade that goes its way."""
-    return status == DOWNLOAD_START or status == DOWNLOADING or status == DOWNLOADED or status == UPDATING
+    return status in (DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
 
 def happen(s: Any, i: int, now: float) -> None:
@@ -318,7 +321,16 @@ def happen(s: Any, i: int, now: float) -> None:
     if kind == pending.HELLO:
         source_ok = int(d.source_bad & ~entry.number == 0)
         rules.hello(
-            s.books, i, entry.battery_percent, entry.rsrp_dbm, entry.level, m.free_bytes, entry.number, source_ok, 1, now
+            s.books,
+            i,
+            entry.battery_percent,
+            entry.rsrp_dbm,
+            entry.level,
+            m.free_bytes,
+            entry.number,
+            source_ok,
+            1,
+            now,
         )
         send(s, i, now)
     elif kind == pending.STATUS:
@@ -566,7 +578,7 @@ def refusal(s: Any, i: int) -> int:
     """Why the cloud does not serve this download, or 0 and a slot is taken."""
     m = s.modules[i]
     p = s.profiles[m.group]
-    if s.books.c.starving and not ex.is_terminal(s.books.es[i].state):
+    if offers.refuses_downloads(s.books.c, s.books.es[i]):
         return C_URL_GONE
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_ERROR, m.transfers)
     if dice < p.server_error:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim.engines.compiled.hints import fetch_ahead
+
 NONE = -1
 CHILDREN = 4
 
@@ -31,18 +33,24 @@ class QueueRow:
 
 
 class Queue(NamedTuple):
-    """The arrays of a queue: `row`, heap of (time, who), first entry of each bucket, pool of (time, who, next)."""
+    """The arrays of a queue: `row`, heap of (time, who), first entry of each bucket, pool of (time, who, next).
+
+    The others are read by whoever is due, and fetched when their bucket is sorted.
+    """
 
     row: Any
     heap: Any
     buckets: Any
     pool: Any
+    drives: Any
+    modules: Any
+    executions: Any
 
 
 HEAP_ENTRY = np.dtype([("time", "f8"), ("who", "i8")])
 POOL_ENTRY = np.dtype([("time", "f8"), ("who", "i4"), ("next", "i4")])
-ENTRIES_PER_BUCKET = 16
-MIN_BUCKETS, MAX_BUCKETS = 64, 1 << 17
+ENTRIES_PER_BUCKET = 4
+MIN_BUCKETS, MAX_BUCKETS = 64, 1 << 20
 
 
 def bucket_count(entries: int) -> int:
@@ -103,6 +111,9 @@ def _sort_bucket(q: Any, place: int) -> None:
     while at != NONE:
         entry = q.pool[at]
         following = entry.next
+        fetch_ahead(q.drives, entry.who)
+        fetch_ahead(q.modules, entry.who)
+        fetch_ahead(q.executions, entry.who)
         _sift_in(q, entry.time, entry.who)
         entry.next = row.free
         row.free = at

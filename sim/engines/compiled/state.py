@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cloud import egress as eg
-from sim.cloud.center import open_books
+from sim.cloud.books import DECISION_WIDTH
+from sim.cloud.center import notice, open_books
 from sim.engines import layout
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.kernel import Kernel
@@ -24,24 +25,28 @@ from sim.strategy.progress import Criterion, Group
 
 COMPONENT = np.dtype([("kind", "i8"), ("size_bytes", "i8"), ("rollback_bytes", "i8")])
 ORDER = np.dtype([("time", "f8"), ("what", "i8"), ("first", "i8"), ("count", "i8")])
-DOINGS = ("suspend", "resume", "terminate", "retry-failed", "cancel")
+DOINGS = ("suspend", "resume", "next-group", "terminate", "retry-failed", "cancel")
+SPARE = 4096
 DECISIONS = 4096
 inf = np.inf
 
 
 def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
-    """Arrays for one world by the names the kernel uses; the tally comes by itself as well."""
+    """Arrays for one world by the names the kernel uses; the tally comes by itself as well.
+
+    The run works on the world's own rows and executions: a world is good for one run.
+    """
     n = len(world.fleet.rows)
-    room = 3 * n + 4096
+    room = 3 * n + SPARE
     load = tally(world.horizon_s)
     drives = layout.blank(Drive(), layout.DRIVE, n)
     drives["source_bad"] = source_bad(world.fleet)
     given = world.scenario.cloud.capacity
     books = _books(world, events)
     parts: dict[str, Any] = {
-        "k": layout.single(_kernel(world, books, events)), "modules": world.fleet.rows.copy(),
+        "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows,
         "profiles": _profiles(world), "drives": drives,
-        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), "q": _queue(world.horizon_s, n, room),
+        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), 
         "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
@@ -49,9 +54,10 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
         "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, np.int64),
         "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
         "events": np.empty(2 * room if events else 1, layout.EVENT),
-        "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, books.log.shape[1])),
+        "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, DECISION_WIDTH)),
     }  # fmt: skip
     parts["orders"], parts["ordered"] = _orders(world)
+    parts["q"] = _queue(world.horizon_s, parts, room)
     return load, parts
 
 
@@ -66,17 +72,21 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return orders, np.concatenate([np.zeros(0, np.int64), *named])
 
 
-def _kernel(world: World, books: Bag, events: bool) -> Kernel:
-    r, components = world.plan.settings, world.plan.components
+def _kernel(world: World, events: bool) -> Kernel:
+    r = world.plan.settings
     holds = r.window_gates == st.GATE_INSTALL or bool(r.download_only)
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
     return Kernel(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
         calm=int(_is_calm(world)), holds=int(holds),
         quiet=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
-        needed_bytes=max(c.size_bytes for c in components),
-        needed_back_bytes=max(c.rollback_bytes for c in components), recording=int(events),
+        needed_bytes=r.needed_bytes, needed_back_bytes=_needed_back(world), recording=int(events),
     )  # fmt: skip
+
+
+def _needed_back(world: World) -> int:
+    """Space the notice of a rollback asks for."""
+    return max(c.needed_bytes for c in notice(world.plan, back=True).components)
 
 
 def _is_calm(world: World) -> bool:
@@ -100,12 +110,13 @@ def _profiles(world: World) -> NDArray[Any]:
     return array
 
 
-def _queue(horizon_s: float, modules: int, room: int) -> Bag:
-    buckets = bucket_count(modules)
+def _queue(horizon_s: float, parts: dict[str, Any], room: int) -> Bag:
+    buckets = bucket_count(len(parts["modules"]))
     row = QueueRow(width_s=horizon_s / buckets, buckets=buckets)
     return Bag(
         row=layout.single(row), heap=np.empty(room, HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(room, POOL_ENTRY),
+        pool=np.empty(room, POOL_ENTRY), drives=parts["drives"], modules=parts["modules"],
+        executions=parts["books"].es,
     )  # fmt: skip
 
 
@@ -114,7 +125,7 @@ def _timers(room: int) -> Bag:
 
 
 def _books(world: World, events: bool) -> Bag:
-    executions = world.executions.copy()
+    executions = world.executions
     late = executions["late"].astype(np.int64)
     member_of = executions["group"].astype(np.int64)
     b = open_books(world.plan, executions, member_of, late, world.ranks, len(world.fleet.cells))
@@ -149,11 +160,18 @@ def grown(parts: dict[str, Any]) -> None:
     for name in ("timers", "senders"):
         parts[name] = Bag(row=parts[name].row, entries=_doubled(parts[name].entries))
     q = parts["q"]
-    parts["q"] = Bag(row=q.row, heap=_doubled(q.heap), buckets=q.buckets, pool=_doubled(q.pool))
+    parts["q"] = Bag(
+        row=q.row,
+        heap=_doubled(q.heap),
+        buckets=q.buckets,
+        pool=_doubled(q.pool),
+        drives=q.drives,
+        modules=q.modules,
+        executions=q.executions,
+    )
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:
     larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
-

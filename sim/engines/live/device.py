@@ -92,7 +92,7 @@ class LiveModule(ABC):
         row, profile = self.module.row, self.module.profile
         if row.link != OFFLINE:
             return  # never online
-        self._due = self._engine.loop.time()
+        self._due = self._engine.clock()
         if profile.check_in == ALWAYS and row.away_until_s <= now:
             self.deliver(b.CHECK_IN, now)
         else:
@@ -192,7 +192,7 @@ class LiveModule(ABC):
         fetch = asyncio.current_task()
         if engine.settings.radio:
             await asyncio.sleep(FETCH_ROUND_TRIPS * row.rtt_s / engine.settings.time_scale)
-        asked_at = engine.loop.time()
+        asked_at = engine.clock()
         try:
             if self._package is None or not self._package.begin(start):
                 raise Broken("the bytes before this piece are gone")
@@ -207,7 +207,7 @@ class LiveModule(ABC):
                 self._fetch_broken(error)
             return
         if self._fetch is fetch:
-            engine.latencies.add("download", engine.loop.time() - asked_at)
+            engine.latencies.add("download", engine.clock() - asked_at)
             self._fetch_done()
 
     def _header(self, asked_at: float) -> None:
@@ -215,7 +215,7 @@ class LiveModule(ABC):
         engine, row = self._engine, self.module.row
         if row.status != msg.DOWNLOAD_START:
             return
-        self._header_at = engine.loop.time()
+        self._header_at = engine.clock()
         engine.latencies.add("header", self._header_at - asked_at)
         now = self._transfer_at = engine.now()
         engine.recorder.transfer_began()
@@ -240,7 +240,7 @@ class LiveModule(ABC):
         if not engine.settings.radio:
             return 0.0
         bit_s = row.goodput_bit_s * engine.settings.time_scale
-        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.loop.time()
+        return self._header_at + 8.0 * self._fetched_bytes / bit_s - engine.clock()
 
     def _fetch_done(self) -> None:
         engine, row, profile = self._engine, self.module.row, self.module.profile

@@ -79,9 +79,10 @@ class LiveEngine:
     def __init__(self, world: World, cloud: Cloud, settings: Settings) -> None:
         self.world, self.cloud, self.settings = world, cloud, settings
         self.loop = asyncio.get_running_loop()
-        self.zero = self.loop.time()
+        self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
+        self.zero = self.clock()
         self.latencies = Latencies()
-        self.recorder = LiveRecorder(world, lambda: self.loop.time() - self.zero)
+        self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
         cap = settings.limits.rate_cap_per_s
         self.connects = Pace(cap)
         self.messages = Pace(cap)
@@ -94,7 +95,7 @@ class LiveEngine:
 
     def now(self) -> float:
         """Seconds of the run: real ones times the time scale."""
-        return (self.loop.time() - self.zero) * self.settings.time_scale
+        return (self.clock() - self.zero) * self.settings.time_scale
 
     def real(self, at: float) -> float:
         """The loop's time at a second of the run."""
@@ -106,7 +107,7 @@ class LiveEngine:
 
     def when(self, at: float, action: Callable[[], None]) -> None:
         """Calls at a time of the loop, or now when it has come."""
-        if at <= self.loop.time():
+        if at <= self.clock():
             action()
         else:
             self.loop.call_at(at, action)
@@ -132,7 +133,7 @@ class LiveEngine:
         self.downloader = ThinDownloader(settings.sources, self._tls)
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
-        self.zero, cpu = self.loop.time(), time.process_time()
+        self.zero, cpu = self.clock(), time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
             return await self._watch(watch)
@@ -151,7 +152,7 @@ class LiveEngine:
         """Modules begin one after the other, each at its own moment."""
         for number, module in enumerate(self.modules):
             at = self.zero + number / self.settings.ramp_per_s
-            wait_s = at - self.loop.time()
+            wait_s = at - self.clock()
             if wait_s > 0.0:
                 await asyncio.sleep(wait_s)
             elif number % 64 == 63:
@@ -165,15 +166,15 @@ class LiveEngine:
         until, poll_at = self.zero + limit_s, self.zero + POLL_S
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.loop.time())))
+                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
             if watch is not None:
                 watch(self.snapshot())
             if self._stop.is_set():
                 return False
-            if self.loop.time() >= until or all(m.done for m in self.modules):
+            if self.clock() >= until or all(m.done for m in self.modules):
                 return True
-            if self.loop.time() >= poll_at:
-                poll_at = self.loop.time() + POLL_S
+            if self.clock() >= poll_at:
+                poll_at = self.clock() + POLL_S
                 if await self.cloud.is_over(self):
                     return True
 
@@ -196,7 +197,7 @@ class LiveEngine:
             leg: (self.latencies.quantile_s(leg, 50.0), self.latencies.quantile_s(leg, 99.0)) for leg in _SHOWN_LEGS
         }
         return Snapshot(
-            self.loop.time() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
+            self.clock() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
             dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits, quantiles,
         )  # fmt: skip
 

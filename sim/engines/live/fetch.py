@@ -8,6 +8,7 @@ import ssl as tls
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
+from sim.engines.live.dial import dial
 from sim.errors import ProtocolError
 from sim.wire import http
 
@@ -80,11 +81,9 @@ class ThinDownloader:
             where = http.place(ask.url)
             transfer = _Transfer(self._loop, self._buffer, where, ask, header, body)
             given = transfer
-            local = (self._sources[ask.source % len(self._sources)], 0) if self._sources else None
+            local = self._sources[ask.source % len(self._sources)] if self._sources else ""
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                await self._loop.create_connection(
-                    lambda: given, where.host, where.port, ssl=self._context(where.secure), local_addr=local
-                )
+                await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure), source=local)
             await transfer.whole
         except (OSError, TimeoutError, ProtocolError) as error:
             raise Broken(str(error) or type(error).__name__) from None

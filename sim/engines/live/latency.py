@@ -23,27 +23,53 @@ LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
+_BITS = 11
+"""Bits of a value that count: a histogram of three digits has 2048 steps up to 2048, then 1024 for each doubling."""
+
+
 class Latencies:
-    """One histogram per leg, in microseconds up to an hour, three digits."""
+    """One histogram per leg, in microseconds up to an hour, three digits.
+
+    While the run goes, values are only counted in the histogram's own steps; the histograms are made at its end.
+    """
 
     def __init__(self) -> None:
-        self._legs = {name: HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS) for name in LEGS}
+        self._legs: dict[str, dict[int, int]] = {name: {} for name in LEGS}
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""
-        self._legs[leg].record_value(min(max(int(seconds * 1e6), LOWEST_US), HIGHEST_US))
+        value = int(seconds * 1e6)
+        value = max(value, LOWEST_US)
+        shift = value.bit_length() - _BITS
+        if shift > 0:
+            value = value >> shift << shift
+        counts = self._legs[leg]
+        counts[value] = counts.get(value, 0) + 1
 
     def quantile_s(self, leg: str, percent: float) -> float | None:
         """A quantile in seconds, None without measurements."""
-        histogram = self._legs[leg]
-        return histogram.get_value_at_percentile(percent) / 1e6 if histogram.get_total_count() else None
+        counts = self._legs[leg]
+        wanted = percent / 100.0 * sum(counts.values())
+        seen = 0
+        for value in sorted(counts):
+            seen += counts[value]
+            if seen >= wanted:
+                return value / 1e6
+        return None
+
+    def histogram(self, leg: str) -> HdrHistogram:
+        """The measurements of a leg."""
+        made = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        for value, count in self._legs[leg].items():
+            made.record_value(min(value, HIGHEST_US), count)
+        return made
 
     def table(self) -> dict[str, dict[str, Any]]:
         """For each leg: what it is, count, mean, quantiles in seconds and the encoded histogram, to be merged later."""
         return {name: self._row(name) for name in LEGS}
 
     def _row(self, name: str) -> dict[str, Any]:
-        histogram = self._legs[name]
+        histogram = self.histogram(name)
         count = int(histogram.get_total_count())
         row: dict[str, Any] = {"meaning": LEGS[name], "count": count}
         if count:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl as tls
+import time
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from sim.engines.live.dial import dial
 from sim.errors import ProtocolError
 from sim.wire import mqtt
 from sim.wire.session import ClientSession
@@ -57,7 +59,7 @@ class Link(asyncio.Protocol):
     def publish(self, topic: bytes, payload: bytes, qos: int) -> int:
         """Sends a message; its packet id, 0 for QoS 0."""
         links = self._links
-        packet_id = self.session.publish(topic, payload, qos, links.loop.time())
+        packet_id = self.session.publish(topic, payload, qos, links.clock())
         if qos:
             links.in_flight.add(self)
         links.sent += 1
@@ -98,7 +100,7 @@ class Link(asyncio.Protocol):
             transport.abort()
             return
         self._transport = transport
-        self.made_at = links.loop.time()
+        self.made_at = links.clock()
         self.session = ClientSession(self, transport.write, keepalive_s=links.keepalive_s)
         links.open.add(self)
         client_id, password, subscription = self._login
@@ -110,7 +112,7 @@ class Link(asyncio.Protocol):
         if self._owner is None:
             return
         try:
-            self.session.receive(data, self._links.loop.time())
+            self.session.receive(data, self._links.clock())
         except ProtocolError:
             self._links.protocol_errors += 1
             self._lost(NETWORK_FAILED)
@@ -185,6 +187,7 @@ class Links:
         keepalive_s: int = 120, username: str | None = None,
     ) -> None:  # fmt: skip
         self.loop = asyncio.get_running_loop()
+        self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.keepalive_s = keepalive_s
         self.username = username  # the SDK sends none, which strict brokers refuse
         self.open: set[Link] = set()
@@ -195,39 +198,48 @@ class Links:
         self._dials: set[asyncio.Task[None]] = set()
         self._dialled = 0
         self._tickers = [
-            self.loop.create_task(self._tick(RESEND_TICK_S, self.in_flight)),
-            self.loop.create_task(self._tick(PING_TICK_S, self.open)),
+            self.loop.create_task(self._resend()),
+            self.loop.create_task(self._ping()),
         ]
 
     def dial(self, owner: LinkOwner, client_id: str, password: str, subscription: str) -> Link:
         """Begins to open a connection; its owner hears how it went."""
         link = Link(self, owner, (client_id, password.encode(), subscription))
-        source = (self._sources[self._dialled % len(self._sources)], 0) if self._sources else None
+        source = self._sources[self._dialled % len(self._sources)] if self._sources else ""
         self._dialled += 1
         task = self.loop.create_task(self._dial(link, source))
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
         return link
 
-    async def _dial(self, link: Link, source: tuple[str, int] | None) -> None:
+    async def _dial(self, link: Link, source: str) -> None:
         host, port = self._address
         try:
             async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self.loop.create_connection(lambda: link, host, port, ssl=self._ssl, local_addr=source)
+                await dial(lambda: link, host, port, ssl=self._ssl, source=source)
         except (OSError, TimeoutError):
             link.failed()
 
-    async def _tick(self, every_s: float, watched: set[Link]) -> None:
-        """Wakes the sessions that may have something due."""
+    async def _resend(self) -> None:
+        """Sends again what was not acknowledged in time."""
         while True:
-            await asyncio.sleep(every_s)
-            now = self.loop.time()
-            for link in list(watched):
+            await asyncio.sleep(RESEND_TICK_S)
+            now = self.clock()
+            for link in list(self.in_flight):
                 session = link.session
-                if session.deadline <= now:
+                if session.retry_at <= now:
                     session.wake(now)
                 if not session.in_flight:
                     self.in_flight.discard(link)
+
+    async def _ping(self) -> None:
+        """Keeps connections alive, and ends those that nobody answers."""
+        while True:
+            await asyncio.sleep(PING_TICK_S)
+            now = self.clock()
+            for link in list(self.open):
+                if link.session.ping_at <= now:
+                    link.session.wake(now)
 
     async def close(self) -> None:
         """Takes leave of the broker with every connection."""

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from sim import messages as msg
@@ -20,8 +20,8 @@ from sim.engines.live.target import Target
 from sim.engines.virtual import LOGIN_ROUND_TRIPS
 from sim.engines.world import World
 from sim.errors import FotasimError, ProtocolError
+from sim.module import battery, radio, states
 from sim.module import behaviour as b
-from sim.module import radio, states
 from sim.module.machine import Module
 from sim.module.rows import C_BATTERY_DEAD, C_LINK_LOST, CONNECTING, DARK, OFFLINE, ONLINE
 from sim.wire import mqtt
@@ -86,7 +86,7 @@ class QuecThingModule(LiveModule):
             LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
         )
         self._dialled_at += modelled_s
-        at = engine.connects.slot(engine.loop.time() + modelled_s)
+        at = engine.connects.slot(engine.clock() + modelled_s)
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
@@ -109,11 +109,11 @@ class QuecThingModule(LiveModule):
     def _logged_in(self, link: Link) -> None:
         self._bootstrapping = False
         engine = self._engine
-        engine.latencies.add("login", engine.loop.time() - link.made_at)
+        engine.latencies.add("login", engine.clock() - link.made_at)
         now = engine.now()
         engine.recorder.online(now, 1)
         self._heard_at = now
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         self.deliver(b.CONNECTED, now)
 
     def on_down(self, link: Link, code: int) -> None:
@@ -223,7 +223,7 @@ class QuecThingModule(LiveModule):
         payload = ota.encode_status(ota.Status.of(report, component, kind))
         packet_id = self._send(commands.OTA_STATUS, payload, 2)
         self.sent_statuses += 1
-        self._unacked[packet_id] = (report.status, self._engine.loop.time())
+        self._unacked[packet_id] = (report.status, self._engine.clock())
         if report.status == msg.SUBMITTED:
             self._confirmed_at = self._due
         elif report.status == msg.DOWNLOADING:
@@ -277,7 +277,7 @@ class QuecThingModule(LiveModule):
             self._leaving = None
         if status:
             engine = self._engine
-            engine.latencies.add("report", engine.loop.time() - sent_at)
+            engine.latencies.add("report", engine.clock() - sent_at)
             self.acknowledged_statuses += 1
             self.acked[status] = engine.now()
 
@@ -346,7 +346,7 @@ class QuecThingModule(LiveModule):
         if self.module.row.link != ONLINE:
             return
         self._kinds = kinds
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         if self._asked_at:
             engine.latencies.add("notice", self._due - self._asked_at)
             self._asked_at = 0.0
@@ -356,7 +356,7 @@ class QuecThingModule(LiveModule):
         engine = self._engine
         if self.module.row.link != ONLINE:
             return
-        self._due = engine.loop.time()
+        self._due = engine.clock()
         if self._confirmed_at:
             engine.latencies.add("url", self._due - self._confirmed_at)
             self._confirmed_at = 0.0
@@ -417,7 +417,9 @@ class QuecThing:
     async def reconcile(self, engine: LiveEngine) -> Reconciliation:
         """See Cloud."""
         for module in engine.modules:
-            mirror(engine.world.center.executions[module.module.row.index], module.acked, module.module.row)
+            execution = engine.world.center.executions[module.module.row.index]
+            mirror(execution, module.acked, module.module.row)
+            execution.unmet = _unmet(engine.world, module.module, engine.recorder.end_s)
         if self._api is None or self.plan is None:
             return Reconciliation(note="not possible: the cloud's API or its plan is not known")
         try:
@@ -441,6 +443,17 @@ class QuecThing:
 
 
 _TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
+
+
+def _unmet(world: World, module: Module, now: float) -> int:
+    """The limit for which the cloud defers a module that it has heard of, by what the module would report now."""
+    row, wanted = module.row, world.center.plan.settings
+    if not wanted.checked_by_cloud or isnan(row.first_contact_s):
+        return msg.MET
+    return msg.unmet(
+        battery.gauge_percent(row, module.profile, now), row.rsrp_dbm, row.free_bytes, wanted.min_battery_percent,
+        wanted.min_rsrp_dbm, wanted.needed_bytes,
+    )  # fmt: skip
 
 
 def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from sim.service.errors import Refused, StoreFailing, TooLarge
 from sim.service.packages.inspect import check_contents, check_name
 
 MAPPED_FILES = 64
+SHA256_CHARS = 64
 
 
 class Shelf:
@@ -27,6 +28,12 @@ class Shelf:
         for left in folder.glob("incoming-*"):
             left.unlink(missing_ok=True)  # uploads that a crash cut off
         self._mapped: OrderedDict[str, mmap.mmap] = OrderedDict()
+
+    def sweep(self, known: set[str]) -> None:
+        """Removes files that no version names: uploads that were refused after their last byte."""
+        for path in self.folder.iterdir():
+            if path.name not in known and len(path.name) == SHA256_CHARS:
+                path.unlink(missing_ok=True)
 
     def receive(self, name: str) -> Incoming:
         """Begins an upload; Refused when the name is not one of a package."""

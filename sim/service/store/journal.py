@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from math import isnan
 from typing import Any
@@ -217,18 +217,26 @@ def _execution_row(rollout: Rollout, device: Device, at: float) -> Row:
 
 
 def snapshot(execution: Execution, timers: Timers) -> str:
-    """All fields of an execution and its timers as JSON (nan written as NaN)."""
-    return json.dumps({**{name: getattr(execution, name) for name in _FIELDS}, "timers": timers})
+    """What of an execution is not as it began, and its timers, as JSON (nan written as NaN)."""
+    changed: Row = {"index": execution.index}
+    for name, default in _DEFAULTS:
+        value = getattr(execution, name)
+        if value is not default and value != default:
+            changed[name] = value
+    if timers:
+        changed["timers"] = timers
+    return json.dumps(changed)
 
 
 def restore(text: str) -> tuple[Execution, Timers]:
-    """The execution of a snapshot and its timers; fields that did not exist then have their defaults."""
+    """The execution of a snapshot and its timers."""
     given = json.loads(text)
-    timers = {int(kind): (at, stamp) for kind, (at, stamp) in given.pop("timers").items()}
-    return Execution(**{name: given[name] for name in _FIELDS if name in given}), timers
+    timers = {int(kind): (at, stamp) for kind, (at, stamp) in given.pop("timers", {}).items()}
+    return Execution(**{name: given[name] for name in given if name in _NAMES}), timers
 
 
-_FIELDS: Iterable[str] = tuple(Execution.__dataclass_fields__)
+_NAMES = frozenset(f.name for f in fields(Execution))
+_DEFAULTS = tuple((f.name, f.default) for f in fields(Execution) if f.name != "index")
 
 
 def _known(value: float) -> float | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 
+from sim.service import rollouts
 from sim.service.cloud import Cloud
 from sim.service.errors import NotFound
 from sim.service.faults import Faults
@@ -33,7 +34,9 @@ def list_plans(cloud: CloudDep, project_id: s.QueryId = None, product_id: s.Quer
 def create_plan(cloud: CloudDep, given: s.PlanIn) -> Row:
     """A new plan: saved, not activated."""
     with cloud.database.write() as connection:
-        return catalog.create_plan(connection, given.fields())
+        made = catalog.create_plan(connection, given.fields())
+        rollouts.check(connection, made["id"])
+        return made
 
 
 @router.get("/plans/{plan_id}", response_model=s.Plan)
@@ -47,7 +50,9 @@ def get_plan(cloud: CloudDep, plan_id: s.PathId) -> Row:
 def replace_plan(cloud: CloudDep, plan_id: s.PathId, given: s.PlanIn) -> Row:
     """Changes a saved plan; an activated one cannot be edited."""
     with cloud.database.write() as connection:
-        return catalog.replace_plan(connection, plan_id, given.fields())
+        made = catalog.replace_plan(connection, plan_id, given.fields())
+        rollouts.check(connection, plan_id)
+        return made
 
 
 @router.delete("/plans/{plan_id}", status_code=204)
@@ -186,7 +191,8 @@ async def health(cloud: CloudDep) -> Row:
     devices = cloud.rollouts.devices.values()
     return {
         "store": cloud.journal.failing, "devices": len(devices), "online": sum(d.online for d in devices),
-        "plans": len(cloud.rollouts.running), "downloads": 0, "commits": cloud.journal.commits,
+        "plans": len(cloud.rollouts.running), "downloads": cloud.downloads.active, "commits": cloud.journal.commits,
+        "broker": cloud.broker_state,
     }  # fmt: skip
 
 

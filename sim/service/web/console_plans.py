@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from sim.service import rollouts
 from sim.service.cloud import Cloud
 from sim.service.errors import NotFound, Refused, ServiceError
 from sim.service.store import catalog, progress, tables
@@ -60,6 +61,7 @@ def create_plan(request: Request, cloud: CloudDep, fields: FormDep, project_id: 
         given = _plan(fields, project_id)
         with cloud.database.write() as connection:
             made = catalog.create_plan(connection, given.fields())
+            rollouts.check(connection, made["id"])
     except ServiceError as error:
         return _editor(request, cloud, project_id, None, fields, status=error.status, error=str(error))
     return go(f"/plans/{made['id']}")
@@ -82,6 +84,7 @@ def replace_plan(request: Request, cloud: CloudDep, fields: FormDep, plan_id: s.
         given = _plan(fields, plan["project_id"])
         with cloud.database.write() as connection:
             catalog.replace_plan(connection, plan_id, given.fields())
+            rollouts.check(connection, plan_id)
     except ServiceError as error:
         return _editor(request, cloud, plan["project_id"], plan, fields, status=error.status, error=str(error))
     return go(f"/plans/{plan_id}")
@@ -203,9 +206,11 @@ def monitor(request: Request, cloud: CloudDep, _session: SessionDep, plan_id: s.
         plan = catalog.get_plan(connection, plan_id)
         project = catalog.get(connection, tables.projects, plan["project_id"])
         product = catalog.get(connection, tables.products, plan["product_id"])
+    decisions = json.loads(plan["running"])["decisions"] if plan["running"] else []
     allowed = [action for action, states in STATES_WITH.items() if plan["state"] in states]
     return page(
         request, "monitor.html", title=plan["name"], plan=plan, project=project, product=product, actions=allowed,
+        decisions=decisions,
         **_counts(cloud, plan_id), **_table(cloud, plan_id, query),
     )  # fmt: skip
 
@@ -250,10 +255,10 @@ async def cancel(cloud: CloudDep, _fields: FormDep, plan_id: s.PathId, device_ke
 @router.post("/plans/{plan_id}/{action}")
 async def operate(cloud: CloudDep, _fields: FormDep, plan_id: s.PathId, action: str) -> Response:
     """Activates, suspends, resumes, retries, terminates or deletes a plan."""
-    rollouts = cloud.rollouts
+    live = cloud.rollouts
     actions = {
-        "activate": rollouts.activate, "suspend": rollouts.suspend, "resume": rollouts.resume,
-        "terminate": rollouts.terminate, "retry": rollouts.retry_failed,
+        "activate": live.activate, "suspend": live.suspend, "resume": live.resume,
+        "terminate": live.terminate, "retry": live.retry_failed,
     }  # fmt: skip
     if action == "delete":
         return await run_in_threadpool(_delete, cloud, plan_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -68,8 +69,9 @@ def page(request: Request, name: str, *, status: int = 200, **values: Any) -> Re
     sessions: Sessions = request.app.state.sessions
     inside = opened is not None and sessions.valid(opened)
     secret = sessions.form_secret(opened) if inside and opened else ""
+    values["given"] = defaultdict(str, values.get("given", {}))
     text = _environment().get_template(name).render(
-        {"inside": inside, "secret": secret, "path": request.url.path, "error": "", "given": {}, **values}
+        {"inside": inside, "secret": secret, "path": request.url.path, "error": "", **values}
     )  # fmt: skip
     return HTMLResponse(text, status)
 

@@ -337,9 +337,10 @@ class Live(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service works; `store` says why it acknowledges nothing, "" when it does."""
+    """Whether the service works. `store` says why nothing is acknowledged, `broker` why it is away; "" when all is well."""
 
     store: str
+    broker: str
     devices: int
     online: int
     plans: int

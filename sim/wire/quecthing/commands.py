@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sim.errors import ProtocolError
 from sim.messages import Hello
@@ -29,6 +30,8 @@ MAX_MCU_LIST_BYTES = 512
 MAX_COMPONENT_CHARS = 32
 MAX_VERSION_CHARS = 64
 SUPPLY_V = 3.6
+SEEN = 1024
+"""Payloads remembered by each reader and writer: the modules of one plan say and hear the same things."""
 
 # Local error codes of an exception notice (0x00A3/0x00A4); 10xxx are the platform's, see login.py.
 BAD_PROTOCOL, BAD_LENGTH, BAD_SUM, BAD_COMMAND, BAD_FORMAT = 1, 2, 3, 4, 5
@@ -103,7 +106,12 @@ def encode_info_report(versions: Mapping[str, str], firmware: str) -> bytes:
 
     `firmware` names the component that is the module's own firmware; on the wire it is the model.
     """
-    own, others = split_versions(versions, firmware)
+    return _info_report(tuple(versions.items()), firmware)
+
+
+@lru_cache(maxsize=SEEN)
+def _info_report(versions: tuple[tuple[str, str], ...], firmware: str) -> bytes:
+    own, others = split_versions(dict(versions), firmware)
     nodes: list[Node] = [(1, firmware), (2, own)]
     if others:
         nodes.append((3, others))

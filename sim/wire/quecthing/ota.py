@@ -24,12 +24,10 @@ from sim.messages import (
     StatusReport,
 )
 from sim.wire.quecthing import ttlv
-from sim.wire.quecthing.commands import check_component, mcu_list, parse_mcu_list, split_versions
+from sim.wire.quecthing.commands import SEEN, check_component, mcu_list, parse_mcu_list, split_versions
 from sim.wire.quecthing.ttlv import Fields, Node
 
 MAX_COMPONENTS = 20
-SEEN = 1024
-"""Payloads remembered by each reader and writer: the modules of one plan say and hear the same things."""
 MAX_FILES = 5
 MD5_CHARS = 32
 SHA256_SIGN = "sha256"
@@ -226,7 +224,12 @@ def decode_status(payload: bytes) -> Status:
 
 def encode_request(versions: Mapping[str, str], firmware: str) -> bytes:
     """Payload of 0x0115: the module's version, and the list of its other components when it has some."""
-    own, others = split_versions(versions, firmware)
+    return _request(tuple(versions.items()), firmware)
+
+
+@lru_cache(maxsize=SEEN)
+def _request(versions: tuple[tuple[str, str], ...], firmware: str) -> bytes:
+    own, others = split_versions(dict(versions), firmware)
     nodes: list[Node] = [(25, own)]
     if others:
         nodes.append((26, others))

@@ -113,13 +113,13 @@ class DdiModule(LiveModule):
     @property
     def _asking(self) -> bool:
         """A request is under way or due."""
-        return self._exchange is not None or self._client.deadline <= self._engine.loop.time()
+        return self._exchange is not None or self._client.deadline <= self._engine.clock()
 
     def _connect(self) -> None:
         engine = self._engine
         self._dialled_at = max(self._due, engine.zero)
         self._radio_on = True
-        self._client.poll(engine.connects.slot(engine.loop.time()))
+        self._client.poll(engine.connects.slot(engine.clock()))
         self._pump()
 
     def _hello(self, now: float) -> None:  # noqa: ARG002 - the poll that was answered is the hello
@@ -169,51 +169,51 @@ class DdiModule(LiveModule):
         if self._pump_timer is not None:
             self._pump_timer.cancel()
             self._pump_timer = None
-        loop = self._engine.loop
+        engine = self._engine
         if self._exchange is not None or not self._radio_on:
             return
         at = self._client.deadline
-        if at > loop.time():
+        if at > engine.clock():
             if at < inf:
-                self._pump_timer = loop.call_at(at, self._pump)
+                self._pump_timer = engine.loop.call_at(at, self._pump)
             return
-        request = self._client.request(loop.time())
+        request = self._client.request(engine.clock())
         if request is not None:
-            self._exchange = loop.create_task(self._carry(request))
+            self._exchange = engine.loop.create_task(self._carry(request))
 
     async def _carry(self, request: dc.Request) -> None:
         engine, cloud = self._engine, self._cloud
-        loop, scale = engine.loop, engine.settings.time_scale
-        wait_s = engine.messages.slot(loop.time()) - loop.time()
+        scale = engine.settings.time_scale
+        wait_s = engine.messages.slot(engine.clock()) - engine.clock()
         if engine.settings.radio:
             wait_s += self.module.row.rtt_s / scale
         if wait_s > 0.0:
             await asyncio.sleep(wait_s)
         engine.recorder.requests(engine.now(), 1)
-        cloud.asked(request.what, loop.time() - engine.zero)
-        asked_at = loop.time()
+        cloud.asked(request.what, engine.clock() - engine.zero)
+        asked_at = engine.clock()
         try:
             answer = await cloud.http.send(request)
         except NoAnswer:
             self._exchange = None
-            self._client.failed(loop.time())
+            self._client.failed(engine.clock())
             cloud.refused["no answer"] += 1
             self._unreached()
             return
         self._exchange = None
-        engine.latencies.add("poll" if request.what == "poll" else "exchange", loop.time() - asked_at)
+        engine.latencies.add("poll" if request.what == "poll" else "exchange", engine.clock() - asked_at)
         self._answered(request, *answer)
 
     def _answered(self, request: dc.Request, status: int, headers: Mapping[str, str], body: bytes) -> None:
         engine = self._engine
         try:
-            events = self._client.receive(status, headers, body, engine.loop.time())
+            events = self._client.receive(status, headers, body, engine.clock())
         except ProtocolError:
             engine.recorder.damaged += 1
             events = []
         if status >= 400:
             self._cloud.refused[f"{request.what}: HTTP {status}"] += 1
-        if self._client.retry_at > engine.loop.time():
+        if self._client.retry_at > engine.clock():
             self._unreached()
             return
         self._reached()
@@ -227,7 +227,7 @@ class DdiModule(LiveModule):
         if self.module.row.link != CONNECTING:
             return
         now = engine.now()
-        engine.latencies.add("connect", max(0.0, engine.loop.time() - self._dialled_at))
+        engine.latencies.add("connect", max(0.0, engine.clock() - self._dialled_at))
         engine.recorder.dialled()
         engine.recorder.online(now, 1)
         self._online = True
@@ -239,7 +239,7 @@ class DdiModule(LiveModule):
         if row.link == CONNECTING:
             self._client.pause()
             self.deliver(b.CONNECT_FAILED, engine.now())
-            wait_s = max(0.0, self._client.retry_at - engine.loop.time())
+            wait_s = max(0.0, self._client.retry_at - engine.clock())
             row.link_at = engine.now() + wait_s * engine.settings.time_scale
             self._rearm(engine.now())
         else:
@@ -305,7 +305,7 @@ class DdiModule(LiveModule):
         files = offer.files[index]
         if self._package is None or self._package.files != files:
             self._package = Package(files)
-        self._due = self._engine.loop.time()
+        self._due = self._engine.clock()
         self.deliver(offer.urls[index], now)
 
     def _on_cancel(self, asked: dc.CancelAsked) -> None:
@@ -370,7 +370,7 @@ class DdiModule(LiveModule):
         row, client = self.module.row, self._client
         if status == msg.SUBMITTED:
             self._post(lambda tag: client.confirm(action, True, status, ("confirmed",), tag), status, RUNNING)
-            client.poll(self._engine.loop.time())  # the deployment comes with the next poll
+            client.poll(self._engine.clock())  # the deployment comes with the next poll
         elif status == msg.REFUSED:
             said = stages.deferred(CAUSES[row.cause], row.cause)
             if self._refuses_for_good:
@@ -423,7 +423,7 @@ class DdiModule(LiveModule):
     def _post(self, queue: Callable[[Tag], None], status: int, believed: str) -> None:
         self.sent_statuses += 1
         self._unacked += 1
-        queue((status, believed, self._engine.loop.time()))
+        queue((status, believed, self._engine.clock()))
         self._engine.loop.call_soon(self._pump)
 
     def _acknowledged(self, tag: Tag | None) -> None:
@@ -431,7 +431,7 @@ class DdiModule(LiveModule):
             return
         status, self.believed, since = tag
         engine = self._engine
-        engine.latencies.add("report", engine.loop.time() - since)
+        engine.latencies.add("report", engine.clock() - since)
         self._unacked = max(0, self._unacked - 1)
         self.acknowledged_statuses += 1
         self.acked[status] = engine.now()

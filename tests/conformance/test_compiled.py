@@ -1,0 +1,194 @@
+"""The parts of the compiled engine, each against something that does the same plainly."""
+
+from __future__ import annotations
+
+import dis
+import heapq
+import itertools
+import random
+import sys
+from types import FunctionType, SimpleNamespace
+
+import numba
+import numpy as np
+import pytest
+
+from sim.engines import layout
+from sim.engines.compiled import compiler, queue, state, timers
+from sim.engines.run import campaign_records, driver_for
+from sim.module import behaviour
+from sim.module.profile import Profile
+from sim.module.rows import CHECK_INS, ModuleRow
+from tests.conformance.test_engines import assert_same
+from tests.support import scenario
+
+
+def calls(function, space):
+    """Functions of the mirror that a function calls, read from its instructions."""
+    steps = list(dis.get_instructions(function.__code__))
+    for step, after in itertools.pairwise(steps):
+        if step.opname == "LOAD_GLOBAL":
+            value = space.get(step.argval)
+            if hasattr(value, "__dict__") and after.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                value = vars(value).get(after.argval, value)
+            if hasattr(value, "py_func"):
+                yield value.py_func
+
+
+def test_no_function_calls_itself_by_a_detour():
+    """Compiled code that calls in circles cannot be kept on disk: it crashes when it is loaded again."""
+    mirror = compiler.Mirror()
+    seen, path = set(), []
+
+    def visit(function):
+        assert function not in path, " > ".join(f.__name__ for f in [*path, function])
+        if function in seen:
+            return
+        path.append(function)
+        for called in calls(function, function.__globals__):
+            visit(called)
+        seen.add(path.pop())
+
+    visit(mirror[compiler.ROOT].advance.py_func)
+    assert len(seen) > 150  # it did find the way into behaviour and rules
+
+
+def random_row(dice: random.Random) -> ModuleRow:
+    """A module somewhere in its life."""
+    row = ModuleRow(
+        index=dice.randrange(1000), rsrp_site_dbm=dice.uniform(-125, -70), battery_percent=dice.uniform(1, 100),
+        free_bytes=dice.choice([10_000, 10_000_000]), frailty=dice.uniform(0.1, 4), phase=dice.random(),
+        sessions=dice.randrange(5), link=dice.randrange(6), link_then=dice.choice([21, 22, 26, 29, 31]),
+        link_at=dice.choice([100.0, 500.0, float("inf")]), status=dice.choice([0, 1, 2, 4, 5, 8, 9]),
+        ota_then=dice.choice([9, 12, 27, 28]), ota_at=dice.choice([100.0, float("inf")]), level=dice.randrange(3),
+        package_bytes=300_000, piece_bytes=dice.choice([0, 300_000]), kind=dice.randrange(2), decided=dice.randrange(2),
+        flash_result=dice.choice([0, 13, 16, 17]), goodput_bit_s=50_000.0, download_errors=dice.randrange(7),
+        cached=dice.choice([0, 6, 11]), session_start_s=50.0, rsrp_dbm=-100.0, transfer_start_s=60.0,
+    )  # fmt: skip
+    row.needed_bytes = 300_000
+    return row
+
+
+@pytest.fixture(scope="module")
+def compiled_receive():
+    """`receive` as the compiler takes it."""
+    receive = compiler.Mirror("sim.module.behaviour")["sim.module.behaviour"].receive.py_func
+    return numba.njit(error_model="numpy")(receive)
+
+
+def test_compiled_behaviour_is_bit_for_bit_the_python_one(compiled_receive):
+    """Thousands of inputs to modules in any state: the same effects and the same rows, to the last bit."""
+    dice = random.Random(3)
+    inputs = [*range(19), *range(20, 35)]
+    for number in range(4000):
+        profile = Profile(
+            key_0=dice.getrandbits(32), key_1=7, technology=number % 5, power=number % 3, check_in=number % len(CHECK_INS),
+            peaks=2, peaks_s=(28800.0, 63000.0), boot_failures=((0.3,),), bricks=((0.2,),), delta=(0,),
+            recharge_every_s=dice.choice([0.0, 864000.0]), partition=dice.randrange(2), online_s=2400.0,
+        )  # fmt: skip
+        row, given = random_row(dice), dice.choice(inputs)
+        rows = layout.records(ModuleRow, layout.MODULE, [row])
+        profiles = np.zeros(1, layout.profile_type(1, 1))
+        layout.fill(profiles, 0, profile)
+        effects = behaviour.receive(row, profile, given, 100.0)
+        assert compiled_receive(rows[0], profiles[0], given, 100.0) == effects
+        expected = layout.records(ModuleRow, layout.MODULE, [row])
+        for name in rows.dtype.names:
+            assert rows[name].tobytes() == expected[name].tobytes(), (name, given, rows[name], expected[name])
+
+
+def rows_of(count, **fields):
+    return [SimpleNamespace(**fields) for _ in range(count)]
+
+
+def test_queue_gives_its_entries_in_order():
+    """Entries pushed before and while they are taken come out by time, then by number."""
+    dice = random.Random(4)
+    blank = rows_of(500)
+    q = SimpleNamespace(
+        row=queue.QueueRow(width_s=10.0, buckets=100), heap=rows_of(5000, time=0.0, who=0), buckets=[-1] * 100,
+        pool=rows_of(5000, time=0.0, who=0, next=-1), drives=blank, modules=blank, executions=blank,
+    )  # fmt: skip
+    plain, taken = [], 0
+    for _ in range(3000):
+        if plain and dice.random() < 0.5:
+            assert (queue.next_time(q), queue.next_who(q)) == plain[0]
+            now = heapq.heappop(plain)[0]
+            queue.pop(q)
+            taken += 1
+        else:
+            now = plain[0][0] if plain else 0.0
+            entry = (round(now + dice.expovariate(1 / 80), 1), dice.randrange(500))
+            if entry[0] < 1000.0:
+                queue.push(q, *entry)
+                heapq.heappush(plain, entry)
+    while plain:
+        assert (queue.next_time(q), queue.next_who(q)) == heapq.heappop(plain)
+        queue.pop(q)
+        taken += 1
+    assert queue.next_time(q) == float("inf") and taken > 1000
+
+
+def test_timers_come_as_tuples_compare():
+    """Time first, then module, kind and stamp."""
+    dice = random.Random(5)
+    t = SimpleNamespace(row=timers.TimersRow(), entries=rows_of(2000, time=0.0, who=0, kind=0, stamp=0))
+    plain = []
+    for _ in range(4000):
+        if plain and dice.random() < 0.45:
+            e = t.entries[0]
+            assert (e.time, e.who, e.kind, e.stamp) == heapq.heappop(plain)
+            timers.drop(t)
+        elif len(plain) < 2000:
+            entry = (float(dice.randrange(5)), dice.randrange(4), dice.randrange(3), dice.randrange(3))
+            timers.add(t, *entry)
+            heapq.heappush(plain, entry)
+        assert timers.first_s(t) == (plain[0][0] if plain else float("inf"))
+
+
+def test_arrays_grow_when_they_are_full(monkeypatch):
+    """Little room at the start changes nothing but the number of times it is made larger."""
+    asked = scenario("fleet.size=60", "plan.strategy.timeouts.in_progress=1h", "fleet.failures.server_error=0.4")
+    reference = campaign_records(asked, 0, engine="simpy", events=True)
+    grown = []
+    monkeypatch.setattr(state, "SPARE", 66)
+    from sim.engines.compiled import engine
+
+    monkeypatch.setattr(engine, "grown", lambda parts: (grown.append(1), state.grown(parts)))
+    assert_same(reference, campaign_records(asked, 0, engine="compiled", events=True))
+    assert grown
+
+
+@pytest.mark.parametrize("share", [0.0, 0.31, 0.995])
+def test_interrupted_runs_are_the_same(share):
+    """Ctrl-C after part of the horizon: both engines keep the same records, marked partial."""
+
+    def interrupt(done: float) -> None:
+        if done >= share:
+            raise KeyboardInterrupt
+
+    asked = scenario("fleet.groups.0.check_in=always", "fleet.size=80", "cloud.capacity.egress=300 kbit/s")
+    reference, found = (
+        campaign_records(asked, 0, engine=name, events=True, progress=interrupt) for name in ("simpy", "compiled")
+    )
+    assert not found.complete and found.watched_s < asked.horizon
+    assert_same(reference, found)
+
+
+def test_auto_falls_back_and_says_why(monkeypatch):
+    """Where Numba cannot be loaded, auto takes SimPy and tells the reason; compiled, asked for by name, is refused."""
+    monkeypatch.setitem(sys.modules, "sim.engines.compiled.engine", None)
+    told = []
+    assert driver_for("auto", told.append)[0] == "simpy"
+    assert "SimPy takes its place" in told[0]
+    with pytest.raises(Exception, match="compiled engine cannot run"):
+        driver_for("compiled")
+    with pytest.raises(ValueError, match="choose from auto, simpy, compiled"):
+        driver_for("warp")
+
+
+def test_functions_of_the_core_stay_plain():
+    """Compiling leaves the core as it was: plain functions, which know no compiler."""
+    compiler.Mirror()
+    assert isinstance(behaviour.receive, FunctionType)
+    assert not any(name.split(".")[0] == "numba" for name in vars(behaviour))
