@@ -23,10 +23,10 @@ SERVER_STATE = {
 """What the server must hold of a device for each outcome: a brick is silence, so its update runs on for ever."""
 
 
-@pytest.fixture(scope="module")
-def goosebit(tmp_path_factory):
+@pytest.fixture
+def goosebit(tmp_path):
     try:
-        with GoosebitServer(tmp_path_factory.mktemp("goosebit"), poll_time="00:00:06") as server:
+        with GoosebitServer(tmp_path, poll_time="00:00:06") as server:
             yield server
     except Unavailable as error:
         if os.environ.get("CI") == "true":
@@ -34,17 +34,21 @@ def goosebit(tmp_path_factory):
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-def upgraded(goosebit):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("FOTASIM_DDI_USER", USER)
-        patched.setenv("FOTASIM_DDI_PASSWORD", PASSWORD)
-        given = Scenario.load(SCENARIO).with_({"fleet.size": 200, "cloud.url": goosebit.url})
-        return run(given, 60.0), asyncio.run(server_side(goosebit))
+def test_two_hundred_modules_end_as_goosebit_says_of_each_device(goosebit, monkeypatch):
+    """One run, because it takes a minute; what is shown of it stands in the names below."""
+    monkeypatch.setenv("FOTASIM_DDI_USER", USER)
+    monkeypatch.setenv("FOTASIM_DDI_PASSWORD", PASSWORD)
+    given = Scenario.load(SCENARIO).with_({"fleet.size": 200, "cloud.url": goosebit.url})
+    found = run(given, 60.0)
+    states, logs, counters = asyncio.run(server_side(goosebit))
+    every_outcome_is_the_servers_state_of_that_device(found, states)
+    the_reconciliation_agrees_device_by_device(found, states)
+    broken_downloads_were_resumed_at_the_server(found, logs)
+    the_servers_own_counters_are_checked_against_its_devices(found, states, counters)
 
 
 async def server_side(server):
-    """The server's devices with state, version and log, asked past our own reconciliation."""
+    """The server's devices with state and log, and its rollout's counters, asked past our own reconciliation."""
     target = ddi_target(server.url, "DEFAULT", "goosebit", Limits())
     control = control_of(target, target.ssl_context(None))
     assert isinstance(control, Goosebit)
@@ -54,8 +58,7 @@ async def server_side(server):
         return states, logs, await control.counters(None)
 
 
-def test_every_outcome_is_the_servers_state_of_that_device(upgraded):
-    found, (states, _, _) = upgraded
+def every_outcome_is_the_servers_state_of_that_device(found, states):
     modules = found.outcome.records.modules
     rows = list(zip(modules["module"], modules["outcome"], modules["cause"], strict=True))
     assert len(rows) == len(states) == 200
@@ -64,8 +67,7 @@ def test_every_outcome_is_the_servers_state_of_that_device(upgraded):
     assert kinds == set(SERVER_STATE)  # every way to end has happened
 
 
-def test_the_reconciliation_agrees_device_by_device(upgraded):
-    found, (states, _, _) = upgraded
+def the_reconciliation_agrees_device_by_device(found, states):
     assert found.reconciliation.agrees
     cloud = {check.what.split(":")[0]: check.cloud for check in found.reconciliation.checks}
     count = Counter(states.values())
@@ -76,24 +78,22 @@ def test_the_reconciliation_agrees_device_by_device(upgraded):
     )
 
 
-def test_broken_downloads_were_resumed_at_the_server(upgraded):
-    found, (_, logs, _) = upgraded
+def broken_downloads_were_resumed_at_the_server(found, logs):
     modules = found.outcome.records.modules
+    broken = modules[modules["group"] == "broken-links"]
     resumed = {name for name, log in logs.items() if "resumed at byte" in log}
     assert resumed
-    assert resumed <= set(modules[modules["group"] == "broken-links"]["module"])
-    assert set(modules[modules["group"] == "broken-links"]["outcome"]) == {"succeeded"}
+    assert resumed <= set(broken["module"])
+    assert set(broken["outcome"]) == {"succeeded"}
 
 
-def test_the_servers_own_counters_are_checked_against_its_devices(upgraded):
+def the_servers_own_counters_are_checked_against_its_devices(found, states, counters):
     """goosebit adds to a counter in memory and saves it: under concurrency counts are lost, and we say so."""
-    found, (states, _, counters) = upgraded
     count = Counter(states.values())
-    lost = [(counters.succeeded, count["finished"]), (counters.failed, count["error"])]
-    assert len(found.reconciliation.findings) == sum(counted != real for counted, real in lost)
-    for (counted, real), text in zip(
-        [pair for pair in lost if pair[0] != pair[1]], found.reconciliation.findings, strict=True
-    ):
+    both = [(counters.succeeded, count["finished"]), (counters.failed, count["error"])]
+    lost = [(counted, real) for counted, real in both if counted != real]
+    assert len(found.reconciliation.findings) == len(lost)
+    for (counted, real), text in zip(lost, found.reconciliation.findings, strict=True):
         assert f"counts {counted:,}" in text
         assert f"device states say {real:,}" in text
         assert counted < real

@@ -119,7 +119,7 @@ def test_a_closed_window_lets_download_and_holds_the_installation():
 
 
 def test_download_only_downloads_and_installs_nothing():
-    found, server = run_ddi("fleet.size=2", seconds=4.0, setup=lambda s: setattr(s, "download_only", True))
+    found, server = run_ddi("fleet.size=2", setup=lambda s: setattr(s, "download_only", True))
     assert set(server.status.values()) == {"FINISHED"}
     assert all(server.executions(name)[-1] == "downloaded" for name in server.status)
     assert found.outcome.records.modules["upgraded_s"].isna().all()
@@ -161,6 +161,39 @@ def test_what_a_user_refuses_is_closed():
     assert outcomes(found) == {"rejected": 2}
     assert set(server.status.values()) == {"ERROR"}
     assert {f[-1]["status"]["details"][0] for f in server.feedback.values()} == {"refused: user_refused"}
+
+
+def test_what_a_user_denies_is_not_asked_again():
+    found, server = run_ddi(
+        "fleet.size=2", "fleet.failures.user_refusal=1", setup=lambda s: setattr(s, "confirmation", True)
+    )
+    assert outcomes(found) == {"rejected": 2}
+    assert set(server.status.values()) == {"WAIT_FOR_CONFIRMATION"}  # denied: it stays pending
+    assert [[c["confirmation"] for c in server.confirmed[name]] for name in server.status] == [["denied"]] * 2
+
+
+def test_the_command_runs_against_the_scenarios_own_server(tmp_path):
+    from typer.testing import CliRunner
+
+    from sim.cli.common import app
+
+    server = DocumentedServer(PACKAGE)
+    path, out = tmp_path / "s.yaml", tmp_path / "run"
+
+    async def both():
+        await server.start()
+        try:
+            path.write_text(scenario(*READY, "fleet.size=2", f"cloud.url={server.url}").to_yaml(), encoding="utf-8")
+            words = ["live", str(path), "--time-scale", str(SCALE), "--duration", "30s", "--out", str(out)]
+            return await asyncio.to_thread(CliRunner().invoke, app, words)
+        finally:
+            await server.stop()
+
+    done = asyncio.run(both())
+    assert done.exit_code == 0, done.output
+    assert "succeeded            2" in done.output
+    assert "set cloud.server and FOTASIM_DDI_USER" in done.output
+    assert (out / "report.html").exists()
 
 
 def test_a_failure_tells_its_cause_and_what_runs():

@@ -230,10 +230,10 @@ class Client:
             self.poll_at = min(self.poll_at, self._not_before)
 
     def _first_wait_s(self, request: Request | None) -> float:
-        """A poll is not repeated sooner than the server wants polls, so that a fleet asks no more when it is down."""
+        """Polls wait at least the server's own sleep (half of this), so that a fleet asks no more when it is down."""
         if request is None or request.what != "poll" or self.base is None:
             return BACK_OFF_S
-        return max(BACK_OFF_S, self.base.sleep_s)
+        return max(BACK_OFF_S, 2.0 * self.base.sleep_s)
 
     def receive(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> list[Event]:
         """What an answer means. Names of `headers` are in lower case. ProtocolError when it breaks the format.

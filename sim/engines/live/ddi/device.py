@@ -97,7 +97,8 @@ class DdiModule(LiveModule):
         row = self.module.row
         if row.link == DARK:
             return True
-        return self.closed_with != 0 and row.status == msg.NO_PLAN and row.cached == 0 and not self._unacked
+        settled = row.status in (msg.NO_PLAN, msg.DOWNLOADED)
+        return self.closed_with != 0 and settled and row.cached == 0 and not self._unacked
 
     def _wake(self) -> None:
         row = self.module.row
@@ -328,7 +329,8 @@ class DdiModule(LiveModule):
         if event.status == dc.GONE:
             self._over.add(event.action)
             self._give_up(event.action)
-            self.closed_with = self.closed_with or ex.CANCELED
+            if not self.closed_with:
+                self.believed, self.closed_with = CANCELED, ex.CANCELED
         elif self._offer is not None and self._offer.deployment.action == event.action:
             self._offer = None
 
@@ -435,17 +437,27 @@ class DdiModule(LiveModule):
         self._unacked = max(0, self._unacked - 1)
         self.acknowledged_statuses += 1
         self.acked[status] = engine.now()
+        self._close(status)
+
+    def _close(self, status: int) -> None:
+        """Whether what the server has just acknowledged ends the action, and how."""
+        offer = self._offer
         if self.believed == FINISHED:
             self.closed_with = ex.SUCCEEDED
         elif self.believed == CANCELED:
             self.closed_with = ex.CANCELED
         elif self.believed == ERROR:
             self.closed_with = ex.REJECTED if status == msg.REFUSED else ex.FAILED
+        elif offer is not None and status == msg.REFUSED and offer.deployment.action in self._over:
+            self.closed_with = ex.REJECTED  # denied for good: the server goes on waiting
+        elif offer is not None and status == msg.DOWNLOADED and offer.deployment.download_only:
+            self.believed, self.closed_with = FINISHED, ex.DOWNLOADED  # all that was asked for
 
     def said(self) -> Said:
         """The client's side of the reconciliation."""
         row = self.module.row
-        return Said(not isnan(row.first_contact_s), self.believed, self.unacknowledged, not isnan(row.upgraded_s))
+        carried_out = not isnan(row.upgraded_s) or self.closed_with == ex.DOWNLOADED
+        return Said(not isnan(row.first_contact_s), self.believed, self.unacknowledged, carried_out)
 
     def settle(self, execution: ex.Execution) -> None:
         """The execution as the acknowledged feedback tells it."""

@@ -24,7 +24,7 @@ class Http:
         self.sent = self.received = 0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=ssl),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )  # fmt: skip
 

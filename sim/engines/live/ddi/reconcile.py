@@ -21,6 +21,7 @@ class Said:
     believed: str
     pending: bool
     upgraded: bool
+    """It runs the new version, or has downloaded what it was only to download."""
 
 
 @dataclass(frozen=True, slots=True)
