@@ -46,7 +46,7 @@ def main() -> None:
     given = parser.parse_args()
     found = asyncio.run(measure(given.modules, given.sleep, given.third))
     figures = found.outcome.manifest["live"]
-    polls = {int(s): n for s, n in figures["requests_by_second"]["poll"].items()}
+    polls = {int(s): n for s, n in figures["requests_over_time"]["poll"].items()}
     thirds = [range(given.third * i + (given.sleep if i == 0 else 0), given.third * (i + 1)) for i in range(3)]
     names = ("before", "away", "after")
     rates = {n: [polls.get(s, 0) for s in seconds] for n, seconds in zip(names, thirds, strict=True)}

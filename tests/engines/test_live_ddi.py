@@ -68,6 +68,13 @@ def test_every_stage_is_reported_with_its_code():
         assert all(abs(f["timestamp"] / 1000.0 - time.time()) < 3600.0 for f in server.feedback[name])
     assert set(server.ranges) == {"bytes=0-199999"}
     assert found.outcome.records.modules["bytes_useful"].tolist() == [200_000] * 4
+    figures = found.outcome.manifest["live"]
+    assert figures["requests"]["feedback"] == 4 * 6
+    assert (
+        sum(figures["requests_over_time"]["poll"].values())
+        == figures["requests"]["poll"]
+        == sum(map(len, server.polls.values()))
+    )
 
 
 def test_modules_that_sleep_poll_at_their_check_in():

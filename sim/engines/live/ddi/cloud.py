@@ -19,6 +19,8 @@ from sim.module.machine import Module
 if TYPE_CHECKING:
     from sim.engines.live.engine import LiveEngine
 
+MAX_BUCKETS = 3600
+
 
 class Ddi:
     """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
@@ -89,12 +91,18 @@ class Ddi:
         return self.http.sent, self.http.received
 
     def figures(self) -> dict[str, Any]:
-        """See Cloud: requests by kind, and their number in each second of the run."""
+        """See Cloud: requests by kind, all together and over the time of the run in at most MAX_BUCKETS equal steps."""
+        seconds = max((max(counts) for counts in self._requests.values()), default=0) + 1
+        width = -(-seconds // MAX_BUCKETS)
+        over_time: dict[str, Counter[int]] = {what: Counter() for what in self._requests}
+        for what, counts in self._requests.items():
+            for second, count in counts.items():
+                over_time[what][second // width * width] += count
         return {
             "protocol": "ddi", "refused_requests": dict(self.refused),
-            "requests": {what: seconds.total() for what, seconds in self._requests.items()},
-            "requests_by_second": {
-                what: {str(second): count for second, count in sorted(seconds.items())}
-                for what, seconds in self._requests.items()
+            "requests": {what: counts.total() for what, counts in self._requests.items()},
+            "requests_over_time": {
+                "bucket_s": width,
+                **{what: {str(at): n for at, n in sorted(counts.items())} for what, counts in over_time.items()},
             },
         }  # fmt: skip
