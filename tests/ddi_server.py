@@ -28,6 +28,7 @@ class DocumentedServer:
         self.token = ""
         self.busy: Counter[str] = Counter()  # answers 429 still to be given, by controller
         self.down = False  # answers 503
+        self.paused = False  # nothing is offered; feedback is taken all the same
         self.force_quit: set[str] = set()
         self.canceling: set[str] = set()
         self.wrong_digest = False
@@ -90,7 +91,7 @@ class DocumentedServer:
             links["cancelAction"] = {"href": f"{url}/cancelAction/{CANCEL}"}
         elif state == "WAIT_FOR_CONFIRMATION":
             links["confirmationBase"] = {"href": f"{url}/confirmationBase/{ACTION}?c=1"}
-        elif state not in TERMINAL:  # c changes when soft turns forced, and when a window opens
+        elif state not in TERMINAL and not self.paused:  # c changes when soft turns forced, and when a window opens
             c = hashlib.md5(f"{self.handling}{self.window}".encode()).hexdigest()[:8]
             links["deploymentBase"] = {"href": f"{url}/deploymentBase/{ACTION}?c={c}"}
         body = json.dumps({"config": {"polling": {"sleep": self.sleep}}, "_links": links})

@@ -258,6 +258,37 @@ def test_a_force_quit_action_is_left_alone():
     assert refused == {"feedback: HTTP 410": 2}  # each told once, and no more asked of it
 
 
+def test_what_is_under_way_is_reported_though_the_server_offers_it_no_more():
+    async def pause(server):
+        await until(
+            lambda: len(server.feedback) == 2 and all("downloaded" in server.executions(n) for n in server.status)
+        )
+        server.paused = True
+
+    found, server = run_ddi("fleet.size=2", during=pause, scale=20.0)
+    assert outcomes(found) == {"succeeded": 2}
+    assert set(server.status.values()) == {"FINISHED"}
+
+
+def test_a_failed_action_that_is_offered_anew_is_tried_anew():
+    async def retry(server):
+        await until(lambda: server.status.get("m0000000") == "ERROR" and server.polls["m0000000"])
+        seen = len(server.polls["m0000000"])
+        await until(lambda: len(server.polls["m0000000"]) > seen + 1)  # it saw that nothing is offered
+        server.status["m0000000"] = "RUNNING"
+        await until(lambda: server.executions("m0000000").count("closed") == 2)
+
+    def one_stays_away(server):
+        server.busy["m0000001"] = 1_000_000  # so that the run goes on
+
+    found, server = run_ddi(
+        "fleet.size=2", "fleet.failures.boot_failure=1", during=retry, seconds=15.0, setup=one_stays_away
+    )
+    assert server.status["m0000000"] == "ERROR"
+    assert server.executions("m0000000").count("download") == 2
+    assert outcomes(found) == {"failed": 1, "never_online": 1}
+
+
 def test_too_many_requests_are_answered_with_patience():
     def busy(server):
         for i in range(3):

@@ -47,7 +47,7 @@ class DdiModule(LiveModule):
 
     __slots__ = (
         "_agreed", "_canceling", "_client", "_cloud", "_confirming", "_dialled_at", "_exchange", "_last", "_offer",
-        "_online", "_over", "_pump_timer", "_radio_on", "_reported", "_unacked", "believed", "closed_with",
+        "_online", "_open", "_over", "_pump_timer", "_radio_on", "_reported", "_unacked", "believed", "closed_with",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module, cloud: Ddi) -> None:
@@ -63,6 +63,7 @@ class DdiModule(LiveModule):
         self._dialled_at = 0.0
         self._radio_on = self._online = False
         self._offer: Offer | None = None
+        self._open = False  # the server wants it carried out
         self._agreed = ""  # the action the module decided to take on
         self._confirming = False  # the offer still waits for a confirmation at the server
         self._canceling = False
@@ -256,7 +257,7 @@ class DdiModule(LiveModule):
     def _on_event(self, event: dc.Event) -> None:
         if isinstance(event, dc.Polled):
             if not event.links & {"deploymentBase", "confirmationBase", "cancelAction"}:
-                self._offer = None
+                self._open = False  # nothing new is begun; what is under way goes on and is reported
         elif isinstance(event, dc.Offered):
             self._offered(event.deployment, confirming=False)
         elif isinstance(event, dc.ConfirmationAsked):
@@ -281,12 +282,23 @@ class DdiModule(LiveModule):
                     self._send(deployment.action, Feedback("closed", "failure", stages.CAUSE_CODES, (str(error),)), 0)
                 return
         self._confirming = confirming
+        self._reopen(deployment.action)
         self._advance()
+
+    def _reopen(self, action: str) -> None:
+        """A new action is open; so is a failed one that the server had taken back and offers anew."""
+        again = action in self._over and not self._open and self.closed_with in (ex.FAILED, ex.REJECTED)
+        if again:
+            self._over.discard(action)
+            self._agreed, self._last = "", None
+        if action not in self._over:
+            self.closed_with = 0
+        self._open = True
 
     def _advance(self) -> None:
         """Gives the module what it waits for."""
         row, offer = self.module.row, self._offer
-        if offer is None or row.link != ONLINE or offer.deployment.action in self._over:
+        if offer is None or not self._open or row.link != ONLINE or offer.deployment.action in self._over:
             return
         deployment, now = offer.deployment, self._engine.now()
         agreed = self._agreed == deployment.action and not self._confirming
@@ -331,8 +343,8 @@ class DdiModule(LiveModule):
             self._give_up(event.action)
             if not self.closed_with:
                 self.believed, self.closed_with = CANCELED, ex.CANCELED
-        elif self._offer is not None and self._offer.deployment.action == event.action:
-            self._offer = None
+        else:
+            self._open = False
 
     def _give_up(self, action: str) -> None:
         if (
