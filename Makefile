@@ -5,10 +5,10 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEV := .venv/.dev
 
-.PHONY: help demo demo-live test check docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test check docs examples schema clean
 
 help:            ## list the targets
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
 
 # Installs into .venv as pinned; what is already there stays.
 define install
@@ -35,6 +35,9 @@ demo: $(BASE)    ## simulate scenarios/quickstart.yaml and say where its report 
 
 demo-live: $(DEV) ## 500 modules over real sockets against the mock cloud, then the report
 	$(BIN)/python scenarios/live_demo.py --out reports/live-demo
+
+demo-hawkbit: $(BASE) ## 300 modules against goosebit, a DDI server from PyPI, started on loopback
+	$(BIN)/python -m demos.hawkbit
 
 test: $(DEV)     ## run the whole test suite
 	$(BIN)/python -m pytest

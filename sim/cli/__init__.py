@@ -9,7 +9,7 @@ import sys
 
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
     cloud,
-    doctor,
+    ddi,
     imports,
     live,
     report,

@@ -41,7 +41,11 @@ _ORDER = (
 
 
 CloudUrl = Annotated[
-    str, typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… of a mock cloud, or mqtt(s)://… of an endpoint.")
+    str | None,
+    typer.Option(
+        envvar="FOTASIM_CLOUD",
+        help="http(s)://… of a mock cloud or a DDI server, or mqtt(s)://… of an endpoint; default: the scenario's cloud.url.",
+    ),
 ]
 Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
 Ramp = Annotated[str, typer.Option(help="Modules that begin per second.")]
@@ -67,7 +71,7 @@ Out = Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME
 @app.command()
 def live(
     scenario: ScenarioPath,
-    cloud: CloudUrl,
+    cloud: CloudUrl = None,
     modules: Modules = None,
     ramp: Ramp = "200/s",
     time_scale: TimeScale = 1.0,
@@ -87,7 +91,8 @@ def live(
     """Run a fleet in real time against a cloud; leave a run folder and its report.
 
     Product key and secret come from FOTASIM_PRODUCT_KEY and FOTASIM_PRODUCT_SECRET, or from the mock cloud when
-    FOTASIM_TOKEN holds its token. Ctrl-C ends the run and keeps what is there.
+    FOTASIM_TOKEN holds its token. With a scenario of cloud kind ddi: FOTASIM_DDI_TARGET_TOKEN or
+    FOTASIM_DDI_GATEWAY_TOKEN for the devices, FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD for the reconciliation. Ctrl-C ends the run and keeps what is there.
     """
     from sim.engines.live.engine import Settings
     from sim.engines.live.run import run_live, save_live
@@ -95,13 +100,16 @@ def live(
     from sim.report.html import write_html
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    limits = Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap))
+    limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     settings = Settings(
-        _rate("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
+        rate_of("--ramp", ramp), time_scale, tuple(source), radio, _seconds(duration), limits,
         None if ca is None else str(ca), username,
     )  # fmt: skip
+    url = cloud or loaded.cloud.url
+    if url is None:
+        fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
     with _watching(as_json) as watch:
-        found = run_live(loaded, cloud, settings, plan=plan, watch=watch)
+        found = run_live(loaded, url, settings, plan=plan, watch=watch)
     saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
@@ -130,7 +138,8 @@ def _seconds(text: str | None) -> float | None:
         fail(f"--duration: {error}")
 
 
-def _rate(option: str, text: str) -> float:
+def rate_of(option: str, text: str) -> float:
+    """A rate above nothing, per second; wrong use otherwise."""
     from sim.units import rate
 
     try:

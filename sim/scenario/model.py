@@ -31,14 +31,30 @@ class CapacitySection(Section):
 
 
 class CloudSection(Section):
-    """The cloud the modules talk to."""
+    """The cloud the modules talk to.
 
-    kind: Literal["simulated"] = "simulated"
-    """The simulated Developer Center is the only kind there is."""
+    A simulation takes capacity and strategy whatever the kind, so that a rollout can be predicted before it is run on
+    the real server. Credentials never stand here: they come from the environment.
+    """
+
+    kind: Literal["simulated", "ddi"] = "simulated"
+    """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, for live runs."""
     capacity: CapacitySection = CapacitySection()
     """What it can bear."""
     keepalive: PositiveDuration = 120.0
     """Keep-alive of connections, such as `2min`; a silent module is noticed after 1.5 times that."""
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)] | None = None
+    """Where the server of kind `ddi` is, such as `http://127.0.0.1:8080`."""
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "DEFAULT"
+    """Its tenant."""
+    server: Literal["hawkbit", "goosebit"] | None = None
+    """Whose management API it has, for publishing and for the reconciliation; none for servers without one of these."""
+
+    @model_validator(mode="after")
+    def _of_ddi(self) -> CloudSection:
+        if self.kind != "ddi" and (self.url is not None or self.server is not None):
+            raise ValueError("url and server belong to a cloud of kind ddi")
+        return self
 
 
 class _Written:
