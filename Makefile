@@ -1,45 +1,60 @@
-# Everything runs in .venv, which is made on first use: uv if present, else python3 -m venv and pip.
+# Everything runs in .venv, made on first use: with uv if present, else with python3 -m venv and pip. The demo installs the
+# package alone; what develops, tests, documents or goes over real sockets adds everything else to it.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.ready
+BASE := .venv/.base
+DEV := .venv/.dev
 
-.PHONY: help demo demo-live test check docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test check docs examples schema clean
 
 help:            ## list the targets
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
 
-$(STAMP): pyproject.toml constraints.txt
-	@if command -v uv >/dev/null 2>&1; then \
-	    uv venv --quiet --allow-existing .venv && \
-	    uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
-	else \
-	    $(PYTHON) -m venv .venv && \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
-	fi
-	@touch $(STAMP)
+# Installs into .venv as pinned; what is already there stays.
+define install
+if command -v uv >/dev/null 2>&1; then \
+    uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1); \
+else \
+    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(1); \
+fi
+endef
 
-demo: $(STAMP)  ## simulate scenarios/quickstart.yaml and say where its report is
+$(BASE): pyproject.toml constraints.txt
+	@echo 'installing fotasim into .venv (once)'
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing .venv; else $(PYTHON) -m venv .venv; fi
+	@$(call install,-e .)
+	@touch $@
+
+$(DEV): $(BASE)
+	@echo 'installing everything else into .venv (once)'
+	@$(call install,-e '.[dev]')
+	@touch $@
+
+demo: $(BASE)    ## simulate scenarios/quickstart.yaml and say where its report is
 	$(BIN)/fotasim run scenarios/quickstart.yaml --out reports/demo
 
-demo-live: $(STAMP) ## 500 modules over real sockets against the mock cloud, then the report
+demo-live: $(DEV) ## 500 modules over real sockets against the mock cloud, then the report
 	$(BIN)/python scenarios/live_demo.py --out reports/live-demo
 
-test: $(STAMP)  ## run the whole test suite
+demo-hawkbit: $(BASE) ## 300 modules against goosebit, a DDI server from PyPI, started on loopback
+	$(BIN)/python -m demos.hawkbit
+
+test: $(DEV)     ## run the whole test suite
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## format, lint, types, imports
+check: $(DEV)    ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy sim
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## build the documentation site into site/, warnings are errors
+docs: $(DEV)     ## build the documentation site into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-examples: $(STAMP) ## make reports/examples/ and the picture of the README anew
+examples: $(DEV) ## make reports/examples/ and the picture of the README anew
 	$(BIN)/python reports/examples/make.py
 
-schema: $(STAMP) ## write scenarios/schema.json and reports/report.schema.json anew
+schema: $(DEV)   ## write scenarios/schema.json and reports/report.schema.json anew
 	$(BIN)/fotasim schema > scenarios/schema.json
 	$(BIN)/fotasim schema --of report > reports/report.schema.json
 

@@ -166,7 +166,7 @@ class EchoFleet:
         self.statistics, self.count, self._port = statistics, 0, port
         self._users: list[EchoUser] = []
 
-    def open(self, index: int, of: int) -> None:  # noqa: ARG002 - of the protocol
+    async def open(self, index: int, of: int) -> None:  # noqa: ARG002 - of the protocol
         """See Fleet."""
         self.links = Links("127.0.0.1", self._port)
 

@@ -85,13 +85,16 @@ def _properties(section: dict[str, Any]) -> str:
     required = section.get("required", [])
     rows = []
     for key, entry in section["properties"].items():
-        default = "required" if key in required else f"`{_short(entry['default'])}`" if "default" in entry else ""
+        default = "required" if key in required else _default(entry) if "default" in entry else ""
         rows.append((f"`{key}`", _kind(entry), default, entry.get("description", "")))
     return _table(("key", "value", "default", "meaning"), rows)
 
 
 def _kind(entry: dict[str, Any]) -> str:
     """What may stand there, in words."""
+    if "examples" in entry:
+        also = ", or a [distribution](../scenario.md)" if any("required" in e for e in entry.get("anyOf", [])) else ""
+        return f"like `{entry['examples'][0]}`{also}"
     if "$ref" in entry:
         name = entry["$ref"].rsplit("/", 1)[1]
         return f"[{name}](#{name.lower()})"
@@ -110,9 +113,23 @@ def _kind(entry: dict[str, Any]) -> str:
     return " ".join([str(entry.get("type", "any")), *bounds])
 
 
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _default(entry: dict[str, Any]) -> str:
+    """The default as one would write it, quantities with their unit; nothing for what is empty or a section."""
+    from sim import units
+
+    value = entry["default"]
+    if value == "" or (isinstance(value, dict) and "$ref" in entry):
+        return ""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if "x-quantity" in entry:
+        show = {"duration": units.show_duration, "size": units.show_size, "bit rate": units.show_bit_rate}
+        energy_or_rate = {"energy": lambda j: f"{j / 3600:g} Wh", "rate": lambda per_s: f"{per_s:g}/s"}
+        return f"`{ {**show, **energy_or_rate}[entry['x-quantity']](value) }`"
+    text = str(value).replace("'", "")
+    return f"`{text if len(text) <= 90 else text[:87] + '…'}`"
 
 
 def commands() -> str:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MASK = 0xFFFFFFFF
+BLOCK = 16384
+"""Numbers drawn at once: what the generator needs for them stays in the cache."""
 _MULTIPLIER_0 = 0xD2511F53
 _MULTIPLIER_1 = 0xCD9E8D57
 _WEYL_0 = 0x9E3779B9
@@ -70,6 +72,7 @@ class Purpose(IntEnum):
     ACCESS_BACK_OFF = 52
     CELL = 53
     CELL_SIZE = 54
+    SERVER_WAIT = 60
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
@@ -100,6 +103,14 @@ def uniform(k0: int, k1: int, module: int, purpose: int, attempt: int) -> float:
 
 def uniforms(k0: int, k1: int, modules: NDArray[np.int64], purpose: int, attempt: int = 0) -> NDArray[np.float64]:
     """`uniform` for an array of module numbers at once: the same numbers, shape (n,)."""
+    drawn = np.empty(len(modules), dtype=np.float64)
+    for start in range(0, len(modules), BLOCK):
+        part = slice(start, start + BLOCK)
+        drawn[part] = _block(k0, k1, modules[part], purpose, attempt)
+    return drawn
+
+
+def _block(k0: int, k1: int, modules: NDArray[np.int64], purpose: int, attempt: int) -> NDArray[np.float64]:
     zero = np.zeros(len(modules), dtype=np.uint64)
     counter = modules.astype(np.uint64)
     with np.errstate(over="ignore"):

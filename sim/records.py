@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet as pq
 
 from sim.errors import RecordsError
 
@@ -34,6 +36,9 @@ CAUSES = (
     "plan_expired", "plan_terminated", "canceled", "url_gone", "plan_aborted", "revoked", "stopped", "rolled_back",
     "busy_with_earlier_plan", "cell_congested",
 )  # fmt: skip
+
+ROWS_AT_ONCE = 262_144
+"""Rows of a group in a Parquet file."""
 
 STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
 
@@ -170,8 +175,17 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def _write_tables(folder: Path, records: Records) -> None:
-    records.modules.to_parquet(folder / "modules.parquet", index=False)
+    _write_large(folder / "modules.parquet", records.modules)
     records.timeline.to_parquet(folder / "timeline.parquet", index=False)
     records.decisions.to_parquet(folder / "decisions.parquet", index=False)
     if records.events is not None:
-        records.events.to_parquet(folder / "events.parquet", index=False)
+        _write_large(folder / "events.parquet", records.events)
+
+
+def _write_large(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table in groups of rows, so that only one of them is held twice."""
+    schema = pa.Schema.from_pandas(table.iloc[:1], preserve_index=False)
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, max(1, len(table)), ROWS_AT_ONCE):
+            part = table.iloc[start : start + ROWS_AT_ONCE]
+            writer.write_table(pa.Table.from_pandas(part, schema=schema, preserve_index=False))

@@ -22,7 +22,7 @@ from sim.cli.common import (
     load_scenario,
 )
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
-from sim.cli.live import rate as _rate
+from sim.cli.live import rate_of as _rate
 from sim.cli.live import seconds as _seconds
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -62,3 +63,24 @@ def progress(quiet: bool) -> Progress:
         TimeElapsedColumn(), TimeRemainingColumn(),
         console=console, disable=quiet or not console.is_terminal, transient=True,
     )  # fmt: skip
+
+
+def outcome_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """How many modules ended in each way, and the causes that held most of the others back."""
+    from sim.report.show import words
+
+    for name, count in summary["outcomes"].items():
+        if count:
+            yield f"  {words(name):<13}{count:>9,}  {100 * count / summary['modules']:6.2f} %"
+    causes = [(words(cause), count) for cause, count in summary["causes"].items() if count]
+    if causes:
+        yield f"  held back by {', '.join(f'{cause} {count:,}' for cause, count in causes[:4])}"
+
+
+def gate_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """Every gate with whether it is met and what was found."""
+    from sim.report.show import kind_of, show
+
+    for gate in summary["gates"]:
+        found = show(kind_of(gate["metric"]), gate["judged"])
+        yield f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET':<8} found {found}"

@@ -21,7 +21,9 @@ from sim.cli.common import (
     ScenarioPath,
     app,
     fail,
+    gate_lines,
     load_scenario,
+    outcome_lines,
     with_options,
 )
 
@@ -39,7 +41,11 @@ _ORDER = (
 
 
 CloudUrl = Annotated[
-    str, typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… of a mock cloud, or mqtt(s)://… of an endpoint.")
+    str | None,
+    typer.Option(
+        envvar="FOTASIM_CLOUD",
+        help="http(s)://… of a mock cloud or a DDI server, or mqtt(s)://… of an endpoint; default: the scenario's cloud.url.",
+    ),
 ]
 Modules = Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")]
 Ramp = Annotated[str, typer.Option(help="Modules that begin per second.")]
@@ -65,7 +71,7 @@ Out = Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME
 @app.command()
 def live(
     scenario: ScenarioPath,
-    cloud: CloudUrl,
+    cloud: CloudUrl = None,
     modules: Modules = None,
     ramp: Ramp = "200/s",
     time_scale: TimeScale = 1.0,
@@ -85,7 +91,8 @@ def live(
     """Run a fleet in real time against a cloud; leave a run folder and its report.
 
     Product key and secret come from FOTASIM_PRODUCT_KEY and FOTASIM_PRODUCT_SECRET, or from the mock cloud when
-    FOTASIM_TOKEN holds its token. Ctrl-C ends the run and keeps what is there.
+    FOTASIM_TOKEN holds its token. With a scenario of cloud kind ddi: FOTASIM_DDI_TARGET_TOKEN or
+    FOTASIM_DDI_GATEWAY_TOKEN for the devices, FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD for the reconciliation. Ctrl-C ends the run and keeps what is there.
     """
     from sim.engines.live.engine import Settings
     from sim.engines.live.run import run_live, save_live
@@ -93,13 +100,16 @@ def live(
     from sim.report.html import write_html
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    limits = Limits(tuple(allow), None if rate_cap is None else rate("--rate-cap", rate_cap))
+    limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     settings = Settings(
-        rate("--ramp", ramp), time_scale, tuple(source), radio, None if duration is None else seconds("--duration", duration), limits,
+        rate_of("--ramp", ramp), time_scale, tuple(source), radio, None if duration is None else seconds("--duration", duration), limits,
         None if ca is None else str(ca), username,
     )  # fmt: skip
+    url = cloud or loaded.cloud.url
+    if url is None:
+        fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
     with _watching(as_json) as watch:
-        found = run_live(loaded, cloud, settings, plan=plan, watch=watch)
+        found = run_live(loaded, url, settings, plan=plan, watch=watch)
     saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
@@ -129,12 +139,12 @@ def seconds(option: str, text: str) -> float:
         fail(f"{option}: {error}")
 
 
-def rate(option: str, text: str) -> float:
-    """A rate an option was given, more than nothing; wrong use ends the command."""
-    from sim.units import rate as parsed
+def rate_of(option: str, text: str) -> float:
+    """A rate above nothing, per second; wrong use otherwise."""
+    from sim.units import rate
 
     try:
-        given = parsed(text)
+        given = rate(text)
     except ValueError as error:
         fail(f"{option}: {error}")
     if given <= 0.0:
@@ -211,20 +221,18 @@ def _tell(found: LiveOutcome, settings: Settings, page: Path, as_json: bool) -> 
         quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
         print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict()}))
         return
-    total = summary["modules"]
     scale = "" if settings.time_scale == 1.0 else f", time scale {settings.time_scale:g}"
-    print(f"{summary['scenario']}: {total:,} modules live, {summary['wall_s']:.1f} s{scale}")
+    print(f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
-    for name, count in summary["outcomes"].items():
-        if count:
-            print(f"  {name:<13}{count:>9,}  {100 * count / total:6.2f} %")
+    for line in outcome_lines(summary):
+        print(line)
     for leg, row in found.latencies.items():
         if row["count"]:
             shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99"))
             print(f"  {leg:<10}{row['count']:>9,}  {shown}")
     for line in found.reconciliation.lines():
         print(line)
-    for gate in summary["gates"]:
-        print(f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET'}")
+    for line in gate_lines(summary):
+        print(line)
     print(f"report: {page}")

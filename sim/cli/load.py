@@ -20,7 +20,7 @@ from sim.cli.live import (
     Sources,
     TimeScale,
     UserName,
-    rate,
+    rate_of,
     seconds,
 )
 from sim.errors import MissingExtra
@@ -40,7 +40,7 @@ Progress = Annotated[Path | None, typer.Option(metavar="FILE", help="Append a li
 @app.command("load")
 def load_(
     scenario: ScenarioPath,
-    cloud: CloudUrl,
+    cloud: CloudUrl = None,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Workers on this machine; 0 waits for others.")] = 1,
     headless: Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")] = False,
     users: Annotated[int | None, typer.Option(min=1, help="Modules; default: all of the scenario.")] = None,
@@ -77,6 +77,8 @@ def load_(
     Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
     runs the locustfile of this package. Ctrl-C ends the modules one after the other; a second one kills.
     """
+    if cloud is None:
+        fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
     settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
@@ -87,7 +89,7 @@ def load_(
         _join(launch, loaded, cloud, settings, (master, of, max_connections), (prometheus, otlp, progress))
         return
     start = launch.Start(
-        min(users or loaded.fleet.size, max_connections), rate("--ramp", ramp),
+        min(users or loaded.fleet.size, max_connections), rate_of("--ramp", ramp),
         None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port, progress,
     )  # fmt: skip
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
@@ -112,7 +114,7 @@ def _settings(
     from sim.engines.live.engine import Settings
     from sim.engines.live.target import Limits
 
-    limits = Limits(tuple(allow), None if rate_cap is None else rate("--rate-cap", rate_cap))
+    limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     return Settings(
         time_scale=time_scale, sources=tuple(source), radio=radio, limits=limits,
         ca_file=None if ca is None else str(ca), username=username,

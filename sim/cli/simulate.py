@@ -17,7 +17,9 @@ from sim.cli.common import (
     ScenarioPath,
     app,
     fail,
+    gate_lines,
     load_scenario,
+    outcome_lines,
     progress,
     say,
     with_options,
@@ -156,13 +158,11 @@ def _tell(summary: dict[str, Any], report: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
         return
-    total = summary["modules"]
-    print(f"{summary['scenario']}: {total:,} modules, seed {summary['seed']}, {summary['wall_s']:.1f} s")
+    print(f"{summary['scenario']}: {summary['modules']:,} modules, seed {summary['seed']}, {summary['wall_s']:.1f} s")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
-    for name, count in summary["outcomes"].items():
-        if count:
-            print(f"  {name:<13}{count:>9,}  {100 * count / total:6.2f} %")
-    for gate in summary["gates"]:
-        print(f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET'}")
+    for line in outcome_lines(summary):
+        print(line)
+    for line in gate_lines(summary):
+        print(line)
     print(f"report: {report}")

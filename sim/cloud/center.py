@@ -149,11 +149,11 @@ class DeveloperCenter:
         rollout.end(self.books, now)
         return self._done()
 
-    def cancel(self, index: int, now: float) -> bool:
-        """Cancels one module; a module that has confirmed cannot be stopped (False)."""
+    def cancel(self, index: int, now: float) -> list[Command] | None:
+        """Cancels one module and returns what the room it makes calls for; None for one that has confirmed: it goes on."""
         done = rules.cancel(self.books, index, now)
-        self._done()
-        return bool(done)
+        commands = self._done()
+        return commands if done else None
 
     def cancel_all(self, indexes: Sequence[int], now: float) -> list[Command]:
         """Cancels those of the modules that have not confirmed."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sim.module.fleet import Members
 from sim.network.membership import fill_cells
-from sim.scenario.model import Cells
+from sim.scenario.fleet import Cells
 
 
 def settle(cells: Cells | None, key: tuple[int, int], groups: Sequence[Members]) -> list[str]:

@@ -16,6 +16,7 @@ from sim.engines.live.api import CloudApi
 from sim.engines.live.engine import LiveEngine, Settings, Watch
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.latency import Latencies
+from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.world import World, build
 from sim.scenario import Scenario
@@ -57,7 +58,7 @@ class LoadFleet:
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
-    def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
+    async def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
         `name` gives other device keys than the scenario's.
@@ -68,9 +69,9 @@ class LoadFleet:
         own = len(range(index, len(world.modules), of))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
-        self.engine = LiveEngine(world, self.target, settings, self.latencies)
+        self.engine = LiveEngine(world, QuecThing(self.target, None, world), settings, self.latencies)
         self.engine.modules = self.engine.modules[index::of]
-        self.engine.open()
+        await self.engine.open()
         if self._watch is not None:
             self._watching = self.engine.loop.create_task(self._tell(self._watch))
 

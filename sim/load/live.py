@@ -68,7 +68,7 @@ class LiveProbe:
         )
         self._probes += 1
         prefix = f"{self._prefix}{self._probes:02x}"
-        fleet.open(name=lambda index: f"{prefix}{index:06d}")
+        await fleet.open(name=lambda index: f"{prefix}{index:06d}")
         check.start()
         try:
             await self._wave(fleet, times, hold_s)

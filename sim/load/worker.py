@@ -38,7 +38,7 @@ class Fleet(Protocol):
 
     count: int
 
-    def open(self, index: int, of: int) -> None:
+    async def open(self, index: int, of: int) -> None:
         """A test begins; this worker is number `index` of `of`."""
 
     def resize(self, count: int) -> int:
@@ -171,7 +171,7 @@ class Worker:
         workers = self._of or max(int((job.get("parsed_options") or {}).get("expect_workers") or 1), 1)
         fleet = self._new_fleet(self.statistics)
         try:
-            fleet.open(self.index % workers, workers)
+            await fleet.open(self.index % workers, workers)
         except FotasimError as error:
             await self._complain(str(error))
             self.state = READY

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sim.report.show import plural, share, words
 from sim.stats.slices import HotSpot, hot_spot
-from sim.units import show_duration
+from sim.units import show_duration, show_size
 
 PLACES = ("hardware", "group", "cell", "technology", "coverage_level")
 MOST = 4
@@ -77,6 +77,11 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "url_gone": ("had a download address that was withdrawn", "", ""),
 }  # fmt: skip
 """Cause: what it says of the modules, what to do, the key to try."""
+_ALREADY_RESUMING = (
+    "Ship a smaller (delta) package, or let fewer modules of a cell download at once",
+    "plan.strategy.rollout.max_in_progress_per_cell",
+)
+"""What remains against lost links where downloads resume as it is."""
 
 _OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
 """Causes for which a bad coverage class says the same thing twice."""
@@ -121,6 +126,8 @@ def _advice(
         )
         if cause in _HARM:
             action = f"Hold {words(spot.column)} {spot.value} back and find out why; the others are far less concerned"
+    if cause == "link_lost" and _current(scenario, key) == "true":
+        action, key = _ALREADY_RESUMING
     current = _current(scenario, key)
     return Advice(
         cause, count, count / total, f"{finding}.", f"{action}." if action else "", key, current, urgent
@@ -139,6 +146,10 @@ def _current(scenario: dict[str, Any], key: str) -> str:
             return ""
     if node is None or not key or isinstance(node, dict | list):
         return ""
-    if isinstance(node, int | float) and not isinstance(node, bool):
+    if isinstance(node, bool):
+        return str(node).lower()
+    if isinstance(node, int | float):
+        if key.endswith("size"):
+            return show_size(node)
         return show_duration(node) if key.endswith(_DURATIONS) else f"{node:,.6g}"
     return str(node)

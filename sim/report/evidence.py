@@ -11,7 +11,7 @@ from sim.report.model import Assumption, GateResult, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
 from sim.report.risk import HARM
-from sim.report.show import kind_of, metric_words, number, share, show, words
+from sim.report.show import kind_of, metric_words, number, plural, share, show, words
 from sim.report.studies import Sensitivity
 from sim.stats.survival import cumulative_share
 from sim.units import show_duration
@@ -176,6 +176,8 @@ def _lost(report: RunReport) -> Iterator[Section]:
         folded=True, caption="Losses in figures",
     )  # fmt: skip
     note = "Truly reached, whether or not the cloud heard of it; “reported” is what it heard. One cause per module, the last that held it back; orange: harm done by the image or the flashing."
+    if unneeded := report.outcomes.get("not_needed", 0):
+        note += f" The plan had nothing for {plural(unneeded, 'module')}, which are not lost."
     yield Section(
         "How far the modules got, and where they are lost",
         [Chart(flow.loss_flow(stages, losses), alt, note=note), funnel, lost],

@@ -151,12 +151,13 @@ class _Annotation:
         }  # fmt: skip
         text = "a plain value, or a mapping with a `distribution`; `low` and `high` truncate"
         return {
-            "anyOf": [{"type": ["number", "string"]}, mapping],
+            "anyOf": [{"type": "number"}, {"type": "string"}, mapping],
             "description": text,
             "examples": [self.example],
         }
 
 
+PercentDistribution = Annotated[Distribution, _Annotation(_number, "80")]
 ValueDistribution = Annotated[Distribution, _Annotation(_number, "-100")]
 SizeDistribution = Annotated[Distribution, _Annotation(lambda g: float(units.size(g)), "4 MB")]
 TimeDistribution = Annotated[Distribution, _Annotation(units.duration, "4h")]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from sim import units
 from sim.scenario.distribution import TimeDistribution
@@ -23,6 +23,7 @@ from sim.scenario.fields import (
     Name,
     Percent,
     PositiveDuration,
+    PositiveSize,
     Section,
     Size,
     Version,
@@ -41,9 +42,13 @@ class Window(Section):
     """A maintenance window: from a local time of day on some days of the week, or by a cron expression."""
 
     start: Clock | None = None
+    """Local time of day at which it opens, such as `"22:00"`. Without it give a `cron`."""
     cron: str | None = None
+    """Local times at which it opens, in five fields: `"0 22 * * mon-fri"`; in place of `start` and `days`."""
     duration: Annotated[Duration, Field(gt=0, le=86400)]
+    """How long it stays open, such as `4h`; at most a day."""
     days: list[Day] = Field(default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1)
+    """Days of the week on which it opens at `start`; the default is every day."""
 
     @model_validator(mode="after")
     def _one(self) -> Window:
@@ -65,12 +70,20 @@ class Window(Section):
 class Schedule(Section):
     """When the plan runs: activation (time 0 of the simulation), end, time zone and maintenance windows."""
 
-    start_time: datetime = datetime(2026, 1, 5)
+    start_time: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-01-05T08:00"]})] = datetime(
+        2026, 1, 5
+    )
+    """Local date and time of activation, time 0 of the simulation: `2026-01-05T08:00`."""
     end_time: Duration | None = None
+    """Time after activation at which the plan ends, such as `7d`; not set: it does not end by itself."""
     end_behavior: Literal["stop-rollout", "cancel", "force-cancel"] = "stop-rollout"
+    """At the end `stop-rollout` cancels only what is scheduled; `cancel` and `force-cancel` cancel the plan."""
     time_zone: str = "UTC"
+    """Zone of all clock times, such as `Europe/Berlin`."""
     maintenance_windows: list[Window] = Field(default_factory=list, max_length=50)
+    """Times to which `window_gates` confines the rollout; not set: always open."""
     window_gates: Literal["release", "push", "download", "install"] = "release"
+    """What happens only inside a window: `release`, `push` (offers), `download` (offers and URLs), `install`."""
 
     @model_validator(mode="after")
     def _zone(self) -> Schedule:
@@ -114,45 +127,70 @@ class Delivery(Section):
     """How modules learn of the plan, and who has to agree."""
 
     need_push: bool = True
+    """Whether the cloud pushes offers; false: modules learn of the plan when they ask."""
     push_interval: Duration = 0.0
+    """Pushes happen on this grid, such as `10min`; 0: at once."""
     polling_time: Annotated[str, BeforeValidator(_checked_polling)] | None = None
+    """How often an always-online module asks, with jitter: `"00:05:00~10%"` or `5min~10%`; not set: its check-in."""
     action_type: Literal["forced", "soft", "timeforced", "download-only"] = "forced"
+    """`forced`; `soft`: a user decides; `timeforced`: a user, until `force_time`; `download-only`: no installation."""
     force_time: Duration = 0.0
+    """Time after activation from which a `timeforced` plan asks nobody, such as `24h`."""
     confirmation: Literal["none", "user", "operator"] | None = None
+    """Who agrees: `none`, `user` on the device, `operator` in the cloud; not set: as `plan.mode` says."""
     approval_delay: TimeDistribution = written({"distribution": "lognormal", "median": "8h", "sigma": 0.8})
+    """Time an operator takes to approve a module with `confirmation: operator`; a value or a distribution."""
 
 
 class Preconditions(Section):
     """What a module must meet to be upgraded, who checks it, and what becomes of one that does not."""
 
     min_battery_percent: Percent = 30.0
+    """Least charge in per cent; exactly so much is enough."""
     min_rsrp_dbm: Annotated[float, Field(ge=-140, le=-44)] = -113.0
+    """Least signal in dBm (RSRP); exactly so much is enough."""
     needed_space: Literal["package", "none"] | Size = "package"
+    """Least free space: that of the largest `package`, `none`, or a size such as `2 MB`."""
     checked_by: Literal["cloud", "device", "both"] = "both"
+    """`cloud` compares what was reported last, `device` what is true, `both` do."""
     on_unmet: Literal["defer", "reject"] = "defer"
+    """`defer`: the module is offered again later; `reject`: it is over for this module."""
 
 
 class Members(Section):
     """Which modules a rollout group holds, instead of a percentage or a count."""
 
     fleet_groups: list[Name] = Field(default_factory=list, max_length=64)
+    """Names of groups of the fleet."""
     hardware: list[str] = Field(default_factory=list, max_length=64)
+    """Hardware revisions."""
     modules: list[str] = Field(default_factory=list, max_length=100_000)
+    """Modules as ids or globs."""
 
 
 class RolloutGroup(Section):
     """One group: how large, when it has passed or failed, what follows."""
 
     name: Name | None = None
+    """Name of the group in results; not set: its number."""
     percent: Percent | None = None
+    """Size in per cent of `percent_of`, rounded half up."""
     count: Annotated[int, Field(ge=0)] | None = None
+    """Size in modules."""
     filter: Members | None = None
+    """Its members, in place of a size."""
     success_threshold_percent: Percent = 100.0
+    """It has passed once so many per cent of its targets have succeeded, or all are finished."""
     success_action: Literal["next-group", "pause"] = "next-group"
+    """Once it has passed: open the `next-group`, or `pause` until the operator resumes."""
     error_threshold_percent: Percent | None = None
+    """It has failed once more than so many per cent of its targets have failed; not set: never."""
     error_action: Action = "pause"
+    """What happens to the plan once it has failed."""
     soak: Duration = 0.0
+    """Time between its passing and the opening of the next group, such as `24h`."""
     start_time: Duration = 0.0
+    """Time after activation before which it does not open, such as `2d`."""
 
     @model_validator(mode="after")
     def _one_size(self) -> RolloutGroup:
@@ -165,9 +203,13 @@ class ExponentialRate(Section):
     """A rate that grows by a factor each time so many more modules are notified or have succeeded."""
 
     base_rate_per_minute: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Releases per minute at first."""
     increment_factor: Annotated[float, Field(ge=1.1, le=5)]
+    """Factor by which the rate grows each time, up to `maximum_per_minute`."""
     number_of_notified: Annotated[int, Field(ge=1)] | None = None
+    """The rate grows each time so many more modules have been notified."""
     number_of_succeeded: Annotated[int, Field(ge=1)] | None = None
+    """The rate grows each time so many more modules have succeeded."""
 
     @model_validator(mode="after")
     def _criterion(self) -> ExponentialRate:
@@ -180,18 +222,29 @@ class Rollout(Section):
     """Who is released when: order, groups, rate and caps."""
 
     order: Literal["shuffled", "listed"] = "shuffled"
+    """Within a group `shuffled` by the seed, or as `listed`."""
     groups: list[RolloutGroup] = Field(default_factory=list, max_length=500)
+    """Groups released one after the other; empty: everyone in one."""
     percent_of: Literal["total", "remaining"] = "total"
+    """What percentages of groups are of: all targets (`total`) or those `remaining` after earlier groups."""
     maximum_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Most releases in a minute; not set: no limit."""
     exponential_rate: ExponentialRate | None = None
+    """A release rate that grows; not set: constant."""
     rate_applies_to: Literal["snapshot", "all"] = "snapshot"
+    """Late joiners pass the rate by (`snapshot`) or obey it (`all`)."""
     notified_counts: Literal["delivered", "released"] = "delivered"
+    """A module counts as notified once its offer is `delivered`, or once it is `released`."""
     max_in_progress: Annotated[int, Field(ge=1)] | None = None
+    """Most modules under way at once; not set: no limit."""
     in_progress_counts: Literal["released", "offered"] = "released"
+    """What counts as under way for `max_in_progress`: from the release, or from the offer."""
     max_in_progress_per_cell: (
         Annotated[int, Field(ge=1)] | dict[Literal["0", "1", "2"], Annotated[int, Field(ge=1)]] | None
     ) = None
+    """The same for each radio cell: a number, or by coverage level `{0: 50, 1: 10, 2: 1}`; needs `fleet.cells`."""
     max_devices: Annotated[int, Field(ge=1)] | None = None
+    """The plan ends once so many modules have completed; not set: no limit."""
 
     @model_validator(mode="before")
     @classmethod
@@ -224,54 +277,78 @@ class Criterion(Section):
     """Stop when so large a share has failed in this way, once so many have been through."""
 
     failure_type: FailureType = "all"
+    """Which outcomes count as failures."""
     threshold_percentage: Annotated[float, Field(gt=0, le=100)]
+    """It fires at so many per cent of failures or more."""
     min_number_of_executed: Annotated[int, Field(ge=1)] = 1
+    """Modules that must be through before it is looked at."""
     denominator: Literal["completed", "notified", "targets"] = "completed"
+    """What the percentage is of: modules `completed`, `notified`, or all `targets`."""
     action: Action = "cancel"
+    """What happens to the plan when it fires; each criterion fires once."""
 
 
 class Abort(Section):
     """Criteria that stop the plan, in order, and how often they are looked at (0: at every report)."""
 
     criteria: list[Criterion] = Field(default_factory=list, max_length=20)
+    """Criteria in order; the first that is met wins."""
     evaluation_interval: Duration = 0.0
+    """How often they are looked at, such as `60s`; 0: at every report."""
 
 
 class StepTimeouts(Section):
     """Bounds on single steps; none means for ever."""
 
     confirm: PositiveDuration | None = None
+    """From the sending of the offer to the answer, such as `24h`."""
     download: PositiveDuration | None = None
+    """For the download, such as `60min`."""
     update: PositiveDuration | None = None
+    """For installation, restart and report, such as `30min`."""
 
 
 class Timeouts(Section):
     """Bounds on an attempt, its steps and an unanswered offer; none means for ever."""
 
     in_progress: PositiveDuration | None = None
+    """Bound on a whole attempt, such as `12h`."""
     timer_starts: Literal["confirmed", "in_progress", "download_start"] = "confirmed"
+    """When that attempt begins: `confirmed` and `in_progress` are the agreement, `download_start` the download."""
     step: StepTimeouts = StepTimeouts()
+    """Bounds on single steps."""
     offer: PositiveDuration | None = None
+    """Bound on waiting for an answer, from the release, such as `24h`."""
     accept_late: bool = False
+    """Whether a success reported after the final timeout counts."""
 
 
 class RetryCriterion(Section):
     """How often, and how long after, one kind of failure is tried again."""
 
     failure_type: Literal["failed", "timed_out", "all"]
+    """The kind of failure it is for."""
     number_of_retries: Annotated[int, Field(ge=0, le=10)]
+    """Further attempts after the first."""
     retry_interval: Duration = 0.0
+    """Time from the failure to the next attempt, such as `10min`; 0: at once."""
 
 
 class Retry(Section):
     """How often, and how long after a failure, the cloud tries again: over all failures, or by type."""
 
     number_of_retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """Further attempts after the first, over all kinds of failure."""
     retry_interval: Duration = 0.0
+    """Time from a failure to the next attempt, such as `10min`; 0: at once."""
     criteria: list[RetryCriterion] = Field(default_factory=list, max_length=2)
+    """Retries by kind of failure, in place of the two above."""
     back_off: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """The interval grows by this factor with each failure; 1: it stays."""
     max_interval: PositiveDuration | None = None
+    """Longest interval it grows to, such as `24h`; not set: no limit."""
     resume_download: bool | None = None
+    """Whether a broken download goes on where it stopped; not set: as the group says."""
 
     @model_validator(mode="after")
     def _types(self) -> Retry:
@@ -285,35 +362,55 @@ class InFlightSection(Section):
     """What becomes of a module that has started when its plan is paused or cancelled."""
 
     on_pause: Literal["continue", "stop", "starve"] = "continue"
+    """While paused: `continue`: they go on; `stop`: cut off before installing; `starve`: their download URLs are gone."""
     on_cancel: InFlight = "continue"
+    """On a cancel; `ask`: told at next contact and obey before installing; `revoke`: their next report is refused."""
     on_force_cancel: InFlight = "revoke"
+    """On a force-cancel; the same choices."""
     on_revoked: Literal["keep", "rollback"] = "keep"
+    """A module whose report is refused keeps the new image, or rolls back."""
     waiting_become: Literal["canceled", "failed"] = "canceled"
+    """What waiting modules are called after a cancel."""
 
 
 class RollbackPackage(Section):
     """The previous package of one component, which the action `rollback` sends."""
 
     component: ComponentId
+    """Component of the plan."""
     version: Version
-    size: Annotated[Size, Field(gt=0)]
+    """Version it goes back to."""
+    size: PositiveSize
+    """Size of that package, such as `1.2 MB`."""
 
 
 class StrategySection(Section):
     """The strategy of the plan; the preset names the product whose defaults fill what is not set."""
 
     preset: Literal[PRESET_NAMES] = "quectel"  # type: ignore[valid-type]
+    """Product whose defaults fill what is not set; docs/strategy.md lists them. `none`: everybody at once, no limits."""
     target_selection: Literal["snapshot", "continuous"] = "snapshot"
+    """`snapshot`: the modules there at activation; `continuous`: also those that join later."""
     preconditions: Preconditions = Preconditions()
+    """What a module must meet."""
     delivery: Delivery = Delivery()
+    """How modules learn of the plan."""
     retry: Retry = Retry()
+    """Further attempts after failures."""
     rollout: Rollout = Rollout()
+    """Groups, rate and caps of the release."""
     abort: Abort = Abort()
+    """When the plan stops itself."""
     schedule: Schedule = Schedule()
+    """Activation, end and windows."""
     timeouts: Timeouts = Timeouts()
+    """Bounds on attempts and steps."""
     in_flight: InFlightSection = InFlightSection()
+    """What becomes of modules under way when the plan is paused or cancelled."""
     overwrite_mode: Literal["keep", "fail", "replace"] = "keep"
+    """A module busy with an earlier plan waits (`keep`), fails at once (`fail`) or is taken over (`replace`)."""
     rollback: list[RollbackPackage] = Field(default_factory=list, max_length=20)
+    """The previous package of each component, for the action `rollback`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -43,6 +43,8 @@ class Session:
     product_key: str
     device: Device | None
     bootstrap: bool = False
+    adopted: bool = False
+    """Behind a broker, where connections are not seen."""
     refused: int = 0
     session_key: bytes = b""
     reported: commands.Reported = field(default_factory=commands.Reported)
@@ -176,6 +178,10 @@ class Gateway:
             status = ota.decode_status(opened.payload)
             rollouts.status(device, status.status, status.component, status.version)
             return
+        if session.adopted and opened.command == commands.INFO_REPORT:
+            # Modules send it when they have connected: what they were told before, they may never have got.
+            rollouts.offline(device)
+            rollouts.connected(device)
         hello = reported.take(opened.command, opened.payload)
         if hello is not None:
             own = hello.versions.pop(reported.firmware, "")
@@ -246,7 +252,7 @@ class Gateway:
             return
         found = self.cloud.rollouts.device(product["id"], key)
         device = found or self.cloud.rollouts.create(product["id"], key, secrets.token_hex(16))
-        self._admit(client_id, Session(product["product_key"], device))
+        self._admit(client_id, Session(product["product_key"], device, adopted=True))
 
     def _drop(self, client_id: str) -> None:
         if self.transport is not None:

@@ -38,7 +38,7 @@ Timers = dict[int, tuple[float, int]]
 
 
 class LiveCenter(DeveloperCenter):
-    """The Developer Center with what a server needs beside: its timers can be stored, and one cancel has answers."""
+    """The Developer Center with what a server needs beside: its timers and its progress can be stored."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.timers: dict[int, Timers] = {}
@@ -50,12 +50,6 @@ class LiveCenter(DeveloperCenter):
             at, index, kind, stamp = self.books.armed[i]
             self.timers.setdefault(int(index), {})[int(kind)] = float(at), int(stamp)
         return super()._done(version)
-
-    def cancel_one(self, index: int, now: float) -> list[Command] | None:
-        """Like `cancel`, with the messages that the room it makes calls for; None when the module goes on."""
-        done = rules.cancel(self.books, index, now)
-        commands = self._done()
-        return commands if done else None
 
     def progress(self) -> str:
         """The plan's own counts and clocks, as JSON."""

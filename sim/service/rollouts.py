@@ -254,7 +254,7 @@ class Rollouts:
         execution = rollout.execution(device) if device else None
         if device is None or execution is None:
             raise NotFound(f"there is no device {device_key} in plan {plan_id}")
-        commands = rollout.center.cancel_one(execution.index, rollout.now(self.clock()))
+        commands = rollout.center.cancel(execution.index, rollout.now(self.clock()))
         if commands is None:
             raise Conflict(f"{device_key} is {ex.STATE_NAMES[execution.state]}: only a waiting module can be cancelled")
         if device.busy is rollout:

@@ -9,12 +9,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from sim.engines.run import driver_for, version
 from sim.errors import FotasimError, MissingExtra
 from sim.study.campaign import Campaign, Job, run_campaign
 
@@ -67,6 +69,8 @@ class Pool:
             for number, job in enumerate(jobs):
                 yield number, run_campaign(job)
             return
+        if jobs and self._client is None:
+            driver_for(jobs[0].engine)  # compiles once, here; the workers find it on the disk
         waiting = list(reversed(range(len(jobs))))
         running: dict[Future[Campaign], int] = {}
         try:
@@ -163,7 +167,7 @@ def _processes(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(["sim.study.campaign"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
 
 
 @contextmanager
@@ -185,8 +189,17 @@ def _main_left_alone() -> Iterator[None]:
             setattr(main, name, value)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """A worker leaves Ctrl-C to the parent, and does not outlive it when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _connect(address: str) -> Any:
@@ -212,8 +225,6 @@ def _connect(address: str) -> Any:
 
 def _same_version(client: Any, address: str) -> None:
     """Refuses workers without fotasim or with another version: they would give other results."""
-    from sim.engines.run import version
-
     try:
         found = client.run(version)
     except (ImportError, AttributeError) as error:

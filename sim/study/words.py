@@ -40,7 +40,7 @@ def sentence(subject: str, rows: pd.DataFrame) -> str:
     told = [phrase(row) for row in as_rows(rows[rows["differs"]])]
     if told:
         return f"{subject}: {', '.join(told)}."
-    campaigns = int(rows["campaigns"].min())
+    campaigns = int(rows["campaigns"].max())
     if campaigns < 2:
         return f"{subject}: one campaign each, so no difference can be told from chance."
     return f"{subject}: no difference that {campaigns} campaigns can show."

@@ -49,11 +49,12 @@ def place(url: str) -> Place:
     return Place(host, number, secure, target, f"{name}:{number}")
 
 
-def get(where: Place, first: int, last: int) -> bytes:
-    """The module's request: its headers and no others, one connection a request."""
+def get(where: Place, first: int, last: int, authorization: str = "") -> bytes:
+    """The module's request: its headers and no others but an Authorization, one connection a request."""
+    credentials = f"Authorization: {authorization}\r\n" if authorization else ""
     return (
         f"GET {where.target} HTTP/1.1\r\nHost: {where.host_field}\r\nAccept-Ranges: bytes\r\n"
-        f"Range: bytes={first}-{last}\r\nConnection: close\r\n\r\n"
+        f"Range: bytes={first}-{last}\r\n{credentials}Connection: close\r\n\r\n"
     ).encode("ascii")
 
 

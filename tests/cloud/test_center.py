@@ -105,9 +105,9 @@ def test_suspended_and_terminated():
 def test_cancel_until_confirmed():
     """A waiting module can be cancelled, one that has confirmed cannot."""
     made = center()
-    assert made.cancel(0, 1.0)
+    assert made.cancel(0, 1.0) == []
     upgrade(made, 1, until=msg.SUBMITTED)
-    assert not made.cancel(1, 5.0)
+    assert made.cancel(1, 5.0) is None
 
 
 def test_operator_retry_is_for_silent_plans():

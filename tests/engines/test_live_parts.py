@@ -6,18 +6,17 @@ import hashlib
 
 import pytest
 
-from sim.engines.live.fetch import Package
+from sim.engines.live.fetch import File, Package
 from sim.engines.live.host import sources_for
 from sim.engines.live.latency import Latencies
 from sim.engines.live.pace import Pace
 from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
 from sim.engines.live.target import is_loopback
 from sim.errors import FotasimError
-from sim.wire.quecthing.ota import UrlFile
 
 
 def file(data, name):
-    return UrlFile(f"http://h/{name}", len(data), hashlib.md5(data).hexdigest())
+    return File(f"http://h/{name}", len(data), hashlib.md5(data).hexdigest())
 
 
 FIRST, SECOND = b"a" * 1000, b"b" * 500

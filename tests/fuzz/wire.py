@@ -6,6 +6,7 @@ Inputs are good streams, stirred: bytes flipped, cut out, doubled, inserted, joi
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
@@ -15,6 +16,8 @@ from functools import cache
 from sim import messages as msg
 from sim.errors import ProtocolError
 from sim.wire import http, mqtt
+from sim.wire.ddi import documents as ddi
+from sim.wire.ddi.client import Client
 from sim.wire.quecthing import commands, frame, login, ota, ttlv
 from sim.wire.session import ClientSession, ServerSession
 
@@ -137,9 +140,26 @@ def answer(data: bytes) -> None:
     _refused(lambda: http.place(data.decode("latin-1")))
 
 
+def documents(data: bytes) -> None:
+    """Every document of a DDI server, and a device whose server answers nonsense: it goes on polling all the same."""
+    url = "http://127.0.0.1/DEFAULT/controller/v1/m"
+    for read in (
+        lambda: ddi.read_base(data, url),
+        lambda: ddi.read_deployment(data, url),
+        lambda: ddi.read_cancel(data),
+    ):
+        _refused(read)
+    device = Client("http://127.0.0.1", "DEFAULT", "m", "", {}, lambda n: 0.5)
+    device.poll(0.0)
+    for _ in range(6):
+        now = device.deadline
+        assert device.request(now) is not None
+        _refused(lambda now=now: device.receive(200, {}, data, now))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames, "payload": payload, "packets": packets, "server": server, "client": client, "password": password,
-    "answer": answer,
+    "answer": answer, "documents": documents,
 }  # fmt: skip
 
 
@@ -161,6 +181,23 @@ def seeds(target: str) -> list[bytes]:
     framed = [frame.encode(i + 1, 0x0111 + i, data) for i, data in enumerate(payloads)]
     if target == "frames":
         return [*framed, b"".join(framed), frame.encode(1, 0xAAAA, b"\xaa\x55" * 40)]
+    if target == "documents":
+        href = "http://127.0.0.1/DEFAULT/controller/v1/m"
+        links = {kind: {"href": f"{href}/{kind}/8?c=1"} for kind in ("deploymentBase", "configData", "cancelAction")}
+        file = {"filename": "f", "size": 9, "hashes": {"sha1": "a" * 40}, "_links": {"download": {"href": f"{href}/f"}}}
+        chunk = {
+            "part": "os",
+            "name": "fw",
+            "version": "1",
+            "artifacts": [file],
+            "metadata": [{"key": "k", "value": "v"}],
+        }
+        trees = (
+            {"config": {"polling": {"sleep": "00:00:30"}}, "_links": links},
+            {"id": "8", "deployment": {"download": "forced", "update": "skip", "chunks": [chunk]}},
+            {"id": "11", "cancelAction": {"stopId": "8"}},
+        )  # fmt: skip
+        return [json.dumps(tree).encode() for tree in trees]
     if target == "answer":
         head = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nhello"
         chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"

@@ -110,7 +110,7 @@ def test_a_stall_shows_in_the_percentiles_as_theory_says():
         cloud, found, check = Stalling(given), Latencies(), SelfCheck()
         await cloud.start()
         fleet = LoadFleet(given, await find_target(cloud.url, Settings()), Settings(), found)
-        fleet.open()
+        await fleet.open()
         check.start()
         zero = cloud.loop.time() + 0.1
         for k in range(400):

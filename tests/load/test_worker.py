@@ -31,7 +31,7 @@ class Stub:
     def __init__(self, statistics):
         self.statistics, self.count, self.opened, self.most = statistics, 0, [], 0
 
-    def open(self, index, of):
+    async def open(self, index, of):
         self.opened.append((index, of))
 
     def resize(self, count):

@@ -7,6 +7,7 @@ import pytest
 
 from sim import gates
 from sim.errors import RecordsError
+from sim.report.advice import advise
 from sim.report.model import Loss, build
 from sim.report.page import Text
 from sim.report.run_page import run_page
@@ -157,3 +158,29 @@ def test_further_gates_are_judged(tmp_path):
     extra = [gates.parse_expression("bricked upper <= 0.5 %")]
     report = build(made_run(tmp_path, [module()] * 10), gates=extra)
     assert (report.verdict, report.gates[0].bound, report.gates[0].met) == ("no-go", "upper", False)
+
+
+@pytest.mark.parametrize(
+    ("resumes", "says", "key", "current"),
+    [
+        (False, "Let downloads resume", "fleet.groups.0.resume_download", "false"),
+        (True, "fewer modules of a cell", "plan.strategy.rollout.max_in_progress_per_cell", "20"),
+    ],
+)
+def test_nobody_is_told_to_do_what_is_done(tmp_path, resumes, says, key, current):
+    """Modules that lose their link are to resume downloads; where they do already, something else is proposed."""
+    modules = made_run(tmp_path, [module(), lost("link_lost")]).modules
+    tree = {
+        "fleet": {"groups": [{"resume_download": resumes}]},
+        "plan": {"strategy": {"rollout": {"max_in_progress_per_cell": 20}}},
+    }
+    [advice] = advise(modules, tree, [])
+    assert says in advice.action
+    assert (advice.key, advice.current) == (key, current)
+
+
+def test_a_package_without_room_is_named_by_its_size(tmp_path):
+    """The size to change stands as people write it."""
+    modules = made_run(tmp_path, [lost("no_space")]).modules
+    [advice] = advise(modules, {"plan": {"components": [{"size": 20_000_000}]}}, [])
+    assert advice.current == "20 MB"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from sim.engines.run import simulate
 from sim.errors import FotasimError, ScenarioError
@@ -32,6 +36,47 @@ def test_six_ready_scenarios():
 def test_schema_is_up_to_date():
     """scenarios/schema.json is what `fotasim schema` prints."""
     assert json.loads(Path("scenarios/schema.json").read_text()) == json_schema()
+
+
+def test_every_key_has_a_text():
+    """Every property of the schema says what it means, except in the forms that stand within a key."""
+    schema = json_schema()
+    sections = {"": schema, **schema["$defs"]}
+    keys = {f"{name}.{key}": e for name, s in sections.items() for key, e in s.get("properties", {}).items()}
+    assert len(keys) > 150
+    assert [key for key, entry in keys.items() if not entry.get("description", "").strip()] == []
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda p: p.stem)
+def test_editors_accept_ready_scenarios(path):
+    """The schema that editors check by takes units, short forms and distributions as the checker does."""
+    tree = json.loads(json.dumps(YAML(typ="safe").load(path), default=str))
+    errors = Draft202012Validator(json_schema()).iter_errors(tree)
+    assert [f"{error.json_path}: {error.message}" for error in errors] == []
+
+
+@pytest.mark.parametrize(
+    ("check_in", "right"),
+    [
+        ("always", True),
+        ({"always": {"report_every": "6h"}}, True),
+        ({"poisson": "6h", "awake": "30s"}, True),
+        ({"sleepy": {"tau": "24h", "active": "6s", "edrx": "20s"}}, True),
+        ({"diurnal": {"peaks": ["08:00"], "online": "40min"}}, True),
+        ("sometimes", False),
+        ({"sleepy": {"tau": "24h", "peeks": []}}, False),
+        ({"every": -1}, False),
+    ],
+)
+def test_editors_and_checker_agree_on_check_ins(check_in, right):
+    """What the schema takes as a check-in, the checker takes, and the other way round."""
+    tree = YAML(typ="safe").load(BASE)
+    tree["fleet"]["groups"][0]["check_in"] = check_in
+    assert Draft202012Validator(json_schema()).is_valid(tree) is right
+    text = io.StringIO()
+    YAML(typ="safe").dump(tree, text)
+    with contextlib.nullcontext() if right else pytest.raises(ScenarioError, match="check_in"):
+        Scenario.from_text(text.getvalue())
 
 
 def test_overrides_go_through_the_same_checker():

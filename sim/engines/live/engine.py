@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isnan
@@ -14,20 +15,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sim import messages as msg
-from sim.cloud import execution as ex
-from sim.engines.live.api import CloudApi
-from sim.engines.live.device import LiveModule
+from sim.engines.live.cloud import Cloud
 from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.latency import Latencies
-from sim.engines.live.link import Links
 from sim.engines.live.pace import Pace
 from sim.engines.live.recorder import LiveRecorder
-from sim.engines.live.target import Limits, Target
+from sim.engines.live.target import Limits
 from sim.engines.world import World
 from sim.errors import FotasimError
 from sim.module.machine import Module
 from sim.module.rows import ATTACHING, CONNECTING, DARK, FLASHING, OFFLINE
-from sim.wire.quecthing import login
 
 WATCH_S = 1.0
 POLL_S = 2.0
@@ -85,23 +82,20 @@ _STATUS_NAMES = {
 class LiveEngine:
     """Drives one world against a target. `run` once; Ctrl-C ends it and keeps what is there."""
 
-    def __init__(self, world: World, target: Target, settings: Settings, latencies: Latencies | None = None) -> None:
-        self.world, self.target, self.settings = world, target, settings
+    def __init__(self, world: World, cloud: Cloud, settings: Settings, latencies: Latencies | None = None) -> None:
+        self.world, self.cloud, self.settings = world, cloud, settings
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.zero = self.clock()
         self.latencies = latencies or Latencies()
         self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
-        self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
         cap = settings.limits.rate_cap_per_s
         self.connects = Pace(cap)
         self.messages = Pace(cap)
-        self.modules = [LiveModule(self, module) for module in world.modules]
+        self.modules = [cloud.module(self, module) for module in world.modules]
         self.cpu_s = 0.0
-        self.links: Links
         self.downloader: Downloader
         self._stop = asyncio.Event()
-        _check_device_keys(world.modules)
 
     # --- clock and timers ------------------------------------------------------------------------------------------
 
@@ -130,13 +124,6 @@ class LiveEngine:
 
     # --- what modules ask ------------------------------------------------------------------------------------------
 
-    def component(self, module: Module, index: int, kinds: Sequence[int]) -> tuple[str, int]:
-        """Name and kind of a component of the module's plan."""
-        if index < len(module.components):
-            return module.components[index], kinds[index] if index < len(kinds) else msg.FIRMWARE
-        planned = self.world.center.plan.components[index]
-        return planned.component, planned.kind
-
     def check_url(self, url: str) -> None:
         """Broken for a URL that may not be fetched: only HTTP, only hosts the run may reach."""
         try:
@@ -149,33 +136,33 @@ class LiveEngine:
 
     # --- run ---------------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Everything a module needs is there, and the clock begins; to be closed again."""
-        settings, target = self.settings, self.target
-        self.links = Links(
-            target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
-            keepalive_s=int(self.world.keepalive_s), username=settings.username,
-        )  # fmt: skip
-        self.downloader = ThinDownloader(
-            settings.sources, settings.ca_file, RADIO_WINDOW_BYTES if settings.radio else None
-        )
+        settings = self.settings
+        await self.cloud.open(self)
+        window = RADIO_WINDOW_BYTES if settings.radio else None
+        self.downloader = ThinDownloader(settings.sources, self._tls, window)
         self.zero = self.clock()
 
-    async def run(self, watch: Watch | None = None, api: CloudApi | None = None) -> bool:
+    async def run(self, watch: Watch | None = None) -> bool:
         """Runs until every module is accounted for or time is up; False when it was stopped before."""
-        self.open()
+        await self.open()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
         cpu = time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
-            return await self._watch(watch, api)
+            return await self._watch(watch)
         finally:
             ramp.cancel()
             with suppress(asyncio.CancelledError):
                 await ramp
             await self.close()
             self.cpu_s = time.process_time() - cpu
+
+    def _tls(self) -> ssl.SSLContext:
+        """TLS of downloads: as the cloud's."""
+        return self.cloud.ssl_context(self.settings.ca_file)
 
     async def _ramp(self) -> None:
         """Modules begin one after the other, each at its own moment."""
@@ -188,7 +175,7 @@ class LiveEngine:
                 await asyncio.sleep(0)
             module.begin(at)
 
-    async def _watch(self, watch: Watch | None, api: CloudApi | None) -> bool:
+    async def _watch(self, watch: Watch | None) -> bool:
         limit_s = self.world.horizon_s / self.settings.time_scale
         if self.settings.duration_s is not None:
             limit_s = min(limit_s, self.settings.duration_s)
@@ -202,34 +189,25 @@ class LiveEngine:
                 return False
             if self.clock() >= until or all(m.done for m in self.modules):
                 return True
-            if api is not None and self.target.plan is not None and self.clock() >= poll_at:
+            if self.clock() >= poll_at:
                 poll_at = self.clock() + POLL_S
-                if await self._cloud_is_done(api, self.target.plan):
+                if await self.cloud.is_over(self):
                     return True
 
-    async def _cloud_is_done(self, api: CloudApi, plan: int) -> bool:
-        """Whether the cloud expects nothing more of any module that can still come."""
-        try:
-            states = await api.states(plan)
-        except FotasimError:
-            return False  # it is away for a moment; the run goes on
-        over = sum(count for name, count in states.items() if name in _TERMINAL)
-        return over >= sum(1 for m in self.modules if m.module.row.link != DARK or m.acked)
-
     async def close(self) -> None:
-        """Ends every module and takes leave of the broker."""
+        """Ends every module and takes leave of the cloud."""
         with suppress(NotImplementedError, ValueError, RuntimeError):
             self.loop.remove_signal_handler(signal.SIGINT)
         self.recorder.end_s = min(self.now(), self.world.horizon_s)
         for module in self.modules:
             module.end()
-        await self.links.close()
+        await self.cloud.close()
 
     # --- how it stands -----------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The figures a progress display shows."""
-        recorder, links = self.recorder, self.links
+        recorder = self.recorder
         connections, downloads = recorder.under_way
         states = Counter(_state(m.module) for m in self.modules)
         quantiles = {
@@ -237,24 +215,22 @@ class LiveEngine:
         }
         return Snapshot(
             self.clock() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
-            dict(states), connections, downloads, links.sent, links.received, recorder.delivered_bits, quantiles,
+            dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits, quantiles,
         )  # fmt: skip
 
     def figures(self) -> dict[str, Any]:
         """What only a live run can tell, for its manifest."""
-        recorder, links = self.recorder, self.links
+        recorder = self.recorder
+        sent, received = self.cloud.traffic
+        of_cloud = self.cloud.figures()
         return {
             "connections_opened": recorder.dials, "refused": {str(k): v for k, v in recorder.refusals.items()},
-            "messages_sent": links.sent, "messages_received": links.received,
+            "messages_sent": sent, "messages_received": received,
             "statuses_sent": sum(m.sent_statuses for m in self.modules),
-            "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules), "unacknowledged": links.unacknowledged,
-            "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + links.protocol_errors,
+            "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules),             "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
-            "cpu_s": round(self.cpu_s, 3),
+            "cpu_s": round(self.cpu_s, 3), **of_cloud,
         }  # fmt: skip
-
-
-_TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
 
 
 def _state(module: Module) -> str:
@@ -269,16 +245,6 @@ def _state(module: Module) -> str:
     if row.link in (ATTACHING, CONNECTING):
         return "connecting"
     return "offline" if row.link == OFFLINE else _STATUS_NAMES.get(row.status, "idle")
-
-
-def _check_device_keys(modules: Sequence[Module]) -> None:
-    """Device keys have 4 to 16 characters; FotasimError names the first module whose id has not."""
-    for module in modules:
-        if not login.MIN_DEVICE_KEY_CHARS <= len(module.name) <= login.MAX_DEVICE_KEY_CHARS:
-            raise FotasimError(
-                f"module {module.name!r}: a device key has {login.MIN_DEVICE_KEY_CHARS} to "
-                f"{login.MAX_DEVICE_KEY_CHARS} characters; rename it in the fleet's file"
-            )
 
 
 __all__ = ["LiveEngine", "Settings", "Snapshot", "Watch"]

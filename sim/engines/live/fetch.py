@@ -7,16 +7,14 @@ import hashlib
 import socket
 import ssl as tls
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from sim.engines.live.dial import dial
 from sim.errors import ProtocolError
 from sim.wire import http
-from sim.wire.quecthing.ota import UrlFile
 
 SOCKET_TIMEOUT_S = 10.0
 BUFFER_BYTES = 256 * 1024
-UNKNOWN_MD5 = "0" * 32
 
 
 class Broken(Exception):
@@ -28,7 +26,26 @@ class ServerRefused(Broken):
 
 
 class WrongChecksum(Broken):
-    """The bytes came whole, but their MD5 is not the announced one."""
+    """The bytes came whole, but their checksum is not the announced one."""
+
+
+class Ask(NamedTuple):
+    """Bytes `first` to `last` of a URL, from the source address of that number, with this Authorization if any."""
+
+    url: str
+    first: int
+    last: int
+    source: int
+    authorization: str = ""
+
+
+class File(NamedTuple):
+    """One file: where it is, how long, its checksum in hex; zeros or "" where none is announced."""
+
+    url: str
+    size_bytes: int
+    digest: str
+    algorithm: str = "md5"
 
 
 Body = Callable[[memoryview], float]
@@ -38,8 +55,8 @@ Body = Callable[[memoryview], float]
 class Downloader(Protocol):
     """How the bytes come; another HTTP client may stand behind it."""
 
-    async def get(self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Body) -> None:
-        """Bytes `first` to `last` of a URL, from the source address of that number; `header` as the answer begins.
+    async def get(self, ask: Ask, header: Callable[[], None], body: Body) -> None:
+        """Fetches; `header` is called as the answer begins.
 
         Raises Broken when they do not come whole.
         """
@@ -53,23 +70,24 @@ class ThinDownloader:
     """
 
     def __init__(
-        self, sources: Sequence[str] = (), ca_file: str | None = None, window_bytes: int | None = None
-    ) -> None:
+        self, sources: Sequence[str] = (), context: Callable[[], tls.SSLContext] | None = None,
+        window_bytes: int | None = None,
+    ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._sources = sources
-        self._ca_file = ca_file
         self._window_bytes = window_bytes
+        self._make = context or tls.create_default_context
         self._ssl: tls.SSLContext | None = None
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
-    async def get(self, url: str, first: int, last: int, source: int, header: Callable[[], None], body: Body) -> None:
+    async def get(self, ask: Ask, header: Callable[[], None], body: Body) -> None:
         """See Downloader."""
         transfer: _Transfer | None = None
         try:
-            where = http.place(url)
-            transfer = _Transfer(self._loop, self._buffer, where, (first, last), header, body, self._window_bytes)
+            where = http.place(ask.url)
+            transfer = _Transfer(self._loop, self._buffer, where, ask, header, body, self._window_bytes)
             given = transfer
-            local = self._sources[source % len(self._sources)] if self._sources else ""
+            local = self._sources[ask.source % len(self._sources)] if self._sources else ""
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
                 await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure), source=local)
             await transfer.whole
@@ -81,7 +99,7 @@ class ThinDownloader:
 
     def _context(self, secure: bool) -> tls.SSLContext | None:
         if secure and self._ssl is None:
-            self._ssl = tls.create_default_context(cafile=self._ca_file)
+            self._ssl = self._make()
         return self._ssl if secure else None
 
 
@@ -94,13 +112,13 @@ class _Transfer(asyncio.BufferedProtocol):
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, buffer: memoryview, where: http.Place, span: tuple[int, int],
+        self, loop: asyncio.AbstractEventLoop, buffer: memoryview, where: http.Place, ask: Ask,
         header: Callable[[], None], body: Body, window_bytes: int | None,
     ) -> None:  # fmt: skip
         self._loop, self._buffer, self._window_bytes = loop, buffer, window_bytes
-        self._request = http.get(where, *span)
-        self._whole_from = span[0] == 0
-        self._missing = span[1] - span[0] + 1
+        self._request = http.get(where, ask.first, ask.last, ask.authorization)
+        self._whole_from = ask.first == 0
+        self._missing = ask.last - ask.first + 1
         self._header, self._body = header, body
         self._answer = http.Answer(self._begin, self._take)
         self._transport: asyncio.Transport | None = None
@@ -190,15 +208,16 @@ class _Transfer(asyncio.BufferedProtocol):
 class Package:
     """The files of a component as one run of bytes: which request fetches a piece, and whether each file is whole.
 
-    A piece may span files; every file's MD5 is compared as its last byte arrives.
+    A piece may span files; every file's checksum is compared as its last byte arrives. `algorithm` names the last one.
     """
 
-    __slots__ = ("_digest", "_position", "files")
+    __slots__ = ("_digest", "_position", "algorithm", "files")
 
-    def __init__(self, files: Sequence[UrlFile]) -> None:
+    def __init__(self, files: Sequence[File]) -> None:
         self.files = files
         self._position = 0
-        self._digest = hashlib.md5(usedforsecurity=False)
+        self._digest = _digest(files[0])
+        self.algorithm = files[0].algorithm.upper()
 
     def requests(self, start: int, end: int) -> list[tuple[str, int, int]]:
         """URL, first and last byte of each request that together fetch [start, end)."""
@@ -213,11 +232,11 @@ class Package:
     def begin(self, start: int) -> bool:
         """A transfer goes on at `start`; False when the bytes before it are not here, so that it must begin anew."""
         if start == 0:
-            self._position, self._digest = 0, hashlib.md5(usedforsecurity=False)
+            self._position, self._digest = 0, _digest(self.files[0])
         return self._position == start
 
     def feed(self, data: bytes | memoryview) -> bool:
-        """Takes bytes in order; False when a file is complete and its MD5 is not the announced one."""
+        """Takes bytes in order; False when a file is complete and its checksum is not the announced one."""
         offset = 0
         view = memoryview(data)
         for file in self.files:
@@ -225,11 +244,19 @@ class Package:
             offset += file.size_bytes
             if room <= 0 or not view:
                 continue
+            if room == file.size_bytes:
+                self._digest = _digest(file)
             self._digest.update(view[:room])
             self._position += len(view[:room])
             view = view[room:]
-            if self._position == offset:
-                found, self._digest = self._digest.hexdigest(), hashlib.md5(usedforsecurity=False)
-                if file.md5 not in (UNKNOWN_MD5, found):
-                    return False
+            if self._position == offset and not self._is_right(file):
+                return False
         return True
+
+    def _is_right(self, file: File) -> bool:
+        self.algorithm = file.algorithm.upper()
+        return not file.digest.strip("0") or self._digest.hexdigest() == file.digest
+
+
+def _digest(file: File) -> hashlib._Hash:
+    return hashlib.new(file.algorithm or "md5", usedforsecurity=False)

@@ -16,7 +16,9 @@ LEGS = {
     "url": "confirmation (status 2) until the URL (0x0113)",
     "header": "GET until the answer begins",
     "download": "GET until the last byte",
-    "report": "status published at QoS 2 until the exchange is complete",
+    "poll": "DDI: poll until its answer",
+    "exchange": "DDI: any other request until its answer",
+    "report": "status published (QoS 2, or DDI feedback) until the cloud has it",
 }
 """Each leg and what it spans. Waits that the module's own timers begin count from when the timer was due."""
 

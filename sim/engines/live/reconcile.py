@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
+
+from sim import messages as msg
+from sim.cloud import execution as ex
 
 SHOWN = 20
 
@@ -42,6 +46,8 @@ class Reconciliation:
 
     checks: tuple[Check, ...] = ()
     note: str = ""
+    findings: tuple[str, ...] = ()
+    """Where the cloud contradicts itself: worth a report there, no disagreement with the modules."""
 
     @property
     def agrees(self) -> bool:
@@ -56,12 +62,13 @@ class Reconciliation:
         for check in self.checks:
             mark = "ok" if check.agrees else f"{check.differ:,} differ: {', '.join(check.examples)}"
             lines.append(f"  {check.what:<44}{check.client:>10,}{check.cloud:>10,}  {mark}")
-        return lines
+        return [*lines, *(f"  finding: {text}" for text in self.findings)]
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             "agrees": self.agrees if self.checks else None, "note": self.note,
+            "findings": list(self.findings),
             "checks": [
                 {"what": c.what, "client": c.client, "cloud": c.cloud, "differ": c.differ, "examples": list(c.examples)}
                 for c in self.checks
@@ -103,3 +110,20 @@ def _check(what: str, client: set[str], cloud: set[str], differ: set[str]) -> Ch
 
 def _few(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names[:SHOWN])
+
+
+_STATE_AFTER = {
+    msg.PLAN_RECEIVED: ex.NOTIFIED, msg.SUBMITTED: ex.CONFIRMED, msg.REFUSED: ex.QUEUED,
+    msg.DOWNLOAD_START: ex.DOWNLOADING, msg.DOWNLOADING: ex.DOWNLOADING, msg.DOWNLOAD_ERROR: ex.CONFIRMED,
+    msg.DOWNLOADED: ex.DOWNLOADED, msg.UPDATING: ex.UPDATING, msg.UPDATE_SUCCESS: ex.UPDATING,
+    msg.UPDATE_ERROR: ex.CONFIRMED,
+}  # fmt: skip
+"""What the cloud must believe after each acknowledged status, when it cannot be asked."""
+
+
+def mirror(execution: ex.Execution, acked: Mapping[int, float], row: Any) -> None:
+    """The execution as the acknowledged reports tell it."""
+    if acked:
+        execution.state = _STATE_AFTER[max(acked, key=lambda status: acked[status])]
+    if msg.UPDATE_SUCCESS in acked and not isnan(row.upgraded_s):
+        execution.state, execution.reported_s = ex.SUCCEEDED, acked[msg.UPDATE_SUCCESS]

@@ -6,25 +6,21 @@ import asyncio
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import isnan
 from pathlib import Path
 from typing import Any
 
-from sim import messages as msg
-from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
+from sim.engines.live.cloud import Cloud
 from sim.engines.live.engine import LiveEngine, Settings, Watch
 from sim.engines.live.host import allow_files, sources_for
-from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
+from sim.engines.live.quecthing import QuecThing
+from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.run import Outcome, assemble, save
 from sim.engines.world import World, build
-from sim.errors import FotasimError
-from sim.module import battery
-from sim.module.machine import Module
 from sim.records import Run
 from sim.scenario import Scenario
 
@@ -73,19 +69,31 @@ async def live(
 ) -> LiveOutcome:
     """`run_live` for callers that have an event loop."""
     world = build(scenario)
+    if scenario.cloud.kind == "ddi":
+        return await _run(_ddi(scenario, world, cloud, settings, plan), world, settings, watch)
     api, target = await _find(cloud, settings, plan)
     try:
-        allow_files(len(world.modules))
-        sources = sources_for(len(world.modules), target.host, settings.sources)
-        settings = replace(settings, sources=sources)
-        before = await _devices(api, target.plan)
-        engine = LiveEngine(world, target, settings)
-        complete = await engine.run(watch, api)
-        wall_s = engine.clock() - engine.zero
-        result = await _reconcile(engine, api, before)
+        return await _run(QuecThing(target, api, world), world, settings, watch)
     finally:
         if api is not None:
             await api.close()
+
+
+def _ddi(scenario: Scenario, world: World, cloud: str, settings: Settings, plan: int | None) -> Cloud:
+    from sim.engines.live.ddi.cloud import Ddi
+    from sim.engines.live.ddi.target import ddi_target
+
+    section = scenario.cloud
+    return Ddi(ddi_target(cloud, section.tenant, section.server or "", settings.limits), world, plan)
+
+
+async def _run(cloud: Cloud, world: World, settings: Settings, watch: Watch | None) -> LiveOutcome:
+    allow_files(len(world.modules))
+    settings = replace(settings, sources=sources_for(len(world.modules), cloud.host, settings.sources))
+    engine = LiveEngine(world, cloud, settings)
+    complete = await engine.run(watch)
+    wall_s = engine.clock() - engine.zero
+    result = await cloud.reconcile(engine)
     return _outcome(engine, result, complete=complete, wall_s=wall_s)
 
 
@@ -113,90 +121,12 @@ async def _find(cloud: str, settings: Settings, plan: int | None) -> tuple[Cloud
         raise
 
 
-async def _devices(api: CloudApi | None, plan: int | None) -> dict[str, dict[str, Any]]:
-    return {} if api is None or plan is None else await api.devices(plan)
-
-
-async def _reconcile(
-    engine: LiveEngine, api: CloudApi | None, before: Mapping[str, Mapping[str, Any]]
-) -> Reconciliation:
-    """Asks the cloud what became of each module, takes it into the world's books and compares."""
-    for module in engine.modules:
-        execution = engine.world.center.executions[module.module.row.index]
-        _mirror(execution, module.acked, module.module.row)
-        execution.unmet = _unmet(engine.world, module.module, engine.recorder.end_s)
-    if api is None or engine.target.plan is None:
-        return Reconciliation(note="not possible: the cloud's API or its plan is not known")
-    try:
-        cloud = await api.devices(engine.target.plan)
-    except FotasimError as error:
-        return Reconciliation(note=f"not possible: {error}")
-    _adopt(engine.world, cloud)
-    for name, device in cloud.items():
-        if "reports" in device:
-            device["reports"] -= before.get(name, {}).get("reports", 0)
-    return reconcile({m.module.name: _books(m) for m in engine.modules}, cloud)
-
-
-def _books(module: Any) -> ModuleBooks:
-    row = module.module.row
-    return ModuleBooks(
-        connected=not isnan(row.first_contact_s),
-        success_acknowledged=msg.UPDATE_SUCCESS in module.acked and not isnan(row.upgraded_s),
-        upgraded=not isnan(row.upgraded_s),
-        statuses_sent=module.sent_statuses,
-        statuses_acknowledged=module.acknowledged_statuses,
-    )
-
-
-def _unmet(world: World, module: Module, now: float) -> int:
-    """The limit for which the cloud defers a module that it has heard of, by what the module would report now."""
-    row, wanted = module.row, world.center.plan.settings
-    if not wanted.checked_by_cloud or isnan(row.first_contact_s):
-        return msg.MET
-    return msg.unmet(
-        battery.gauge_percent(row, module.profile, now), row.rsrp_dbm, row.free_bytes, wanted.min_battery_percent,
-        wanted.min_rsrp_dbm, wanted.needed_bytes,
-    )  # fmt: skip
-
-
-_STATE_AFTER = {
-    msg.PLAN_RECEIVED: ex.NOTIFIED, msg.SUBMITTED: ex.CONFIRMED, msg.REFUSED: ex.QUEUED,
-    msg.DOWNLOAD_START: ex.DOWNLOADING, msg.DOWNLOADING: ex.DOWNLOADING, msg.DOWNLOAD_ERROR: ex.CONFIRMED,
-    msg.DOWNLOADED: ex.DOWNLOADED, msg.UPDATING: ex.UPDATING, msg.UPDATE_SUCCESS: ex.UPDATING,
-    msg.UPDATE_ERROR: ex.CONFIRMED,
-}  # fmt: skip
-"""What the cloud must believe after each acknowledged status, when it cannot be asked."""
-
-
-def _mirror(execution: ex.Execution, acked: Mapping[int, float], row: Any) -> None:
-    """The execution as the acknowledged reports tell it."""
-    if acked:
-        execution.state = _STATE_AFTER[max(acked, key=lambda status: acked[status])]
-    if msg.UPDATE_SUCCESS in acked and not isnan(row.upgraded_s):
-        execution.state, execution.reported_s = ex.SUCCEEDED, acked[msg.UPDATE_SUCCESS]
-
-
-def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:
-    """The cloud's own word on each execution."""
-    for module in world.modules:
-        device = cloud.get(module.name)
-        if device is None:
-            continue
-        execution = world.center.executions[module.row.index]
-        if device.get("state") in ex.STATE_NAMES:
-            execution.state = ex.STATE_NAMES.index(str(device["state"]))
-        if device.get("reason") in ex.REASON_NAMES:
-            execution.reason = ex.REASON_NAMES.index(str(device["reason"]))
-        execution.attempts = int(device.get("attempts", 0))
-
-
 def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall_s: float) -> LiveOutcome:
     records = engine.recorder.records(complete=complete, wall_s=wall_s)
     records.engine, records.modules_left_out = "live", engine.world.left_out
     outcome = assemble(engine.world.scenario, [records])
     outcome.manifest["live"] = {
-        "target": f"{engine.target.host}:{engine.target.port}", "plan": engine.target.plan,
+        "target": f"{engine.cloud.host}:{engine.cloud.port}", "plan": engine.cloud.plan,
         "time_scale": engine.settings.time_scale, "ramp_per_s": engine.settings.ramp_per_s,
         "radio": engine.settings.radio, **engine.figures(), "reconciliation": result.as_dict(),
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Demonstrations that need a server of somebody else's."""

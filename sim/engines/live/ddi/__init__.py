@@ -1,0 +1,1 @@
+"""Live runs against servers of hawkBit's Direct Device Integration: hawkBit, goosebit, hosted ones."""

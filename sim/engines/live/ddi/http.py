@@ -1,0 +1,48 @@
+"""JSON requests of a fleet of devices: one connection each, bounded answers, no redirects."""
+
+from __future__ import annotations
+
+import ssl as tls
+from collections.abc import Mapping
+
+import aiohttp
+
+from sim.wire.ddi.client import Request
+from sim.wire.ddi.documents import MAX_BODY_BYTES
+
+TIMEOUT_S = 30.0
+
+
+class NoAnswer(Exception):
+    """No connection, no answer in time, or one that is too long."""
+
+
+class Http:
+    """Sends requests. Devices that sleep between polls keep no connection, so each request opens its own."""
+
+    def __init__(self, ssl: tls.SSLContext) -> None:
+        self.sent = self.received = 0
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=ssl),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )  # fmt: skip
+
+    async def send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers by lower-case name, and body. Raises NoAnswer."""
+        self.sent += 1
+        try:
+            async with self._session.request(
+                request.method, request.url, headers=request.headers, data=request.body or None, allow_redirects=False
+            ) as answer:
+                body = await answer.content.read(MAX_BODY_BYTES + 1)
+                while len(body) <= MAX_BODY_BYTES and not answer.content.at_eof():
+                    body += await answer.content.read(MAX_BODY_BYTES + 1 - len(body))
+                self.received += 1
+                return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise NoAnswer(str(error) or type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Frees what is open."""
+        await self._session.close()

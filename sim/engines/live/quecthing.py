@@ -1,0 +1,514 @@
+"""QuecThing over MQTT for a live run: a module's session with its frames, and the cloud they all connect to."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf, isnan
+from typing import TYPE_CHECKING, Any
+
+from sim import messages as msg
+from sim.cloud import execution as ex
+from sim.engines.live.api import CloudApi
+from sim.engines.live.device import LiveModule
+from sim.engines.live.fetch import File, Package
+from sim.engines.live.link import Link, Links
+from sim.engines.live.reconcile import Reconciliation, mirror, reconcile
+from sim.engines.live.target import Target
+from sim.engines.virtual import LOGIN_ROUND_TRIPS
+from sim.engines.world import World
+from sim.errors import FotasimError, ProtocolError
+from sim.module import battery, radio, states
+from sim.module import behaviour as b
+from sim.module.machine import Module
+from sim.module.rows import C_BATTERY_DEAD, C_LINK_LOST, CONNECTING, DARK, OFFLINE, ONLINE
+from sim.wire import mqtt
+from sim.wire.quecthing import commands, frame, login, ota
+
+if TYPE_CHECKING:
+    from sim.engines.live.engine import LiveEngine
+
+CONFIG_TIMEOUT_S = 5.0
+"""A bootstrapped device works without its secret when none has come by then."""
+_CODES = {
+    mqtt.BAD_VERSION: login.VERSION_UNSUPPORTED, mqtt.BAD_CLIENT_ID: login.DEVICE_SECRET_WRONG,
+    mqtt.UNAVAILABLE: login.DEVICE_SECRET_WRONG, mqtt.BAD_LOGIN: login.DEVICE_SECRET_WRONG,
+    mqtt.NOT_AUTHORIZED: login.DEVICE_SECRET_WRONG,
+}  # fmt: skip
+"""The SDK's error for each return code of CONNACK."""
+
+
+class QuecThingModule(LiveModule):
+    """A module with its MQTT session."""
+
+    __slots__ = (
+        "_asked_at", "_bootstrapping", "_cloud", "_confirmed_at", "_dialled_at", "_firmware", "_heard_at", "_kinds", "_last_frame",
+        "_leaving", "_name", "_request", "_requested_at", "_unacked", "link", "secret",
+    )  # fmt: skip
+
+    def __init__(self, engine: LiveEngine, module: Module, cloud: QuecThing) -> None:
+        super().__init__(engine, module)
+        self._cloud = cloud
+        self._name = login.client_id(cloud.target.product_key, module.name)
+        self.link: Link | None = None
+        self.secret = ""  # the device's, once the cloud gave it
+        self._bootstrapping = False
+        self._dialled_at = self._asked_at = self._confirmed_at = self._heard_at = 0.0
+        self._requested_at = 0.0
+        self._request = 0  # MQTT packet id of the request under way
+        self._last_frame = 0
+        self._unacked: dict[int, tuple[int, float]] = {}
+        self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
+        self._kinds: tuple[int, ...] = ()
+        self._firmware: ota.Firmware | None = None
+
+    @property
+    def unacknowledged(self) -> bool:
+        """See LiveModule."""
+        return bool(self._unacked)
+
+    def waiting(self) -> Iterator[tuple[str, float]]:
+        """See LiveModule."""
+        row, link = self.module.row, self.link
+        if row.link == CONNECTING:
+            yield ("login", link.made_at) if link is not None and link.made_at else ("connect", self._dialled_at)
+        if row.link == ONLINE:
+            if self._asked_at and isnan(row.upgraded_s):
+                yield "notice", self._asked_at
+            if self._request:
+                yield "request", self._requested_at
+            if self._confirmed_at and row.status == msg.SUBMITTED:
+                yield "url", self._confirmed_at
+            yield from super().waiting()
+        yield from (("report", sent_at) for _, sent_at in self._unacked.values())
+
+    def _status_left(self, before: int) -> None:
+        """See LiveModule."""
+        if before == msg.SUBMITTED and self._confirmed_at:
+            self._confirmed_at = 0.0
+            self._engine.latencies.fail("url", "no answer in time")
+
+    # --- link ----------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        engine = self._engine
+        if self._leaving is not None:
+            self._leaving.abort()
+            self._left()
+        self._dialled_at = self._due
+        random = secrets.token_hex(8)
+        target = self._cloud.target
+        self._bootstrapping = not self.secret
+        if self._bootstrapping:
+            password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
+        else:
+            password = login.login_password(target.product_secret, self.secret, random)
+        modelled_s = (
+            LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
+        )
+        self._dialled_at += modelled_s
+        at = engine.connects.slot(engine.clock() + modelled_s)
+        engine.when(at, lambda: self._dial(password))
+
+    def _dial(self, password: str) -> None:
+        if self.module.row.link == CONNECTING and self.link is None:
+            self._engine.recorder.dialled()
+            self.link = self._cloud.links.dial(self, self._name, password, login.subscription(self._name))
+
+    def on_up(self, link: Link) -> None:
+        """See LinkOwner."""
+        self._engine.latencies.add("connect", max(0.0, link.made_at - self._dialled_at))
+        if not self._bootstrapping:
+            self._logged_in(link)
+        else:
+            self._engine.loop.call_later(CONFIG_TIMEOUT_S, self._no_config, link)
+
+    def _no_config(self, link: Link) -> None:
+        if self.link is link and self._bootstrapping:
+            self._logged_in(link)
+
+    def _logged_in(self, link: Link) -> None:
+        self._bootstrapping, self._request = False, 0
+        engine = self._engine
+        engine.latencies.add("login", engine.clock() - link.made_at)
+        now = engine.now()
+        engine.recorder.online(now, 1)
+        self._heard_at = now
+        self._due = engine.clock()
+        self.deliver(b.CONNECTED, now)
+
+    def on_down(self, link: Link, code: int) -> None:
+        """See LinkOwner."""
+        if self._leaving is link:
+            self._left()
+        if self.link is not link:
+            return
+        self.link = None
+        if self.module.row.link == ONLINE:
+            self._session_lost()
+        else:
+            self._refused(_CODES.get(code, login.NETWORK), "login" if link.made_at else "connect")
+
+    def _session_lost(self) -> None:
+        """The session broke: what was not acknowledged is kept like a status published offline, the latest only."""
+        row, engine = self.module.row, self._engine
+        now = engine.now()
+        engine.recorder.online(now, -1)
+        engine.latencies.fail("session", "lost")
+        self._keep_unacknowledged()
+        if row.status in (msg.DOWNLOAD_START, msg.DOWNLOADING):
+            row.cause = C_LINK_LOST
+        self.deliver(b.LINK_LOST, now)
+        self._back_off(login.NETWORK, now)
+
+    def _refused(self, code: int, leg: str) -> None:
+        """No session came about."""
+        engine = self._engine
+        engine.latencies.fail(leg, f"code {code}" if code != login.NETWORK else "no connection, or no answer")
+        engine.recorder.refused(code)
+        self._bootstrapping = False
+        if code == login.DEVICE_SECRET_WRONG:
+            self.secret = ""
+        now = engine.now()
+        self.deliver(b.CONNECT_FAILED, now)
+        self._back_off(code, now)
+
+    def _back_off(self, code: int, now: float) -> None:
+        """The wait before the next attempt, by class of error and in real seconds whatever the time scale."""
+        row, scale = self.module.row, self._engine.settings.time_scale
+        if row.link != OFFLINE or row.link_at == inf:
+            return
+        if code == login.NETWORK:
+            row.link_at = now + (row.link_at - now) * scale
+        else:
+            row.link_at = now + login.back_off_s(code, row.link_failures) * scale
+        self._rearm(now)
+
+    def _disconnect(self, now: float) -> None:
+        link, self.link = self.link, None
+        if link is None:
+            return
+        if link.up and not self._bootstrapping:
+            self._engine.recorder.online(now, -1)
+        row = self.module.row
+        if row.link == DARK or row.cause == C_BATTERY_DEAD:
+            link.abort()  # no supply, no farewell
+            self._keep_unacknowledged()
+        elif not link.finish() and self._unacked:
+            self._leaving = link
+
+    def _left(self) -> None:
+        """The connection it was leaving is gone before everything was acknowledged."""
+        self._leaving = None
+        self._keep_unacknowledged()
+        self._rearm(self._engine.now())
+
+    def _keep_unacknowledged(self) -> None:
+        row = self.module.row
+        if self._unacked and not row.cached:
+            row.cached = next(reversed(self._unacked.values()))[0]
+        self._unacked.clear()
+
+    def _drop(self) -> None:
+        """Both sockets die."""
+        link = self.link
+        if link is not None:
+            self.link = None
+            link.abort()
+            self._session_lost()
+
+    def _hang_up(self) -> None:
+        for link in (self.link, self._leaving):
+            if link is not None:
+                link.close()
+        self.link = self._leaving = None
+
+    # --- uplink --------------------------------------------------------------------------------------------------
+
+    def _hello(self, now: float) -> None:
+        """0x0034, 0x0044 and, with the request, 0x0115."""
+        hello = self.module.hello(now)
+        firmware = self._cloud.firmware
+        self._asked_at = self._requested_at = self._due
+        packets = (
+            (commands.STATUS_REPORT, commands.encode_status_report(hello), 1),
+            (commands.INFO_REPORT, commands.encode_info_report(hello.versions, firmware), 1),
+            (commands.OTA_REQUEST, ota.encode_request(hello.versions, firmware), 2),
+        )
+
+        def send() -> None:
+            for packet in packets:
+                self._request = self._send(*packet)
+
+        self._uplink(now, send, len(packets))
+
+    def _publish_status(self, now: float) -> None:
+        report = self.module.report()
+        self._uplink(now, lambda: self._send_status(report), 1)
+
+    def _send_status(self, report: msg.StatusReport) -> None:
+        component, kind = self._component(report.component)
+        payload = ota.encode_status(ota.Status.of(report, component, kind))
+        packet_id = self._send(commands.OTA_STATUS, payload, 2)
+        self.sent_statuses += 1
+        self._unacked[packet_id] = (report.status, self._engine.clock())
+        if report.status == msg.SUBMITTED:
+            self._confirmed_at = self._due
+        elif report.status == msg.DOWNLOADING:
+            self._engine.loop.call_later(states.PROGRESS_INTERVAL_S, self._beat, self._fetch)
+
+    def _component(self, index: int) -> tuple[str, int]:
+        """Name and kind of a component of the module's plan."""
+        module, kinds = self.module, self._kinds
+        if index < len(module.components):
+            return module.components[index], kinds[index] if index < len(kinds) else msg.FIRMWARE
+        planned = self._engine.world.center.plan.components[index]
+        return planned.component, planned.kind
+
+    def _beat(self, fetch: asyncio.Task[None] | None) -> None:
+        """A module that downloads says so every five seconds."""
+        if fetch is not None and self._fetch is fetch and self.module.row.status == msg.DOWNLOADING and self.link:
+            self._engine.recorder.beat()
+            self._send_status(msg.StatusReport(msg.DOWNLOADING, self.module.row.component))
+
+    def _uplink(self, now: float, send: Callable[[], object], packets: int) -> None:
+        """Through the modelled radio when asked for, within the cap on the rate, in order."""
+        engine, link = self._engine, self.link
+        engine.recorder.requests(now, packets)
+        at = now
+        if engine.settings.radio:
+            delay = radio.uplink_s(self.module.row, self.module.profile)
+            if delay < 0.0:
+                engine.recorder.lost += 1
+                return
+            at = self._heard_at = max(now + delay, self._heard_at)
+        start = engine.messages.slot(engine.real(at))
+
+        def later() -> None:
+            if self.link is link and link is not None:
+                send()
+
+        engine.when(start, later)
+
+    def _send(self, command: int, payload: bytes, qos: int, packet_id: int = 0) -> int:
+        """One DP frame on its topic; answers repeat the request's id. Gives the MQTT packet id."""
+        assert self.link is not None
+        if packet_id == 0:
+            packet_id = self._last_frame = self._last_frame % frame.MAX_PACKET_ID + 1
+        topic = login.uplink_topic(self._name, commands.topic_kind(command)).encode()
+        return self.link.publish(topic, frame.encode(packet_id, command, payload), qos)
+
+    def on_acknowledged(self, link: Link, packet_id: int) -> None:
+        """See LinkOwner."""
+        if packet_id == self._request:
+            self._request = 0
+            self._engine.latencies.add("request", self._engine.clock() - self._requested_at)
+            return
+        status, sent_at = self._unacked.pop(packet_id, (0, 0.0))
+        if link is self._leaving and not self._unacked:
+            self._leaving = None
+        if status:
+            engine = self._engine
+            engine.latencies.add("report", engine.clock() - sent_at)
+            self.acknowledged_statuses += 1
+            self.acked[status] = engine.now()
+
+    # --- downlink ------------------------------------------------------------------------------------------------
+
+    def on_message(self, link: Link, topic: str, payload: bytes) -> None:  # noqa: ARG002 - the command says it all
+        """See LinkOwner."""
+        if link is not self.link:
+            return  # it sleeps already
+        try:
+            received = frame.decode(payload)
+            self._command(received)
+        except ProtocolError:
+            self._engine.recorder.damaged += 1
+
+    def _command(self, received: frame.Frame) -> None:
+        command, payload = received.command, received.payload
+        if command == commands.OTA_NOTICE:
+            notice, kinds = ota.decode_notice(payload)
+            self._downlink(lambda: self._on_notice(notice, kinds))
+        elif command == commands.OTA_URL:
+            firmware = ota.decode_url(payload)
+            url = firmware.message(self.module.components)
+            self._downlink(lambda: self._on_url(firmware, url))
+        elif command == commands.CONFIG:
+            self.secret = commands.decode_config(payload).device_secret
+            if self._bootstrapping and self.link is not None and self.link.up:
+                self._logged_in(self.link)
+        elif command == commands.EXCEPTION:
+            self._on_exception(commands.decode_exception(payload).code)
+        elif command == commands.STATUS_GET:
+            hello = self.module.hello(self._engine.now())
+            self._send(commands.STATUS_REPLY, commands.encode_status_report(hello), 1, received.packet_id)
+        elif command == commands.INFO_GET:
+            info = commands.encode_info_report(self.module.versions, self._cloud.firmware)
+            self._send(commands.INFO_REPLY, info, 1, received.packet_id)
+
+    def _on_exception(self, code: int) -> None:
+        """The platform refuses: a bootstrap ends with it, a limit on messages is only counted."""
+        if not self._bootstrapping or self.link is None:
+            self._engine.recorder.refused(code)
+            return
+        link, self.link = self.link, None
+        link.abort()
+        self._refused(code, "login")
+
+    def _downlink(self, deliver: Callable[[], None]) -> None:
+        """Through the modelled radio when asked for."""
+        engine, link = self._engine, self.link
+        if not engine.settings.radio:
+            deliver()
+            return
+        delay = radio.downlink_s(self.module.row, self.module.profile)
+        if delay < 0.0:
+            engine.recorder.lost += 1
+            return
+
+        def later() -> None:
+            if self.link is link and link is not None:
+                deliver()
+
+        engine.at(engine.now() + delay, later)
+
+    def _on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
+        engine = self._engine
+        if self.module.row.link != ONLINE:
+            return
+        self._kinds = kinds
+        self._due = engine.clock()
+        if self._asked_at:
+            engine.latencies.add("notice", self._due - self._asked_at)
+            self._asked_at = 0.0
+        self.deliver(notice, engine.now())
+
+    def _on_url(self, firmware: ota.Firmware, url: msg.FirmwareUrl) -> None:
+        engine = self._engine
+        if self.module.row.link != ONLINE:
+            return
+        self._due = engine.clock()
+        if self._confirmed_at:
+            engine.latencies.add("url", self._due - self._confirmed_at)
+            self._confirmed_at = 0.0
+        if self._firmware != firmware:
+            self._firmware, self._package = (
+                firmware,
+                Package([File(f.url, f.size_bytes, f.md5) for f in firmware.files]),
+            )
+        self.deliver(url, engine.now())
+
+
+class QuecThing:
+    """The cloud behind an MQTT endpoint, and its HTTP API where it has one."""
+
+    links: Links
+
+    def __init__(self, target: Target, api: CloudApi | None, world: World) -> None:
+        self.target = target
+        self.host, self.port, self.plan = target.host, target.port, target.plan
+        self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
+        self._api = api
+        self._before: dict[str, dict[str, Any]] = {}
+        _check_device_keys(world.modules)
+
+    def module(self, engine: LiveEngine, module: Module) -> QuecThingModule:
+        """See Cloud."""
+        return QuecThingModule(engine, module, self)
+
+    def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:
+        """See Cloud."""
+        return ssl.create_default_context(cafile=ca_file)
+
+    async def open(self, engine: LiveEngine) -> None:
+        """See Cloud."""
+        settings, target = engine.settings, self.target
+        if self._api is not None and self.plan is not None:
+            self._before = await self._api.devices(self.plan)
+        self.links = Links(
+            target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
+            keepalive_s=int(engine.world.keepalive_s), username=settings.username,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """See Cloud."""
+        await self.links.close()
+
+    async def is_over(self, engine: LiveEngine) -> bool:
+        """See Cloud."""
+        if self._api is None or self.plan is None:
+            return False
+        try:
+            states = await self._api.states(self.plan)
+        except FotasimError:
+            return False  # it is away for a moment; the run goes on
+        over = sum(count for name, count in states.items() if name in _TERMINAL)
+        return over >= sum(1 for m in engine.modules if m.module.row.link != DARK or m.acked)
+
+    async def reconcile(self, engine: LiveEngine) -> Reconciliation:
+        """See Cloud."""
+        for module in engine.modules:
+            execution = engine.world.center.executions[module.module.row.index]
+            mirror(execution, module.acked, module.module.row)
+            execution.unmet = _unmet(engine.world, module.module, engine.recorder.end_s)
+        if self._api is None or self.plan is None:
+            return Reconciliation(note="not possible: the cloud's API or its plan is not known")
+        try:
+            cloud = await self._api.devices(self.plan)
+        except FotasimError as error:
+            return Reconciliation(note=f"not possible: {error}")
+        _adopt(engine.world, cloud)
+        for name, device in cloud.items():
+            if "reports" in device:
+                device["reports"] -= self._before.get(name, {}).get("reports", 0)
+        return reconcile({m.module.name: m.books() for m in engine.modules}, cloud)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """See Cloud."""
+        return self.links.sent, self.links.received
+
+    def figures(self) -> dict[str, Any]:
+        """See Cloud."""
+        return {"unacknowledged": self.links.unacknowledged, "protocol_errors": self.links.protocol_errors}
+
+
+_TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
+
+
+def _unmet(world: World, module: Module, now: float) -> int:
+    """The limit for which the cloud defers a module that it has heard of, by what the module would report now."""
+    row, wanted = module.row, world.center.plan.settings
+    if not wanted.checked_by_cloud or isnan(row.first_contact_s):
+        return msg.MET
+    return msg.unmet(
+        battery.gauge_percent(row, module.profile, now), row.rsrp_dbm, row.free_bytes, wanted.min_battery_percent,
+        wanted.min_rsrp_dbm, wanted.needed_bytes,
+    )  # fmt: skip
+
+
+def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:
+    """The cloud's own word on each execution."""
+    for module in world.modules:
+        device = cloud.get(module.name)
+        if device is None:
+            continue
+        execution = world.center.executions[module.row.index]
+        if device.get("state") in ex.STATE_NAMES:
+            execution.state = ex.STATE_NAMES.index(str(device["state"]))
+        if device.get("reason") in ex.REASON_NAMES:
+            execution.reason = ex.REASON_NAMES.index(str(device["reason"]))
+        execution.attempts = int(device.get("attempts", 0))
+
+
+def _check_device_keys(modules: Sequence[Module]) -> None:
+    """Device keys have 4 to 16 characters; FotasimError names the first module whose id has not."""
+    for module in modules:
+        if not login.MIN_DEVICE_KEY_CHARS <= len(module.name) <= login.MAX_DEVICE_KEY_CHARS:
+            raise FotasimError(
+                f"module {module.name!r}: a device key has {login.MIN_DEVICE_KEY_CHARS} to "
+                f"{login.MAX_DEVICE_KEY_CHARS} characters; rename it in the fleet's file"
+            )

@@ -1,0 +1,305 @@
+"""The fleet section: groups of modules, their supply, signal, habits and cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, create_model, model_validator
+
+from sim import units
+from sim.module.parameters import PARAMETERS
+from sim.scenario.distribution import PercentDistribution, SizeDistribution, TimeDistribution, ValueDistribution
+from sim.scenario.fields import (
+    Clock,
+    ComponentId,
+    Duration,
+    Energy,
+    Name,
+    PositiveDuration,
+    Section,
+    Size,
+    clock_s,
+    quantity,
+    written,
+)
+
+
+class Overrides(Section):
+    """Parameters set here replace the defaults of the model's table."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)  # made below, without source: looking for it costs 0.2 s
+
+    def overrides(self) -> dict[str, float]:
+        """Only the parameters that are set, by name."""
+        return {name: value for name, value in self if value is not None and name in PARAMETERS}
+
+
+def _overrides(section: str) -> type[Overrides]:
+    fields: dict[str, Any] = {}
+    for row in PARAMETERS.values():
+        if row.section == section:
+            kind = Duration if row.unit == "s" else float
+            text = f"{row.meaning} [{row.unit}]; default {row.default:g}; {row.provenance}: {row.source}"
+            bounds: dict[str, Any] = {"ge": row.minimum, **({} if row.maximum == float("inf") else {"le": row.maximum})}
+            fields[row.name] = (
+                Annotated[kind, Field(**bounds)] | None,
+                Field(default=None, description=text),
+            )
+    return create_model(section.capitalize(), __base__=Overrides, **fields)
+
+
+Failures = _overrides("failures")
+Physics = _overrides("physics")
+CellOverrides = _overrides("cells")
+
+
+class Recharge(Section):
+    """A rechargeable battery: charged every so often, falling from `to` down to `down_to` in between."""
+
+    every: PositiveDuration
+    """Time from one charge to the next, such as `10d`; the charge at activation says how much of it is over."""
+    to: Annotated[float, Field(gt=0, le=100)] = 100.0
+    """Per cent of the capacity right after a charge; the default is a full battery."""
+    down_to: Annotated[float, Field(ge=0, lt=100)] = 5.0
+    """Per cent of the capacity just before the next charge; below `to`."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> Recharge:
+        if self.down_to >= self.to:
+            raise ValueError("recharge: down_to must be below to")
+        return self
+
+
+class Battery(Section):
+    """Capacity of the battery (an AA Li-SOCl2 cell by default) and how it is recharged, if at all."""
+
+    capacity: Energy = units.energy("9.36 Wh")
+    """Energy of a full battery, such as `9.36 Wh`; the default is an AA Li-SOCl2 cell of 2.6 Ah at 3.6 V."""
+    recharge: Recharge | None = None
+    """How it is charged; not set: a primary cell that only drains."""
+
+
+def _settings(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _as_written(schema: dict[str, Any]) -> None:
+    """Tells editors of the short forms of a check-in that `CheckIn` reads."""
+    keys, time = schema["properties"], quantity("duration", "6h")
+    forms = {
+        "always": (
+            "Online all the time: `always`, or `{report_every: 6h}` below it.",
+            _settings(report_every=time, edrx=keys["edrx"]),
+        ),
+        "poisson": ("Mean time between check-ins at random, such as `6h`.", time),
+        "diurnal": (
+            "Online around the peaks of the day.",
+            _settings(**{key: keys[key] for key in ("peaks", "spread", "online", "probability", "edrx")}),
+        ),
+        "sleepy": (
+            "Asleep (PSM) but for `active`, such as `6s`, after each period `tau`, such as `24h`.",
+            _settings(tau=time, active=time, **{key: keys[key] for key in ("jitter", "at", "spread", "edrx")}),
+        ),
+    }
+    schema["properties"] = {**{key: {**form, "description": text} for key, (text, form) in forms.items()}, **keys}
+
+
+def _or_always(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": "always"}]
+
+
+class CheckIn(Section):
+    """When modules come online. Exactly one pattern: `always`, `every`, `poisson`, `diurnal` or `sleepy`."""
+
+    model_config = ConfigDict(json_schema_extra=_as_written)
+
+    kind: Literal["always", "periodic", "poisson", "diurnal", "sleepy"] = "periodic"
+    """The pattern; the short forms (`always`, `every`, `poisson`, `diurnal`, `sleepy`) set it."""
+    every: PositiveDuration = 86400.0
+    """Time between check-ins, such as `24h`: the period, the mean with `poisson`, the interval of reports with `always`."""
+    jitter: Duration = 0.0
+    """Each periodic check-in is moved by up to so much either way, such as `10min`; at most half of `every`."""
+    awake: PositiveDuration = 60.0
+    """How long a module stays online after a check-in without anything to do; `sleepy` alone defaults to `6s`."""
+    at: Clock | None = None
+    """Local time of day of the check-in, such as `"03:00"`; not set: each module has a phase of its own."""
+    spread: Duration = 0.0
+    """Standard deviation between modules around `at`, or around each peak; `diurnal` alone defaults to `45min`."""
+    peaks: list[Clock] = Field(default=["08:00", "17:30"], min_length=1, max_length=24)
+    """Local times of day around which `diurnal` modules come online; the default is the two rush hours."""
+    online: PositiveDuration = 2400.0
+    """Median time a `diurnal` module stays online, such as `40min`."""
+    probability: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """Chance that a `diurnal` module comes online at a peak."""
+    edrx: Duration = 0.0
+    """Longest paging wait while awake, such as `20s`: messages to the module wait up to so long; 0: no eDRX."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pattern(cls, given: Any) -> Any:
+        """Accepts the short forms people write: `always`, {every: 24h}, {poisson: 6h}, {diurnal: {…}}, {sleepy: {…}}."""
+        if given == "always":
+            return {"kind": "always", "every": "6h"}
+        if not isinstance(given, dict | str) or (isinstance(given, dict) and "kind" in given):
+            return given
+        rest = dict(given) if isinstance(given, dict) else {}
+        for kind, renamed in (
+            ("always", {"report_every": "every"}),
+            ("diurnal", {}),
+            ("sleepy", {"tau": "every", "active": "awake"}),
+        ):
+            if kind in rest:
+                inner = rest.pop(kind) or {}
+                if rest or not isinstance(inner, dict):
+                    raise ValueError(f"check_in: {kind} stands alone, with its settings below it")
+                settings = {renamed.get(key, key): value for key, value in inner.items()}
+                defaults = {
+                    "diurnal": {"spread": "45min"},
+                    "sleepy": {"awake": "6s"},
+                    "always": {"every": "6h"},
+                }[kind]
+                return {"kind": kind, **defaults, **settings}
+        if "poisson" in rest:
+            return {"kind": "poisson", "every": rest.pop("poisson"), **rest}
+        if "every" in rest:
+            return {"kind": "periodic", **rest}
+        raise ValueError("check_in: write always, {every: 24h}, {poisson: 6h}, {diurnal: {…}} or {sleepy: {tau: 24h}}")
+
+    @model_validator(mode="after")
+    def _jitter(self) -> CheckIn:
+        if self.kind in ("periodic", "sleepy") and 2 * self.jitter > self.every:
+            raise ValueError("check_in: jitter must not exceed half of every")
+        return self
+
+    @property
+    def phase_s(self) -> float | None:
+        """Second of the day of the mean check-in, or None for a uniform phase."""
+        return None if self.at is None else clock_s(self.at)
+
+    @property
+    def peaks_s(self) -> tuple[float, ...]:
+        """Peaks of the day in seconds of the day."""
+        return tuple(clock_s(peak) for peak in self.peaks)
+
+
+Shares = str | dict[str, Annotated[float, Field(gt=0)]]
+
+
+def _adds_up(shares: str | dict[str, float], what: str) -> None:
+    if isinstance(shares, dict) and abs(sum(shares.values()) - 1.0) > 1e-6:
+        raise ValueError(f"{what}: the shares add up to {sum(shares.values()):g}, they must add up to 1")
+
+
+class Group(Section):
+    """Modules alike: technology, supply, versions and the distributions they are drawn from."""
+
+    name: Name
+    """Name of the group in results and filters; each name once."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Part of `fleet.size` in this group; the shares of all groups add up to 1. Without it give a `file`."""
+    file: Path | None = None
+    """CSV or Parquet file with one module a row, relative to the scenario; in place of a `share`."""
+    columns: dict[
+        Literal["module", "hardware", "cell", "rsrp_dbm", "battery_percent", "free_space", "version"], str
+    ] = Field(default_factory=dict)  # fmt: skip
+    """Column of the file for each value it holds, such as `{module: imei, rsrp_dbm: rsrp}`; the rest is drawn."""
+    technology: Literal["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]
+    """Radio technology, which decides rates, delays and currents."""
+    power: Literal["battery", "mains", "vehicle"] = "battery"
+    """Supply: decides whether the battery counts and how often power is cut."""
+    mobile: bool | None = None
+    """Whether the module moves, so that sessions break more often; not set: only with `power: vehicle`."""
+    components: dict[ComponentId, Shares] = Field(default={"fw": "1.0.0"}, min_length=1, max_length=20)
+    """Installed version of each component, or shares of versions: `{fw: {"1.0.0": 0.8, "1.1.0": 0.2}}`."""
+    hardware: Shares = "A"
+    """Hardware revision, or shares of revisions: `{A: 0.9, B: 0.1}`; defects of a release go by it."""
+    rsrp_dbm: ValueDistribution = written({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
+    """Mean signal of each module in dBm (RSRP); a value or a distribution."""
+    battery_percent: PercentDistribution = written({"distribution": "uniform", "low": 20, "high": 100})
+    """Charge of the battery at activation in per cent; a value or a distribution."""
+    free_space: SizeDistribution = written({"distribution": "lognormal", "median": "4 MB", "sigma": 0.6})
+    """Free space for the package, such as `4 MB`; a value or a distribution."""
+    battery: Battery = Battery()
+    """Capacity of the battery and how it is recharged."""
+    check_in: CheckIn = Field(default={"every": "24h", "jitter": "10min"}, json_schema_extra=_or_always)  # type: ignore[assignment]
+    """When modules come online: `always`, `{every: 24h}`, `{poisson: 6h}`, `{diurnal: {…}}`, `{sleepy: {tau: 24h}}`."""
+    joins: TimeDistribution | None = None
+    """Time after activation at which a module joins the fleet; not set: all are there from the start."""
+    partition: Literal["resumable", "in-place"] = "resumable"
+    """`resumable`: a power cut while flashing is survived; `in-place`: it may brick the module."""
+    resume_download: bool = False
+    """Whether a broken download goes on where it stopped; false: it is erased and begun anew."""
+    mcu_buffer: Size | None = None
+    """Module flash for MCU images, such as `256 KiB`, read out piece by piece; not set: as much as is free."""
+    failures: Failures = Failures()  # type: ignore[valid-type]
+    """Chances of failures that differ from the fleet's."""
+    physics: Physics = Physics()  # type: ignore[valid-type]
+    """Physical figures that differ from the fleet's."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Group:
+        if (self.share is None) == (self.file is None):
+            raise ValueError(f"group {self.name}: give either share or file")
+        if self.file is not None and self.file.suffix not in (".csv", ".parquet"):
+            raise ValueError(f"group {self.name}: file must end in .csv or .parquet")
+        if self.columns and self.file is None:
+            raise ValueError(f"group {self.name}: columns need a file")
+        for component, shares in self.components.items():
+            _adds_up(shares, f"components.{component}")
+        _adds_up(self.hardware, "hardware")
+        return self
+
+
+class Cells(CellOverrides):  # type: ignore[misc, valid-type]
+    """What modules of one cell share: how many a cell holds, whether their access collides, and its figures.
+
+    Modules of a fleet file with a `cell` column are in the cell named there; without `modules_per_cell` the others
+    are in none and share nothing.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    modules_per_cell: ValueDistribution | None = None
+    """Modules in a cell, a number or a distribution; not set: only cells that a fleet file names."""
+    random_access: bool = True
+    """Whether accesses of one cell at the same time collide."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Cells:
+        if (
+            self.modules_per_cell is not None
+            and self.modules_per_cell.kind == "constant"
+            and self.modules_per_cell.a < 1
+        ):
+            raise ValueError("modules_per_cell: at least 1")
+        return self
+
+
+class Fleet(Section):
+    """The modules: how many, of which groups, and how things go wrong."""
+
+    size: Annotated[int, Field(ge=0, le=50_000_000)] = 0
+    """Modules of all groups with a `share` together; groups from files bring their own."""
+    groups: list[Group] = Field(min_length=1, max_length=64)
+    """Groups of modules alike."""
+    cells: Cells | None = None
+    """Radio cells whose modules share access and downlink; not set: modules share nothing."""
+    failures: Failures = Failures()  # type: ignore[valid-type]
+    """Chances of failures that replace the model's, for all groups."""
+    physics: Physics = Physics()  # type: ignore[valid-type]
+    """Physical figures that replace the model's, for all groups."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Fleet:
+        shares = [g.share for g in self.groups if g.share is not None]
+        if shares and abs(sum(shares) - 1.0) > 1e-6:
+            raise ValueError(f"groups: the shares of the groups add up to {sum(shares):g}, they must add up to 1")
+        if shares and self.size < 1:
+            raise ValueError("size: must be at least 1")
+        if len({g.name for g in self.groups}) < len(self.groups):
+            raise ValueError("groups: a name occurs twice; each group needs its own")
+        from_file = any("cell" in g.columns for g in self.groups)
+        if self.cells is not None and self.cells.modules_per_cell is None and not from_file:
+            raise ValueError("cells: give modules_per_cell, or a cell column of a fleet file")
+        return self

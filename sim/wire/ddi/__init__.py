@@ -1,0 +1,1 @@
+"""hawkBit's Direct Device Integration (DDI) as a device speaks it: JSON documents and the poll machine. Sans-IO."""
