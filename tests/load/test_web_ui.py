@@ -7,8 +7,8 @@ import threading
 
 from playwright.sync_api import Error
 
+from sim.engines.live import latency
 from sim.engines.live.engine import Settings
-from sim.engines.live.latency import LEGS
 from sim.load.fleet import LoadFleet, find_target
 from sim.load.worker import Worker
 from tests.live_cloud import LiveCloud
@@ -16,6 +16,7 @@ from tests.load.master import free_port, master
 from tests.report.browser import chromium
 from tests.support import HARMLESS, scenario
 
+LEGS = [leg for leg in latency.LEGS if leg not in ("poll", "exchange")]  # those are DDI's
 FLEET = scenario(
     *HARMLESS, "fleet.size=12", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
     "fleet.groups.0.free_space=10 MB",
