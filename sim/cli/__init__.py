@@ -10,6 +10,7 @@ import sys
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
     cloud,
     ddi,
+    doctor,
     imports,
     live,
     report,
