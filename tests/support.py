@@ -54,13 +54,6 @@ def run(*overrides: str, text: str = BASE, **options: Any) -> Outcome:
     return simulate(scenario(*overrides, text=text), **{"engine": "simpy", **options})
 
 
-def busy(reason: str) -> None:
-    """A measurement is void because this host was too busy to generate the load: skipped, or failed with CI=true."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def require(name: str, *places: str) -> str:
     """Path of a program a test needs, looked up on PATH and in `places` (globs).
 

@@ -19,7 +19,7 @@ from sim.load.wave import KINDS, probe_scenario
 from sim.scenario.load import dump
 from tests.live_cloud import LiveCloud
 from tests.service.cloud import TOKEN, CloudProcess
-from tests.support import busy, scenario
+from tests.support import scenario
 
 SLO = parse("p99(notify)<2s, error_rate<0.1%")
 
@@ -50,10 +50,11 @@ def look(given, url, kind, bounds, settings):
     finally:
         probe.close()
     if not found.complete:
-        busy(found.reason)
+        pytest.skip(found.reason)  # this host cannot measure now: no evidence either way
     return found
 
 
+@pytest.mark.slow
 def test_an_injected_limit_of_200_requests_per_second_is_found(cloud):
     """At the capacity the cloud sees the rate it is limited to: messages and downloads, counted by the modules."""
     given = scenario("plan.components.fw.size=20 kB")
@@ -65,6 +66,7 @@ def test_an_injected_limit_of_200_requests_per_second_is_found(cloud):
     assert held[-1].measured.figures["requests_per_s"] == pytest.approx(200.0, rel=0.1)
 
 
+@pytest.mark.slow
 def test_an_injected_limit_of_300_downloads_at_once_is_found(cloud):
     """4 MB at the modelled radio's goodput take longer than the wave, and no socket buffer swallows them."""
     given = scenario("plan.components.fw.size=4 MB", "fleet.groups.0.rsrp_dbm=-85")
@@ -98,6 +100,7 @@ class Stalling(LiveCloud):
             super().on_message(*message)
 
 
+@pytest.mark.slow
 def test_a_stall_shows_in_the_percentiles_as_theory_says():
     """Open loop, forty requests a second for ten seconds, answered at once but for a pause of two seconds.
 
@@ -128,7 +131,7 @@ def test_a_stall_shows_in_the_percentiles_as_theory_says():
 
     found, health = asyncio.run(asyncio.wait_for(run(), 60))
     if health.faults:
-        busy(health.faults[0])
+        pytest.skip(health.faults[0])  # this host cannot measure now: no evidence either way
     for percent in (85.0, 90.0, 95.0, 99.0):
         theory = 2.0 * (percent / 100 - 0.8) / 0.2
         assert found.quantile_s("notice", percent) == pytest.approx(theory, abs=0.25)
