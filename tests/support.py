@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -62,9 +62,11 @@ def require(name: str, *places: str) -> str:
     found = shutil.which(name) or next(
         (str(p) for place in places for p in sorted(Path("/").glob(place.lstrip("/")))), None
     )
-    if found is not None:
-        return found
-    reason = f"needs {name}, which is not installed"
+    return found if found is not None else missing(f"needs {name}, which is not installed")
+
+
+def missing(reason: str) -> NoReturn:
+    """What a test needs is not there: skipped with the reason; in continuous integration (CI=true) it fails."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

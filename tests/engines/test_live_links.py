@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
-import os
-import shutil
 import ssl
 import subprocess
 
@@ -19,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from sim.engines.live.link import NETWORK_FAILED, Links
 from sim.service.endpoint import Endpoint
 from sim.wire import mqtt
+from tests.support import require
 
 
 class Owner:
@@ -53,12 +52,7 @@ class Owner:
 
 def mosquitto():
     """The broker's path; without it the test is skipped, and fails where it must be there."""
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("mosquitto is not installed")
-        pytest.skip("mosquitto is not installed")
-    return found
+    return require("mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto")
 
 
 async def free_port():

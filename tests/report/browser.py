@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
+from tests.support import missing
 
 
 @contextmanager
@@ -18,8 +17,7 @@ def chromium(width: int = 1440, height: int = 1000) -> Iterator[Any]:
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
     )
     if path is None:
-        reason = "no Chromium on this machine"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        missing("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as engine:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -25,6 +23,7 @@ from sim.report.page import Tiles
 from sim.report.run_page import run_page
 from sim.report.schema import report_schema
 from tests.report.made import lost, made_run, module
+from tests.support import require
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; `${{7*7}}` {{7*7}} #panic(\"no\") #read(\"/etc/passwd\") "
@@ -88,14 +87,6 @@ class _Tables(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        reason = f"{name} is not on this machine"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return path
-
-
 def test_html_shows_every_table(faces):
     """Cell by cell, with the headings."""
     page, folder = faces
@@ -122,7 +113,7 @@ def test_pdf_shows_the_same(faces):
     """Every cell of every table that is not folded, and every tile, stands in the PDF."""
     page, folder = faces
     done = subprocess.run(
-        [_program("pdftotext"), "-layout", folder / "report.pdf", "-"], capture_output=True, text=True, check=True
+        [require("pdftotext"), "-layout", folder / "report.pdf", "-"], capture_output=True, text=True, check=True
     )
     printed = _joined(done.stdout)
     tiles = [tile.value for block in page.blocks() if isinstance(block, Tiles) for tile in block.tiles]
@@ -265,7 +256,7 @@ def test_hostile_markdown(hostile):
 def test_hostile_pdf(hostile):
     """Typst takes no text for code: what looks like a call is printed."""
     done = subprocess.run(
-        [_program("pdftotext"), hostile / "report.pdf", "-"], capture_output=True, text=True, check=True
+        [require("pdftotext"), hostile / "report.pdf", "-"], capture_output=True, text=True, check=True
     )
     assert '#panic("no")' in re.sub(r"\u200b", "", done.stdout).replace("\n", " ")
     assert "root:" not in done.stdout
