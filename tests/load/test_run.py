@@ -309,7 +309,7 @@ def test_client_and_cloud_are_compared_after_a_load(kind, agrees, monkeypatch):
         cloud = kind(given)
         await cloud.start()
         target = await find_target(cloud.url, Settings())
-        fleet = LoadFleet(given, target, Settings(time_scale=100.0), Latencies(), compare=True)
+        fleet = LoadFleet(given, target, Settings(time_scale=1000.0), Latencies(), compare=True)
         await fleet.open()
         fleet.resize(6)
         while not all(module.done for module in fleet.engine.modules):
