@@ -148,6 +148,7 @@ def _merge(parts: list[Records]) -> Records:
 def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[str, Any]:
     text = scenario.to_yaml()
     return {
+        "kind": "run",
         "fotasim": version(),
         "commit": _commit(),
         "engine": merged.engine,
