@@ -174,12 +174,8 @@ def usable_cores() -> int:
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes, not copies of this one: copying a process with threads can hang."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["sim.study.campaign"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    """Fresh processes, never copies: the libraries beneath run threads, and a copy of their locks can hang."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 @contextmanager
