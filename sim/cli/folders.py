@@ -54,8 +54,14 @@ def _sensitivity(folder: Path) -> Page:
     return sensitivity_page(load_sensitivity(folder))
 
 
+def _load(folder: Path) -> Page:
+    from sim.load.folder import page_of_load
+
+    return page_of_load(folder)
+
+
 PAGES: dict[str, Callable[[Path], Page]] = {
-    "comparison": _comparison, "sweep": _sweep, "tune": _tune, "sensitivity": _sensitivity,
+    "comparison": _comparison, "sweep": _sweep, "tune": _tune, "sensitivity": _sensitivity, "load": _load,
 }  # fmt: skip
 
 __all__ = ["KINDS", "PAGES", "kind_of", "page_of"]

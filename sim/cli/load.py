@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,12 +115,31 @@ def load_(
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
         return
+    folder = out or Path("reports") / f"{loaded.name}-load"
+    how = {"cloud": cloud, "shape": shape, "time_scale": time_scale}
     _check_cloud(cloud, settings)
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
-    with watching(*watched, quiet=as_json) as watch:
-        found = launch.launch(start, command, out or Path("reports") / f"{loaded.name}-load", watch)
-    _tell(found, as_json)
+    with _kept(folder, loaded, start, how, quiet=as_json) as found, watching(*watched, quiet=as_json) as watch:
+        found |= launch.launch(start, command, folder, watch)
     raise typer.Exit(_exit_status(found))
+
+
+@contextmanager
+def _kept(folder: Path, loaded: Any, start: Any, how: dict[str, Any], *, quiet: bool) -> Iterator[dict[str, Any]]:
+    """Takes what a run finds; then makes its folder whole, tells the result and where the page is."""
+    from sim.load.folder import save_load
+    from sim.records import check_free
+
+    check_free(folder, "load")
+    found: dict[str, Any] = {}
+    yield found
+    page = save_load(
+        folder, loaded, found, users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
+        duration_s=start.duration_s, **how,
+    )  # fmt: skip
+    _tell(found, quiet)
+    if not quiet:
+        print(f"report: {page}")
 
 
 def _exit_status(found: dict[str, Any]) -> int:

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.cli.folders import PAGES
+from sim.cli.folders import PAGES, page_of
+from sim.engines.live.reconcile import Check, Reconciliation
 from sim.records import KINDS
 from sim.report.faces import FORMATS
 from sim.report.html import render
@@ -20,7 +21,8 @@ from sim.report.schema import report_schema
 from sim.study.folders import load_sweep
 from sim.study.pages import sweep_page
 from tests.report.browser import chromium
-from tests.report.kinds import STUDIES, made_page, make_folders
+from tests.report.kinds import STUDIES, made_page, make_folders, make_load
+from tests.support import scenario
 
 NAMES = ("run", "replications", *STUDIES)
 FILES = {"report.html", "report.pdf", "report.md", "report.xml", "report.json"}
@@ -34,7 +36,7 @@ def folders(tmp_path_factory):
 
 def test_every_kind_has_a_page():
     """No kind a manifest may name is without one; a run's is made elsewhere."""
-    assert set(PAGES) | {"run", "load", "capacity"} == set(KINDS)
+    assert set(PAGES) | {"run", "capacity"} == set(KINDS)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -74,6 +76,24 @@ def test_gates_of_a_sweep(folders):
     page = sweep_page(result)
     assert page.verdict.word == "None fits"
     assert [check.passed for check in page.checks] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("reported", "word", "passed"),
+    [
+        ({}, "Measured", [True, True, True]),
+        ({"health": {"faults": ["the loop was late by 2 s"]}}, "Void", [True, False, True]),
+        ({"final": False}, "Void", [False, False, True]),
+        ({"reconciliation": Reconciliation((Check("statuses", 5, 7, 2, ("m1",)),)).as_dict()}, "Books differ", [True, True, False]),
+        ({"reconciliation": Reconciliation(note="an mqtt URL").as_dict()}, "Measured", [True, True]),
+    ],
+)  # fmt: skip
+def test_a_load_run_says_whether_it_can_be_trusted(tmp_path, reported, word, passed):
+    """Void, incomplete and disagreeing runs say so on top and in JUnit; limits there are none."""
+    make_load(tmp_path / "load", scenario(), **reported)
+    page = page_of(tmp_path / "load")
+    assert page.verdict.word == word
+    assert [check.passed for check in page.checks] == passed
 
 
 def test_an_interrupted_study_fails_its_check(folders):
