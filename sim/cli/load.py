@@ -44,7 +44,7 @@ Workers = Annotated[int, typer.Option(min=0, max=256, help="Workers on this mach
 Headless = Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")]
 Users = Annotated[int | None, typer.Option(min=1, help="Modules that run; default: all of the scenario.")]
 Shape = Annotated[
-    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan releases them).")
+    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan reaches them).")
 ]
 Ramp = Annotated[str, typer.Option(help="Modules that begin per second; with a shape: at most.")]
 Duration = Annotated[str | None, typer.Option(help="End after this time.")]
