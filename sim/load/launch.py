@@ -9,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.engines.live.engine import Settings, Watch
 from sim.engines.live.run import loop_factory
 from sim.errors import FotasimError
-from sim.load.fleet import LoadFleet, find_target
+from sim.load.fleet import LoadFleet, find_target, share_of
 from sim.load.worker import Worker
 from sim.scenario import Scenario
 
@@ -58,9 +58,7 @@ def join(
 
 def share(settings: Settings, most: int, workers: int) -> tuple[Settings, int]:
     """A worker's part of the caps, so that all of them together stay within."""
-    cap = settings.limits.rate_cap_per_s
-    limits = replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers)
-    return replace(settings, limits=limits), max(1, most // workers)
+    return share_of(settings, workers), max(1, most // workers)
 
 
 def launch(start: Start, worker: Sequence[str], out: Path) -> dict[str, Any]:

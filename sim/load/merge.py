@@ -29,6 +29,14 @@ class Part:
     users: int = 0
 
 
+def encoded_legs(found: Latencies) -> dict[str, dict[str, Any]]:
+    """What was measured and what failed, leg by leg, as a worker reports it."""
+    return {
+        leg: {"failures": found.failed(leg), "hdr": found.encoded(leg) if leg in LEGS and found.count(leg) else ""}
+        for leg in (*LEGS, "session") if (leg in LEGS and found.count(leg)) or found.failed(leg)
+    }  # fmt: skip
+
+
 class Gathered:
     """Parts by worker. A worker whose final report has not come is missing, and the run says so."""
 
@@ -41,6 +49,10 @@ class Gathered:
     def clear(self) -> None:
         """A new test begins."""
         self.parts = {}
+
+    def expect(self, worker: str) -> None:
+        """A worker that is to report; it is missing until it has."""
+        self.parts.setdefault(worker, Part())
 
     def take(self, worker: str, data: dict[str, Any]) -> None:
         """A report of a worker; those of other kinds of workers carry nothing for us."""
@@ -116,4 +128,4 @@ class Gathered:
         )
 
 
-__all__ = ["Gathered", "Part"]
+__all__ = ["Gathered", "Part", "encoded_legs"]
