@@ -91,9 +91,7 @@ def probe_world(
     return world
 
 
-def probe_scenario(
-    scenario: Scenario, size: int, kind: Kind = KINDS["releases"], *, radio: bool = False
-) -> Scenario:
+def probe_scenario(scenario: Scenario, size: int, kind: Kind = KINDS["releases"], *, radio: bool = False) -> Scenario:
     """The scenario with so many modules that fail for no reason of their own, and a plan that offers at once.
 
     What is left of the scenario is what loads a cloud: technologies, package, downloads in pieces, reports, and for
