@@ -38,7 +38,7 @@ def report(
     from sim.report.faces import write_faces
     from sim.report.write import comparison, single
 
-    formats = _formats(format_)
+    formats = formats_of(format_)
     gates = [_gate(text) for text in gate]
     if len(runs) > 1:
         if against is not None:
@@ -76,7 +76,7 @@ def trend(
     page = trend_page(
         archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
     )
-    _end(write_faces(page, out or folder, _formats(format_), name="trend"), page, as_json)
+    _end(write_faces(page, out or folder, formats_of(format_), name="trend"), page, as_json)
 
 
 def _end(written: list[Path], page: Any, as_json: bool) -> None:
@@ -94,7 +94,8 @@ def _end(written: list[Path], page: Any, as_json: bool) -> None:
         raise typer.Exit(GATES_NOT_MET)
 
 
-def _formats(text: str) -> list[str]:
+def formats_of(text: str) -> list[str]:
+    """The formats named with commas between them, or all."""
     from sim.report.faces import FORMATS
 
     wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
