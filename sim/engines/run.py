@@ -148,6 +148,7 @@ def _merge(parts: list[Records]) -> Records:
 def provenance(scenario: Scenario) -> dict[str, Any]:
     """Where a result comes from: version, commit, host, seed and the scenario's hash."""
     return {
+        "kind": "run",
         "fotasim": version(),
         "commit": _commit(),
         "seed": scenario.seed,

@@ -15,7 +15,7 @@ from sim.load.search import Bounds, Point, Probe, Verdict, search
 from sim.load.simulated import SimulatedProbe
 from sim.load.slo import Slo
 from sim.load.wave import KINDS, Kind
-from sim.records import CAPACITY_FILE, replaced_folder, write_texts
+from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
 from sim.scenario import Scenario
 
 HEADROOM = 0.3
@@ -31,6 +31,7 @@ RESOURCES = {
     "session": ("keeping sessions open", _CONNECTING),
 }  # fmt: skip
 """What each leg leans on, and what helps."""
+KIND = "capacity"
 RECOMMENDED = {"releases": "maximum_per_minute"}
 Tell = Callable[[str, Point], None]
 
@@ -164,9 +165,9 @@ def find(
 
 def save(found: Findings, folder: Path) -> Path:
     """Writes the run folder of a search: the scenario, the manifest, and all that was found. Returns the folder."""
-    manifest = {**provenance(found.scenario), "kind": "capacity", "complete": found.verdict.complete}
-    with replaced_folder(folder) as aside:
-        write_texts(aside, found.scenario.to_yaml(), {"manifest.json": manifest, CAPACITY_FILE: found.as_dict()})
+    manifest = {**provenance(found.scenario), "kind": KIND, "complete": found.verdict.complete}
+    with replaced_folder(folder, KIND) as aside:
+        write_texts(aside, found.scenario.to_yaml(), {MANIFEST: manifest, CAPACITY_FILE: found.as_dict()})
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sim.errors import RecordsError
-from sim.records import CAPACITY_FILE
+from sim.records import CAPACITY_FILE, read_manifest
 from sim.report.load_figures import evidence_curve
 from sim.report.page import (
     Block,
@@ -81,16 +81,11 @@ class _Search:
         return ", ".join(o["text"] for o in self.objectives)
 
 
-def is_capacity(folder: Path) -> bool:
-    """Whether a folder holds the result of a capacity search."""
-    return (folder / CAPACITY_FILE).is_file()
-
-
 def page(folder: Path) -> Page:
     """The page of a search's run folder; RecordsError says what is missing or damaged."""
     try:
         found = json.loads((folder / CAPACITY_FILE).read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_manifest(folder)
         if found["format"] != _FORMAT:
             raise ValueError(f"format {found['format']}, and this version reads {_FORMAT}")
         return capacity_page(found, manifest)
@@ -103,7 +98,8 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
     s = _Search(found, manifest)
     target = found["cloud"] or "the simulated cloud alone"
     return Page(
-        title=f"{found['scenario']}: {s.unit}", kicker="Capacity", lead=f"Wanted: the largest load that keeps {s.slo}.",
+        title=f"{found['scenario']}: {s.unit}", kind="capacity",
+        kicker="Capacity", lead=f"Wanted: the largest load that keeps {s.slo}.",
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
@@ -446,4 +442,4 @@ def _checks(s: _Search) -> list[Check]:
     return checks
 
 
-__all__ = ["capacity_page", "command", "is_capacity", "page"]
+__all__ = ["capacity_page", "command", "page"]

@@ -78,7 +78,9 @@ def test_wake_ups_that_take_the_upgrade_load_more():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_engines_measure_the_same(kind):
-    one, other = (SimulatedProbe(scenario(), KINDS[kind], CONNECT, engine=e)(300.0, 10.0) for e in ("simpy", "compiled"))
+    one, other = (
+        SimulatedProbe(scenario(), KINDS[kind], CONNECT, engine=e)(300.0, 10.0) for e in ("simpy", "compiled")
+    )
     assert one.legs == other.legs
 
 

@@ -113,7 +113,7 @@ class QuecThingModule(LiveModule):
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
-        if self.module.row.link == CONNECTING and self.link is None:
+        if self.module.row.link == CONNECTING and self.link is None and not self._halted:
             self._engine.recorder.dialled()
             self.link = self._cloud.links.dial(self, self._name, password, login.subscription(self._name))
 
@@ -219,6 +219,13 @@ class QuecThingModule(LiveModule):
             link.abort()
             self._session_lost()
 
+    def halt(self) -> None:
+        """See LiveModule: a session that stands stays, so that what is on its way is still acknowledged."""
+        self._halted = True
+        self._rest()
+        if self.link is not None and not self.link.up:
+            self._hang_up()
+
     def _hang_up(self) -> None:
         for link in (self.link, self._leaving):
             if link is not None:
@@ -287,7 +294,7 @@ class QuecThingModule(LiveModule):
         start = engine.messages.slot(engine.real(at))
 
         def later() -> None:
-            if self.link is link and link is not None:
+            if self.link is link and link is not None and not self._halted:
                 send()
 
         engine.when(start, later)
