@@ -173,10 +173,10 @@ def test_wrong_use_of_load_is_told(arguments, words, tmp_path):
 class Halting:
     """A fleet that notes what it is told."""
 
-    def __init__(self, statistics):  # noqa: ARG002 - of the protocol
+    def __init__(self, statistics):
         self.count, self.told = 0, []
 
-    async def open(self, index, of):  # noqa: ARG002
+    async def open(self, index, of):
         self.told.append("open")
 
     def resize(self, count):
