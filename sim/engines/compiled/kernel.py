@@ -18,13 +18,16 @@ from sim.cloud import books, capacity, egress, offers, rollout, rules
 from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import access, pending, queue, timers
+from sim.engines.compiled import access, pending, polled, queue, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import (
     DOWNLOAD_START,
     DOWNLOADED,
     DOWNLOADING,
+    NO_PLAN,
     PLAN_RECEIVED,
+    REFUSED,
+    SUBMITTED,
     UPDATE_SUCCESS,
     UPDATING,
 )
@@ -73,6 +76,8 @@ class Kernel:
     """Nobody but the plan's clock and a module's own messages can make the cloud speak or end an execution."""
     quiet: int = 0
     """Reports of progress change nothing but the module's own execution."""
+    polled: int = 0
+    """The cloud is a DDI server."""
     holds: int = 0
     """Packages wait for an order to be installed."""
     needed_bytes: int = 0
@@ -114,14 +119,21 @@ def start(s: Any) -> None:
         if behaviour.starts_online(m, p):
             behaviour.start_online(m, p, 0.0)
             tally.online(s.tally, 0.0, 1)
-            gauge = battery.gauge_percent(m, p, 0.0)
-            source_ok = int(s.drives[i].source_bad & ~m.at_target == 0)
-            rules.hello(s.books, i, gauge, m.rsrp_dbm, m.level, m.free_bytes, m.at_target, source_ok, 0, 0.0)
-            send(s, i, 0.0)
+            if s.k.polled:
+                polled.poll_at(s, i, m.phase * p.sleep_s)
+            else:
+                hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
+                send(s, i, 0.0)
         elif m.link == OFFLINE:
             behaviour.start(m, p, 0.0)
         rearm(s, i)
         line_up(s, i)
+
+
+def hear(s: Any, i: int, gauge: float, rsrp_dbm: float, level: int, at_target: int, asks: int, now: float) -> None:
+    """The cloud hears how a module is, and whether it asks for its plan."""
+    source_ok = int(s.drives[i].source_bad & ~at_target == 0)
+    rules.hello(s.books, i, gauge, rsrp_dbm, level, s.modules[i].free_bytes, at_target, source_ok, asks, now)
 
 
 def run_until(s: Any, until_s: float) -> int:
@@ -267,7 +279,10 @@ def run_module(s: Any, i: int) -> None:
             happen(s, i, at)
         else:
             d.armed_at = inf
-            deliver(s, i, behaviour.WAKE, at)
+            if s.k.polled and polled.keeps_awake(s, i, at):
+                rearm(s, i)
+            else:
+                deliver(s, i, behaviour.WAKE, at)
 
 
 def is_private(s: Any, i: int, listed: bool) -> bool:
@@ -318,20 +333,10 @@ def happen(s: Any, i: int, now: float) -> None:
     d, m = s.drives[i], s.modules[i]
     entry = pending.take(s, d)
     kind = entry.kind
-    if kind == pending.HELLO:
-        source_ok = int(d.source_bad & ~entry.number == 0)
-        rules.hello(
-            s.books,
-            i,
-            entry.battery_percent,
-            entry.rsrp_dbm,
-            entry.level,
-            m.free_bytes,
-            entry.number,
-            source_ok,
-            1,
-            now,
-        )
+    if kind >= pending.SERVED:
+        happen_polled(s, i, kind, entry, now)
+    elif kind == pending.HELLO:
+        hear(s, i, entry.battery_percent, entry.rsrp_dbm, entry.level, entry.number, 1, now)
         send(s, i, now)
     elif kind == pending.STATUS:
         wanted = 2 if s.books.es[i].reverting else 1
@@ -345,9 +350,7 @@ def happen(s: Any, i: int, now: float) -> None:
             arrive(s, i, entry.code, entry.component, entry.flag, now)
     elif kind == pending.CONNECTED:
         if m.link == CONNECTING and m.sessions == entry.number:
-            d.session += 1
-            tally.online(s.tally, now, 1)
-            deliver(s, i, behaviour.CONNECTED, now)
+            connected(s, i, now)
     elif kind == pending.ANSWER:
         if d.transfer == NOT_ANSWERED and d.fetch == entry.number:
             answer(s, i, now)
@@ -358,6 +361,13 @@ def happen(s: Any, i: int, now: float) -> None:
         drop(s, i, now)
     elif d.session == entry.number:
         rules.offline(s.books, i)
+
+
+def connected(s: Any, i: int, now: float) -> None:
+    """The cloud has let the module in: a session begins."""
+    s.drives[i].session += 1
+    tally.online(s.tally, now, 1)
+    deliver(s, i, behaviour.CONNECTED, now)
 
 
 def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) -> None:
@@ -378,7 +388,7 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
         m.component = component
         m.kind = c.kind
         m.package_bytes = c.rollback_bytes if back else c.size_bytes
-        m.hold = s.k.holds
+        m.hold = s.books.es[i].holds if s.k.polled else s.k.holds
         m.reverting = back
         deliver(s, i, states.URL, now)
     elif message == books.SEND_INSTALL:
@@ -428,6 +438,28 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
         stop_fetch(s, i, now)
     if effects & behaviour.ACCESS:
         access.join(s, i, m.sessions, now)
+    if s.k.polled:
+        if effects & behaviour.CONNECT:
+            polled.ask(s, i, polled.POLL, NONE, 0, 1, m.sessions, now)
+        if effects & behaviour.PUBLISH:
+            polled.publish(s, i, now)
+    else:
+        talk(s, i, effects, now)
+    if effects & behaviour.FETCH:
+        tally.requests(s.tally, now, 1)
+        d.fetch += 1
+        d.transfer = NOT_ANSWERED
+        entry = pending.add(s, d, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
+        entry.number = d.fetch
+    if effects & behaviour.DISCONNECT:
+        d.session += 1
+        tally.online(s.tally, now, -1)
+        rules.offline(s.books, i)
+
+
+def talk(s: Any, i: int, effects: int, now: float) -> None:
+    """Connecting and reporting over one session that stays open."""
+    d, m = s.drives[i], s.modules[i]
     if effects & behaviour.CONNECT:
         accepted = capacity.admit(s.connections, now)
         tally.connects(s.tally, accepted)
@@ -439,16 +471,6 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
     if effects & behaviour.PUBLISH:
         tally.requests(s.tally, now, 1)
         publish(s, i, now)
-    if effects & behaviour.FETCH:
-        tally.requests(s.tally, now, 1)
-        d.fetch += 1
-        d.transfer = NOT_ANSWERED
-        entry = pending.add(s, d, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
-        entry.number = d.fetch
-    if effects & behaviour.DISCONNECT:
-        d.session += 1
-        tally.online(s.tally, now, -1)
-        rules.offline(s.books, i)
 
 
 def entered(s: Any, i: int, now: float) -> None:
@@ -551,6 +573,128 @@ def keep_log(s: Any) -> None:
             s.decisions[k.decisions, column] = b.log[j, column]
         k.decisions += 1
     c.logged = 0
+
+
+# --- polled clouds: see engines/polled.py -----------------------------------------------------------------------------
+
+
+def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
+    """An entry of a module that polls is due."""
+    d, m = s.drives[i], s.modules[i]
+    what, code, component, flag, number = entry.level, entry.code, entry.component, entry.flag, entry.number
+    if kind == pending.SERVED:
+        if what == polled.POLL:
+            code, component = serve_poll(s, i, now)
+        elif what == polled.FEEDBACK and serve_feedback(s, i, code, component, flag, number, now):
+            code = NONE
+        polled.answer_later(s, i, what, code, component, flag, number, now)
+    elif kind == pending.ANSWERED:
+        answered(s, i, what, code, flag, number, now)
+    elif kind == pending.POLL_DUE:
+        if m.link == ONLINE and d.polls == number and not is_retired(s, i):
+            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
+    else:
+        go_on(s, i, now)
+
+
+def serve_poll(s: Any, i: int, now: float) -> tuple[int, int]:
+    """A poll has reached the server: the message it finds, NONE for none, and its component."""
+    m, b = s.modules[i], s.books
+    hear(s, i, battery.gauge_percent(m, s.profiles[m.group], now), m.rsrp_dbm, m.level, m.at_target, 1, now)
+    code, component = NONE, 0
+    if b.c.out:
+        code, component = int(b.out[0, 1]), int(b.out[0, 2])
+    b.c.out = 0
+    send(s, i, now)
+    return code, component
+
+
+def serve_feedback(s: Any, i: int, status: int, component: int, on_target: int, last_word: int, now: float) -> bool:
+    """Feedback has reached the server. True when the action is closed there (410)."""
+    if ex.is_terminal(s.books.es[i].state):
+        return True
+    rules.status(s.books, i, status, component, int(on_target or last_word), now)
+    if s.books.c.notes:
+        s.books.notes[0, 3] = on_target + VERSION_FLAGS * component
+    send(s, i, now)
+    return False
+
+
+def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: float) -> None:
+    """The answer to a request; `code` is the message found, or the status told, NONE for nothing and for 410."""
+    d, m = s.drives[i], s.modules[i]
+    d.busy = 0
+    if what == polled.POLL:
+        poll_answered(s, i, code, flag, number, now)
+    elif what == polled.DOCUMENT:
+        act(s, i, code, now)
+    elif what == polled.FEEDBACK:
+        if code == NONE:
+            give_up(s, i, now)
+        elif d.confirming and code == SUBMITTED:
+            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
+    if m.link != DARK:
+        polled.begin_next(s, i, now)
+
+
+def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: float) -> None:
+    """A poll was answered: the session stands, the next poll is set, what was found is read."""
+    d, m = s.drives[i], s.modules[i]
+    if connects:
+        if m.link != CONNECTING or m.sessions != session:
+            return
+        connected(s, i, now)
+    if m.link != ONLINE or (not connects and d.session != session):
+        return
+    polled.sleep(s, i, now)
+    if d.told != m.at_target:
+        d.told = m.at_target
+        polled.ask(s, i, polled.CONFIG, NONE, 0, 0, 0, now)
+    if found == NONE:
+        d.known = 0
+    elif found != books.SEND_CANCEL and d.known == polled.form(s, i, found == books.SEND_NOTICE):
+        act(s, i, found, now)
+    else:
+        polled.ask(s, i, polled.DOCUMENT, found, 0, 0, 0, now)
+
+
+def act(s: Any, i: int, found: int, now: float) -> None:
+    """The module has read what the server wants."""
+    d, m = s.drives[i], s.modules[i]
+    if found == books.SEND_CANCEL:
+        d.known = 0
+        if m.status != UPDATING:  # honoured until the image is being written
+            give_up(s, i, now)
+            polled.ask(s, i, polled.FEEDBACK, REFUSED, 0, 0, 0, now)
+        return
+    asks = found == books.SEND_NOTICE
+    d.known = polled.form(s, i, asks)
+    d.confirming = int(asks and s.profiles[m.group].confirms_first)
+    if m.link != ONLINE:
+        return
+    if not asks:
+        go_on(s, i, now)
+    elif m.status == NO_PLAN:
+        d.action = polled.OPEN
+        arrive(s, i, books.SEND_NOTICE, 0, 0, now)
+
+
+def go_on(s: Any, i: int, now: float) -> None:
+    """An action the module has agreed to: the next component, or the order to install what it holds."""
+    d, m = s.drives[i], s.modules[i]
+    if d.action != polled.OPEN or m.link != ONLINE:
+        return
+    if m.status in (NO_PLAN, SUBMITTED):
+        arrive(s, i, books.SEND_URL, polled.next_component(m.at_target), 0, now)
+    elif m.status == DOWNLOADED and m.hold and not s.books.es[i].holds:
+        arrive(s, i, books.SEND_INSTALL, 0, 0, now)
+
+
+def give_up(s: Any, i: int, now: float) -> None:
+    """The action is over, whatever the module was at."""
+    s.drives[i].action = polled.OVER
+    if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
+        arrive(s, i, books.SEND_CANCEL, 0, 0, now)
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------
