@@ -14,26 +14,20 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sim.cloud import books, capacity, egress, offers, rollout, rules
+from sim.cloud import capacity, egress, offers, rollout, rules
 from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import access, pending, polled, queue, timers
+from sim.engines.compiled import access, answers, module, pending, polled, queue, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import (
     DOWNLOAD_START,
     DOWNLOADED,
     DOWNLOADING,
-    NO_PLAN,
-    PLAN_RECEIVED,
-    REFUSED,
-    SUBMITTED,
-    UPDATE_SUCCESS,
     UPDATING,
 )
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
-    ALWAYS,
     ATTACHING,
     C_CHECKSUM,
     C_LINK_LOST,
@@ -41,18 +35,10 @@ from sim.module.rows import (
     C_SERVER_ERROR,
     C_URL_GONE,
     CONNECTING,
-    DARK,
     OFFLINE,
     ONLINE,
 )
 from sim.network import cells
-
-LOGIN_ROUND_TRIPS = 3
-FETCH_ROUND_TRIPS = 2
-HELLO_REQUESTS = 3
-
-VERSION_FLAGS = 4
-"""A line of the log about a status has the value flag + VERSION_FLAGS x component; the flag is Pending's."""
 
 SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
@@ -112,7 +98,7 @@ def advance(s: Any, stage: int, until_s: float) -> int:
 def start(s: Any) -> None:
     """Time zero: the plan is activated, modules that are always online are known, the others arm their first check-in."""
     rollout.activate(s.books, 0.0)
-    send(s, NONE, 0.0)
+    module.send(s, NONE, 0.0)
     for i in range(len(s.modules)):
         m = s.modules[i]
         p = s.profiles[m.group]
@@ -122,18 +108,12 @@ def start(s: Any) -> None:
             if s.k.polled:
                 polled.poll_at(s, i, m.phase * p.sleep_s)
             else:
-                hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
-                send(s, i, 0.0)
+                module.hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
+                module.send(s, i, 0.0)
         elif m.link == OFFLINE:
             behaviour.start(m, p, 0.0)
-        rearm(s, i)
-        line_up(s, i)
-
-
-def hear(s: Any, i: int, gauge: float, rsrp_dbm: float, level: int, at_target: int, asks: int, now: float) -> None:
-    """The cloud hears how a module is, and whether it asks for its plan."""
-    source_ok = int(s.drives[i].source_bad & ~at_target == 0)
-    rules.hello(s.books, i, gauge, rsrp_dbm, level, s.modules[i].free_bytes, at_target, source_ok, asks, now)
+        module.rearm(s, i)
+        module.line_up(s, i)
 
 
 def run_until(s: Any, until_s: float) -> int:
@@ -143,7 +123,7 @@ def run_until(s: Any, until_s: float) -> int:
     while True:
         if is_full(s):
             return FULL
-        cloud_s = cloud_next_s(s)
+        cloud_s = module.cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
         cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
         now = min(order_s, cloud_s, cell_s, transfer_s, queue.next_time(s.q))
@@ -175,11 +155,6 @@ def is_full(s: Any) -> bool:
     )
 
 
-def cloud_next_s(s: Any) -> float:
-    """When the cloud wants to act of itself, or inf."""
-    return min(rollout.deadline(s.books.c), timers.first_s(s.timers))
-
-
 def next_order_s(s: Any) -> float:
     """When the operator acts next, or inf."""
     return float(s.orders[s.k.orders].time) if s.k.orders < len(s.orders) else inf
@@ -203,7 +178,7 @@ def operate(s: Any, now: float) -> None:
     else:
         for j in range(order.first, order.first + order.count):
             rules.cancel(b, s.ordered[j], now)
-    send(s, NONE, now)
+    module.send(s, NONE, now)
 
 
 def wake_cloud(s: Any, now: float) -> None:
@@ -213,16 +188,16 @@ def wake_cloud(s: Any, now: float) -> None:
         who, kind, stamp = int(first.who), int(first.kind), int(first.stamp)
         timers.drop(s.timers)
         rules.timer(s.books, who, kind, stamp, now)
-        send(s, NONE, now)
+        module.send(s, NONE, now)
     if rollout.deadline(s.books.c) <= now:
         rollout.wake(s.books, now)
-        send(s, NONE, now)
+        module.send(s, NONE, now)
 
 
 def opportunity(s: Any) -> None:
     """The first opportunity of random access is over."""
     for j in range(access.decide(s)):
-        line_up(s, s.sent[j])
+        module.line_up(s, s.sent[j])
 
 
 def next_module(s: Any, now: float, cloud_s: float) -> None:
@@ -239,25 +214,6 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
     run_module(s, i)
 
 
-def line_up(s: Any, i: int) -> None:
-    """Puts a module into the queue at its next event, if it is not there already."""
-    d = s.drives[i]
-    at = d.armed_at
-    if d.head != NONE:
-        at = min(at, s.pool[d.head].time)
-    if at == d.queued_at:
-        return
-    if d.queued_at < inf:  # the old entry stays behind, and may serve again
-        d.parked_at = d.queued_at
-    d.queued_at = at
-    if at == d.parked_at:
-        d.parked_at = inf
-    elif at < s.k.horizon_s:
-        queue.push(s.q, at, i)
-    else:
-        d.queued_at = inf
-
-
 # --- modules ---------------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +228,7 @@ def run_module(s: Any, i: int) -> None:
             if entry.time < at or (entry.time == at and entry.order < d.armed_order):
                 at, listed = entry.time, True
         if not due and not (at < s.k.bound_s and is_private(s, i, listed)):
-            line_up(s, i)
+            module.line_up(s, i)
             return
         due = False
         if listed:
@@ -280,9 +236,9 @@ def run_module(s: Any, i: int) -> None:
         else:
             d.armed_at = inf
             if s.k.polled and polled.keeps_awake(s, i, at):
-                rearm(s, i)
+                module.rearm(s, i)
             else:
-                deliver(s, i, behaviour.WAKE, at)
+                module.deliver(s, i, behaviour.WAKE, at)
 
 
 def is_private(s: Any, i: int, listed: bool) -> bool:
@@ -334,367 +290,33 @@ def happen(s: Any, i: int, now: float) -> None:
     entry = pending.take(s, d)
     kind = entry.kind
     if kind >= pending.SERVED:
-        happen_polled(s, i, kind, entry, now)
+        answers.happen_polled(s, i, kind, entry, now)
     elif kind == pending.HELLO:
-        hear(s, i, entry.battery_percent, entry.rsrp_dbm, entry.level, entry.number, 1, now)
-        send(s, i, now)
+        module.hear(s, i, entry.battery_percent, entry.rsrp_dbm, entry.level, entry.number, 1, now)
+        module.send(s, i, now)
     elif kind == pending.STATUS:
         wanted = 2 if s.books.es[i].reverting else 1
-        version = entry.flag + VERSION_FLAGS * entry.component
+        version = entry.flag + module.VERSION_FLAGS * entry.component
         rules.status(s.books, i, entry.code, entry.component, int(entry.flag == wanted), now)
         if s.books.c.notes:
             s.books.notes[0, 3] = version  # the reported version itself, for the log
-        send(s, i, now)
+        module.send(s, i, now)
     elif kind == pending.ARRIVAL:
         if m.link == ONLINE and d.session == entry.number:
-            arrive(s, i, entry.code, entry.component, entry.flag, now)
+            module.arrive(s, i, entry.code, entry.component, entry.flag, now)
     elif kind == pending.CONNECTED:
         if m.link == CONNECTING and m.sessions == entry.number:
-            connected(s, i, now)
+            module.connected(s, i, now)
     elif kind == pending.ANSWER:
         if d.transfer == NOT_ANSWERED and d.fetch == entry.number:
             answer(s, i, now)
     elif kind == pending.ACCESS:
         if access.tries(m, entry.number):
-            deliver(s, i, entry.code, now)
+            module.deliver(s, i, entry.code, now)
     elif kind == pending.DROP:
         drop(s, i, now)
     elif d.session == entry.number:
         rules.offline(s.books, i)
-
-
-def connected(s: Any, i: int, now: float) -> None:
-    """The cloud has let the module in: a session begins."""
-    s.drives[i].session += 1
-    tally.online(s.tally, now, 1)
-    deliver(s, i, behaviour.CONNECTED, now)
-
-
-def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) -> None:
-    """A message of the cloud has reached its module."""
-    m = s.modules[i]
-    if message == books.SEND_NOTICE:
-        if states.next_status(m.status, states.NOTICE) < 0:
-            return
-        s.drives[i].told_back = back
-        m.min_battery_percent = int(s.books.r.min_battery_percent)
-        m.min_rsrp_dbm = int(s.books.r.min_rsrp_dbm)
-        m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
-        deliver(s, i, states.NOTICE, now)
-    elif message == books.SEND_URL:
-        if states.next_status(m.status, states.URL) < 0:
-            return
-        c = s.components[component]
-        m.component = component
-        m.kind = c.kind
-        m.package_bytes = c.rollback_bytes if back else c.size_bytes
-        m.hold = s.books.es[i].holds if s.k.polled else s.k.holds
-        m.reverting = back
-        deliver(s, i, states.URL, now)
-    elif message == books.SEND_INSTALL:
-        deliver(s, i, states.UPDATE, now)
-    elif message == books.SEND_CANCEL:
-        deliver(s, i, states.CANCEL, now)
-    else:
-        deliver(s, i, behaviour.REVOKED, now)
-
-
-def deliver(s: Any, i: int, given: int, now: float) -> None:
-    """Every input of a module goes through here: receive, perform the effects, arm the timer."""
-    m = s.modules[i]
-    effects = behaviour.receive(m, s.profiles[m.group], given, now)
-    if effects:
-        perform(s, i, effects, now)
-    rearm(s, i)
-
-
-def rearm(s: Any, i: int) -> None:
-    """One timer per module, at its deadline; a finished module is left alone."""
-    d, m = s.drives[i], s.modules[i]
-    at = inf if is_retired(s, i) else behaviour.deadline(m)
-    if at != d.armed_at:
-        d.armed_at = at
-        d.armed_order = d.order
-        d.order += 1
-
-
-def is_retired(s: Any, i: int) -> bool:
-    """The cloud is done with the module, and it has nothing left to say."""
-    m = s.modules[i]
-    if m.link == DARK:
-        return True
-    if m.status != 0 or m.cached != 0 or not s.k.may_retire:
-        return False
-    away = m.link == OFFLINE or (m.link == ONLINE and s.profiles[m.group].check_in == ALWAYS)
-    return away and ex.is_terminal(s.books.es[i].state)
-
-
-def perform(s: Any, i: int, effects: int, now: float) -> None:
-    """What a module's receiving asks of its driver."""
-    d, m = s.drives[i], s.modules[i]
-    if effects & behaviour.ENTERED:
-        entered(s, i, now)
-    if effects & behaviour.STOP_FETCH:
-        stop_fetch(s, i, now)
-    if effects & behaviour.ACCESS:
-        access.join(s, i, m.sessions, now)
-    if s.k.polled:
-        if effects & behaviour.CONNECT:
-            polled.ask(s, i, polled.POLL, NONE, 0, 1, m.sessions, now)
-        if effects & behaviour.PUBLISH:
-            polled.publish(s, i, now)
-    else:
-        talk(s, i, effects, now)
-    if effects & behaviour.FETCH:
-        tally.requests(s.tally, now, 1)
-        d.fetch += 1
-        d.transfer = NOT_ANSWERED
-        entry = pending.add(s, d, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
-        entry.number = d.fetch
-    if effects & behaviour.DISCONNECT:
-        d.session += 1
-        tally.online(s.tally, now, -1)
-        rules.offline(s.books, i)
-
-
-def talk(s: Any, i: int, effects: int, now: float) -> None:
-    """Connecting and reporting over one session that stays open."""
-    d, m = s.drives[i], s.modules[i]
-    if effects & behaviour.CONNECT:
-        accepted = capacity.admit(s.connections, now)
-        tally.connects(s.tally, accepted)
-        entry = pending.add(s, d, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
-        entry.number = m.sessions
-    if effects & behaviour.HELLO:
-        tally.requests(s.tally, now, HELLO_REQUESTS)
-        say_hello(s, i, now)
-    if effects & behaviour.PUBLISH:
-        tally.requests(s.tally, now, 1)
-        publish(s, i, now)
-
-
-def entered(s: Any, i: int, now: float) -> None:
-    """A module entered a status."""
-    m = s.modules[i]
-    if s.k.recording:
-        event = s.events[s.k.events]
-        s.k.events += 1
-        event.time = now
-        event.module = m.index
-        event.status = m.published
-        event.code = m.event
-        event.component = m.component
-        event.kind = m.kind
-        event.package_bytes = m.package_bytes
-        event.offset_bytes = m.offset_bytes
-        event.piece_bytes = m.piece_bytes
-        event.back = s.drives[i].told_back if m.published == PLAN_RECEIVED else m.reverting
-    if m.published == UPDATE_SUCCESS:
-        m.kept_bytes = 0.0
-
-
-# --- messages --------------------------------------------------------------------------------------------------------
-
-
-def say_hello(s: Any, i: int, now: float) -> None:
-    """The module's report on connecting goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
-    p = s.profiles[m.group]
-    gauge = battery.gauge_percent(m, p, now)
-    delay_s = radio.uplink_s(m, p)
-    if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.HELLO)
-        entry.battery_percent = gauge
-        entry.rsrp_dbm = m.rsrp_dbm
-        entry.level = m.level
-        entry.number = m.at_target
-
-
-def publish(s: Any, i: int, now: float) -> None:
-    """The status just entered goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
-    delay_s = radio.uplink_s(m, s.profiles[m.group])
-    if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.STATUS)
-        entry.code = m.published
-        entry.component = m.component
-        on_target = (m.at_target >> m.component) & 1
-        entry.flag = 1 if on_target else 2 if m.reverting else 0
-
-
-def send(s: Any, own: int, now: float) -> None:
-    """Empties the plan's outboxes: messages take a request worker, then the downlink; timers are armed.
-
-    `own` is the module being run, which finds what is added to its list by itself.
-    """
-    b, c = s.books, s.books.c
-    for j in range(c.armed):
-        timer = b.armed[j]
-        timers.add(s.timers, timer[0], int(timer[1]), int(timer[2]), int(timer[3]))
-    c.armed = 0
-    for j in range(c.out):
-        order = b.out[j]
-        message(s, int(order[0]), int(order[1]), int(order[2]), own, now)
-    c.out = 0
-    if c.notes or c.logged:
-        keep_log(s)
-    if s.k.bound_s > -inf:
-        s.k.bound_s = min(s.k.bound_s, cloud_next_s(s))
-
-
-def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> None:
-    """One message of the cloud to a module."""
-    beats_per_s = s.downloads.active[0] / states.PROGRESS_INTERVAL_S
-    leaves = capacity.answered_at(s.workers, now, beats_per_s, s.workers.service_s)
-    d, m = s.drives[i], s.modules[i]
-    delay_s = radio.downlink_s(m, s.profiles[m.group])
-    if delay_s >= 0.0 and m.link == ONLINE:
-        entry = pending.add(s, d, leaves + delay_s, pending.ARRIVAL)
-        entry.number = d.session
-        entry.code = code
-        entry.component = component
-        entry.flag = s.books.es[i].reverting
-        if i != own:
-            line_up(s, i)
-
-
-def keep_log(s: Any) -> None:
-    """Moves lines of the upgrade log and decisions of the plan from the outboxes to the records."""
-    b, c, k = s.books, s.books.c, s.k
-    for j in range(c.notes):
-        for column in range(4):
-            s.notes[k.notes, column] = b.notes[j, column]
-        k.notes += 1
-    c.notes = 0
-    for j in range(c.logged):
-        for column in range(books.DECISION_WIDTH):
-            s.decisions[k.decisions, column] = b.log[j, column]
-        k.decisions += 1
-    c.logged = 0
-
-
-# --- polled clouds: see engines/polled.py -----------------------------------------------------------------------------
-
-
-def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
-    """An entry of a module that polls is due."""
-    d, m = s.drives[i], s.modules[i]
-    what, code, component, flag, number = entry.level, entry.code, entry.component, entry.flag, entry.number
-    if kind == pending.SERVED:
-        if what == polled.POLL:
-            code, component = serve_poll(s, i, now)
-        elif what == polled.FEEDBACK and serve_feedback(s, i, code, component, flag, number, now):
-            code = NONE
-        polled.answer_later(s, i, what, code, component, flag, number, now)
-    elif kind == pending.ANSWERED:
-        answered(s, i, what, code, flag, number, now)
-    elif kind == pending.POLL_DUE:
-        if m.link == ONLINE and d.polls == number and not is_retired(s, i):
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
-    else:
-        go_on(s, i, now)
-
-
-def serve_poll(s: Any, i: int, now: float) -> tuple[int, int]:
-    """A poll has reached the server: the message it finds, NONE for none, and its component."""
-    m, b = s.modules[i], s.books
-    hear(s, i, battery.gauge_percent(m, s.profiles[m.group], now), m.rsrp_dbm, m.level, m.at_target, 1, now)
-    code, component = NONE, 0
-    if b.c.out:
-        code, component = int(b.out[0, 1]), int(b.out[0, 2])
-    b.c.out = 0
-    send(s, i, now)
-    return code, component
-
-
-def serve_feedback(s: Any, i: int, status: int, component: int, on_target: int, last_word: int, now: float) -> bool:
-    """Feedback has reached the server. True when the action is closed there (410)."""
-    if ex.is_terminal(s.books.es[i].state):
-        return True
-    rules.status(s.books, i, status, component, int(on_target or last_word), now)
-    if s.books.c.notes:
-        s.books.notes[0, 3] = on_target + VERSION_FLAGS * component
-    send(s, i, now)
-    return False
-
-
-def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: float) -> None:
-    """The answer to a request; `code` is the message found, or the status told, NONE for nothing and for 410."""
-    d, m = s.drives[i], s.modules[i]
-    d.busy = 0
-    if what == polled.POLL:
-        poll_answered(s, i, code, flag, number, now)
-    elif what == polled.DOCUMENT:
-        act(s, i, code, now)
-    elif what == polled.FEEDBACK:
-        if code == NONE:
-            give_up(s, i, now)
-        elif d.confirming and code == SUBMITTED:
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
-    if m.link != DARK:
-        polled.begin_next(s, i, now)
-
-
-def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: float) -> None:
-    """A poll was answered: the session stands, the next poll is set, what was found is read."""
-    d, m = s.drives[i], s.modules[i]
-    if connects:
-        if m.link != CONNECTING or m.sessions != session:
-            return
-        connected(s, i, now)
-    if m.link != ONLINE or (not connects and d.session != session):
-        return
-    polled.sleep(s, i, now)
-    if d.told != m.at_target:
-        d.told = m.at_target
-        polled.ask(s, i, polled.CONFIG, NONE, 0, 0, 0, now)
-    if found == NONE:
-        d.known = 0
-    elif found != books.SEND_CANCEL and d.known == polled.form(s, i, found == books.SEND_NOTICE):
-        act(s, i, found, now)
-    else:
-        polled.ask(s, i, polled.DOCUMENT, found, 0, 0, 0, now)
-
-
-def act(s: Any, i: int, found: int, now: float) -> None:
-    """The module has read what the server wants."""
-    d, m = s.drives[i], s.modules[i]
-    if found == books.SEND_CANCEL:
-        d.known = 0
-        if m.status != UPDATING:  # honoured until the image is being written
-            give_up(s, i, now)
-            polled.ask(s, i, polled.FEEDBACK, REFUSED, 0, 0, 0, now)
-        return
-    asks = found == books.SEND_NOTICE
-    d.known = polled.form(s, i, asks)
-    d.confirming = int(asks and s.profiles[m.group].confirms_first)
-    if m.link != ONLINE:
-        return
-    if not asks:
-        go_on(s, i, now)
-    elif m.status == NO_PLAN:
-        d.action = polled.OPEN
-        arrive(s, i, books.SEND_NOTICE, 0, 0, now)
-
-
-def go_on(s: Any, i: int, now: float) -> None:
-    """An action the module has agreed to: the next component, or the order to install what it holds."""
-    d, m = s.drives[i], s.modules[i]
-    if d.action != polled.OPEN or m.link != ONLINE:
-        return
-    if m.status in (NO_PLAN, SUBMITTED):
-        arrive(s, i, books.SEND_URL, polled.next_component(m.at_target), 0, now)
-    elif m.status == DOWNLOADED and m.hold and not s.books.es[i].holds:
-        arrive(s, i, books.SEND_INSTALL, 0, 0, now)
-
-
-def give_up(s: Any, i: int, now: float) -> None:
-    """The action is over, whatever the module was at."""
-    s.drives[i].action = polled.OVER
-    if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
-        arrive(s, i, books.SEND_CANCEL, 0, 0, now)
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------
@@ -707,7 +329,7 @@ def answer(s: Any, i: int, now: float) -> None:
     if cause != 0:
         d.transfer = NONE
         m.cause = cause
-        deliver(s, i, states.BROKEN, now)
+        module.deliver(s, i, states.BROKEN, now)
         return
     p = s.profiles[m.group]
     tally.downloads(s.tally, s.downloads.active[0])
@@ -715,7 +337,7 @@ def answer(s: Any, i: int, now: float) -> None:
     carrier, share = cells.carrier(m.cell, p.technology), cells.download_share(m, p)
     d.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
     pending.add(s, d, now + radio.drop_after_s(m, p), pending.DROP)
-    deliver(s, i, states.HEADER, now)
+    module.deliver(s, i, states.HEADER, now)
 
 
 def refusal(s: Any, i: int) -> int:
@@ -737,7 +359,7 @@ def drop(s: Any, i: int, now: float) -> None:
     tally.online(s.tally, now, -1)
     entry = pending.add(s, d, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
     entry.number = d.session
-    deliver(s, i, behaviour.LINK_LOST, now)
+    module.deliver(s, i, behaviour.LINK_LOST, now)
 
 
 def transfer_due(s: Any, now: float) -> None:
@@ -749,40 +371,17 @@ def transfer_due(s: Any, now: float) -> None:
     m = s.modules[i]
     p = s.profiles[m.group]
     arrived = m.piece_bytes - m.kept_bytes
-    close_fetch(s, i, transfer.began_s, arrived, now)
+    module.close_fetch(s, i, transfer.began_s, arrived, now)
     m.received_bytes += arrived
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.CHECKSUM, m.transfers)
     s.k.bound_s = -inf
     if dice < p.checksum_error:
         m.cause = C_CHECKSUM
         m.kept_bytes = 0.0
-        deliver(s, i, states.BROKEN, now)
+        module.deliver(s, i, states.BROKEN, now)
     else:
-        deliver(s, i, states.DONE, now)
-    line_up(s, i)
-
-
-def stop_fetch(s: Any, i: int, now: float) -> None:
-    """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""
-    d, m = s.drives[i], s.modules[i]
-    if d.transfer == NOT_ANSWERED:
-        d.transfer = NONE
-    if d.transfer == NONE:
-        return
-    began_s = s.egress.transfers[d.transfer].began_s
-    arrived = egress.stop(s.egress, d.transfer, now)
-    m.received_bytes += arrived
-    m.kept_bytes = m.kept_bytes + arrived if s.profiles[m.group].resume_download else 0.0
-    close_fetch(s, i, began_s, arrived, now)
-
-
-def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float) -> None:
-    """Gives the download slot back and books the transfer."""
-    d = s.drives[i]
-    d.transfer = NONE
-    pending.forget(s, d, pending.DROP)
-    capacity.close_slot(s.downloads)
-    tally.transfer(s.tally, began_s, now, 8.0 * arrived_bytes)
+        module.deliver(s, i, states.DONE, now)
+    module.line_up(s, i)
 
 
 def close(s: Any, now: float) -> None:
