@@ -96,8 +96,7 @@ def load_(
     runs the locustfile of this package. Ctrl-C stops all load at once, then the modules take leave one after the other;
     a second one kills.
     """
-    if cloud is None:
-        fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
+    cloud = _given(cloud)
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
     settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
@@ -113,12 +112,27 @@ def load_(
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
         return
-    _check_cloud(cloud, settings)
+    folder = out or Path("reports") / f"{loaded.name}-load"
+    _check(cloud, settings, folder)
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
     with watching(*watched, quiet=as_json) as watch:
-        found = launch.launch(start, command, out or Path("reports") / f"{loaded.name}-load", watch)
-    _tell(found, as_json)
+        found = launch.launch(start, command, folder, watch)
+    _tell(found, _page(folder, loaded, found, start, cloud=cloud, shape=shape, time_scale=time_scale), as_json)
     raise typer.Exit(_exit_status(found))
+
+
+def _page(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
+    """Makes the folder whole: manifest, scenario, page. Gives the page."""
+    from sim.load.folder import save_load
+
+    return save_load(
+        folder, loaded, found, users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
+        duration_s=start.duration_s, **how,
+    )  # fmt: skip
+
+
+def _given(cloud: str | None) -> str:
+    return cloud or fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
 
 
 def _exit_status(found: dict[str, Any]) -> int:
@@ -144,11 +158,14 @@ def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
     return None if shape == "ramp" else curve(loaded, shape, time_scale)
 
 
-def _check_cloud(cloud: str, settings: Settings) -> None:
-    """FotasimError for a cloud that may not or cannot be reached, before any process is started."""
+def _check(cloud: str, settings: Settings, folder: Path) -> None:
+    """FotasimError for a cloud that may not or cannot be reached, and for a folder that holds something else."""
     import asyncio
 
     from sim.load.fleet import find_target
+    from sim.records import check_free
+
+    check_free(folder, "load")
 
     asyncio.run(find_target(cloud, settings))
 
@@ -245,7 +262,7 @@ def _begin_words(start: Any, shape: str) -> str:
     )
 
 
-def _tell(found: dict[str, Any], as_json: bool) -> None:
+def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
     from sim.engines.live.reconcile import from_dict
 
     if as_json:
@@ -267,5 +284,6 @@ def _tell(found: dict[str, Any], as_json: bool) -> None:
         print(line)
     if found["interrupted"]:
         print("  INTERRUPTED: this run is partial")
+    print(f"report: {page}")
     for fault in found["faults"]:
         print(f"fotasim: {fault}", file=sys.stderr)

@@ -51,6 +51,12 @@ async def find_target(cloud: str, settings: Settings, plan: int | None = None) -
         await api.close()
 
 
+def share_of(settings: Settings, workers: int) -> Settings:
+    """A worker's part of the caps, so that all of them together stay within."""
+    cap = settings.limits.rate_cap_per_s
+    return replace(settings, limits=replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers))
+
+
 class LoadFleet:
     """Modules of a scenario against a target. Every measurement goes to `latencies`."""
 
@@ -73,12 +79,15 @@ class LoadFleet:
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
-    async def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
+    async def open(
+        self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None
+    ) -> None:  # fmt: skip
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
-        `name` gives other device keys than the scenario's.
+        `name` gives other device keys than the scenario's, `world` a fleet that is built already.
         """
-        world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
+        if world is None:
+            world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
         if name is not None:
             _rename(world, name)
         own = len(range(index, len(world.modules), of))

@@ -75,9 +75,9 @@ class QuecThingModule(LiveModule):
         row, link = self.module.row, self.link
         if row.link == CONNECTING:
             yield ("login", link.made_at) if link is not None and link.made_at else ("connect", self._dialled_at)
+        if self._asked_at and isnan(row.upgraded_s):
+            yield "notice", self._asked_at  # asleep or not: it asked and was not answered
         if row.link == ONLINE:
-            if self._asked_at and isnan(row.upgraded_s):
-                yield "notice", self._asked_at
             if self._request:
                 yield "request", self._requested_at
             if self._confirmed_at and row.status == msg.SUBMITTED:

@@ -21,6 +21,7 @@ from sim.engines.live.ddi.reconcile import CANCELED, ERROR, FINISHED, RUNNING, S
 from sim.engines.live.device import LiveModule
 from sim.engines.live.fetch import Package
 from sim.engines.live.reconcile import mirror
+from sim.engines.virtual import FETCH_ROUND_TRIPS
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module.machine import Module
@@ -188,7 +189,7 @@ class DdiModule(LiveModule):
         scale = engine.settings.time_scale
         wait_s = engine.messages.slot(engine.clock()) - engine.clock()
         if engine.settings.radio:
-            wait_s += self.module.row.rtt_s / scale
+            wait_s += FETCH_ROUND_TRIPS * self.module.row.rtt_s / scale  # a connection of its own, then the request
         if wait_s > 0.0:
             await asyncio.sleep(wait_s)
         engine.recorder.requests(engine.now(), 1)
@@ -308,7 +309,12 @@ class DdiModule(LiveModule):
             self._give_url(offer, now)
         elif row.status == msg.DOWNLOADED and row.hold and not deployment.hold:
             self.deliver(msg.Install(), now)
-        if row.status == msg.PLAN_RECEIVED and deployment.forced and self.module.profile.confirm_mode:
+        if (
+            row.status == msg.PLAN_RECEIVED
+            and deployment.forced
+            and not self._confirming
+            and self.module.profile.confirm_mode
+        ):
             self.deliver(b.DECIDE, now)  # forced: the user is not asked, the module's own limits hold
 
     def _give_url(self, offer: Offer, now: float) -> None:
