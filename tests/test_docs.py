@@ -14,6 +14,7 @@ import subprocess
 import sys
 from functools import partial
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from ruamel.yaml import YAML
 
 import sim.cli
 from sim.cli.common import app
+from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
 from sim.scenario.load import check
 from tests.docs_blocks import Shell, blocks_of, parse, run_here
@@ -167,6 +169,18 @@ def test_the_site_builds_without_warnings(tmp_path):
     assert all(f"<code>{key}</code>" in keys for key in Scenario.model_fields)
     commands = (tmp_path / "site" / "reference" / "commands" / "index.html").read_text()
     assert "--price-per-mb" in commands and sim.cli
+
+
+def test_the_page_of_parameters_is_the_one_in_force():
+    """Made from the code, every parameter on it, and nowhere else a table of them."""
+    spec = spec_from_file_location("build", DOCS / "_build.py")
+    build = module_from_spec(spec)
+    spec.loader.exec_module(build)
+    page = (DOCS / "parameters.md").read_text(encoding="utf-8")
+    assert page == build.parameters(), "make schema writes it anew"
+    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(PARAMETERS)
+    others = [p for p in DOCS.rglob("*.md") if p.name != "parameters.md"]
+    assert not [p.name for p in others if "| `long_offline_return_s` |" in p.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("template", sorted((DOCS / "ci").glob("*.yml")), ids=lambda p: p.name)
