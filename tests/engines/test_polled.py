@@ -114,7 +114,9 @@ def test_a_pause_leaves_what_is_released_on_offer():
     """hawkBit leaves running groups untouched; goosebit's pause takes the deployment away."""
     paused = "plan.operator=[{at: 100s, do: suspend}]"
     untouched = run(*ALWAYS, "fleet.size=100", "horizon=3h", paused).summary["outcomes"]
-    starved = run(*ALWAYS, "fleet.size=100", "horizon=3h", paused, "plan.strategy.in_flight.on_pause=starve").summary["outcomes"]
+    starved = run(*ALWAYS, "fleet.size=100", "horizon=3h", paused, "plan.strategy.in_flight.on_pause=starve").summary[
+        "outcomes"
+    ]
     assert untouched["succeeded"] == 100
     assert starved["succeeded"] < 50
 
@@ -259,7 +261,9 @@ def test_two_components_are_carried_out_live_as_they_are_simulated():
         codes = [f["status"]["code"] for f in server.feedback[name]]
         assert codes == told(predicted, name)
         assert codes == [1, 2, 4, 8, 9, 11, 4, 8, 4, 8, 4, 8, 9, 11]
-        assert server.attributes[name]["sw_version_mcu"] == "7"  # the new one with the next poll, for which nobody waits
+        assert (
+            server.attributes[name]["sw_version_mcu"] == "7"
+        )  # the new one with the next poll, for which nobody waits
     assert sorted(set(server.ranges)) == [
         "bytes=0-199999",
         "bytes=0-99999",
