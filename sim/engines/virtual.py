@@ -12,7 +12,9 @@ from heapq import heappush
 from math import inf
 from typing import Any
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from sim import messages as msg
 from sim.cloud import capacity, egress
@@ -108,6 +110,11 @@ class VirtualEngine:
             return False
         self._close(horizon)
         return True
+
+    @property
+    def released_s(self) -> NDArray[np.float64]:
+        """When each module was released, seconds after activation, inf for never; shape (n,)."""
+        return np.array([execution.released_s for execution in self.world.center.executions])
 
     def _close(self, now: float) -> None:
         for fetch in self._fetch.values():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sim.records import Run
 from sim.report import figures, flow
 from sim.report.exposure import risk_sections
+from sim.report.live import live_sections
 from sim.report.model import Assumption, GateResult, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
@@ -20,7 +21,7 @@ from sim.units import show_duration
 def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
     """Every section, in the order of a release review."""
     listed = [
-        *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
+        *(live_sections(report.live) if report.live else ()), *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
         *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *appendix_sections(report),
     ]  # fmt: skip
     return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]

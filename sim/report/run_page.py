@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sim.records import Run
 from sim.report import evidence
 from sim.report.advice import CONSEQUENCES
+from sim.report.live import agreement_check, agreement_text
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
@@ -36,6 +37,8 @@ def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     blocks: list[Block] = [_reason(report)]
     if report.gates:
         blocks.append(gate_table(report.gates))
+    if report.live is not None and report.live.books.agrees is not False:
+        blocks.append(agreement_text(report.live.books))
     blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
     blocks += _changes(report)
     return Verdict(report.verdict, WORDS[report.verdict], blocks)
@@ -55,6 +58,8 @@ def checks(report: RunReport) -> list[Check]:
     ]
     if report.verdict == "partial":
         listed.append(Check("the run is complete", suite, False, "it was interrupted: its figures decide nothing"))
+    if report.live is not None:
+        listed += agreement_check(report.live.books, suite)
     return listed
 
 
@@ -144,6 +149,8 @@ def _reason(report: RunReport) -> Text:
     unmet = [gate for gate in report.gates if not gate.met]
     if report.verdict == "partial":
         return Text("Its figures end where it stopped and decide nothing.", "The run was interrupted.")
+    if report.live is not None and report.live.books.agrees is False:
+        return agreement_text(report.live.books)
     if report.verdict == "none":
         return Text("The scenario sets none, so this page decides nothing. Set limits under gates:.", "No gates.")
     if unmet:
@@ -185,5 +192,9 @@ def _facts_line(report: RunReport) -> str:
         parts[0] += f", {facts.left_out:,} left out by its lists"
     if facts.replications > 1:
         parts.append(f"{facts.replications} replications")
+    if report.live is not None:
+        scale = report.live.time_scale
+        faster = "" if scale == 1.0 else f", waits shortened {scale:g} times"
+        parts.append(f"live against {report.live.target} for {show_duration(report.live.wall_s)}{faster}")
     parts += [f"judged {show_duration(facts.horizon_s)} after activation", f"seed {facts.seed}"]
     return " · ".join(parts)

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.engines.live.engine import Settings, Snapshot
+from sim.engines.live.engine import Settings
+from sim.engines.live.snapshot import Snapshot
 from sim.engines.live.target import Limits
 from sim.errors import FotasimError
 from sim.load.host import Host

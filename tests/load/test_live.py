@@ -75,7 +75,7 @@ def test_an_injected_limit_of_300_downloads_at_once_is_found(cloud):
     found = look(given, url, "modules", bounds, Settings(radio=True))
     assert found.confirmed
     assert found.capacity == pytest.approx(300.0, rel=0.1)
-    assert found.first_broken.measured.figures["download_failures"] > 0
+    assert found.first_broken.measured.legs["download"]["failures"] > 0
 
 
 class Stalling(LiveCloud):

@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.cloud.center import decision_of
 from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
@@ -98,6 +101,11 @@ class CompiledEngine:
     def _close(self, now: float) -> None:
         self._call(CLOSE, now)
         self.end_s = now
+
+    @property
+    def released_s(self) -> NDArray[np.float64]:
+        """When each module was released, seconds after activation, inf for never; shape (n,)."""
+        return np.asarray(self.parts["books"].es["released_s"], dtype=np.float64)
 
     def records(self, *, complete: bool, wall_s: float) -> Records:
         """The tables of this run."""

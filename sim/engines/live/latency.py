@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -66,6 +66,17 @@ class Latencies:
     def failed(self, leg: str) -> dict[str, int]:
         """Failures of a leg by reason."""
         return {reason: n for (of, reason), n in self.failures.items() if of == leg}
+
+    def totals(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Measurements and failures by leg, of legs that have any."""
+        failed: Counter[str] = Counter()
+        for (leg, _), n in self.failures.items():
+            failed[leg] += n
+        return {leg: self.count(leg) for leg, counts in self._legs.items() if counts}, dict(failed)
+
+    def shown_s(self, legs: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
+        """p50 and p99 of some legs, seconds."""
+        return {leg: (self.quantile_s(leg, 50.0), self.quantile_s(leg, 99.0)) for leg in legs}
 
     def encoded(self, leg: str) -> str:
         """The leg's histogram, compressed and in base64, to be merged elsewhere."""
