@@ -64,7 +64,7 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str,
     The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
     `merge.Gathered` takes, with `figures`, `acknowledged` and `upgraded` beside it.
     """
-    target = await find_target(job.cloud, job.settings, job.plan)
+    target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
     fleet = LoadFleet(world.scenario, target, job.settings, found)
