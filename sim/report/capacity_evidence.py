@@ -41,6 +41,12 @@ class Found:
         return verdict
 
     @property
+    def held(self) -> dict[str, Any] | None:
+        """The step at the capacity that was held longest."""
+        held = [p for p in self.main["curve"] if p["kept"] and p["load"] == self.main["capacity"]]
+        return max(held, key=lambda p: float(p["hold_s"]), default=None)
+
+    @property
     def unit(self) -> str:
         """The load's unit."""
         return str(self.found["unit"])
@@ -65,58 +71,61 @@ def difference_of(s: Found) -> float | None:
 
 
 def evidence(s: Found) -> list[Section]:
-    """A figure for each objective: what was measured over the load offered."""
-    half = len(s.objectives) > 1
-    return [Section(f"{o['text']} over the load", [_curve(s, o, wide=not half)], half=half) for o in s.objectives]
+    """A figure for each objective: what was measured over the load offered; the last of an odd number stands alone."""
+    last_alone = len(s.objectives) - len(s.objectives) % 2
+    return [
+        Section(f"{o['text']} over the load", [_curve(s, o, wide=i >= last_alone)], half=i < last_alone)
+        for i, o in enumerate(s.objectives)
+    ]
 
 
 def _curve(s: Found, objective: dict[str, Any], *, wide: bool) -> Chart:
-    text, leg, share = objective["text"], objective["leg"], objective["percent"] is None
-    factor = 100.0 if share else 1.0
-    first, *others = s.clouds
-    lines: dict[str, tuple[list[float], list[float]]] = {}
-    if share:
-        lines[f"failures, {NAMES[first]}"] = _line(_points(s, first), lambda p: _scaled(p["values"][text], factor))
-    else:
-        for key, name in _QUANTILES:
-            line = _line(_points(s, first), lambda p, key=key: p["legs"].get(leg, {}).get(key))
-            lines[f"{name} {NAMES[first]}" if others else name] = line
-    for other in others:
-        name = "failures" if share else text.split("(", maxsplit=1)[0]
-        lines[f"{name} {NAMES[other]}"] = _line(_points(s, other), lambda p: _scaled(p["values"][text], factor))
-    values = [(p["load"], _scaled(p["values"][text], factor), p) for p in _points(s, first)]
-    held = next(((x, y) for x, y, p in values if x == s.main["capacity"] and p["kept"] and y is not None), None)
-    broken = [(x, y) for x, y, p in values if text in p["broken"] and y is not None]
-    lines = {name: line for name, line in lines.items() if line[0]}
+    text, share = objective["text"], objective["percent"] is None
+    factor, kind = (100.0, "share") if share else (1.0, "duration")
+    first = s.clouds[0]
+    curve = s.found[first]["curve"]
+    known = [p for p in curve if not p["void"] and p["values"][text] is not None]
+    broken = [(p["load"], factor * p["values"][text]) for p in known if text in p["broken"]]
+    held = [(p["load"], factor * p["values"][text]) for p in known if p == s.held]
     figure = evidence_curve(
-        lines, x_label=s.unit, y_label="failed, %" if share else f"{leg}, s", limit=(text, factor * objective["limit"]),
-        held=held, broken=broken, log=not share, width=10.8 if wide else 5.2,
+        _lines(s, objective, factor), x_label=s.unit, y_label="failed, %" if share else f"{objective['leg']}, s",
+        limit=(text, factor * objective["limit"]), held=held[0] if held else None, broken=broken, log=not share,
+        width=10.8 if wide else 5.2,
     )  # fmt: skip
-    kind: Kind = "share" if share else "duration"
-    told = ", ".join(f"{x:,.0f}: {show(kind, _scaled(y, 1 / factor))}" for x, y, _ in values)
+    told = ", ".join(f"{p['load']:,.0f}: {show(kind, p['values'][text])}" for p in known)  # type: ignore[arg-type]
     return Chart(figure, f"{text} by load, {NAMES[first]}: {told or 'nothing measured'}", note=_NOTE)
 
 
-_NOTE = "Ring: the load that was confirmed. Crosses: loads that broke this objective. Dashes: the objective."
+_NOTE = (
+    "Lines: the steps of the search, all held equally long. Ring: the load that was held for the confirmation. Crosses: "
+    "loads that broke the objective, in the search or when held. Dashes: the objective."
+)
 
 
-def _points(s: Found, cloud: str) -> list[dict[str, Any]]:
-    """One measurement for each load, ascending: the longest one that is not void."""
-    kept: dict[float, dict[str, Any]] = {}
-    for point in s.found[cloud]["curve"]:
-        before = kept.get(point["load"])
-        if not point["void"] and (before is None or point["hold_s"] >= before["hold_s"]):
-            kept[point["load"]] = point
-    return [kept[load] for load in sorted(kept)]
+def _lines(s: Found, objective: dict[str, Any], factor: float) -> dict[str, tuple[list[float], list[float]]]:
+    """The measured quantiles of the objective's leg, or the share of failures; the other cloud's objective beside it."""
+    text, leg, share = objective["text"], objective["leg"], objective["percent"] is None
+    first, *others = s.clouds
+    lines = {}
+    if not share:
+        for key, name in _QUANTILES:
+            label = f"{name} {NAMES[first]}" if others else name
+            lines[label] = _line(_searched(s, first), lambda p, key=key: p["legs"].get(leg, {}).get(key))
+    for cloud in others if not share else s.clouds:
+        label = "failures" if share else text.split("(", maxsplit=1)[0]
+        line = _line(_searched(s, cloud), lambda p: p["values"][text])
+        lines[f"{label} {NAMES[cloud]}"] = (line[0], [factor * y for y in line[1]])
+    return {name: line for name, line in lines.items() if line[0]}
+
+
+def _searched(s: Found, cloud: str) -> list[dict[str, Any]]:
+    """The steps before the confirmation that are not void, ascending."""
+    return [p for p in s.found[cloud]["curve"] if p["phase"] != "confirm" and not p["void"]]
 
 
 def _line(points: Sequence[dict[str, Any]], value: Any) -> tuple[list[float], list[float]]:
     known = [(p["load"], y) for p in points if (y := value(p)) is not None]
     return [x for x, _ in known], [y for _, y in known]
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
 
 
 def agreement(s: Found) -> list[Section]:
@@ -171,10 +180,9 @@ def _value(s: Found, objective: str, value: float | None) -> Value:
 
 def at_capacity(s: Found) -> list[Section]:
     """Every leg at the load that was held."""
-    held = [p for p in s.main["curve"] if p["kept"] and p["load"] == s.main["capacity"]]
-    if not held:
+    point = s.held
+    if point is None:
         return []
-    point = max(held, key=lambda p: p["hold_s"])
     columns = (
         Column("leg", "Leg", "name"), Column("count", "Measured", "count"), Column("failures", "Failed", "count"),
         *(Column(key, name, "duration") for key, name in (*_QUANTILES, ("max_s", "max"))),
@@ -192,27 +200,35 @@ def at_capacity(s: Found) -> list[Section]:
 
 def steps(s: Found) -> Table:
     """Every load that was tried, with its counts and how the generator stood."""
+    live, remarks = "live" in s.found, any(p["void"] or p["hints"] for c in s.clouds for p in s.found[c]["curve"])
     columns = [
-        Column("cloud", "Cloud"), Column("phase", "Phase"), Column("load", s.unit.capitalize(), "count"),
-        Column("hold_s", "Held for", "duration"), Column("modules", "Modules", "count"), Column("outcome", "Outcome"),
+        Column("cloud", "Cloud"), Column("phase", "Phase"), Column("load", "Load", "count"),
+        Column("hold_s", "Held", "duration"), Column("modules", "Modules", "count"), Column("outcome", "Outcome"),
         *(Column(_column(o), o["text"], "share" if o["percent"] is None else "duration") for o in s.objectives),
-        Column("requests", "Answers and failures", "text"), Column("lag_p99_s", "Generator late, p99", "duration"),
-        Column("cpu", "Its busiest core", "share"), Column("remarks", "Remarks"),
+        Column("answers", "Answers", "count"), Column("failures", "Failures", "count"),
     ]  # fmt: skip
-    rows = [_step(s, name, point) for name in s.clouds for point in s.found[name]["curve"]]
-    return Table("steps", columns, rows, caption="In order of the load", row_heads=False)
+    if live:
+        columns += [Column("lag_p99_s", "Generator late", "duration"), Column("cpu", "Its core", "share")]
+    if remarks:
+        columns.append(Column("remarks", "Remarks"))
+    tried = [_step(s, name, point) for name in s.clouds for point in s.found[name]["curve"]]
+    rows = [[step[column.key] for column in columns] for step in tried]
+    return Table("steps", columns, rows, caption=f"In order of the load, {s.unit}", row_heads=False)
 
 
-def _step(s: Found, name: str, point: dict[str, Any]) -> list[Any]:
+def _step(s: Found, name: str, point: dict[str, Any]) -> dict[str, Any]:
     health = point["health"].values()
-    outcome = "VOID" if point["void"] else "kept" if point["kept"] else "broken"
-    measured, failed = (round(sum(leg[key] for leg in point["legs"].values())) for key in ("count", "failures"))
-    return [
-        NAMES[name], point["phase"], point["load"], point["hold_s"], point["figures"].get("modules"), outcome,
-        *(point["values"][o["text"]] for o in s.objectives), f"{measured:,} and {failed:,}",
-        max((h["lag_p99_s"] for h in health), default=None), max((h["cpu"] for h in health), default=None),
-        "; ".join([*point["void"], *point["hints"]]),
-    ]  # fmt: skip
+    return {
+        "cloud": NAMES[name], "phase": point["phase"], "load": point["load"], "hold_s": point["hold_s"],
+        "modules": point["figures"].get("modules"),
+        "outcome": "VOID" if point["void"] else "kept" if point["kept"] else "broken",
+        **{_column(o): point["values"][o["text"]] for o in s.objectives},
+        "answers": sum(leg["count"] for leg in point["legs"].values()),
+        "failures": sum(leg["failures"] for leg in point["legs"].values()),
+        "lag_p99_s": max((h["lag_p99_s"] for h in health), default=None),
+        "cpu": max((h["cpu"] for h in health), default=None),
+        "remarks": "; ".join([*point["void"], *point["hints"]]),
+    }  # fmt: skip
 
 
 def _column(objective: dict[str, Any]) -> str:

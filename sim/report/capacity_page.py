@@ -39,7 +39,7 @@ _LOADS = {
     "releases": "Modules wake up evenly, and each takes the whole upgrade: it connects, logs in, asks, is offered the "
     "upgrade, confirms, downloads, installs and reports.",
     "wakeups": "Modules wake up each at a moment of its own, uniformly over the time: each connects, logs in, asks for "
-    "its plan and gets the notice. {taking} the others go back to sleep without the upgrade when their time awake is over.",
+    "its plan and gets the notice. {taking} go back to sleep when their time awake is over.",
     "modules": "All modules wake up within two seconds, take the whole upgrade and stay connected.",
 }
 
@@ -61,7 +61,7 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
     s = Found(found, manifest)
     target = found["cloud"] or "the simulated cloud alone"
     return Page(
-        title=f"{found['scenario']}: {s.unit}", kind="capacity",
+        title=f"{found['scenario']}: {s.unit} its cloud bears", kind="capacity",
         kicker="Capacity", lead=f"Wanted: the largest load that keeps {s.slo}.",
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
@@ -87,9 +87,7 @@ def _verdict(s: Found) -> Verdict:
         said = f"{who} {capacity:,.0f} {s.unit} within {s.slo}: {main['reason']}."
         blocks.append(Text(said, "Measured:" if live else "Predicted:"))
     if found["need"] is not None:
-        blocks.append(
-            Text(f"{found['need']:,.0f} {s.unit} {'are borne' if found['met'] else 'are NOT borne'}.", "Needed:")
-        )
+        blocks.append(Text(_need(s), "Needed:"))
     if found["recommended"] is not None:
         blocks.append(Text(_recommendation(s), "Recommended:"))
     gave = main["first_to_give_way"]
@@ -118,6 +116,16 @@ def _word(s: Found) -> str:
     return "None" if s.main["capacity"] is None else f"{s.main['capacity']:,.0f}"
 
 
+def _need(s: Found) -> str:
+    """Whether the load that is needed was held, and what it leaves free."""
+    need, capacity, headroom = s.found["need"], s.main["capacity"], s.found["headroom"]
+    if not s.found["met"]:
+        return f"{need:,.0f} {s.unit} are NOT borne."
+    free = 1.0 - need / capacity
+    short = ", less than the head-room asked for" if free < headroom else ""
+    return f"{need:,.0f} {s.unit} are borne, which leaves {100 * free:.0f} % free{short}."
+
+
 def _recommendation(s: Found) -> str:
     found = s.found
     text = f"{found['recommended']:,} {found['recommended_unit']}, which leaves {100 * found['headroom']:.0f} % free for other traffic, retries and a node that is down."
@@ -127,17 +135,20 @@ def _recommendation(s: Found) -> str:
 
 
 def _tiles(s: Found) -> Tiles:
-    tiles = []
+    tiles, difference = [], difference_of(s)
     for name in s.clouds:
         verdict = s.found[name]
         value = "none" if verdict["capacity"] is None else f"{verdict['capacity']:,.0f}"
         note = f"{s.unit}, {'confirmed' if verdict['confirmed'] else 'NOT confirmed'}"
+        if name != s.clouds[0] and difference is not None:
+            note = f"{100 * difference:+.0f} % against what was measured"
         tiles.append(Tile(f"Capacity, {NAMES[name]}", value, note))
     if s.found["recommended"] is not None:
         tiles.append(Tile("Recommended", f"{s.found['recommended']:,}", s.found["recommended_unit"]))
-    difference = difference_of(s)
-    if difference is not None:
-        tiles.append(Tile("Prediction against measurement", f"{100 * difference:+.0f} %", "of what was measured"))
+    if s.held is not None and len(s.clouds) == 1:
+        tiles.append(Tile("Held for", show("duration", s.held["hold_s"]), "within the objectives"))
+    for part in s.main["first_to_give_way"][:1]:
+        tiles.append(Tile("Broke at", f"{part['load']:,.0f}", part["resource"]))
     return Tiles(tiles)
 
 
@@ -146,7 +157,8 @@ def _tiles(s: Found) -> Tiles:
 
 def _assumed(s: Found) -> list[Block]:
     found = s.found
-    taking = f"{show('share', found['taking'])} take the upgrade," if found["taking"] else "None takes the upgrade;"
+    share = found["taking"]
+    taking = f"{show('share', share)} take the upgrade, the others" if share else "None takes the upgrade: they"
     points = [
         Text(_LOADS[found["what"]].format(taking=taking), "The load."),
         Text("The moments are set beforehand and do not wait for the cloud; latencies count from them. A cloud that stalls is charged for everything that was due meanwhile.", "Open loop."),
@@ -186,24 +198,23 @@ def command(found: dict[str, Any]) -> str:
             ("--time-scale", found["time_scale"]), ("--workers", found["workers"]), ("--plan", found["plan"]),
             *(("--allow", host) for host in found["allow"]), ("--rate-cap", None if cap is None else f"{cap:g}/s"),
         ]  # fmt: skip
-    words_ = ["fotasim", "capacity", "scenario.yaml"]
-    for name, value in given:
-        if value is not None:
-            words_ += [name, f"{value:g}" if isinstance(value, float) else str(value)]
-    words_ += ["--radio"] if found["radio"] else []
-    words_ += ["--no-predict"] if live and "simulated" not in found else []
-    return shlex.join(words_)
+    written = [
+        shlex.join([name, f"{value:.10g}" if isinstance(value, float) else str(value)])
+        for name, value in given if value is not None
+    ]  # fmt: skip
+    written += ["--radio"] if found["radio"] else []
+    written += ["--no-predict"] if live and "simulated" not in found else []
+    return " \\\n    ".join(["fotasim capacity scenario.yaml", *written])
 
 
 def _checks(s: Found) -> list[Check]:
     main, suite = s.main, f"capacity, {NAMES[s.clouds[0]]}"
-    held = [p for p in main["curve"] if p["kept"] and p["load"] == main["capacity"]]
     shown = "no load" if main["capacity"] is None else f"{main['capacity']:,.0f} {s.unit}"
     checks = [Check("a largest load was found and held", suite, main["confirmed"], f"{shown}: {main['reason']}")]
     for o in s.objectives:
         kind: Kind = "share" if o["percent"] is None else "duration"
-        value = max(held, key=lambda p: p["hold_s"])["values"][o["text"]] if held else None
-        checks.append(Check(o["text"], suite, bool(held), f"{show(kind, value)} at {shown}"))
+        value = s.held["values"][o["text"]] if s.held is not None else None
+        checks.append(Check(o["text"], suite, s.held is not None, f"{show(kind, value)} at {shown}"))
     if s.found["need"] is not None:
         need = f"{s.found['need']:,.0f} {s.unit} are borne"
         checks.append(Check(need, suite, bool(s.found["met"]), f"{shown}, {'confirmed' if main['confirmed'] else 'not confirmed'}"))  # fmt: skip
