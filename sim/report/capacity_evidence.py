@@ -188,7 +188,7 @@ def at_capacity(s: Found) -> list[Section]:
         *(Column(key, name, "duration") for key, name in (*_QUANTILES, ("max_s", "max"))),
     )  # fmt: skip
     rows = [(leg, *(row.get(c.key) for c in columns[1:])) for leg, row in point["legs"].items()]
-    facts = (Column("figure", "Load on the cloud"), Column("value", "", "number"))
+    facts = (Column("figure", "Load on the cloud"), Column("value", "Found", "number"))
     loads = [
         (label, Value(kind, point["figures"][name]))
         for name, (label, kind) in _FIGURES.items()
