@@ -29,6 +29,8 @@ RESOURCES = {
     "request": ("taking in messages", _ANSWERING), "notice": ("answering requests (matching, notices)", _ANSWERING),
     "url": ("answering confirmations (URLs)", _ANSWERING), "header": ("accepting downloads", _SERVING),
     "download": ("serving downloads (slots or bandwidth)", _SERVING), "report": ("taking in status reports", _ANSWERING),
+    "poll": ("answering polls", _ANSWERING), "configData": ("taking in attributes", _ANSWERING),
+    "deploymentBase": ("handing out deployments", _ANSWERING), "feedback": ("taking in feedback", _ANSWERING),
     "session": ("keeping sessions open", _CONNECTING),
 }  # fmt: skip
 """What each leg leans on, and what helps."""

@@ -60,7 +60,7 @@ def join(
     """This process becomes a worker of the master at host and port, until the master ends."""
 
     async def work() -> None:
-        target = await find_target(cloud, settings)
+        target = await find_target(cloud, settings, None, scenario)
         fleet: Any = lambda statistics: LoadFleet(  # noqa: E731
             scenario, target, settings, statistics, most, watch, compare=True, shape=shape
         )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sim.engines.live.api import CloudApi
+from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.engine import Settings
 from sim.engines.live.run import loop_factory
 from sim.engines.live.snapshot import Watch
@@ -69,10 +70,10 @@ class LiveProbe:
         self._void = bool(found.void)
         return found
 
-    async def _before(self) -> tuple[Target, dict[str, int]]:
+    async def _before(self) -> tuple[Target | DdiTarget, dict[str, int]]:
         if self._void:
             await asyncio.sleep(REST_S)
-        target = await find_target(self._job.cloud, self._job.settings, self._job.plan)
+        target = await find_target(self._job.cloud, self._job.settings, self._job.plan, self._job.scenario)
         return target, await _states(target)
 
     def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
@@ -117,7 +118,7 @@ def _reconciled(before: int | None, after: int | None, acknowledged: int, upgrad
     ]
 
 
-async def _settled(target: Target, patience_s: float) -> dict[str, int]:
+async def _settled(target: Target | DdiTarget, patience_s: float) -> dict[str, int]:
     """Waits until the cloud has worked off what is still queued, so that the next probe finds it idle."""
     before = await _states(target)
     if not before:
@@ -132,7 +133,7 @@ async def _settled(target: Target, patience_s: float) -> dict[str, int]:
     return before
 
 
-async def _states(target: Target) -> dict[str, int]:
+async def _states(target: Target | DdiTarget) -> dict[str, int]:
     """Modules of the cloud's plan by state, the successful ones always among them; empty when it cannot be asked."""
     if target.api is None or target.plan is None:
         return {}
