@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,9 @@ STOPS = ("paused", "canceled", "force_canceled", "rolled_back")
 """Decisions of a strategy that stop a rollout."""
 
 EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
+
+CAPACITY_FILE = "capacity.json"
+"""What a capacity search found; a run folder that holds it is one of a search."""
 
 METRICS = (
     "success_rate", "success_of_finished", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
@@ -191,8 +196,24 @@ def write_folder(
     target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any]
 ) -> Path:
     """Writes the tables and texts aside and renames them to `target`. Returns the folder; on failure leaves nothing."""
+    with replaced_folder(target) as aside:
+        _write_tables(aside, records)
+        write_texts(aside, scenario_yaml, {MANIFEST: manifest, "summary.json": summary})
+    return target
+
+
+def write_texts(folder: Path, scenario_yaml: str, documents: Mapping[str, Any]) -> None:
+    """The scenario as it was used, and JSON documents by file name."""
+    (folder / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+
+
+@contextmanager
+def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
+    """A folder to write into, which takes the place of `target` when all went well: only of one of the same kind."""
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        _refuse_foreign(target)
+        _refuse_foreign(target, kind)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -200,10 +221,7 @@ def write_folder(
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     try:
         aside.chmod(0o755)
-        _write_tables(aside, records)
-        (aside / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
-        (aside / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False), encoding="utf-8")
+        yield aside
         if target.exists():
             shutil.rmtree(target)
         aside.replace(target)
@@ -211,14 +229,13 @@ def write_folder(
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return target
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Only a folder that is a run may be replaced by a run."""
+def _refuse_foreign(target: Path, kind: str) -> None:
+    """Only a folder that is a run may be replaced by a run, and so on."""
     if not target.is_dir() or not (target / MANIFEST).exists():
-        raise RecordsError(f"{target}: exists and is not a run folder; choose another --out")
-    check_free(target, "run")
+        raise RecordsError(f"{target}: exists and is not the folder of a {KINDS[kind]}; choose another --out")
+    check_free(target, kind)
 
 
 def _write_tables(folder: Path, records: Records) -> None:

@@ -60,8 +60,15 @@ def _load(folder: Path) -> Page:
     return page_of_load(folder)
 
 
+def _capacity(folder: Path) -> Page:
+    from sim.report.capacity_page import page
+
+    return page(folder)
+
+
 PAGES: dict[str, Callable[[Path], Page]] = {
     "comparison": _comparison, "sweep": _sweep, "tune": _tune, "sensitivity": _sensitivity, "load": _load,
+    "capacity": _capacity,
 }  # fmt: skip
 
 __all__ = ["KINDS", "PAGES", "kind_of", "page_of"]

@@ -44,7 +44,7 @@ Workers = Annotated[int, typer.Option(min=0, max=256, help="Workers on this mach
 Headless = Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")]
 Users = Annotated[int | None, typer.Option(min=1, help="Modules that run; default: all of the scenario.")]
 Shape = Annotated[
-    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan releases them).")
+    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan reaches them).")
 ]
 Ramp = Annotated[str, typer.Option(help="Modules that begin per second; with a shape: at most.")]
 Duration = Annotated[str | None, typer.Option(help="End after this time.")]
@@ -96,9 +96,9 @@ def load_(
     runs the locustfile of this package. Ctrl-C stops all load at once, then the modules take leave one after the other;
     a second one kills.
     """
-    cloud = _given(cloud)
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
+    cloud = _given(cloud or loaded.cloud.url)
     settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
     watched = (prometheus, otlp, progress)
     if master is not None:
@@ -113,7 +113,7 @@ def load_(
         _dry(loaded, cloud, settings, start, shape)
         return
     folder = out or Path("reports") / f"{loaded.name}-load"
-    _check(cloud, settings, folder)
+    _check(loaded, cloud, settings, folder)
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
     with watching(*watched, quiet=as_json) as watch:
         found = launch.launch(start, command, folder, watch)
@@ -158,7 +158,7 @@ def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
     return None if shape == "ramp" else curve(loaded, shape, time_scale)
 
 
-def _check(cloud: str, settings: Settings, folder: Path) -> None:
+def _check(loaded: Any, cloud: str, settings: Settings, folder: Path) -> None:
     """FotasimError for a cloud that may not or cannot be reached, and for a folder that holds something else."""
     import asyncio
 
@@ -167,7 +167,7 @@ def _check(cloud: str, settings: Settings, folder: Path) -> None:
 
     check_free(folder, "load")
 
-    asyncio.run(find_target(cloud, settings))
+    asyncio.run(find_target(cloud, settings, None, loaded))
 
 
 def _launch() -> Any:

@@ -49,7 +49,7 @@ def report(
     """
     from sim.report.faces import write_faces
 
-    formats = _formats(format_)
+    formats = formats_of(format_)
     options = Options([_gate(text) for text in gate], price_per_mb, against, study, fail_on_regression)
     page, plain = _made(folders, options)
     target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
@@ -115,7 +115,7 @@ def trend(
     page = trend_page(
         archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
     )
-    _end(write_faces(page, out or folder, _formats(format_), name="trend"), page, as_json)
+    _end(write_faces(page, out or folder, formats_of(format_), name="trend"), page, as_json)
 
 
 def _end(written: list[Path], page: Any, as_json: bool) -> None:
@@ -147,7 +147,8 @@ def _written(paths: list[Path]) -> Iterator[str]:
         yield f"  {plural(count, 'table')} as {_TABLES[format_]}: {folder}"
 
 
-def _formats(text: str) -> list[str]:
+def formats_of(text: str) -> list[str]:
+    """The formats named with commas between them, or all."""
     from sim.report.faces import FORMATS
 
     wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

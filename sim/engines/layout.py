@@ -19,7 +19,7 @@ MODULE = {
 }  # fmt: skip
 EXECUTION = {
     "i1": ("state", "reason", "unmet", "component", "late", "source_ok", "online", "released", "notified", "counted",
-           "counted_level", "acknowledged", "retry_pending", "canceling", "stop_pending", "reverting", "level"),
+           "counted_level", "acknowledged", "retry_pending", "canceling", "stop_pending", "holds", "reverting", "level"),
     "i2": ("group", "failures", "timeouts"),
     "i4": ("index", "cell", "at_target", "upgraded", "waiting_at", "attempts", "step", "deferrals"),
 }  # fmt: skip
@@ -27,7 +27,10 @@ PENDING = {
     "i1": ("kind", "code", "component", "flag", "level"),
     "i4": ("order", "next", "number"),
 }
-DRIVE = {"i1": ("told_back",), "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad")}
+DRIVE = {
+    "i1": ("told_back", "busy", "known", "action", "confirming"),
+    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad", "polls", "told", "said"),
+}
 """Integers that fit into fewer than eight bytes, by row."""
 EVENT = np.dtype([
     ("time", "f8"), ("module", "i4"), ("code", "i4"), ("package_bytes", "i8"), ("offset_bytes", "i8"),

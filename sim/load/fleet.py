@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from sim.engines.live.api import CloudApi
+from sim.engines.live.cloud import Cloud
+from sim.engines.live.ddi.cloud import Ddi
+from sim.engines.live.ddi.target import DdiTarget, ddi_target
 from sim.engines.live.engine import LiveEngine, Settings
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.latency import Latencies
@@ -36,8 +39,15 @@ RECONCILE_S = 10.0
 WATCH_S = 1.0
 
 
-async def find_target(cloud: str, settings: Settings, plan: int | None = None) -> Target:
-    """The target behind an http(s) or mqtt(s) URL; checked against the limits before anything is sent."""
+async def find_target(
+    cloud: str, settings: Settings, plan: int | None = None, scenario: Scenario | None = None
+) -> Target | DdiTarget:  # fmt: skip
+    """The target behind an http(s) or mqtt(s) URL; checked against the limits before anything is sent.
+
+    Where the scenario's cloud is of kind ddi, it is such a server.
+    """
+    if scenario is not None and scenario.cloud.kind == "ddi":
+        return ddi_target(cloud, scenario.cloud.tenant, scenario.cloud.server or "", settings.limits)
     url = checked_url(cloud, ("http", "https", "mqtt", "mqtts"))
     assert url.hostname is not None
     settings.limits.check(url.hostname)
@@ -51,11 +61,17 @@ async def find_target(cloud: str, settings: Settings, plan: int | None = None) -
         await api.close()
 
 
+def share_of(settings: Settings, workers: int) -> Settings:
+    """A worker's part of the caps, so that all of them together stay within."""
+    cap = settings.limits.rate_cap_per_s
+    return replace(settings, limits=replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers))
+
+
 class LoadFleet:
     """Modules of a scenario against a target. Every measurement goes to `latencies`."""
 
     def __init__(
-        self, scenario: Scenario, target: Target, settings: Settings, latencies: Latencies,
+        self, scenario: Scenario, target: Target | DdiTarget, settings: Settings, latencies: Latencies,
         most: int | None = None, watch: Watch | None = None, *, compare: bool = False, shape: str = "ramp",
     ) -> None:  # fmt: skip
         """With `compare` the cloud is asked for its counts at the begin, so that `close` can compare.
@@ -70,21 +86,25 @@ class LoadFleet:
         self.engine: LiveEngine
         self._watch = watch
         self._api = CloudApi(target.api, os.environ.get(TOKEN, "")) if compare and target.api is not None else None
+        self._compares = self._api is not None or (compare and isinstance(target, DdiTarget))
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
-    async def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
+    async def open(
+        self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None
+    ) -> None:  # fmt: skip
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
-        `name` gives other device keys than the scenario's.
+        `name` gives other device keys than the scenario's, `world` a fleet that is built already.
         """
-        world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
+        if world is None:
+            world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
         if name is not None:
             _rename(world, name)
         own = len(range(index, len(world.modules), of))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
-        self.engine = LiveEngine(world, QuecThing(self.target, self._api, world), settings, self.latencies)
+        self.engine = LiveEngine(world, self._cloud(world), settings, self.latencies)
         if self._by_check_in:
             order = np.argsort(check_ins_s(world), kind="stable").tolist()
             self.engine.modules = [self.engine.modules[number] for number in order]
@@ -96,6 +116,11 @@ class LoadFleet:
             raise
         if self._watch is not None:
             self._watching = self.engine.loop.create_task(self._tell(self._watch))
+
+    def _cloud(self, world: World) -> Cloud:
+        if isinstance(self.target, DdiTarget):
+            return Ddi(self.target, world)
+        return QuecThing(self.target, self._api, world)
 
     async def _tell(self, watch: Watch) -> None:
         while True:
@@ -150,7 +175,7 @@ class LoadFleet:
                 await asyncio.sleep(0.1)
             self.count = 0
             await self.engine.close()
-            if compare and self._api is not None:
+            if compare and self._compares:
                 return await self._compared()
             return Reconciliation(note="not possible: the cloud's API is not known")
         finally:

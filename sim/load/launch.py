@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sim.engines.live.run import calm_collector, loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
 from sim.load.curve import Curve
-from sim.load.fleet import LoadFleet, find_target
+from sim.load.fleet import LoadFleet, find_target, share_of
 from sim.load.worker import Worker
 from sim.scenario import Scenario
 
@@ -60,7 +60,7 @@ def join(
     """This process becomes a worker of the master at host and port, until the master ends."""
 
     async def work() -> None:
-        target = await find_target(cloud, settings)
+        target = await find_target(cloud, settings, None, scenario)
         fleet: Any = lambda statistics: LoadFleet(  # noqa: E731
             scenario, target, settings, statistics, most, watch, compare=True, shape=shape
         )
@@ -75,9 +75,7 @@ def join(
 
 def share(settings: Settings, most: int, workers: int) -> tuple[Settings, int]:
     """A worker's part of the caps, so that all of them together stay within."""
-    cap = settings.limits.rate_cap_per_s
-    limits = replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers)
-    return replace(settings, limits=limits), max(1, most // workers)
+    return share_of(settings, workers), max(1, most // workers)
 
 
 def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None = None) -> dict[str, Any]:

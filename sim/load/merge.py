@@ -44,6 +44,14 @@ class Part:
         return not self.final or bool(self.faults) or (bool(self.complaints) and self.users == 0)
 
 
+def encoded_legs(found: Latencies) -> dict[str, dict[str, Any]]:
+    """What was measured and what failed, leg by leg, as a worker reports it."""
+    return {
+        leg: {"failures": found.failed(leg), "hdr": found.encoded(leg) if leg in LEGS and found.count(leg) else ""}
+        for leg in (*LEGS, "session") if (leg in LEGS and found.count(leg)) or found.failed(leg)
+    }  # fmt: skip
+
+
 class Gathered:
     """Parts by worker. A worker whose final report has not come is missing, and the run says so."""
 
@@ -169,4 +177,4 @@ class Gathered:
         return json.dumps(found, indent=1)
 
 
-__all__ = ["Gathered", "Part"]
+__all__ = ["Gathered", "Part", "encoded_legs"]

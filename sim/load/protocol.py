@@ -14,6 +14,7 @@ import msgpack
 
 from sim.engines.live.latency import LEGS, Latencies
 from sim.errors import ProtocolError
+from sim.load.merge import encoded_legs
 
 READY, SPAWNING, RUNNING = "ready", "spawning", "running"
 """States a worker tells in its heartbeat."""
@@ -101,14 +102,9 @@ class Statistics(Latencies):
 
     def report(self) -> dict[str, Any]:
         """What happened since the last report, for the master's statistics; ours as HDR histograms beside them."""
-        since = self._since
-        legs = {
-            leg: {"failures": since.failed(leg), "hdr": since.encoded(leg) if leg in LEGS and since.count(leg) else ""}
-            for leg in (*LEGS, "session") if (leg in LEGS and since.count(leg)) or since.failed(leg)
-        }  # fmt: skip
         sent = {
             "stats": list(self._entries.values()), "stats_total": self._total, "errors": self._errors,
-            "fotasim": {"time": self._clock(), "legs": legs},
+            "fotasim": {"time": self._clock(), "legs": encoded_legs(self._since)},
         }  # fmt: skip
         self.clear()
         return sent

@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from sim.engines.run import driver_for
+from sim.engines.run import simulate
 from sim.engines.world import World, build
 from sim.errors import FotasimError
 from sim.load.curve import Curve, Times
@@ -17,7 +17,7 @@ from sim.scenario import Scenario
 SHAPES = {
     "ramp": "all of them, as fast as the ramp allows",
     "check-in": "each at its first check-in after the plan is activated",
-    "waves": "each when the plan releases it: groups, rates and windows, as the simulated run has them",
+    "waves": "each when the plan offers it the upgrade, as the simulated run has it: groups, rates, windows, pushes",
 }
 """The shapes there are, and when modules begin in each."""
 
@@ -30,7 +30,7 @@ def curve(scenario: Scenario, shape: str, time_scale: float = 1.0) -> Curve:
     if shape not in SHAPES:
         raise FotasimError(f"shape {shape!r}: choose from {', '.join(SHAPES)}")
     if shape == "waves":
-        begins_s = releases_s(scenario)
+        begins_s = offers_s(scenario)
     else:
         world = build(scenario)
         begins_s = check_ins_s(world) if shape == "check-in" else np.zeros(len(world.fleet.rows))
@@ -58,14 +58,13 @@ def check_ins_s(world: World) -> Times:
     return found
 
 
-def releases_s(scenario: Scenario) -> Times:
-    """When the plan releases each module in a simulated run, seconds after activation, inf for never."""
-    _, engine = driver_for("auto")
-    driver = engine(build(scenario))
-    if not driver.run():
+def offers_s(scenario: Scenario) -> Times:
+    """When each module of a simulated run first gets the plan's notice, seconds after activation, inf for never."""
+    found = simulate(scenario)
+    if not found.records.complete:
         raise KeyboardInterrupt
-    released_s: Times = driver.released_s
-    return released_s
+    notified_s: Times = found.records.modules["notified_s"].to_numpy(np.float64)
+    return np.where(np.isnan(notified_s), inf, notified_s)
 
 
-__all__ = ["SHAPES", "check_ins_s", "curve", "releases_s"]
+__all__ = ["SHAPES", "check_ins_s", "curve", "offers_s"]

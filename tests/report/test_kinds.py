@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
 
 def test_every_kind_has_a_page():
     """No kind a manifest may name is without one; a run's is made elsewhere."""
-    assert set(PAGES) | {"run", "capacity"} == set(KINDS)
+    assert set(PAGES) | {"run"} == set(KINDS)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -12,12 +12,14 @@ LEGS = {
     "connect": "from the moment the module was to connect until its transport stands",
     "login": "CONNECT until SUBACK (after a bootstrap: until the device secret is there)",
     "request": "request (0x0115) published at QoS 2 until the exchange is complete",
-    "notice": "request (0x0115) until the plan notice (0x0111)",
+    "notice": "request (0x0115) until the plan notice (0x0111); DDI: first poll answered until the deployment is read",
     "url": "confirmation (status 2) until the URL (0x0113)",
     "header": "GET until the answer begins",
     "download": "GET until the last byte",
     "poll": "DDI: poll until its answer",
-    "exchange": "DDI: any other request until its answer",
+    "configData": "DDI: attributes sent until the answer",
+    "deploymentBase": "DDI: deployment, confirmation or cancel asked for until it is read",
+    "feedback": "DDI: one feedback request until its answer",
     "report": "status published (QoS 2, or DDI feedback) until the cloud has it",
 }
 """Each leg and what it spans. Waits that the module's own timers begin count from when the timer was due."""

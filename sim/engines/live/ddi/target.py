@@ -31,6 +31,9 @@ class DdiTarget:
     private_key: str = ""
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+    api: None = None
+    """The API of a mock cloud, which no DDI server has."""
+    plan: None = None
 
     def authorization_of(self, controller: str) -> str:
         """Value of the Authorization header of one module."""
