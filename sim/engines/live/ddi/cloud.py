@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.device import DdiModule
 from sim.engines.live.ddi.http import Http
+from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.reconcile import reconcile_states
 from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.reconcile import Reconciliation
@@ -26,6 +27,7 @@ class Ddi:
     """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
 
     http: Http
+    identities: Identities
     _tls: ssl.SSLContext
     plan: int | None
 
@@ -55,8 +57,10 @@ class Ddi:
 
     async def open(self, engine: LiveEngine) -> None:
         """See Cloud."""
-        context = self.ssl_context(engine.settings.ca_file)
-        self.http, self._tls = Http(context), context
+        self._tls = self.ssl_context(engine.settings.ca_file)
+        self.identities = Identities(self.target, engine.settings.ca_file)
+        self.identities.check([m.module.name for m in engine.modules])
+        self.http = Http()
 
     async def close(self) -> None:
         """See Cloud."""

@@ -18,7 +18,7 @@ LIMITS = Limits()
 
 async def publish(
     scenario: Scenario, url: str, packages: Mapping[str, bytes], *, limits: Limits = LIMITS, token: str = "",
-    register: bool = False,
+    register: bool = False, ca_file: str | None = None,
 ) -> int:  # fmt: skip
     """Publishes the plan's one component (`packages`: its bytes by name) and starts its rollout; the rollout's number.
 
@@ -27,7 +27,7 @@ async def publish(
     """
     section, plan = scenario.cloud, scenario.plan
     target = ddi_target(url, section.tenant, section.server or "", limits)
-    control = control_of(target, target.ssl_context(None))
+    control = control_of(target, target.ssl_context(ca_file))
     if control is None:
         raise FotasimError(f"cloud.server must be hawkbit or goosebit, and {USER} and {PASSWORD} its login")
     if len(plan.components) != 1:
