@@ -10,7 +10,7 @@ from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.device import DdiModule
 from sim.engines.live.ddi.http import Http
 from sim.engines.live.ddi.identity import Identities
-from sim.engines.live.ddi.reconcile import reconcile_states
+from sim.engines.live.ddi.reconcile import FINISHED, reconcile_states
 from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.world import World
@@ -81,13 +81,14 @@ class Ddi:
                 note="not possible: the server's management API is not known; set cloud.server and "
                 "FOTASIM_DDI_USER, FOTASIM_DDI_PASSWORD"
             )
+        said = {m.module.name: m.said() for m in modules}
         try:
             async with control:
-                states = await control.states()
+                states = await control.states([name for name, ours in said.items() if ours.believed != FINISHED])
                 counters = await control.counters(self.plan)
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
-        return reconcile_states({m.module.name: m.said() for m in modules}, states, counters)
+        return reconcile_states(said, states, counters)
 
     @property
     def traffic(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha512
 
-from sim.engines.live.ddi.control import Group, Release, control_of
+from sim.engines.live.ddi.control import Action, Group, Release, control_of
 from sim.engines.live.ddi.device import BOARD
 from sim.engines.live.ddi.target import PASSWORD, USER, ddi_target
 from sim.engines.live.target import Limits
@@ -41,7 +41,15 @@ async def publish(
         if register or section.server == "hawkbit":
             await control.register([m.name for m in world.modules], token)
         package = await control.publish(release)
-        return await control.start(plan.name, package, groups_of(scenario))
+        return await control.start(plan.name, package, groups_of(scenario), action_of(scenario))
+
+
+def action_of(scenario: Scenario) -> Action:
+    """How the server is to hand the plan out: a plan that a user has to confirm is soft."""
+    delivery = scenario.plan.strategy.delivery
+    if delivery.action_type == "forced" and scenario.plan.mode == "confirm":
+        return Action("soft")
+    return Action(delivery.action_type.replace("-", ""), delivery.force_time)
 
 
 def packages_of(scenario: Scenario) -> dict[str, bytes]:
