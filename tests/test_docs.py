@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 SMALL = {"run": 100, "sweep": 60, "tune": 60, "compare": 60, "sensitivity": 60, "replicate": 60}
 """Modules a command gets when the page does not say."""
-UNMARKED = ("capacity.md", "cloud.md", "ddi.md", "live.md", "load.md")
+UNMARKED = ("capacity.md", "cloud.md", "live.md", "load.md")
 """Pages whose blocks may still be unmarked."""
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>(?:not )?run[^>]*?) -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
