@@ -45,7 +45,9 @@ Scale = Annotated[
     typer.Option(min=1.0, help="Shorten the modules' own waits; default 60; 1 for wakeups and with --radio."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
-MaxLoad = Annotated[float, typer.Option("--max", min=1.0, help="Largest load to try.")]
+MaxLoad = Annotated[
+    float | None, typer.Option("--max", min=1.0, help="Largest load to try; default 100,000, of wakeups a million.")
+]
 MaxConnections = Annotated[int, typer.Option(min=1, help="Most modules at the same time.")]
 Need = Annotated[float | None, typer.Option(min=1.0, help="A load that has to be borne; exit status 1 if it is not.")]
 Taking = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of wakeups: share that takes the upgrade.")]
@@ -58,7 +60,7 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes tha
 @app.command()
 def capacity(
     scenario: ScenarioPath, slo: SloText, cloud: Cloud = None, of: Of = "releases", need: Need = None,
-    start: First = None, most: MaxLoad = 100_000.0, precision: Precision = 0.05,
+    start: First = None, most: MaxLoad = None, precision: Precision = 0.05,
     hold: Annotated[str, typer.Option(help="How long each load is held.")] = "20s",
     confirm: Annotated[str, typer.Option(help="How long the result has to hold.")] = "60s",
     headroom: Headroom = 0.3, taking: Taking = 0.0,
@@ -95,11 +97,11 @@ def capacity(
         radio=radio, limits=limits, ca_file=None if ca is None else str(ca), username=username,
     )  # fmt: skip
     hold_s, confirm_s = _seconds("--hold", hold), _seconds("--confirm", confirm)
-    top = (
-        most
-        if cloud is None
-        else _top(most, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s, max_connections)
-    )
+    top = most or kind.most
+    if cloud is not None:
+        top = _top(top, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s, max_connections)
+    if need is not None and need > top:
+        fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
     bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s)
     wanted = Search(kind, parse(slo), bounds, headroom, settings, plan, taking, need, workers)
     if dry_run:

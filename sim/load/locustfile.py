@@ -16,6 +16,7 @@ from typing import Any
 
 import gevent
 from locust import User, constant, events, task
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from sim.load.merge import Gathered
 from sim.load.shape_user import CurveShape
@@ -100,6 +101,7 @@ def _end(environment: Any, **_: Any) -> None:
     while _awaited(runner) and time.monotonic() < until:
         gevent.sleep(LOOK_S)
     _tell()
+    gevent.sleep(CSV_STATS_INTERVAL_SEC + LOOK_S)  # Locust's own files are to have the last reports too
 
 
 def _awaited(runner: Any) -> list[str]:

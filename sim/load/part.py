@@ -99,11 +99,11 @@ async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: fl
     until = max(until, last + job.patience_s)
     while engine.clock() < until:
         await asyncio.sleep(WATCH_S)
-        if engine.clock() > last and all(map(_is_over, engine.modules, takes)):
+        if engine.clock() > last and all(map(is_over, engine.modules, takes)):
             return
 
 
-def _is_over(module: LiveModule, takes: bool) -> bool:
+def is_over(module: LiveModule, takes: bool) -> bool:
     """Nothing more is to be measured: it is upgraded, or it was not to be and has all its answers."""
     if takes:
         return module.done
@@ -140,4 +140,4 @@ def _successes(fleet: LoadFleet) -> tuple[int, int]:
     return acknowledged, upgraded
 
 
-__all__ = ["START_S", "TAIL_S", "Job", "run_part"]
+__all__ = ["START_S", "TAIL_S", "Job", "is_over", "run_part"]

@@ -63,7 +63,8 @@ def offers_s(scenario: Scenario) -> Times:
     found = simulate(scenario)
     if not found.records.complete:
         raise KeyboardInterrupt
-    return np.nan_to_num(found.records.modules["notified_s"].to_numpy(np.float64), nan=inf)
+    notified_s: Times = found.records.modules["notified_s"].to_numpy(np.float64)
+    return np.where(np.isnan(notified_s), inf, notified_s)
 
 
 __all__ = ["SHAPES", "check_ins_s", "curve", "offers_s"]

@@ -31,20 +31,21 @@ class Kind:
     """What is searched for: `per_s` turns a load into wake-ups per second, None for a wave of so many at once.
 
     `decided` says whether every module takes the upgrade it is offered; else only a share does, and the others go back
-    to sleep with the notice. `start` is the first load a search tries.
+    to sleep with the notice. `start` is the first load a search tries, `most` the largest.
     """
 
     name: str
     unit: str
     per_s: float | None
     start: float
+    most: float
     decided: bool = True
 
 
 KINDS = {
-    "releases": Kind("releases", "releases per minute", 1 / 60, 60.0),
-    "wakeups": Kind("wakeups", "wake-ups per 10 minutes", 1 / 600, 1000.0, decided=False),
-    "modules": Kind("modules", "modules at once", None, 100.0),
+    "releases": Kind("releases", "releases per minute", 1 / 60, 60.0, 100_000.0),
+    "wakeups": Kind("wakeups", "wake-ups per 10 minutes", 1 / 600, 1000.0, 1_000_000.0, decided=False),
+    "modules": Kind("modules", "modules at once", None, 100.0, 100_000.0),
 }
 
 

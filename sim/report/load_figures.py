@@ -28,7 +28,7 @@ def evidence_curve(
     on a logarithmic axis (`log`), shares of failures on a plain one.
     """
     figure, axes = canvas(width)
-    top = [limit[1]]
+    top = [limit[1], *(y for _, y in broken)]
     for (name, (x, y)), colour, dash in zip(series.items(), SERIES, DASHES, strict=False):
         loads, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         axes.plot(

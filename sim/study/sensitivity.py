@@ -100,7 +100,7 @@ def sensitivity(
     cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """Varies the uncertain inputs over their ranges (docs/model.md) and ranks them by what they do to a metric.
+    """Varies the uncertain inputs over their ranges (docs/parameters.md) and ranks them by what they do to a metric.
 
     `morris` (20 trajectories: 20 (k + 1) worlds for k inputs) ranks many inputs cheaply; `sobol` (64 base samples:
     64 (k + 2) worlds) splits the variance among few. `samples` sets the trajectories or base samples. Every world runs

@@ -13,7 +13,6 @@ from sim.engines.live.engine import Settings
 from sim.engines.live.snapshot import Snapshot
 from sim.engines.live.target import Limits
 from sim.errors import FotasimError
-from sim.load.host import Host
 from sim.load.launch import share
 from sim.load.telemetry import exported
 from tests.load.master import free_port
@@ -22,10 +21,6 @@ from tests.support import BASE
 NOW = Snapshot(
     12.5, 125.0, 100, 40, {"idle": 60, "upgraded": 40}, 60, 3, 900, 800, 8e6, {"notice": (0.1, 0.4), "url": (None, None)},
     {"notice": 55}, {"download": 2},
-)  # fmt: skip
-HOST = Host(
-    cores=3, memory_free_bytes=16_000_000_000, file_limit=1024, file_limit_hard=4096, ports=28_232, source_addresses=1,
-    loopback_addresses=True, backlog=128,
 )  # fmt: skip
 
 
@@ -42,19 +37,35 @@ def fotasim(*arguments):
 
 
 def test_capacity_predicts_without_a_cloud_and_leaves_its_evidence(file, tmp_path):
-    out = tmp_path / "evidence" / "capacity.json"
+    out = tmp_path / "evidence" / "run"
     done = fotasim(
         "capacity", file, "--slo", "error_rate<0.1%", "--of", "modules", "--set", "cloud.capacity.downloads=30",
         "--start", "10", "--hold", "2s", "--confirm", "2s", "--headroom", "0.5", "--out", str(out), "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    found = json.loads(out.read_text())
+    found = json.loads((out / "capacity.json").read_text())
+    assert json.loads(done.stdout) == found
     assert found["simulated"]["confirmed"]
     assert found["simulated"]["capacity"] == pytest.approx(30.0, rel=0.1)
-    assert found["recommended_modules"] == int(found["simulated"]["capacity"] / 2)
-    assert "downloads" in found["simulated"]["first_to_give_way"]
+    assert found["recommended"] == int(found["simulated"]["capacity"] / 2)
+    assert "downloads" in found["simulated"]["first_to_give_way"][0]["resource"]
     loads = [point["load"] for point in found["simulated"]["curve"]]
     assert loads == sorted(loads)
+    assert (out / "report.html").exists()
+    again = fotasim("report", str(out), "--format", "junit,json", "--json")
+    assert again.exit_code == 0, again.output
+    assert (out / "report.xml").exists()
+
+
+def test_what_is_needed_decides_the_status(file, tmp_path):
+    given = ("--slo", "error_rate<0.1%", "--of", "modules", "--set", "cloud.capacity.downloads=30", "--hold", "2s",
+             "--confirm", "2s", "--out", str(tmp_path / "run"))  # fmt: skip
+    done = fotasim("capacity", file, *given, "--need", "20")
+    assert (done.exit_code, "20 modules at once: borne" in done.stdout) == (0, True), done.output
+    done = fotasim("capacity", file, *given, "--need", "60")
+    assert (done.exit_code, "NOT BORNE" in done.stdout) == (1, True), done.output
+    assert fotasim("report", str(tmp_path / "run"), "--json").exit_code == 1
+    assert fotasim("capacity", file, *given, "--need", "60", "--max", "50").exit_code == 2
 
 
 @pytest.mark.parametrize("command", [("capacity", "--slo", "p99(notify)<2s"), ("load",)])
@@ -125,18 +136,10 @@ def test_progress_is_a_line_of_json_for_each_look(tmp_path):
     assert seen == [NOW, NOW]
 
 
-def test_doctor_names_the_first_limit_and_the_command_that_raises_it():
-    assert HOST.carries == {"open files": 3896, "local ports": 28_232, "memory": 484_375, "cores": 40_000}
-    assert HOST.first == "open files"
-    commands = [command for _, command in HOST.advice()]
-    assert "nofile 80200" in commands[0]
-    assert any("ip_local_port_range" in command for command in commands)
-    assert any("somaxconn" in command for command in commands)
-
-
 def test_doctor_tells_it_for_machines_too():
     done = fotasim("doctor", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)["load"]
     assert told["first_limit"] in told["carries"]
     assert told["file_limit"] <= told["file_limit_hard"]
+    assert told["figures"]["source"]

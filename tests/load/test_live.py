@@ -100,7 +100,6 @@ class Stalling(LiveCloud):
             super().on_message(*message)
 
 
-@pytest.mark.slow
 def test_a_stall_shows_in_the_percentiles_as_theory_says():
     """Open loop, forty requests a second for ten seconds, answered at once but for a pause of two seconds.
 

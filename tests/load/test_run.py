@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -39,6 +38,12 @@ FLEET = scenario(
     "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always",
 )  # fmt: skip
 PATIENCE_S = 90.0
+COMMAND = """\
+import signal
+from sim.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+main()
+"""
 
 
 @contextlib.contextmanager
@@ -76,12 +81,11 @@ def until(condition, what):
 
 
 @contextlib.contextmanager
-def command(*arguments, env):
+def command(*arguments):
     """`fotasim load` as a user starts it; it and its children are gone afterwards."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "sim.cli", "load", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=env, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+        [sys.executable, "-c", COMMAND, "load", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     family = []
     try:
         yield started, family
@@ -118,10 +122,10 @@ def test_a_run_tells_of_a_killed_and_of_a_starved_worker_and_stops_at_ctrl_c(tmp
             "--cloud", cloud.url, "--headless", "--workers", "3", "--ramp", "30/s", "--time-scale", "20", "--port",
             str(free_port()), "--out", str(tmp_path / "out"), "--progress", str(progress), "--prometheus", str(port),
         )  # fmt: skip
-        with command(str(tmp_path / "s.yaml"), *options, env=dict(os.environ)) as (started, family):
+        with command(str(tmp_path / "s.yaml"), *options) as (started, family):
             until(lambda: started.poll() is not None or len(set(cloud.logins)) == 30, "every module")
             assert started.poll() is None, started.communicate()[1]
-            family += children(started)
+            family.extend(children(started))
             workers = [p for p in family if "--of" in p.cmdline()]
             until(lambda: (told := lines_of(progress)) and told[-1]["modules"] == 30, "a report of every worker")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
