@@ -55,10 +55,10 @@ class Recorder:
 
     def _ends(self) -> Ends:
         modules = self.world.modules
-        charge = [battery.true_percent(m.row, m.profile, self.end_s) for m in modules]
+        charge = np.array([battery.true_percent(m.row, m.profile, self.end_s) for m in modules])
         return Ends(
             layout.records(ModuleRow, layout.MODULE, [m.row for m in modules]),
-            layout.records(Execution, layout.EXECUTION, self.world.center.executions), np.array(charge),
+            layout.records(Execution, layout.EXECUTION, self.world.center.executions), charge.__getitem__,
         )  # fmt: skip
 
     def _events(self) -> pd.DataFrame | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,21 +36,19 @@ class Watched:
 
 @dataclass(slots=True)
 class Ends:
-    """How a run left its modules: records of ModuleRow and Execution, the true charge at the end, per cent."""
+    """How a run left its modules: records of ModuleRow and Execution, what lasts of them at least; the true charge at the
+    end, per cent, of some of the modules.
+    """
 
     rows: NDArray[Any]
     executions: NDArray[Any]
-    battery_percent: NDArray[np.float64]
-
-    def part(self, chosen: slice) -> Ends:
-        """Some of the modules."""
-        return Ends(self.rows[chosen], self.executions[chosen], self.battery_percent[chosen])
+    charge: Callable[[slice], NDArray[np.float64]]
 
 
 def modules_table(world: World, ends: Ends, chosen: slice = slice(None)) -> pd.DataFrame:
     """One row per module, columns and types of records.MODULE_COLUMNS."""
-    part = ends.part(chosen)
-    m, e, groups, fleet = part.rows, part.executions, world.scenario.fleet.groups, world.fleet
+    m, e = ends.rows[chosen], ends.executions[chosen]
+    groups, fleet = world.scenario.fleet.groups, world.fleet
     stored = _stored(world, e)
     outcome, cause = outcomes(m, e, stored)
     useful, received = _bytes(world, m, stored)
@@ -76,7 +74,7 @@ def modules_table(world: World, ends: Ends, chosen: slice = slice(None)) -> pd.D
         "reported_s": e["reported_s"],
         "ended_s": np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
         "bytes_useful": useful, "bytes_wasted": received - useful, "energy_j": m["energy_j"],
-        "battery_end_percent": part.battery_percent,
+        "battery_end_percent": ends.charge(chosen),
     }  # fmt: skip
     typed = {name: _typed(columns[name], kind) for name, kind in records.MODULE_COLUMNS.items()}
     return pd.DataFrame(typed, copy=False)

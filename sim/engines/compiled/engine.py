@@ -7,11 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.cloud.center import decision_of
 from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
-from sim.engines.compiled.kernel import CLOSE, FULL, RUN, START
+from sim.engines.compiled.kernel import CHARGE, CLOSE, FULL, RUN, START
 from sim.engines.compiled.state import grown, lay_out
 from sim.engines.tables import Ends, Watched, peaks, records_of
 from sim.engines.world import World, build
@@ -99,6 +102,17 @@ class CompiledEngine:
         self._call(CLOSE, now)
         self.end_s = now
 
+    def _charge(self, part: slice) -> NDArray[np.float64]:
+        """The charge that some modules have left, per cent; a block of them at a time."""
+        found = [np.empty(0)]
+        first, stop, _ = part.indices(len(self.world.fleet.rows))
+        while first < stop:
+            self.parts["k"]["charge_first"] = first
+            self._call(CHARGE, self.end_s)
+            found.append(self.parts["charge"][: stop - first].copy())
+            first += len(self.parts["charge"])
+        return np.concatenate(found)
+
     def records(self, *, complete: bool, wall_s: float) -> Records:
         """The tables of this run."""
         parts, k = self.parts, self.parts["k"]
@@ -108,7 +122,7 @@ class CompiledEngine:
             events = event_words.table(
                 self.world, parts["events"][: int(k["events"])], parts["notes"][: int(k["notes"])]
             )  # fmt: skip
-        ends = Ends(parts["modules"], parts["books"].es, parts["charge"])
+        ends = Ends(self.world.fleet.rows, self.world.executions, self._charge)
         cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
         return records_of(
             self.world, ends, self.load, cloud_peaks, decided, events, Watched(complete, wall_s, self.end_s)

@@ -5,7 +5,8 @@ queue: the connection gate, messages the cloud acts on, download slots, the shar
 the next instant at which the cloud may speak to anybody unasked, and by the end of the present stretch.
 
 `s` is the engine's state: `k` the numbers of the driver, `modules`, `profiles`, `drives` (what the driver knows of a
-module), `pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the cloud.
+module under way), `pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the
+cloud. A module with nothing under way is asleep (slots.py): all there is of it are its lasting row and its check-in.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sim.cloud import books, capacity, egress, offers, rollout, rules
 from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import access, pending, queue, timers
+from sim.engines.compiled import access, pending, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import (
     DOWNLOAD_START,
@@ -54,7 +55,7 @@ VERSION_FLAGS = 4
 SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
 
-START, RUN, CLOSE = range(3)
+START, RUN, CLOSE, CHARGE = range(4)
 FINISHED, FULL = range(2)
 """How a stretch ends: at its end, or because the arrays need more room."""
 
@@ -80,6 +81,11 @@ class Kernel:
     pool_free: int = NONE
     pool_used: int = 0
     pool_filled: int = 0
+    slots_used: int = 1
+    """Slots that have been in use so far; the first is the blank one."""
+    vacant: int = 0
+    charge_first: int = 0
+    """First module whose charge is to be read."""
     recording: int = 0
     orders: int = 0
     events: int = 0
@@ -93,14 +99,17 @@ class Kernel:
 def advance(s: Any, stage: int, until_s: float) -> int:
     """The one entry: a compiler that is asked for one function works for one.
 
-    START before anything else, RUN for every stretch up to `until_s`, CLOSE at the end, reached at `until_s`.
+    START before anything else, RUN for every stretch up to `until_s`, CLOSE at the end, reached at `until_s`, CHARGE for
+    every block of modules after that.
     """
     if stage == START:
         start(s)
     elif stage == RUN:
         return run_until(s, until_s)
-    else:
+    elif stage == CLOSE:
         close(s, until_s)
+    else:
+        read_charge(s, until_s)
     return FINISHED
 
 
@@ -110,18 +119,30 @@ def start(s: Any) -> None:
     send(s, NONE, 0.0)
     for i in range(len(s.modules)):
         m = s.modules[i]
-        p = s.profiles[m.group]
-        if behaviour.starts_online(m, p):
-            behaviour.start_online(m, p, 0.0)
-            tally.online(s.tally, 0.0, 1)
-            gauge = battery.gauge_percent(m, p, 0.0)
-            source_ok = int(s.drives[i].source_bad & ~m.at_target == 0)
-            rules.hello(s.books, i, gauge, m.rsrp_dbm, m.level, m.free_bytes, m.at_target, source_ok, 0, 0.0)
-            send(s, i, 0.0)
+        if behaviour.starts_online(m, s.profiles[m.group]):
+            slots.wake(s, i)
+            start_online(s, i)
         elif m.link == OFFLINE:
-            behaviour.start(m, p, 0.0)
-        rearm(s, i)
-        line_up(s, i)
+            behaviour.start(m, s.profiles[m.group], 0.0)
+            slots.wait(s, i, m.link_at)
+
+
+def start_online(s: Any, i: int) -> None:
+    """A module that is online already is known to the cloud."""
+    m = s.modules[i]
+    p = s.profiles[m.group]
+    behaviour.start_online(m, p, 0.0)
+    tally.online(s.tally, 0.0, 1)
+    gauge = battery.gauge_percent(m, p, 0.0)
+    rules.hello(s.books, i, gauge, m.rsrp_dbm, m.level, m.free_bytes, m.at_target, source_fits(s, i, m.at_target), 0, 0.0)
+    send(s, i, 0.0)
+    rearm(s, i)
+    line_up(s, i)
+
+
+def source_fits(s: Any, i: int, at_target: int) -> int:
+    """Whether the packages fit the versions that a module reports: those of the start, or the targets (as bits)."""
+    return int(s.source_bad[min(i, len(s.source_bad) - 1)] & ~at_target == 0)
 
 
 def run_until(s: Any, until_s: float) -> int:
@@ -154,6 +175,7 @@ def is_full(s: Any) -> bool:
     k, room = s.k, 2 * len(s.modules) + 64
     return bool(
         k.pool_used + room > len(s.pool)
+        or k.slots_used >= len(s.vacant)
         or s.q.row.used + room > len(s.q.pool)
         or s.q.row.sorted + room > len(s.q.heap)
         or s.timers.row.count + 2 * room > len(s.timers.entries)
@@ -217,20 +239,34 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
     """The first module of the queue, unless it has moved."""
     i = queue.next_who(s.q)
     queue.pop(s.q)
-    d = s.drives[i]
-    if d.queued_at != now:
-        if d.parked_at == now:
-            d.parked_at = inf
-        return
-    d.queued_at = inf
+    if s.slots[i] <= 0:
+        if not slots.is_due(s, i, now):
+            return
+        slots.wake(s, i)
+        s.drives[i].armed_at = now
+    else:
+        d = s.drives[i]
+        if d.queued_at != now:
+            if d.parked_at == now:
+                d.parked_at = inf
+            return
+        d.queued_at = inf
     s.k.bound_s = min(s.k.until_s, cloud_s) if s.k.calm else -inf
     run_module(s, i)
 
 
 def line_up(s: Any, i: int) -> None:
-    """Puts a module into the queue at its next event, if it is not there already."""
+    """Puts a module into the queue at its next event, if it is not there already; with nothing under way it sleeps."""
     d = s.drives[i]
     at = d.armed_at
+    if d.head == NONE and slots.may_sleep(s, i):
+        queued = d.queued_at == at or d.parked_at == at
+        slots.sleep(s, i)
+        if at == inf:
+            s.slots[i] = slots.FOR_GOOD
+        elif not queued:
+            slots.wait(s, i, at)
+        return
     if d.head != NONE:
         at = min(at, s.pool[d.head].time)
     if at == d.queued_at:
@@ -319,19 +355,10 @@ def happen(s: Any, i: int, now: float) -> None:
     entry = pending.take(s, d)
     kind = entry.kind
     if kind == pending.HELLO:
-        source_ok = int(d.source_bad & ~entry.number == 0)
         rules.hello(
-            s.books,
-            i,
-            entry.battery_percent,
-            entry.rsrp_dbm,
-            entry.level,
-            m.free_bytes,
-            entry.number,
-            source_ok,
-            1,
-            now,
-        )
+            s.books, i, entry.battery_percent, entry.rsrp_dbm, entry.level, m.free_bytes, entry.number,
+            source_fits(s, i, entry.number), 1, now,
+        )  # fmt: skip
         send(s, i, now)
     elif kind == pending.STATUS:
         wanted = 2 if s.books.es[i].reverting else 1
@@ -642,9 +669,15 @@ def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float
 
 
 def close(s: Any, now: float) -> None:
-    """The run ends: transfers under way are booked, and the charge every module has left is read."""
+    """The run ends: transfers under way are booked."""
     for i in range(len(s.modules)):
-        m = s.modules[i]
-        s.charge[i] = battery.true_percent(m, s.profiles[m.group], now)
-        if s.drives[i].transfer >= 0:
+        if s.slots[i] > 0 and s.drives[i].transfer >= 0:
             tally.transfer(s.tally, s.egress.transfers[s.drives[i].transfer].began_s, now, 0.0)
+
+
+def read_charge(s: Any, now: float) -> None:
+    """The charge that some modules have left, per cent."""
+    first = s.k.charge_first
+    for j in range(min(len(s.charge), len(s.modules) - first)):
+        m = s.modules[first + j]
+        s.charge[j] = battery.true_percent(m, s.profiles[m.group], now)

@@ -44,7 +44,7 @@ class Pending:
 
 @dataclass(slots=True)
 class Drive:
-    """What the driver keeps of a module: its armed timer, its pending list, its session and its download."""
+    """What the driver keeps of a module under way: its armed timer, its pending list, its session and its download."""
 
     armed_at: float = inf
     heard_at: float = 0.0
@@ -59,8 +59,6 @@ class Drive:
     """Its number in the egress; NOT_ANSWERED while a download is asked for."""
     told_back: int = 0
     """Whether the last notice was of a rollback."""
-    source_bad: int = 0
-    """Components whose version at the start no package of the plan fits, as bits."""
 
 
 NOT_ANSWERED = -2

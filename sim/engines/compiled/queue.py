@@ -35,14 +35,13 @@ class QueueRow:
 class Queue(NamedTuple):
     """The arrays of a queue: `row`, heap of (time, who), first entry of each bucket, pool of (time, who, next).
 
-    The others are read by whoever is due, and fetched when their bucket is sorted.
+    `modules` and `executions` are read by whoever is due, and fetched when their bucket is sorted.
     """
 
     row: Any
     heap: Any
     buckets: Any
     pool: Any
-    drives: Any
     modules: Any
     executions: Any
 
@@ -111,7 +110,6 @@ def _sort_bucket(q: Any, place: int) -> None:
     while at != NONE:
         entry = q.pool[at]
         following = entry.next
-        fetch_ahead(q.drives, entry.who)
         fetch_ahead(q.modules, entry.who)
         fetch_ahead(q.executions, entry.who)
         _sift_in(q, entry.time, entry.who)
