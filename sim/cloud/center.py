@@ -369,6 +369,6 @@ def _grow(b: Books, modules: int) -> None:
     waiting, joined = b.waiting, b.joined
     b.waiting, b.joined, _, b.out, b.armed, b.notes, _ = _outboxes(modules, 0, 0)
     b.waiting[: len(waiting)], b.joined[: len(joined)] = waiting, joined
-    rank = np.arange(modules, dtype=np.int64)
+    rank = np.arange(modules, dtype=np.int32)
     rank[: len(b.rank)] = b.rank
     b.rank = rank

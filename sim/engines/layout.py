@@ -89,6 +89,17 @@ def blank(
     return array
 
 
+def joined(*parts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Records with the fields of several, which have no name in common."""
+    columns = [(name, part.dtype[name]) for part in parts for name in part.dtype.names or ()]
+    columns.sort(key=lambda c: -c[1].itemsize)
+    array = np.empty(len(parts[0]), np.dtype(columns, align=True))
+    for part in parts:
+        for name in part.dtype.names or ():
+            array[name] = part[name]
+    return array
+
+
 def objects(row: type, array: np.ndarray[Any, Any], rare: np.ndarray[Any, Any]) -> list[Any]:
     """Python rows with the values of records and of rare ones, of which there may be one for all."""
     names, more = array.dtype.names or (), rare.dtype.names or ()

@@ -171,7 +171,7 @@ def _bound(given: float | None) -> float:
 # --- executions ----------------------------------------------------------------------------------------------------
 
 
-def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int32]) -> NDArray[np.float64]:
+def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """Order of release within a group: a seeded shuffle, or as the fleet lists its modules."""
     if scenario.plan.strategy.rollout.order == "listed":
         return numbers.astype(np.float64)
@@ -223,7 +223,7 @@ def build_executions(
     return executions, rare, ranks
 
 
-def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int32]) -> NDArray[np.float64]:
+def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """When each module is through with the earlier plan; 0 where it has none."""
     earlier = scenario.plan.earlier_plan
     if earlier is None:
@@ -233,7 +233,7 @@ def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.in
     return np.where(busy, np.maximum(ends, 0.0), 0.0)
 
 
-def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int32]) -> NDArray[np.float64]:
+def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """How long the operator lets each module wait for approval."""
     delivery = scenario.plan.strategy.delivery
     if delivery.confirmation != "operator":

@@ -146,9 +146,7 @@ def air_limit(scenario: Scenario) -> float:
     return float(cells.overrides().get("cell_airtime_limit", limit)) if cells else limit
 
 
-def _profiles(
-    scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]
-) -> list[Profile]:
+def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]) -> list[Profile]:
     """The profile of each group."""
     profiles = [build_profile(scenario, group, key, hardware) for group in scenario.fleet.groups]
     for profile in profiles:
@@ -156,9 +154,7 @@ def _profiles(
     return profiles
 
 
-def _sample(
-    scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ...]
-) -> tuple[int, Iterator[Block]]:
+def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ...]) -> tuple[int, Iterator[Block]]:
     """How many modules all groups have, and the modules in blocks, numbered through, sampled when they are asked for."""
     tasks: list[Callable[[], Block]] = []
     first = 0
@@ -169,7 +165,9 @@ def _sample(
             tasks.append(lambda block=block: block)  # type: ignore[misc]
             first += len(block.members.numbers)
             continue
-        tasks += [partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)]
+        tasks += [
+            partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)
+        ]
         first += count
     return first, ahead(tasks)
 

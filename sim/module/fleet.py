@@ -139,8 +139,8 @@ def _choices(
     if len(names) == 1:
         return Coded(np.zeros(len(drawn), dtype=np.int16), names)
     bounds = np.cumsum([weight for _, weight in shares])
-    found = np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1)
-    return Coded(found.astype(np.int16), names)
+    places = np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1)
+    return Coded(places.astype(np.int16), names)
 
 
 def _cells(table: pd.DataFrame) -> list[str]:

@@ -67,7 +67,6 @@ class Bag:
         self._words = np.array(words, dtype=np.int64)
         self.address = self._words.ctypes.data
 
-
     def replaced(self, **fields: Any) -> Bag:
         """The same bag with other arrays under some names."""
         return Bag(**{name: fields.get(name, getattr(self, name)) for name in self._names})

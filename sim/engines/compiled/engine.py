@@ -14,7 +14,7 @@ from sim.cloud.center import decision_of
 from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
-from sim.engines.compiled.kernel import CHARGE, CLOSE, FULL, RUN, START
+from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
 from sim.engines.compiled.state import grown, lay_out
 from sim.engines.tables import Ends, Watched, peaks, records_of
 from sim.engines.world import World, build
@@ -77,8 +77,8 @@ class CompiledEngine:
             self._call(START, 0.0)
             for i in range(1, STRETCHES + 1):
                 stop = horizon if i == STRETCHES else horizon * i / STRETCHES
-                while self._call(RUN, stop) == FULL:
-                    grown(self.parts)
+                while lacking := self._call(RUN, stop):
+                    grown(self.parts, lacking)
                     self.state = Bag(**self.parts)
                 reached = stop
                 if progress is not None:

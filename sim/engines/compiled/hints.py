@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sim.engines.compiled.split import lasting_row
+from sim.engines.compiled.split import lasting_row, row_slot
 
 LINE_BYTES = 64
 
@@ -28,11 +28,15 @@ def fetch_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
         size = context.get_abi_sizeof(context.get_data_type(part))
         number = context.cast(builder, arguments[1], signature.args[1], types.intp)
         start = lasting_row(context, builder, arguments[0], part, number)
+        slot = row_slot(builder, arguments[0], number)
         kind = ir.FunctionType(ir.VoidType(), [start.type, word, word, word])
         prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         flags = [ir.Constant(word, value) for value in (1, 3, 1)]  # for writing, all levels, data
-        for offset in range(0, size, LINE_BYTES):
-            builder.call(prefetch, [builder.gep(start, [ir.Constant(ir.IntType(64), offset)]), *flags])
+        lines = [
+            builder.gep(start, [ir.Constant(ir.IntType(64), at)]) for at in (*range(0, size, LINE_BYTES), size - 1)
+        ]
+        for line in (*lines, builder.bitcast(slot, start.type)):
+            builder.call(prefetch, [line, *flags])
         return context.get_dummy_value()
 
     return types.void(rows, place), generate

@@ -4,9 +4,9 @@ A module's private moments, which touch nothing shared, are run ahead up to its 
 queue: the connection gate, messages the cloud acts on, download slots, the shared egress. How far ahead is bounded by
 the next instant at which the cloud may speak to anybody unasked, and by the end of the present stretch.
 
-`s` is the engine's state: `k` the numbers of the driver, `modules`, `profiles`, `drives` (what the driver knows of a
-module under way), `pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the
-cloud. A module with nothing under way is asleep (slots.py): all there is of it are its lasting row and its check-in.
+`s` is the engine's state: `k` the numbers of the driver, `modules` (with what the driver knows of them), `profiles`,
+`pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the cloud. A module with
+nothing under way is asleep (slots.py): all there is of it are its lasting row and its check-in.
 """
 
 from __future__ import annotations
@@ -19,20 +19,15 @@ from sim.cloud import books, capacity, egress, offers, rollout, rules
 from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import access, pending, queue, slots, timers
+from sim.engines.compiled import access, pending, private, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import (
-    DOWNLOAD_START,
-    DOWNLOADED,
-    DOWNLOADING,
     PLAN_RECEIVED,
     UPDATE_SUCCESS,
-    UPDATING,
 )
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
     ALWAYS,
-    ATTACHING,
     C_CHECKSUM,
     C_LINK_LOST,
     C_SERVER_BUSY,
@@ -56,8 +51,8 @@ SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
 
 START, RUN, CLOSE, CHARGE = range(4)
-FINISHED, FULL = range(2)
-"""How a stretch ends: at its end, or because the arrays need more room."""
+FINISHED, FULL_SLOTS, FULL_POOL, FULL_QUEUE, FULL_TIMERS, FULL_EVENTS, FULL_DECISIONS = range(7)
+"""How a stretch ends: at its end, or because some arrays need more room."""
 
 
 @dataclass(slots=True)
@@ -134,9 +129,11 @@ def start_online(s: Any, i: int) -> None:
     behaviour.start_online(m, p, 0.0)
     tally.online(s.tally, 0.0, 1)
     gauge = battery.gauge_percent(m, p, 0.0)
-    rules.hello(s.books, i, gauge, m.rsrp_dbm, m.level, m.free_bytes, m.at_target, source_fits(s, i, m.at_target), 0, 0.0)
+    rules.hello(
+        s.books, i, gauge, m.rsrp_dbm, m.level, m.free_bytes, m.at_target, source_fits(s, i, m.at_target), 0, 0.0
+    )
     send(s, i, 0.0)
-    rearm(s, i)
+    rearm(s, i, m)
     line_up(s, i)
 
 
@@ -146,12 +143,13 @@ def source_fits(s: Any, i: int, at_target: int) -> int:
 
 
 def run_until(s: Any, until_s: float) -> int:
-    """Everything before `until_s` happens. Returns FINISHED, or FULL when the arrays need more room first."""
+    """Everything before `until_s` happens. Returns FINISHED, or which array needs more room first."""
     k = s.k
     k.until_s = until_s
     while True:
-        if is_full(s):
-            return FULL
+        lacking = full(s)
+        if lacking:
+            return lacking
         cloud_s = cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
         cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
@@ -170,19 +168,20 @@ def run_until(s: Any, until_s: float) -> int:
             next_module(s, now, min(order_s, cloud_s))
 
 
-def is_full(s: Any) -> bool:
-    """Whether one more instant might overflow an array; one instant adds at most two entries per module."""
+def full(s: Any) -> int:
+    """Which array one more instant might overflow, or FINISHED; one instant adds at most two entries per module."""
     k, room = s.k, 2 * len(s.modules) + 64
-    return bool(
-        k.pool_used + room > len(s.pool)
-        or k.slots_used >= len(s.vacant)
-        or s.q.row.used + room > len(s.q.pool)
-        or s.q.row.sorted + room > len(s.q.heap)
-        or s.timers.row.count + 2 * room > len(s.timers.entries)
-        or s.senders.row.count + room > len(s.senders.entries)
-        or (k.recording and (k.notes + 4 * room > len(s.notes) or k.events + room > len(s.events)))
-        or k.decisions + 256 > len(s.decisions)
-    )
+    if k.slots_used >= len(s.vacant):
+        return FULL_SLOTS
+    if k.pool_used + room > len(s.pool):
+        return FULL_POOL
+    if s.q.row.used + room > len(s.q.pool) or s.q.row.sorted + room > len(s.q.heap):
+        return FULL_QUEUE
+    if s.timers.row.count + 2 * room > len(s.timers.entries) or s.senders.row.count + room > len(s.senders.entries):
+        return FULL_TIMERS
+    if k.recording and (k.notes + 4 * room > len(s.notes) or k.events + room > len(s.events)):
+        return FULL_EVENTS
+    return FULL_DECISIONS if k.decisions + 256 > len(s.decisions) else FINISHED
 
 
 def cloud_next_s(s: Any) -> float:
@@ -243,43 +242,43 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
         if not slots.is_due(s, i, now):
             return
         slots.wake(s, i)
-        s.drives[i].armed_at = now
+        s.modules[i].armed_at = now
     else:
-        d = s.drives[i]
-        if d.queued_at != now:
-            if d.parked_at == now:
-                d.parked_at = inf
+        m = s.modules[i]
+        if m.queued_at != now:
+            if m.parked_at == now:
+                m.parked_at = inf
             return
-        d.queued_at = inf
+        m.queued_at = inf
     s.k.bound_s = min(s.k.until_s, cloud_s) if s.k.calm else -inf
     run_module(s, i)
 
 
 def line_up(s: Any, i: int) -> None:
     """Puts a module into the queue at its next event, if it is not there already; with nothing under way it sleeps."""
-    d = s.drives[i]
-    at = d.armed_at
-    if d.head == NONE and slots.may_sleep(s, i):
-        queued = d.queued_at == at or d.parked_at == at
+    m = s.modules[i]
+    at = m.armed_at
+    if m.head == NONE and slots.may_sleep(s, i):
+        queued = at in (m.queued_at, m.parked_at)
         slots.sleep(s, i)
         if at == inf:
             s.slots[i] = slots.FOR_GOOD
         elif not queued:
             slots.wait(s, i, at)
         return
-    if d.head != NONE:
-        at = min(at, s.pool[d.head].time)
-    if at == d.queued_at:
+    if m.head != NONE:
+        at = min(at, s.pool[m.head].time)
+    if at == m.queued_at:
         return
-    if d.queued_at < inf:  # the old entry stays behind, and may serve again
-        d.parked_at = d.queued_at
-    d.queued_at = at
-    if at == d.parked_at:
-        d.parked_at = inf
+    if m.queued_at < inf:  # the old entry stays behind, and may serve again
+        m.parked_at = m.queued_at
+    m.queued_at = at
+    if at == m.parked_at:
+        m.parked_at = inf
     elif at < s.k.horizon_s:
         queue.push(s.q, at, i)
     else:
-        d.queued_at = inf
+        m.queued_at = inf
 
 
 # --- modules ---------------------------------------------------------------------------------------------------------
@@ -287,72 +286,28 @@ def line_up(s: Any, i: int) -> None:
 
 def run_module(s: Any, i: int) -> None:
     """The module's next event, which is due, and the private ones that follow it."""
-    d = s.drives[i]
+    m = s.modules[i]
     due = True
     while True:
-        at, listed = d.armed_at, False
-        if d.head != NONE:
-            entry = s.pool[d.head]
-            if entry.time < at or (entry.time == at and entry.order < d.armed_order):
+        at, listed = m.armed_at, False
+        if m.head != NONE:
+            entry = s.pool[m.head]
+            if entry.time < at or (entry.time == at and entry.order < m.armed_order):
                 at, listed = entry.time, True
-        if not due and not (at < s.k.bound_s and is_private(s, i, listed)):
+        if not due and not (at < s.k.bound_s and private.touches_nobody(s, i, m, listed)):
             line_up(s, i)
             return
         due = False
         if listed:
-            happen(s, i, at)
+            happen(s, i, m, at)
         else:
-            d.armed_at = inf
-            deliver(s, i, behaviour.WAKE, at)
+            m.armed_at = inf
+            deliver(s, i, m, behaviour.WAKE, at)
 
 
-def is_private(s: Any, i: int, listed: bool) -> bool:
-    """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
-    d, e, m = s.drives[i], s.books.es[i], s.modules[i]
-    if d.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
-        return False
-    if not listed:
-        return is_private_timer(m, e)
-    entry = s.pool[d.head]
-    if entry.kind == pending.HELLO:
-        return is_idle_talk(s, e)
-    if entry.kind == pending.STATUS:
-        return bool(s.k.quiet and is_progress(entry.code) and (ex.is_terminal(e.state) or is_idle_talk(s, e)))
-    if entry.kind == pending.ANSWER:
-        return bool(d.transfer != NOT_ANSWERED or entry.number != d.fetch)
-    return entry.kind != pending.UNHEARD or not going_matters(e)
-
-
-def is_private_timer(m: Any, e: Any) -> bool:
-    """Whether the module's own timer does nothing but to the module."""
-    if m.ota_at <= m.link_at and m.ota_at < m.power_at and m.ota_then == behaviour.DECIDE:
-        return True
-    at_gate = m.link_at < m.ota_at and m.link_at < m.power_at and m.link_then == behaviour.ATTACHED
-    return not at_gate and not going_matters(e)
-
-
-def going_matters(e: Any) -> bool:
-    """Whether the module's going offline is felt: an open offer counts against the plan's cap."""
-    return bool(e.counted and ex.is_waiting(e.state))
-
-
-def is_idle_talk(s: Any, e: Any) -> bool:
-    """Whether the cloud has nothing to answer to a module that tells how it is."""
-    if ex.is_terminal(e.state):
-        return not e.stop_pending
-    pending_order = e.canceling or e.retry_pending or e.stop_pending or (s.k.holds and e.state == ex.DOWNLOADED)
-    return not (ex.is_waiting(e.state) or pending_order)
-
-
-def is_progress(status: int) -> bool:
-    """Statuses of an upgrade that goes its way."""
-    return status in (DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
-
-
-def happen(s: Any, i: int, now: float) -> None:
+def happen(s: Any, i: int, m: Any, now: float) -> None:
     """The first entry of the module's list is due."""
-    d, m = s.drives[i], s.modules[i]
-    entry = pending.take(s, d)
+    entry = pending.take(s, m)
     kind = entry.kind
     if kind == pending.HELLO:
         rules.hello(
@@ -368,36 +323,35 @@ def happen(s: Any, i: int, now: float) -> None:
             s.books.notes[0, 3] = version  # the reported version itself, for the log
         send(s, i, now)
     elif kind == pending.ARRIVAL:
-        if m.link == ONLINE and d.session == entry.number:
-            arrive(s, i, entry.code, entry.component, entry.flag, now)
+        if m.link == ONLINE and m.session == entry.number:
+            arrive(s, i, m, entry.code, entry.component, entry.flag, now)
     elif kind == pending.CONNECTED:
         if m.link == CONNECTING and m.sessions == entry.number:
-            d.session += 1
+            m.session += 1
             tally.online(s.tally, now, 1)
-            deliver(s, i, behaviour.CONNECTED, now)
+            deliver(s, i, m, behaviour.CONNECTED, now)
     elif kind == pending.ANSWER:
-        if d.transfer == NOT_ANSWERED and d.fetch == entry.number:
-            answer(s, i, now)
+        if m.transfer == NOT_ANSWERED and m.fetch == entry.number:
+            answer(s, i, m, now)
     elif kind == pending.ACCESS:
         if access.tries(m, entry.number):
-            deliver(s, i, entry.code, now)
+            deliver(s, i, m, entry.code, now)
     elif kind == pending.DROP:
-        drop(s, i, now)
-    elif d.session == entry.number:
+        drop(s, i, m, now)
+    elif m.session == entry.number:
         rules.offline(s.books, i)
 
 
-def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) -> None:
+def arrive(s: Any, i: int, m: Any, message: int, component: int, back: int, now: float) -> None:
     """A message of the cloud has reached its module."""
-    m = s.modules[i]
     if message == books.SEND_NOTICE:
         if states.next_status(m.status, states.NOTICE) < 0:
             return
-        s.drives[i].told_back = back
+        m.told_back = back
         m.min_battery_percent = int(s.books.r.min_battery_percent)
         m.min_rsrp_dbm = int(s.books.r.min_rsrp_dbm)
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
-        deliver(s, i, states.NOTICE, now)
+        deliver(s, i, m, states.NOTICE, now)
     elif message == books.SEND_URL:
         if states.next_status(m.status, states.URL) < 0:
             return
@@ -407,37 +361,34 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
         m.package_bytes = c.rollback_bytes if back else c.size_bytes
         m.hold = s.k.holds
         m.reverting = back
-        deliver(s, i, states.URL, now)
+        deliver(s, i, m, states.URL, now)
     elif message == books.SEND_INSTALL:
-        deliver(s, i, states.UPDATE, now)
+        deliver(s, i, m, states.UPDATE, now)
     elif message == books.SEND_CANCEL:
-        deliver(s, i, states.CANCEL, now)
+        deliver(s, i, m, states.CANCEL, now)
     else:
-        deliver(s, i, behaviour.REVOKED, now)
+        deliver(s, i, m, behaviour.REVOKED, now)
 
 
-def deliver(s: Any, i: int, given: int, now: float) -> None:
+def deliver(s: Any, i: int, m: Any, given: int, now: float) -> None:
     """Every input of a module goes through here: receive, perform the effects, arm the timer."""
-    m = s.modules[i]
     effects = behaviour.receive(m, s.profiles[m.group], given, now)
     if effects:
-        perform(s, i, effects, now)
-    rearm(s, i)
+        perform(s, i, m, effects, now)
+    rearm(s, i, m)
 
 
-def rearm(s: Any, i: int) -> None:
+def rearm(s: Any, i: int, m: Any) -> None:
     """One timer per module, at its deadline; a finished module is left alone."""
-    d, m = s.drives[i], s.modules[i]
-    at = inf if is_retired(s, i) else behaviour.deadline(m)
-    if at != d.armed_at:
-        d.armed_at = at
-        d.armed_order = d.order
-        d.order += 1
+    at = inf if is_retired(s, i, m) else behaviour.deadline(m)
+    if at != m.armed_at:
+        m.armed_at = at
+        m.armed_order = m.order
+        m.order += 1
 
 
-def is_retired(s: Any, i: int) -> bool:
+def is_retired(s: Any, i: int, m: Any) -> bool:
     """The cloud is done with the module, and it has nothing left to say."""
-    m = s.modules[i]
     if m.link == DARK:
         return True
     if m.status != 0 or m.cached != 0 or not s.k.may_retire:
@@ -446,41 +397,39 @@ def is_retired(s: Any, i: int) -> bool:
     return away and ex.is_terminal(s.books.es[i].state)
 
 
-def perform(s: Any, i: int, effects: int, now: float) -> None:
+def perform(s: Any, i: int, m: Any, effects: int, now: float) -> None:
     """What a module's receiving asks of its driver."""
-    d, m = s.drives[i], s.modules[i]
     if effects & behaviour.ENTERED:
-        entered(s, i, now)
+        entered(s, m, now)
     if effects & behaviour.STOP_FETCH:
-        stop_fetch(s, i, now)
+        stop_fetch(s, m, now)
     if effects & behaviour.ACCESS:
         access.join(s, i, m.sessions, now)
     if effects & behaviour.CONNECT:
         accepted = capacity.admit(s.connections, now)
         tally.connects(s.tally, accepted)
-        entry = pending.add(s, d, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
+        entry = pending.add(s, m, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
         entry.number = m.sessions
     if effects & behaviour.HELLO:
         tally.requests(s.tally, now, HELLO_REQUESTS)
-        say_hello(s, i, now)
+        say_hello(s, m, now)
     if effects & behaviour.PUBLISH:
         tally.requests(s.tally, now, 1)
-        publish(s, i, now)
+        publish(s, m, now)
     if effects & behaviour.FETCH:
         tally.requests(s.tally, now, 1)
-        d.fetch += 1
-        d.transfer = NOT_ANSWERED
-        entry = pending.add(s, d, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
-        entry.number = d.fetch
+        m.fetch += 1
+        m.transfer = NOT_ANSWERED
+        entry = pending.add(s, m, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
+        entry.number = m.fetch
     if effects & behaviour.DISCONNECT:
-        d.session += 1
+        m.session += 1
         tally.online(s.tally, now, -1)
         rules.offline(s.books, i)
 
 
-def entered(s: Any, i: int, now: float) -> None:
+def entered(s: Any, m: Any, now: float) -> None:
     """A module entered a status."""
-    m = s.modules[i]
     if s.k.recording:
         event = s.events[s.k.events]
         s.k.events += 1
@@ -493,7 +442,7 @@ def entered(s: Any, i: int, now: float) -> None:
         event.package_bytes = m.package_bytes
         event.offset_bytes = m.offset_bytes
         event.piece_bytes = m.piece_bytes
-        event.back = s.drives[i].told_back if m.published == PLAN_RECEIVED else m.reverting
+        event.back = m.told_back if m.published == PLAN_RECEIVED else m.reverting
     if m.published == UPDATE_SUCCESS:
         m.kept_bytes = 0.0
 
@@ -501,28 +450,26 @@ def entered(s: Any, i: int, now: float) -> None:
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
-def say_hello(s: Any, i: int, now: float) -> None:
+def say_hello(s: Any, m: Any, now: float) -> None:
     """The module's report on connecting goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
     p = s.profiles[m.group]
     gauge = battery.gauge_percent(m, p, now)
     delay_s = radio.uplink_s(m, p)
     if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.HELLO)
+        m.heard_at = max(now + delay_s, m.heard_at)
+        entry = pending.add(s, m, m.heard_at, pending.HELLO)
         entry.battery_percent = gauge
         entry.rsrp_dbm = m.rsrp_dbm
         entry.level = m.level
         entry.number = m.at_target
 
 
-def publish(s: Any, i: int, now: float) -> None:
+def publish(s: Any, m: Any, now: float) -> None:
     """The status just entered goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
     delay_s = radio.uplink_s(m, s.profiles[m.group])
     if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.STATUS)
+        m.heard_at = max(now + delay_s, m.heard_at)
+        entry = pending.add(s, m, m.heard_at, pending.STATUS)
         entry.code = m.published
         entry.component = m.component
         on_target = (m.at_target >> m.component) & 1
@@ -553,11 +500,11 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
     """One message of the cloud to a module."""
     beats_per_s = s.downloads.active[0] / states.PROGRESS_INTERVAL_S
     leaves = capacity.answered_at(s.workers, now, beats_per_s, s.workers.service_s)
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     delay_s = radio.downlink_s(m, s.profiles[m.group])
     if delay_s >= 0.0 and m.link == ONLINE:
-        entry = pending.add(s, d, leaves + delay_s, pending.ARRIVAL)
-        entry.number = d.session
+        entry = pending.add(s, m, leaves + delay_s, pending.ARRIVAL)
+        entry.number = m.session
         entry.code = code
         entry.component = component
         entry.flag = s.books.es[i].reverting
@@ -583,27 +530,25 @@ def keep_log(s: Any) -> None:
 # --- downloads -------------------------------------------------------------------------------------------------------
 
 
-def answer(s: Any, i: int, now: float) -> None:
+def answer(s: Any, i: int, m: Any, now: float) -> None:
     """The answer to a GET: a slot and bytes, or an error."""
-    d, m = s.drives[i], s.modules[i]
-    cause = refusal(s, i)
+    cause = refusal(s, i, m)
     if cause != 0:
-        d.transfer = NONE
+        m.transfer = NONE
         m.cause = cause
-        deliver(s, i, states.BROKEN, now)
+        deliver(s, i, m, states.BROKEN, now)
         return
     p = s.profiles[m.group]
     tally.downloads(s.tally, s.downloads.active[0])
     wanted = m.piece_bytes - m.kept_bytes
     carrier, share = cells.carrier(m.cell, p.technology), cells.download_share(m, p)
-    d.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
-    pending.add(s, d, now + radio.drop_after_s(m, p), pending.DROP)
-    deliver(s, i, states.HEADER, now)
+    m.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
+    pending.add(s, m, now + radio.drop_after_s(m, p), pending.DROP)
+    deliver(s, i, m, states.HEADER, now)
 
 
-def refusal(s: Any, i: int) -> int:
+def refusal(s: Any, i: int, m: Any) -> int:
     """Why the cloud does not serve this download, or 0 and a slot is taken."""
-    m = s.modules[i]
     p = s.profiles[m.group]
     if offers.refuses_downloads(s.books.c, s.books.es[i]):
         return C_URL_GONE
@@ -613,14 +558,13 @@ def refusal(s: Any, i: int) -> int:
     return 0 if capacity.open_slot(s.downloads) else C_SERVER_BUSY
 
 
-def drop(s: Any, i: int, now: float) -> None:
+def drop(s: Any, i: int, m: Any, now: float) -> None:
     """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
-    d, m = s.drives[i], s.modules[i]
     m.cause = C_LINK_LOST
     tally.online(s.tally, now, -1)
-    entry = pending.add(s, d, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
-    entry.number = d.session
-    deliver(s, i, behaviour.LINK_LOST, now)
+    entry = pending.add(s, m, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
+    entry.number = m.session
+    deliver(s, i, m, behaviour.LINK_LOST, now)
 
 
 def transfer_due(s: Any, now: float) -> None:
@@ -632,38 +576,36 @@ def transfer_due(s: Any, now: float) -> None:
     m = s.modules[i]
     p = s.profiles[m.group]
     arrived = m.piece_bytes - m.kept_bytes
-    close_fetch(s, i, transfer.began_s, arrived, now)
+    close_fetch(s, m, transfer.began_s, arrived, now)
     m.received_bytes += arrived
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.CHECKSUM, m.transfers)
     s.k.bound_s = -inf
     if dice < p.checksum_error:
         m.cause = C_CHECKSUM
         m.kept_bytes = 0.0
-        deliver(s, i, states.BROKEN, now)
+        deliver(s, i, m, states.BROKEN, now)
     else:
-        deliver(s, i, states.DONE, now)
+        deliver(s, i, m, states.DONE, now)
     line_up(s, i)
 
 
-def stop_fetch(s: Any, i: int, now: float) -> None:
+def stop_fetch(s: Any, m: Any, now: float) -> None:
     """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""
-    d, m = s.drives[i], s.modules[i]
-    if d.transfer == NOT_ANSWERED:
-        d.transfer = NONE
-    if d.transfer == NONE:
+    if m.transfer == NOT_ANSWERED:
+        m.transfer = NONE
+    if m.transfer == NONE:
         return
-    began_s = s.egress.transfers[d.transfer].began_s
-    arrived = egress.stop(s.egress, d.transfer, now)
+    began_s = s.egress.transfers[m.transfer].began_s
+    arrived = egress.stop(s.egress, m.transfer, now)
     m.received_bytes += arrived
     m.kept_bytes = m.kept_bytes + arrived if s.profiles[m.group].resume_download else 0.0
-    close_fetch(s, i, began_s, arrived, now)
+    close_fetch(s, m, began_s, arrived, now)
 
 
-def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float) -> None:
+def close_fetch(s: Any, m: Any, began_s: float, arrived_bytes: float, now: float) -> None:
     """Gives the download slot back and books the transfer."""
-    d = s.drives[i]
-    d.transfer = NONE
-    pending.forget(s, d, pending.DROP)
+    m.transfer = NONE
+    pending.forget(s, m, pending.DROP)
     capacity.close_slot(s.downloads)
     tally.transfer(s.tally, began_s, now, 8.0 * arrived_bytes)
 
@@ -671,8 +613,8 @@ def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float
 def close(s: Any, now: float) -> None:
     """The run ends: transfers under way are booked."""
     for i in range(len(s.modules)):
-        if s.slots[i] > 0 and s.drives[i].transfer >= 0:
-            tally.transfer(s.tally, s.egress.transfers[s.drives[i].transfer].began_s, now, 0.0)
+        if s.slots[i] > 0 and s.modules[i].transfer >= 0:
+            tally.transfer(s.tally, s.egress.transfers[s.modules[i].transfer].began_s, now, 0.0)
 
 
 def read_charge(s: Any, now: float) -> None:

@@ -26,7 +26,6 @@ def wake(s: Any, i: int) -> None:
     s.slots[i] = at
     s.awake_modules[at] = s.awake_modules[0]
     s.awake_executions[at] = s.awake_executions[0]
-    s.awake_drives[at] = s.awake_drives[0]
 
 
 def sleep(s: Any, i: int) -> None:
@@ -38,8 +37,9 @@ def sleep(s: Any, i: int) -> None:
 
 def may_sleep(s: Any, i: int) -> bool:
     """Whether nothing is under way with a module whose list is empty: what its slot holds will be written anew."""
-    d, m, e = s.drives[i], s.modules[i], s.books.es[i]
-    if d.transfer != NONE or e.online or e.state == ex.NOTIFIED:
+    m, e = s.modules[i], s.books.es[i]
+    done = s.k.may_retire and ex.is_terminal(e.state)
+    if m.transfer != NONE or (e.online and not done) or e.state == ex.NOTIFIED:
         return False
     if m.link == DARK:
         return True

@@ -161,7 +161,7 @@ def _len(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
 @lower_builtin(operator.getitem, RowsType, types.Integer)
 def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind, table = sig.return_type, args[0]
-    word, half, byte = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+    word, byte = ir.IntType(64), ir.IntType(8).as_pointer()
     place = context.cast(builder, args[1], sig.args[1], types.intp)
     row = cgutils.create_struct_proxy(kind)(context, builder)
     for at, part in enumerate(kind.parts):
@@ -170,8 +170,7 @@ def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(part)))
         offset = builder.mul(place, size)
         if at == _AWAKE - _LASTING:
-            slots = builder.inttoptr(_word(builder, table, _SLOTS), half.as_pointer())
-            slot = builder.sext(builder.load(builder.gep(slots, [place])), word)
+            slot = builder.sext(builder.load(row_slot(builder, table, place)), word)
             none = builder.icmp_signed("<", slot, ir.Constant(word, 0))
             offset = builder.mul(builder.select(none, ir.Constant(word, 0), slot), size)
         elif at == _RARE - _LASTING:
@@ -179,6 +178,12 @@ def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         start = builder.inttoptr(_word(builder, table, _LASTING + at), byte)
         setattr(row, f"part_{at}", builder.gep(start, [offset]))
     return row._getvalue()
+
+
+def row_slot(builder: Any, table: Any, place: Any) -> Any:
+    """The address of a row's slot."""
+    slots = builder.inttoptr(_word(builder, table, _SLOTS), ir.IntType(32).as_pointer())
+    return builder.gep(slots, [place])
 
 
 def lasting_row(context: Any, builder: Any, table: Any, part: Any, place: Any) -> Any:

@@ -12,6 +12,7 @@ from sim.cloud.books import DECISION_WIDTH
 from sim.cloud.center import notice, open_books
 from sim.cloud.execution import Execution
 from sim.engines import layout
+from sim.engines.compiled import kernel
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.pending import Drive, Pending
@@ -58,7 +59,6 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     }  # fmt: skip
     rows, slots = world.fleet, parts["slots"]
     parts["modules"] = Rows(slots, rows.rows, parts["awake_modules"], rows.rare)
-    parts["drives"] = Rows(slots, None, parts["awake_drives"])
     executions = Rows(slots, world.executions, parts["awake_executions"], world.waits)
     parts["books"] = _books(world, executions, events)
     parts["orders"], parts["ordered"] = _orders(world)
@@ -74,9 +74,10 @@ def _slots(world: World) -> dict[str, NDArray[Any]]:
     module = ModuleRow(needed_bytes=world.plan.settings.needed_bytes)
     return {
         "slots": np.zeros(len(always), np.int32), "vacant": np.empty(room, np.int32),
-        "awake_modules": layout.blank(module, layout.MODULE, room, layout.MODULE_AWAKE),
+        "awake_modules": layout.joined(
+            layout.blank(module, layout.MODULE, room, layout.MODULE_AWAKE), layout.blank(Drive(), layout.DRIVE, room)
+        ),
         "awake_executions": layout.blank(Execution(0), layout.EXECUTION, room, layout.EXECUTION_AWAKE),
-        "awake_drives": layout.blank(Drive(), layout.DRIVE, room),
     }  # fmt: skip
 
 
@@ -169,28 +170,33 @@ def _components(world: World) -> NDArray[Any]:
     return np.array([(c.kind, c.size_bytes, c.rollback_bytes) for c in world.plan.components], COMPONENT)
 
 
-def grown(parts: dict[str, Any]) -> None:
-    """Doubles the arrays that have filled up; what they hold stays."""
+def grown(parts: dict[str, Any], which: int) -> None:
+    """Doubles the arrays that have filled up, one of the kernel's FULL_…; what they hold stays."""
     k, books, q = parts["k"], parts["books"], parts["q"]
-    slots = ("vacant", "awake_modules", "awake_executions", "awake_drives")
-    fills = {"pool": k["pool_used"], "events": k["events"], "notes": k["notes"], "decisions": k["decisions"]}
-    for name, fill in {**fills, **dict.fromkeys(slots, k["slots_used"])}.items():
-        parts[name] = _roomy(parts[name], int(fill))
-    for name in ("timers", "senders"):
-        heap = parts[name]
-        parts[name] = heap.replaced(entries=_roomy(heap.entries, int(heap.row["count"])))
-    parts["modules"] = parts["modules"].with_room(parts["awake_modules"])
-    parts["drives"] = parts["drives"].with_room(parts["awake_drives"])
-    parts["books"] = books.replaced(es=books.es.with_room(parts["awake_executions"]))
-    parts["q"] = q.replaced(
-        heap=_roomy(q.heap, int(q.row["sorted"])), pool=_roomy(q.pool, int(q.row["used"])), modules=parts["modules"],
-        executions=parts["books"].es,
-    )  # fmt: skip
+    if which == kernel.FULL_SLOTS:
+        for name in ("vacant", "awake_modules", "awake_executions"):
+            parts[name] = _doubled(parts[name], int(k["slots_used"]))
+        parts["modules"] = parts["modules"].with_room(parts["awake_modules"])
+        parts["books"] = books.replaced(es=books.es.with_room(parts["awake_executions"]))
+        parts["q"] = q.replaced(modules=parts["modules"], executions=parts["books"].es)
+    elif which == kernel.FULL_QUEUE:
+        parts["q"] = q.replaced(
+            heap=_doubled(q.heap, int(q.row["sorted"])), pool=_doubled(q.pool, int(q.row["used"]))
+        )  # fmt: skip
+    elif which == kernel.FULL_TIMERS:
+        for name in ("timers", "senders"):
+            heap = parts[name]
+            parts[name] = heap.replaced(entries=_doubled(heap.entries, int(heap.row["count"])))
+    else:
+        for name, fill in _FILLS[which].items():
+            parts[name] = _doubled(parts[name], int(k[fill]))
 
 
-def _roomy(array: NDArray[Any], fill: int) -> NDArray[Any]:
-    """The array, twice as long when a quarter of it is in use: is_full wants less than three quarters free of any."""
-    return _doubled(array, fill) if 4 * fill >= len(array) else array
+_FILLS = {
+    kernel.FULL_POOL: {"pool": "pool_used"}, kernel.FULL_EVENTS: {"events": "events", "notes": "notes"},
+    kernel.FULL_DECISIONS: {"decisions": "decisions"},
+}  # fmt: skip
+"""Arrays that grow by themselves, and what of the kernel's numbers says how full they are."""
 
 
 def _doubled(array: NDArray[Any], fill: int) -> NDArray[Any]:
