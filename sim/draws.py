@@ -73,6 +73,7 @@ class Purpose(IntEnum):
     CELL = 53
     CELL_SIZE = 54
     SERVER_WAIT = 60
+    EVENT_SAMPLE = 70
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

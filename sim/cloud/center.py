@@ -350,9 +350,11 @@ def open_books(
 
 def release_order(groups: NDArray[np.int64], late: NDArray[Any], ranks: Ranks) -> NDArray[np.int32]:
     """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
-    keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
-    order = np.lexsort((keys, groups))
-    return np.asarray(order[late[order] == 0], dtype=np.int32)
+    order = np.arange(len(groups)) if ranks is None else np.argsort(np.asarray(ranks, dtype=np.float64), kind="stable")
+    order = order.astype(np.int32)
+    if len(groups) and groups.min() < groups.max():
+        order = order[np.argsort(groups[order], kind="stable")]
+    return np.asarray(order[late[order] == 0] if late.any() else order)
 
 
 def _outboxes(modules: int, cells: int, groups: int) -> tuple[NDArray[Any], ...]:

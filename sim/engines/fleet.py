@@ -54,7 +54,7 @@ class Fleet:
             self._names = self.names_of(slice(None))
         return self._names
 
-    def names_of(self, part: slice) -> list[str]:
+    def names_of(self, part: slice | NDArray[np.int64]) -> list[str]:
         """Names of some of the modules."""
         numbered = [f"m{number:07d}" for number in self.numbers[part].tolist()]
         if self.given_names is None:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
+from sim.ahead import ahead
 from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
 from sim.engines import layout
-from sim.engines.ahead import ahead
 from sim.engines.fleet import Block, Fleet, build_fleet
 from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError

@@ -430,7 +430,7 @@ def perform(s: Any, i: int, m: Any, effects: int, now: float) -> None:
 
 def entered(s: Any, m: Any, now: float) -> None:
     """A module entered a status."""
-    if s.k.recording:
+    if s.k.recording and is_watched(s, m.index):
         event = s.events[s.k.events]
         s.k.events += 1
         event.time = now
@@ -512,13 +512,19 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
             line_up(s, i)
 
 
+def is_watched(s: Any, i: int) -> bool:
+    """Whether the module's events are recorded."""
+    return bool(s.watched[min(i, len(s.watched) - 1)])
+
+
 def keep_log(s: Any) -> None:
     """Moves lines of the upgrade log and decisions of the plan from the outboxes to the records."""
     b, c, k = s.books, s.books.c, s.k
     for j in range(c.notes):
-        for column in range(4):
-            s.notes[k.notes, column] = b.notes[j, column]
-        k.notes += 1
+        if is_watched(s, int(b.notes[j, 0])):
+            for column in range(4):
+                s.notes[k.notes, column] = b.notes[j, column]
+            k.notes += 1
     c.notes = 0
     for j in range(c.logged):
         for column in range(books.DECISION_WIDTH):

@@ -20,6 +20,7 @@ from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_
 from sim.engines.compiled.split import Rows
 from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.fleet import source_bad
+from sim.engines.sample import watched
 from sim.engines.tally import Tally, tally
 from sim.engines.world import World, air_limit
 from sim.module.rows import ALWAYS, ModuleRow
@@ -36,18 +37,18 @@ DECISIONS = 4096
 inf = np.inf
 
 
-def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
+def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]:
     """Arrays for one world by the names the kernel uses; the tally comes by itself as well.
 
-    The run works on the world's own rows and executions: a world is good for one run.
+    The run works on the world's own rows and executions and gives up its ranks: a world is good for one run.
     """
     n = len(world.fleet.rows)
     room = 3 * n + SPARE
     load = tally(world.horizon_s)
     given = world.scenario.cloud.capacity
     parts: dict[str, Any] = {
-        "k": layout.single(_kernel(world, events)), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
-        **_slots(world), "pool": np.empty(room, layout.record(Pending, layout.PENDING)),
+        "k": layout.single(_kernel(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
+        **_slots(world), "watched": watched(world, events), "pool": np.empty(room, layout.record(Pending, layout.PENDING)),
         "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
@@ -60,7 +61,8 @@ def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
     rows, slots = world.fleet, parts["slots"]
     parts["modules"] = Rows(slots, rows.rows, parts["awake_modules"], rows.rare)
     executions = Rows(slots, world.executions, parts["awake_executions"], world.waits)
-    parts["books"] = _books(world, executions, events)
+    parts["books"] = _books(world, executions, bool(events))
+    world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
     parts["q"] = _queue(world.horizon_s, parts, room)
     return load, parts
