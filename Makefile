@@ -54,9 +54,10 @@ docs: $(DEV)     ## build the documentation site into site/, warnings are errors
 examples: $(DEV) ## make reports/examples/ and the picture of the README anew
 	$(BIN)/python reports/examples/make.py
 
-schema: $(DEV)   ## write scenarios/schema.json and reports/report.schema.json anew
+schema: $(DEV)   ## write scenarios/schema.json, reports/report.schema.json and docs/parameters.md anew
 	$(BIN)/fotasim schema > scenarios/schema.json
 	$(BIN)/fotasim schema --of report > reports/report.schema.json
+	$(BIN)/python docs/_build.py > docs/parameters.md
 
 clean:           ## remove the environment and what tools leave behind
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site

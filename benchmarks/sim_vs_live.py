@@ -1,11 +1,11 @@
 """One scenario simulated and run live on loopback: outcomes and durations of the stages, compared.
 
-    python benchmarks/sim_vs_live.py [--modules 300] [--time-scale 20]
+    python benchmarks/sim_vs_live.py [--modules 300] [--time-scale 20] [--ddi]
 
 The live fleet runs with the modelled radio (--radio), so both sides have the same physics; what differs is a real
 cloud, real sockets and real bytes. Since draws are keyed, modules are compared one by one too. Durations are compared
 by two one-sided Kolmogorov-Smirnov tests: is live later, or earlier, by more than ten real milliseconds, which the time
-scale makes longer? Exit status 1 when outcomes differ or a distribution is told apart at 1 %.
+scale makes longer? With --ddi the cloud is a DDI server of documented answers, polled every three real seconds. Exit status 1 when outcomes differ or a distribution is told apart at 1 %.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ STAGES = (
     ("activation to upgraded", None, "upgraded_s"),
 )  # fmt: skip
 LEVEL = 0.01
+SLEEP_S = 3
 TOLERANCE_S = 0.01
 """Real time by which a stage may differ: scheduling and sockets of a busy host."""
 
@@ -40,6 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modules", type=int, default=300)
     parser.add_argument("--time-scale", type=float, default=20.0)
+    parser.add_argument(
+        "--ddi", action="store_true", help="a DDI server that is polled, instead of the Developer Center"
+    )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
@@ -49,21 +53,30 @@ def main() -> None:
     sys.exit(0 if _compare(simulated, lived) else 1)
 
 
-def _scenario(modules: int) -> Any:
+def _scenario(given: argparse.Namespace) -> Any:
     from tests.support import scenario
 
     return scenario(
-        f"fleet.size={modules}", "horizon=1h", "fleet.groups.0.check_in={every: 10min, jitter: 2min}",
+        f"fleet.size={given.modules}", *(_polled(given.time_scale) if given.ddi else ()), "horizon=1h", "fleet.groups.0.check_in={every: 10min, jitter: 2min}",
         "fleet.failures.never_online=0", "fleet.failures.long_offline=0", "fleet.failures.server_error=0",
         "fleet.failures.message_loss_lte=0", "fleet.failures.boot_failure=0.02", "fleet.failures.checksum_error=0.05",
         "cloud.capacity={connections_per_s: 10000, request_workers: 100, request_time: 1ms, downloads: 10000}",
     )  # fmt: skip
 
 
+def _polled(time_scale: float) -> tuple[str, ...]:
+    """The server's sleep keeps real time: a scaled fleet sees it longer."""
+    return (
+        "cloud.kind=ddi",
+        "plan.strategy.preset=goosebit",
+        f"plan.strategy.delivery.polling_time={SLEEP_S * time_scale:g}s",
+    )
+
+
 def _simulated(given: argparse.Namespace) -> Any:
     from sim.engines.run import simulate
 
-    return simulate(_scenario(given.modules))
+    return simulate(_scenario(given))
 
 
 def _lived(given: argparse.Namespace) -> Any:
@@ -78,22 +91,28 @@ def _lived(given: argparse.Namespace) -> Any:
         str(given.modules),
         "--time-scale",
         str(given.time_scale),
+        *(["--ddi"] if given.ddi else []),
     ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         settings = Settings(ramp_per_s=100_000.0, time_scale=given.time_scale, radio=True)
-        return run_live(_scenario(given.modules), url, settings)
+        return run_live(_scenario(given), url, settings)
     finally:
         server.terminate()
         server.wait()
 
 
 async def _serve(given: argparse.Namespace) -> None:
-    from tests.live_cloud import LiveCloud
+    from tests.ddi_server import DocumentedServer
+    from tests.live_cloud import LiveCloud, package_bytes
 
-    cloud = LiveCloud(_scenario(given.modules), time_scale=given.time_scale)
+    cloud: Any
+    if given.ddi:
+        cloud = DocumentedServer(package_bytes(200_000), sleep=f"00:00:{SLEEP_S:02d}")
+    else:
+        cloud = LiveCloud(_scenario(given), time_scale=given.time_scale)
     await cloud.start()
     print(cloud.url, flush=True)
     await asyncio.sleep(3600 / given.time_scale + 60)

@@ -50,22 +50,35 @@ def _there(nav: Any, docs: Path) -> Any:
 
 
 def parameters() -> str:
-    """Every physical parameter with its default, range, unit, provenance and meaning."""
+    """The page of parameters, which is checked in so that it can be read without building the site."""
     from sim.module.parameters import PARAMETERS
 
-    rows = [
-        (
-            f"`{p.name}`",
-            f"{p.default:g}",
-            f"{p.low:g} – {p.high:g}",
-            p.unit,
-            f"{p.provenance}: {p.source}",
-            p.meaning,
-            p.section,
-        )
-        for p in PARAMETERS.values()
-    ]
-    return _table(("name", "default", "range", "unit", "provenance", "meaning", "section"), rows)
+    head = ("name", "default", "range", "unit", "provenance", "meaning")
+    parts = [_PARAMETERS]
+    for section, title in _PARAMETER_SECTIONS.items():
+        rows = [
+            (
+                f"`{p.name}`", f"{p.default:g}", f"{p.low:g} – {p.high:g}", p.unit, f"{p.provenance}: {p.source}",
+                p.meaning,
+            )
+            for p in PARAMETERS.values() if p.section == section
+        ]  # fmt: skip
+        parts.append(f"## {title}\n\n{_table(head, rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+_PARAMETERS = """\
+# Parameters of the model
+
+<!-- Made from sim/module/parameters.py: make schema -->
+
+`documented` was read in the named source, `derived` computed from published data, `estimated` is an engineering estimate:
+vary it within its range before a decision hangs on it (`fotasim sensitivity` does)."""
+_PARAMETER_SECTIONS = {
+    "failures": "Failures: `fleet.failures`, for the fleet or a group",
+    "physics": "Physics: `fleet.physics`, for the fleet or a group",
+    "cells": "Cells: `fleet.cells`",
+}
 
 
 def scenario() -> str:
@@ -204,8 +217,10 @@ def _cell(text: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "parameters": parameters,
     "scenario": scenario,
     "commands": commands,
     "checks": checks,
 }
+
+if __name__ == "__main__":
+    print(parameters(), end="")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,6 +76,9 @@ STOPS = ("paused", "canceled", "force_canceled", "rolled_back")
 """Decisions of a strategy that stop a rollout."""
 
 EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
+
+CAPACITY_FILE = "capacity.json"
+"""What a capacity search found; a run folder that holds it is one of a search."""
 
 METRICS = (
     "success_rate", "success_of_finished", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
@@ -155,6 +159,48 @@ class Records:
         return None if self.happened is None else self.happened.frame()
 
 
+KINDS = {
+    "run": "run", "comparison": "comparison", "sweep": "sweep", "tune": "search", "sensitivity": "study of the inputs",
+    "load": "load run", "capacity": "capacity search",
+}  # fmt: skip
+"""Kinds of folders, as their manifest names them, and what they are called."""
+MANIFEST = "manifest.json"
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of a folder of any kind, its `kind` filled in. RecordsError when there is none that can be read."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RecordsError(f"{folder}: no such folder")
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        kind = found.setdefault("kind", "run")
+    except FileNotFoundError:
+        raise RecordsError(f"{folder}: has no {MANIFEST}, so it is no folder of fotasim's") from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RecordsError(f"{folder / MANIFEST}: cannot be read: {error}") from None
+    if kind not in KINDS:
+        raise RecordsError(f"{folder}: of a kind this version does not know ({kind!r:.60})")
+    return found  # type: ignore[no-any-return]
+
+
+def write_manifest(folder: Path, kind: str, **facts: Any) -> None:
+    """Says what the folder holds; `facts` are plain values. RecordsError when it holds something else already."""
+    check_free(folder, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"kind": kind, **facts}, indent=1, default=str)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def check_free(folder: Path, kind: str) -> None:
+    """Raises RecordsError when the folder holds a result of another kind, which must not be written over."""
+    if not (folder / MANIFEST).exists():
+        return
+    found = read_manifest(folder)["kind"]
+    if found != kind:
+        raise RecordsError(f"{folder}: holds a {KINDS[found]}; choose another --out for this {KINDS[kind]}")
+
+
 @dataclass(slots=True)
 class Run:
     """A run folder, read back."""
@@ -175,7 +221,11 @@ class Run:
         if not folder.is_dir():
             raise RecordsError(f"{folder}: no such run folder")
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if manifest.get("kind", "run") != "run":
+                raise RecordsError(
+                    f"{folder}: a {KINDS.get(manifest['kind'], 'folder of another kind')}, not a run folder"
+                )
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             events, decisions = folder / "events.parquet", folder / "decisions.parquet"
             return cls(
@@ -184,7 +234,7 @@ class Run:
                 pd.read_parquet(events) if events.exists() else None,
                 pd.read_parquet(decisions) if decisions.exists() else no_decisions(),
             )  # fmt: skip
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, AttributeError) as error:
             raise RecordsError(f"{folder}: not a whole run folder: {error}") from None
 
 
@@ -192,8 +242,24 @@ def write_folder(
     target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any]
 ) -> Path:
     """Writes the tables and texts aside and renames them to `target`. Returns the folder; on failure leaves nothing."""
+    with replaced_folder(target) as aside:
+        _write_tables(aside, records)
+        write_texts(aside, scenario_yaml, {MANIFEST: manifest, "summary.json": summary})
+    return target
+
+
+def write_texts(folder: Path, scenario_yaml: str, documents: Mapping[str, Any]) -> None:
+    """The scenario as it was used, and JSON documents by file name."""
+    (folder / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+
+
+@contextmanager
+def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
+    """A folder to write into, which takes the place of `target` when all went well: only of one of the same kind."""
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        _refuse_foreign(target)
+        _refuse_foreign(target, kind)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -201,10 +267,7 @@ def write_folder(
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     try:
         aside.chmod(0o755)
-        _write_tables(aside, records)
-        (aside / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
-        (aside / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
-        (aside / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False), encoding="utf-8")
+        yield aside
         if target.exists():
             shutil.rmtree(target)
         aside.replace(target)
@@ -212,13 +275,13 @@ def write_folder(
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return target
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Only a folder that is a run may be replaced by a run."""
-    if not target.is_dir() or not (target / "manifest.json").exists():
-        raise RecordsError(f"{target}: exists and is not a run folder; choose another --out")
+def _refuse_foreign(target: Path, kind: str) -> None:
+    """Only a folder that is a run may be replaced by a run, and so on."""
+    if not target.is_dir() or not (target / MANIFEST).exists():
+        raise RecordsError(f"{target}: exists and is not the folder of a {KINDS[kind]}; choose another --out")
+    check_free(target, kind)
 
 
 def _write_tables(folder: Path, records: Records) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -19,8 +20,13 @@ TERMINAL = ("FINISHED", "ERROR", "CANCELED")
 class DocumentedServer:
     """hawkBit as its documentation tells; settings may change while it runs."""
 
-    def __init__(self, package: bytes, *, version: str = "1.1.0", sleep: str = "00:00:01") -> None:
+    def __init__(
+        self, package: bytes, *, version: str = "1.1.0", sleep: str = "00:00:01",
+        more: tuple[tuple[str, str, str, bytes], ...] = (),
+    ) -> None:  # fmt: skip
         self.package, self.version, self.sleep = package, version, sleep
+        self.chunks = (("os", "fw", version, package), *more)
+        self.tls: ssl.SSLContext | None = None
         self.handling = "forced"  # attempt: soft
         self.window = ""  # "", unavailable, available
         self.download_only = False
@@ -53,11 +59,12 @@ class DocumentedServer:
         app.router.add_post(base + "/confirmationBase/{action}/feedback", self._confirm)
         app.router.add_get(base + "/cancelAction/{action}", self._cancel)
         app.router.add_post(base + "/cancelAction/{action}/feedback", self._canceled)
-        app.router.add_get(base + "/softwaremodules/3/artifacts/fw.bin", self._artifact)
+        app.router.add_get(base + "/softwaremodules/{number}/artifacts/{file}", self._artifact)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
+        scheme = "https" if self.tls is not None else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -112,19 +119,23 @@ class DocumentedServer:
         name = request.match_info["id"]
         outside = self.window == "unavailable"
         update = "skip" if outside or self.download_only else self.handling
-        sha1 = "0" * 39 + "1" if self.wrong_digest else hashlib.sha1(self.package).hexdigest()
-        href = f"{self.url}/DEFAULT/controller/v1/{name}/softwaremodules/3/artifacts/fw.bin"
-        artifact = {
-            "filename": "fw.bin", "size": len(self.package), "hashes": {"sha1": sha1, "md5": "0" * 32},
-            "_links": {"download": {"href": href}, "md5sum": {"href": href + ".MD5SUM"}},
-        }  # fmt: skip
         inner: dict[str, Any] = {
             "download": "forced" if self.download_only else self.handling, "update": update,
-            "chunks": [{"part": "os", "name": "fw", "version": self.version, "artifacts": [artifact]}],
+            "chunks": [self._chunk(name, number) for number in range(len(self.chunks))],
         }  # fmt: skip
         if self.window:
             inner["maintenanceWindow"] = self.window
         return web.json_response({"id": ACTION, key: inner})
+
+    def _chunk(self, controller: str, number: int) -> dict[str, Any]:
+        part, name, version, package = self.chunks[number]
+        sha1 = "0" * 39 + "1" if self.wrong_digest else hashlib.sha1(package).hexdigest()
+        href = f"{self.url}/DEFAULT/controller/v1/{controller}/softwaremodules/{number}/artifacts/{name}.bin"
+        artifact = {
+            "filename": f"{name}.bin", "size": len(package), "hashes": {"sha1": sha1, "md5": "0" * 32},
+            "_links": {"download": {"href": href}, "md5sum": {"href": href + ".MD5SUM"}},
+        }  # fmt: skip
+        return {"part": part, "name": name, "version": version, "artifacts": [artifact]}
 
     async def _deployment(self, request: web.Request) -> web.Response:
         return self._document(request, "deployment")
@@ -180,6 +191,7 @@ class DocumentedServer:
         self.ranges.append(request.headers.get("Range", ""))
         self.authorized.append(request.headers.get("Authorization", ""))
         span = request.http_range
-        start, stop = span.start or 0, min(span.stop or len(self.package), len(self.package))
-        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(self.package)}"}
-        return web.Response(status=206, body=self.package[start:stop], headers=headers)
+        package = self.chunks[int(request.match_info["number"])][3]
+        start, stop = span.start or 0, min(span.stop or len(package), len(package))
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(package)}"}
+        return web.Response(status=206, body=package[start:stop], headers=headers)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 import zlib
+from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 
@@ -191,3 +193,45 @@ class LiveCloud:
             for e in self.center.executions if login.client_id(PRODUCT_KEY, self.names[e.index]) in self.secrets
         ]  # fmt: skip
         return web.json_response({"total": len(listed), "devices": listed[(page - 1) * size : page * size]})
+
+
+class OpenCloud(LiveCloud):
+    """Takes in any module, up to as many as the scenario has, and numbers them as they come."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario)
+        self.numbers = _AsTheyCome(self.names)
+
+
+class _AsTheyCome(dict):
+    def __init__(self, names):
+        super().__init__()
+        self.names = names
+
+    def __missing__(self, client_id):
+        self.names[len(self)] = client_id.removeprefix(login.client_id(PRODUCT_KEY, ""))
+        self[client_id] = len(self)
+        return self[client_id]
+
+    def __contains__(self, client_id):
+        return True
+
+
+@contextmanager
+def served(scenario: Scenario, *, within_s: float = 90.0):
+    """An open cloud in a thread of its own, so that this one is free."""
+    loop, cloud = asyncio.new_event_loop(), OpenCloud(scenario)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> None:
+        await cloud.start()
+
+    try:
+        asyncio.run_coroutine_threadsafe(start(), loop).result(within_s)
+        yield cloud
+    finally:
+        asyncio.run_coroutine_threadsafe(cloud.stop(), loop).result(within_s)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(within_s)
+        loop.close()

@@ -191,3 +191,15 @@ ANY = st.builds(
     _together, FLEET, COMPONENTS, STRATEGY, pick("30min", "03:00:00~10%"), pick("silent", "confirm"), OPERATOR, EARLIER
 )
 """Any scenario of a small fleet under any strategy."""
+
+
+def _polled(keys: dict[str, str]) -> dict[str, str]:
+    """The same against a DDI server, which cannot roll back."""
+    strategy = json.loads(keys["plan.strategy"].replace('"rollback"', '"pause"')) | {"rollback": []}
+    strategy.pop("pause", None)
+    strategy.setdefault("in_flight", {})["on_revoked"] = "keep"
+    return {**keys, "cloud.kind": "ddi", "plan.strategy": json.dumps(strategy)}
+
+
+ANY_POLLED = ANY.map(_polled)
+"""Any of them that a DDI server can carry out."""

@@ -1,130 +1,140 @@
 """The documentation does what it says: every marked command and snippet runs, every command is marked, the site builds.
 
-A block is marked by a comment on the line before it: `<!-- run -->`, `<!-- run exit=1 -->` (the exit status it ends with),
-`<!-- run: scenario -->` (a part of a scenario file, which must be valid), `<!-- not run: REASON -->`. Commands run in order,
-page by page, in a copy of the scenarios, with small fleets.
+`tests/docs_blocks.py` tells how blocks are marked and run. Commands run in order, page by page, in a copy of the
+scenarios, with small fleets.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 import typer.main
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
 import sim.cli
 from sim.cli.common import app
+from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
 from sim.scenario.load import check
+from tests.docs_blocks import Shell, blocks_of, parse, run_here
 from tests.support import BASE
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-SMALL = {"run": 100, "sweep": 60, "tune": 60, "compare": 60, "sensitivity": 60, "replicate": 60}
-"""Modules a command gets when the page does not say."""
-UNMARKED = ("capacity.md", "cloud.md", "ddi.md", "live.md", "load.md")
-"""Pages whose blocks may still be unmarked."""
-_BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>(?:not )?run[^>]*?) -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
-)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    mark: str
-    kind: str
-    text: str
-
-    @property
-    def status(self) -> int:
-        """The exit status it is to end with."""
-        found = re.search(r"exit=(\d+)", self.mark)
-        return int(found[1]) if found else 0
-
-    @property
-    def commands(self) -> list[list[str]]:
-        """Its command lines, without the prompt, split as a shell would."""
-        lines = re.sub(r"\\\n\s*", " ", self.text).splitlines()
-        wanted = [line[2:] for line in lines if line.startswith("$ ")] if self.kind == "console" else lines
-        return [words for line in wanted if (words := shlex.split(line, comments=True))]
-
-
-def _blocks(page: Path) -> list[Block]:
-    return [Block(m["mark"] or "", m["kind"], m["text"]) for m in _BLOCK.finditer(page.read_text(encoding="utf-8"))]
-
-
-PAGES = sorted(page for page in DOCS.rglob("*.md") if _blocks(page))
-RUN = [page for page in PAGES if any(block.mark.startswith("run") for block in _blocks(page))]
+README = ROOT / "README.md"
+OF_A_USER = {
+    "staging.yaml": ROOT / "scenarios" / "live_demo.yaml",
+    "scenario.yaml": ROOT / "demos" / "mixed_fleet.yaml",
+    "aws-job.json": ROOT / "tests" / "scenario" / "data" / "aws_describe_job.json",
+}
+"""Files that pages take for a user's own."""
+PAGES = [page for page in (README, *sorted(DOCS.rglob("*.md"))) if blocks_of(page)]
 
 
 def _name(page: Path) -> str:
-    return str(page.relative_to(DOCS))
+    return str(page.relative_to(ROOT))
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A copy of what a user has: the ready scenarios and an empty folder for reports."""
+    """A copy of what a user has: the ready scenarios, files of their own and an empty folder for reports."""
     shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
+    for name, source in OF_A_USER.items():
+        shutil.copy(source, tmp_path / name)
     (tmp_path / "reports").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("page", RUN, ids=_name)
-def test_commands_and_snippets_run(page, workplace):
-    """In order, each with the exit status the page gives."""
-    for block in _blocks(page):
-        if not block.mark.startswith("run"):
-            continue
-        if block.mark.startswith("run: scenario"):
-            given = YAML(typ="safe").load(block.text)
-            whole = YAML(typ="safe").load(BASE) | given
-            check(_as_yaml(whole), page.name, ())
-        elif block.kind == "python":
-            exec(compile(_small_snippet(block.text), _name(page), "exec"), {"__name__": "docs"})
-        else:
-            for words in block.commands:
-                assert words[0] == "fotasim", f"only fotasim commands run here: {words}"
-                done = CliRunner().invoke(app, _small(words[1:]))
-                assert done.exit_code == block.status, f"{' '.join(words)}\n{done.output}\n{done.exception}"
+SMALL_STUDIES = {
+    "replicate": {"most": 20}, "compare": {"replications": 2}, "sweep": {"replications": 1},
+    "tune": {"trials": 4, "replications": 1, "final_replications": 2}, "sensitivity": {"samples": 2},
+}  # fmt: skip
+"""What the studies of a snippet take when the page does not say."""
 
 
-def _small(arguments: list[str]) -> list[str]:
-    size = SMALL.get(arguments[0])
-    return [*arguments, "--modules", str(size)] if size and "--modules" not in arguments else arguments
+@pytest.fixture
+def small_studies(monkeypatch):
+    """Studies of snippets take moments, not minutes."""
+    for name, options in SMALL_STUDIES.items():
+        home = import_module(f"sim.study.{name}")
+        monkeypatch.setattr(home, name, partial(getattr(home, name), **options, workers=1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_commands_and_snippets_run(page, workplace, small_studies):
+    """In order, each with the exit status the page gives; what is not run is a command line that parses."""
+    shell = Shell(workplace)
+    try:
+        for block in blocks_of(page):
+            _run_block(block, page, shell)
+    finally:
+        shell.end()
+
+
+def _run_block(block, page, shell):
+    if block.mark.startswith("not run"):
+        for words in block.commands:
+            if words[0] == "fotasim":
+                parse(words)
+    elif block.mark.startswith("run: scenario"):
+        given = YAML(typ="safe").load(block.text)
+        check(_as_yaml(YAML(typ="safe").load(BASE) | given), page.name, ())
+    elif block.mark.startswith("run: apart"):
+        shell.python(block.text)
+    elif block.mark.startswith("run") and block.kind == "python":
+        exec(compile(_small_snippet(block.text), _name(page), "exec"), {"__name__": "docs"})
+    elif block.mark.startswith("run: cloud"):
+        for words in block.commands:
+            shell.run(words, block.status)
+    elif block.mark.startswith("run"):
+        first, *others = block.commands
+        for words in [first] if block.mark.startswith("run first") else block.commands:
+            run_here(words, block.status)
+        for words in others if block.mark.startswith("run first") else ():
+            parse(words)
 
 
 def _small_snippet(text: str) -> str:
-    return re.sub(r"fleet\.size=\d+", "fleet.size=100", text)
+    return re.sub(r"(fleet(?:\.|__)size=)\d+", r"\g<1>100", text)
 
 
 def _as_yaml(tree: object) -> str:
-    import io
-
     buffer = io.StringIO()
     YAML().dump(tree, buffer)
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in UNMARKED], ids=_name)
+def test_commands_of_the_readme_run(workplace):
+    """Those between its lines of text, in order: a bad release ends with status 1, the others with 0."""
+    text = re.sub(r"^```.*?^```", "", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = [shlex.split(span.replace("\n", " ")) for span in re.findall(r"`(fotasim [^`]+)`", text)]
+    commands = [words for words in found if len(words) > 2]  # a name alone is a mention
+    assert len(commands) >= 4
+    for words in commands:
+        run_here(words, 1 if "scenarios/bad_release.yaml" in words else 0)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_command_is_marked(page):
     """Nothing to type stands on a page that nobody ran, unless it says why."""
-    for block in _blocks(page):
+    for block in blocks_of(page):
         if block.kind in ("console", "bash", "sh", "python"):
             assert block.mark, f"{_name(page)}: unmarked block\n{block.text}"
+            assert not block.mark.startswith("not run") or ": " in block.mark, f"{block.mark}: say why"
 
 
-TEXTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+TEXTS = [README, *sorted(DOCS.rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
@@ -159,6 +169,18 @@ def test_the_site_builds_without_warnings(tmp_path):
     assert all(f"<code>{key}</code>" in keys for key in Scenario.model_fields)
     commands = (tmp_path / "site" / "reference" / "commands" / "index.html").read_text()
     assert "--price-per-mb" in commands and sim.cli
+
+
+def test_the_page_of_parameters_is_the_one_in_force():
+    """Made from the code, every parameter on it, and nowhere else a table of them."""
+    spec = spec_from_file_location("build", DOCS / "_build.py")
+    build = module_from_spec(spec)
+    spec.loader.exec_module(build)
+    page = (DOCS / "parameters.md").read_text(encoding="utf-8")
+    assert page == build.parameters(), "make schema writes it anew"
+    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(PARAMETERS)
+    others = [p for p in DOCS.rglob("*.md") if p.name != "parameters.md"]
+    assert not [p.name for p in others if "| `long_offline_return_s` |" in p.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("template", sorted((DOCS / "ci").glob("*.yml")), ids=lambda p: p.name)

@@ -24,6 +24,8 @@ from sim.cli.common import (
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
 from sim.cli.live import rate_of as _rate
 from sim.cli.live import seconds as _seconds
+from sim.cli.metrics import Otlp, Progress, Prometheus, watching
+from sim.cli.report import Formats, formats_of
 
 if TYPE_CHECKING:
     from sim.load.capacity import Findings, Search
@@ -40,44 +42,46 @@ Of = Annotated[
     str, typer.Option(help="Load to search: releases (per minute), wakeups (per 10 min), modules (at once).")
 ]
 Scale = Annotated[
-    float | None, typer.Option(min=1.0, help="Shorten the modules' own waits; default 60, with --radio 1.")
+    float | None,
+    typer.Option(min=1.0, help="Shorten the modules' own waits; default 60; 1 for wakeups and with --radio."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
-MaxLoad = Annotated[float, typer.Option(min=1.0, help="Largest load to try.")]
+MaxLoad = Annotated[
+    float | None, typer.Option("--max", min=1.0, help="Largest load to try; default 100,000, of wakeups a million.")
+]
 MaxConnections = Annotated[int, typer.Option(min=1, help="Most modules at the same time.")]
+Need = Annotated[float | None, typer.Option(min=1.0, help="A load that has to be borne; exit status 1 if it is not.")]
+Taking = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of wakeups: share that takes the upgrade.")]
+First = Annotated[float | None, typer.Option(min=1.0, help="First load to try; default --need, or a small one.")]
+Headroom = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the capacity left free.")]
+Precision = Annotated[float, typer.Option(min=0.005, max=0.5, help="Share at which the search stops.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes that make the load of a real cloud.")]
 
 
 @app.command()
 def capacity(
-    scenario: ScenarioPath,
-    slo: SloText,
-    cloud: Cloud = None,
-    of: Of = "releases",
-    start: Annotated[float, typer.Option(min=1.0, help="First load to try.")] = 60.0,
-    most: Annotated[float, typer.Option("--max", min=1.0, help="Largest load to try.")] = 100_000.0,
-    precision: Annotated[float, typer.Option(min=0.005, max=0.5, help="Share at which the search stops.")] = 0.05,
+    scenario: ScenarioPath, slo: SloText, cloud: Cloud = None, of: Of = "releases", need: Need = None,
+    start: First = None, most: MaxLoad = None, precision: Precision = 0.05,
     hold: Annotated[str, typer.Option(help="How long each load is held.")] = "20s",
     confirm: Annotated[str, typer.Option(help="How long the result has to hold.")] = "60s",
-    headroom: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the capacity left free.")] = 0.3,
+    headroom: Headroom = 0.3, taking: Taking = 0.0,
     predict: Annotated[bool, typer.Option(help="Search the simulated cloud first.")] = True,
-    time_scale: Scale = None,
-    radio: Radio = False,
+    workers: Workers = 1, time_scale: Scale = None, radio: Radio = False,
     source: Sources = [],  # noqa: B006 - typer copies it
     plan: PlanId = None,
     allow: Allowed = [],  # noqa: B006
-    rate_cap: RateCap = None,
-    max_connections: MaxConnections = 50_000,
-    username: UserName = None,
-    ca: Certificates = None,
-    dry_run: DryRun = False,
+    rate_cap: RateCap = None, max_connections: MaxConnections = 50_000, username: UserName = None,
+    ca: Certificates = None, dry_run: DryRun = False, prometheus: Prometheus = None, otlp: Otlp = None,
+    progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="Write the evidence here (JSON).")] = None,
-    as_json: AsJson = False,
-) -> None:
+    out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-capacity-OF.")] = None,
+    format_: Formats = "html", as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Find the largest load a cloud bears within an SLO; predict it on the simulated cloud first.
 
     Modules are made for the search and fail for no reason of their own; they wake up on a schedule that does not wait
-    for the cloud, and latencies count from there. Ctrl-C ends the search and keeps what is known.
+    for the cloud, and latencies count from there. Leaves a run folder with its report. Ctrl-C ends the search and keeps
+    what is known.
     """
     from sim.engines.live.engine import Settings
     from sim.engines.live.target import Limits
@@ -88,48 +92,64 @@ def capacity(
     loaded = load_scenario(scenario, set_)
     if of not in KINDS:
         fail(f"--of {of}: choose from {', '.join(KINDS)}")
+    kind, formats = KINDS[of], formats_of(format_)
     limits = Limits(tuple(allow), None if rate_cap is None else _rate("--rate-cap", rate_cap))
-    scale = time_scale or (1.0 if radio else DEFAULT_SCALE)
     settings = Settings(
-        time_scale=scale, sources=tuple(source), radio=radio, limits=limits, ca_file=None if ca is None else str(ca),
-        username=username,
+        time_scale=time_scale or (1.0 if radio or not kind.decided else DEFAULT_SCALE), sources=tuple(source),
+        radio=radio, limits=limits, ca_file=None if ca is None else str(ca), username=username,
     )  # fmt: skip
     hold_s, confirm_s = _seconds("--hold", hold), _seconds("--confirm", confirm)
-    kind = KINDS[of]
-    top = _top(most, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s if cloud else None, max_connections)
-    bounds = Bounds(min(start, top), 1.0, top, precision, hold_s, confirm_s)
-    wanted = Search(kind, parse(slo), bounds, headroom, settings, plan)
+    top = most or kind.most
+    if cloud is not None:
+        top = _top(top, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s, max_connections)
+    if need is not None and need > top:
+        fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
+    bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s)
+    wanted = Search(kind, parse(slo), bounds, headroom, settings, plan, taking, need, workers)
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
-    found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found.as_dict(), indent=1), encoding="utf-8")
-    print(json.dumps(found.as_dict()) if as_json else "\n".join(found.lines()))
-    raise typer.Exit(_status(found))
+    with watching(prometheus, otlp, progress, quiet=True) as watch:
+        found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json), watch=watch)
+    _end(found, out or Path("reports") / f"{loaded.name}-capacity-{of}", formats, as_json)
+
+
+def _end(found: Findings, out: Path, formats: list[str], as_json: bool) -> None:
+    """Writes the folder with its report, says what was found, ends with its status."""
+    from sim.load.capacity import save
+    from sim.report.capacity_page import page
+    from sim.report.faces import write_faces
+
+    written = write_faces(page(save(found, out)), out, formats)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        print("\n".join([*found.lines(), *(f"page: {path}" for path in written)]))
+    status = _status(found)
+    if status:
+        raise typer.Exit(status)
 
 
 def _top(most: float, per_s: float | None, longest_s: float, cap_per_s: float | None, connections: int) -> float:
     """The largest load within the caps: each wake-up opens a connection, and all of a probe's may be open at once."""
     if per_s is None:
         return min(most, float(connections))
-    top = min(most, connections / longest_s / per_s)
+    top = min(most, round(connections / (longest_s * per_s), 6))
     return top if cap_per_s is None else min(top, cap_per_s / per_s)
 
 
 def _status(found: Findings) -> int:
-    """0 confirmed, 1 nothing keeps the SLO, 3 void by the generator, 130 interrupted."""
+    """0 confirmed, 1 nothing keeps the SLO or less than is needed, 3 void by the generator, 130 interrupted."""
     verdict = found.verdict
     if not verdict.complete or any(not v.complete for v in found.verdicts.values()):
         return INTERRUPTED if "interrupted" in verdict.reason else RUN_FAILED
-    return 0 if verdict.confirmed else GATES_NOT_MET
+    return 0 if verdict.confirmed and found.met is not False else GATES_NOT_MET
 
 
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     """What a search would send, at most."""
     from sim.engines.plan import build_plan
-    from sim.load.wave import wake_times
+    from sim.load.wave import takes_upgrade, wake_times
 
     bounds, kind = wanted.bounds, wanted.kind
     size = sum(c.size_bytes for c in build_plan(scenario).components)
@@ -137,10 +157,13 @@ def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     print(f"loads: from {bounds.start:,.0f} to at most {bounds.high:,.0f} {kind.unit}, each for {bounds.hold_s:g} s")
     for what, load in (("first", bounds.start), ("largest", bounds.high)):
         modules = len(wake_times(kind, load, bounds.hold_s))
+        takers = int(takes_upgrade(kind, modules, wanted.taking).sum())
         print(
-            f"  {what} load: {modules:,} modules connect, log in and ask; each confirms, downloads "
-            f"{size:,} bytes and reports about 7 statuses"
+            f"  {what} load: {modules:,} modules connect, log in and ask; {takers:,} of them confirm, download "
+            f"{size:,} bytes and report about 7 statuses"
         )
+    if cloud is not None:
+        print(f"generator: {wanted.workers} process(es)")
     print(f"confirmation: {bounds.confirm_s:g} s at the result. Nothing was sent.")
 
 

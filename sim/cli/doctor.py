@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sim.cli.common import AsJson, app, say
 
@@ -14,10 +16,19 @@ if TYPE_CHECKING:
     from sim.load.host import Host
 
 
+Measure = Annotated[
+    bool, typer.Option("--measure", help="Measure what a module costs here, against a mock cloud on loopback (20 s).")
+]
+
+
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Check this host and compile the engine, so that the first run need not wait for it."""
-    engine, host = _engine(as_json), _host()
+def doctor(measure: Measure = False, as_json: AsJson = False) -> None:
+    """Check this host and compile the engine, so that the first run need not wait for it.
+
+    With --measure what a module costs in memory and CPU is measured, and remembered: figures of a load run then rest on
+    this host's own.
+    """
+    engine, host = _engine(as_json), _host(measure=measure, quiet=as_json)
     if as_json:
         shown = None if host is None else host.as_dict()
         print(
@@ -34,14 +45,21 @@ def doctor(as_json: AsJson = False) -> None:
     print("\n".join(lines))
 
 
-def _host() -> Host | None:
+def _host(*, measure: bool, quiet: bool) -> Host | None:
     """What a live or load run finds here; None without the extra that looks."""
     try:
-        from sim.load.host import look
-
-        return look()
+        import psutil  # noqa: F401 - the extra
     except ModuleNotFoundError:
         return None
+    from sim.engines.compiled.compiler import cache_folder
+    from sim.load.figures import keep, known
+    from sim.load.host import look
+
+    if measure:
+        from sim.load.measure import measure as measured
+
+        keep(measured(say if not quiet else lambda _: None), cache_folder())
+    return look(known(cache_folder()))
 
 
 def _engine(quiet: bool) -> dict[str, Any]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from sim.cli.common import (
     GATES_NOT_MET,
@@ -26,19 +22,11 @@ from sim.cli.common import (
     outcome_lines,
     with_options,
 )
+from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from sim.engines.live.engine import Settings, Snapshot
+    from sim.engines.live.engine import Settings
     from sim.engines.live.run import LiveOutcome
-
-QUIET_LINE_S = 10.0
-_ORDER = (
-    "offline", "connecting", "idle", "notified", "confirmed", "downloading", "downloaded", "updating", "upgraded",
-    "dark",
-)  # fmt: skip
-
 
 CloudUrl = Annotated[
     str | None,
@@ -83,6 +71,9 @@ def live(
     rate_cap: RateCap = None,
     username: UserName = None,
     ca: Certificates = None,
+    prometheus: Prometheus = None,
+    otlp: Otlp = None,
+    progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
     seed: Seed = None,
     out: Out = None,
@@ -108,7 +99,7 @@ def live(
     url = cloud or loaded.cloud.url
     if url is None:
         fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
-    with _watching(as_json) as watch:
+    with watching(prometheus, otlp, progress, quiet=as_json) as watch:
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
     saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
     page = saved.path / "report.html"
@@ -150,66 +141,6 @@ def rate_of(option: str, text: str) -> float:
     if given <= 0.0:
         fail(f"{option} {text}: more than nothing is needed")
     return given
-
-
-# --- progress ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _watching(quiet: bool) -> Iterator[Callable[[Snapshot], None]]:
-    """A table that lives on a terminal; a line every ten seconds in a pipe; nothing with --json."""
-    console = Console(stderr=True)
-    if quiet:
-        yield lambda _: None
-    elif not console.is_terminal:
-        yield _lines()
-    else:
-        from rich.live import Live
-
-        with Live(console=console, transient=True, auto_refresh=False) as shown:
-            before: list[Snapshot] = []
-
-            def show(now: Snapshot) -> None:
-                shown.update(_table(now, before[-1] if before else None), refresh=True)
-                before[:] = [now]
-
-            yield show
-
-
-def _lines() -> Callable[[Snapshot], None]:
-    last = [-QUIET_LINE_S]
-
-    def show(now: Snapshot) -> None:
-        if now.real_s - last[0] >= QUIET_LINE_S:
-            last[0] = now.real_s
-            states = ", ".join(f"{name} {now.states[name]:,}" for name in _ORDER if now.states.get(name))
-            print(f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}", file=sys.stderr)
-
-    return show
-
-
-def _table(now: Snapshot, before: Snapshot | None) -> Table:
-    """Modules by state, rates since the last look, latencies so far."""
-    from rich.table import Table
-
-    span_s = max(now.real_s - before.real_s, 1e-3) if before else max(now.real_s, 1e-3)
-
-    def per_s(name: str) -> float:
-        return float(getattr(now, name) - (getattr(before, name) if before else 0)) / span_s
-
-    table = Table.grid(padding=(0, 2))
-    table.add_row("time", f"{now.real_s:.0f} s", f"({now.run_s:,.0f} s of the fleet)")
-    table.add_row("done", f"{now.done:,} of {now.modules:,}")
-    for name in _ORDER:
-        if now.states.get(name):
-            table.add_row(name, f"{now.states[name]:,}")
-    table.add_row("connections", f"{now.connections:,}", f"downloads {now.downloads:,}")
-    table.add_row("messages", f"{per_s('sent'):,.0f}/s up", f"{per_s('received'):,.0f}/s down")
-    table.add_row("traffic", f"{per_s('delivered_bits') / 1e6:,.1f} Mbit/s")
-    for leg, (p50, p99) in now.latencies_s.items():
-        if p50 is not None and p99 is not None:
-            table.add_row(leg, f"p50 {1000 * p50:,.1f} ms", f"p99 {1000 * p99:,.1f} ms")
-    return table
 
 
 # --- result ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import RUN_FAILED, AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.common import (
+    INTERRUPTED,
+    RUN_FAILED,
+    AsJson,
+    Overrides,
+    ScenarioPath,
+    app,
+    fail,
+    load_scenario,
+    say,
+    with_options,
+)
 from sim.cli.live import (
     Allowed,
     Certificates,
@@ -23,80 +34,150 @@ from sim.cli.live import (
     rate_of,
     seconds,
 )
+from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.errors import MissingExtra
 
 if TYPE_CHECKING:
     from sim.engines.live.engine import Settings
 
-Prometheus = Annotated[
-    int | None, typer.Option(min=1, max=65535, metavar="PORT", help="Serve metrics at 127.0.0.1:PORT.")
+Workers = Annotated[int, typer.Option(min=0, max=256, help="Workers on this machine; 0 waits for others.")]
+Headless = Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")]
+Users = Annotated[int | None, typer.Option(min=1, help="Modules that run; default: all of the scenario.")]
+Shape = Annotated[
+    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan reaches them).")
 ]
-Otlp = Annotated[
-    str | None, typer.Option(metavar="URL", help="Send metrics to this OpenTelemetry collector (OTLP/HTTP).")
-]
-Progress = Annotated[Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for every look at the run.")]
+Ramp = Annotated[str, typer.Option(help="Modules that begin per second; with a shape: at most.")]
+Duration = Annotated[str | None, typer.Option(help="End after this time.")]
+WebPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of Locust's web UI.")]
+Bind = Annotated[str, typer.Option(help="Address the master listens on for workers.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port the master listens on for workers.")]
+Master = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join this master as a worker.")]
+Of = Annotated[int | None, typer.Option(min=1, help="Workers there are in all; default: what the master expects.")]
+MaxConnections = Annotated[int, typer.Option(min=1, help="Most modules at the same time, all workers together.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
+OutFolder = Annotated[Path | None, typer.Option(help="Folder of the reports; default reports/NAME-load.")]
 
 
 @app.command("load")
 def load_(
     scenario: ScenarioPath,
     cloud: CloudUrl = None,
-    workers: Annotated[int, typer.Option(min=0, max=256, help="Workers on this machine; 0 waits for others.")] = 1,
-    headless: Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")] = False,
-    users: Annotated[int | None, typer.Option(min=1, help="Modules; default: all of the scenario.")] = None,
-    ramp: Annotated[str, typer.Option(help="Modules that begin per second.")] = "100/s",
-    duration: Annotated[str | None, typer.Option(help="End after this time.")] = None,
-    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Locust's web UI.")] = 8089,
-    bind: Annotated[str, typer.Option(help="Address the master listens on for workers.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port the master listens on for workers.")] = 5557,
-    master: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join this master as a worker.")] = None,
-    of: Annotated[
-        int | None, typer.Option(min=1, help="Workers there are in all; default: what the master expects.")
-    ] = None,
+    workers: Workers = 1,
+    headless: Headless = False,
+    users: Users = None,
+    shape: Shape = "ramp",
+    ramp: Ramp = "100/s",
+    duration: Duration = None,
+    web_port: WebPort = 8089,
+    bind: Bind = "127.0.0.1",
+    port: Port = 5557,
+    master: Master = None,
+    of: Of = None,
     modules: Modules = None,
     time_scale: TimeScale = 1.0,
     radio: Radio = False,
     source: Sources = [],  # noqa: B006 - typer copies it
     allow: Allowed = [],  # noqa: B006
     rate_cap: RateCap = None,
-    max_connections: Annotated[
-        int, typer.Option(min=1, help="Most modules at the same time, all workers together.")
-    ] = 50_000,
+    max_connections: MaxConnections = 50_000,
     username: UserName = None,
     ca: Certificates = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
+    dry_run: DryRun = False,
     prometheus: Prometheus = None,
     otlp: Otlp = None,
     progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="Folder of the reports; default reports/NAME-load.")] = None,
+    out: OutFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a scenario's modules under Locust: its web UI, its distribution, its reports, the live engine's speed.
 
     Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
-    runs the locustfile of this package. Ctrl-C ends the modules one after the other; a second one kills.
+    runs the locustfile of this package. Ctrl-C stops all load at once, then the modules take leave one after the other;
+    a second one kills.
     """
-    if cloud is None:
-        fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
+    cloud = _given(cloud or loaded.cloud.url)
     settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
-    if dry_run:
-        _dry(loaded, cloud, settings, min(users or loaded.fleet.size, max_connections), ramp)
-        return
+    watched = (prometheus, otlp, progress)
     if master is not None:
-        _join(launch, loaded, cloud, settings, (master, of, max_connections), (prometheus, otlp, progress))
+        _join(launch, loaded, cloud, settings, (master, of, max_connections), shape, watched)
         return
     start = launch.Start(
-        min(users or loaded.fleet.size, max_connections), rate_of("--ramp", ramp),
-        None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port, progress,
+        _users(loaded, users, max_connections), rate_of("--ramp", ramp),
+        None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port,
+        _curve(loaded, shape, time_scale),
     )  # fmt: skip
+    if dry_run:
+        _dry(loaded, cloud, settings, start, shape)
+        return
+    folder = out or Path("reports") / f"{loaded.name}-load"
+    _check(loaded, cloud, settings, folder)
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
-    found = launch.launch(start, command, out or Path("reports") / f"{loaded.name}-load")
-    _tell(found, as_json)
-    if found["void"]:
-        raise typer.Exit(RUN_FAILED)
+    with watching(*watched, quiet=as_json) as watch:
+        found = launch.launch(start, command, folder, watch)
+    _tell(found, _page(folder, loaded, found, start, cloud=cloud, shape=shape, time_scale=time_scale), as_json)
+    raise typer.Exit(_exit_status(found))
+
+
+def _page(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
+    """Makes the folder whole: manifest, scenario, page. Gives the page."""
+    from sim.load.folder import save_load
+
+    return save_load(
+        folder, loaded, found, users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
+        duration_s=start.duration_s, **how,
+    )  # fmt: skip
+
+
+def _given(cloud: str | None) -> str:
+    return cloud or fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
+
+
+def _saved(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
+    """The run's page, with manifest and scenario beside what Locust wrote."""
+    from sim.load.folder import save_load
+
+    return save_load(
+        folder, loaded, found, users=start.users, ramp_per_s=start.ramp_per_s, workers=start.workers,
+        duration_s=start.duration_s, **how,
+    )  # fmt: skip
+
+
+def _exit_status(found: dict[str, Any]) -> int:
+    """130 interrupted, 3 when the figures cannot be trusted or both sides do not agree, else 0."""
+    if found["interrupted"]:
+        return INTERRUPTED
+    return RUN_FAILED if found["void"] or not found["complete"] or found["reconciliation"]["agrees"] is False else 0
+
+
+def _users(loaded: Any, users: int | None, max_connections: int) -> int:
+    size: int = loaded.fleet.size
+    if users is not None and users > size:
+        fail(f"--users {users:,}: the scenario has {size:,} modules; --modules {users} makes it larger")
+    return min(users or size, max_connections)
+
+
+def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
+    """When the modules of the whole fleet begin; Locust's own ramp needs none."""
+    from sim.load.shape import SHAPES, curve
+
+    if shape not in SHAPES:
+        fail(f"--shape {shape}: choose from {', '.join(SHAPES)}")
+    return None if shape == "ramp" else curve(loaded, shape, time_scale)
+
+
+def _check(loaded: Any, cloud: str, settings: Settings, folder: Path) -> None:
+    """FotasimError for a cloud that may not or cannot be reached, and for a folder that holds something else."""
+    import asyncio
+
+    from sim.load.fleet import find_target
+    from sim.records import check_free
+
+    check_free(folder, "load")
+
+    asyncio.run(find_target(cloud, settings, None, loaded))
 
 
 def _launch() -> Any:
@@ -122,12 +203,10 @@ def _settings(
 
 
 def _join(
-    launch: Any, scenario: Any, cloud: str, settings: Settings, where: tuple[str, int | None, int],
+    launch: Any, scenario: Any, cloud: str, settings: Settings, where: tuple[str, int | None, int], shape: str,
     watched: tuple[int | None, str | None, Path | None],
 ) -> None:  # fmt: skip
     """Becomes a worker; its part of the caps is known when it is known how many there are."""
-    from sim.load.telemetry import exported
-
     master, of, most = where
     host, _, port = master.rpartition(":")
     if not host or not port.isdigit():
@@ -135,9 +214,14 @@ def _join(
     if settings.limits.rate_cap_per_s is not None and of is None:
         fail("--rate-cap of a worker needs --of: how many workers share it")
     settings, most = launch.share(settings, most, of or 1)
-    prometheus, otlp, progress = watched
-    with exported(prometheus=prometheus, otlp=otlp, lines=progress) as watch:
-        launch.join(scenario, cloud, settings, (host.strip("[]"), int(port)), of=of, most=most, watch=watch)
+    with watching(*watched, quiet=True) as watch:
+        try:
+            launch.join(
+                scenario, cloud, settings, (host.strip("[]"), int(port)), of=of, most=most, watch=watch, shape=shape
+            )
+        except KeyboardInterrupt:
+            say("this worker has left; its report is with the master")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:
@@ -163,20 +247,34 @@ _MASTERS = (
 """Options that concern the master alone."""
 
 
-def _dry(scenario: Any, cloud: str, settings: Settings, users: int, ramp: str) -> None:
+def _dry(scenario: Any, cloud: str, settings: Settings, start: Any, shape: str) -> None:
     """What a run would send."""
     from sim.engines.plan import build_plan
 
     size = sum(component.size_bytes for component in build_plan(scenario).components)
     cap = settings.limits.rate_cap_per_s
     print(f"cloud: {cloud}")
-    print(f"{users:,} modules, {ramp} begin; each connects, logs in and asks")
+    print(f"{start.users:,} modules, {_begin_words(start, shape)}; each connects, logs in and asks")
     print(f"each that is offered the upgrade confirms, downloads {size:,} bytes and reports about 7 statuses")
-    print(f"in all at most {users * size / 1e6:,.1f} MB of downloads")
+    print(f"in all at most {start.users * size / 1e6:,.1f} MB of downloads")
     print(f"cap: {'none' if cap is None else f'{cap:g} connections and {cap:g} messages a second'}. Nothing was sent.")
 
 
-def _tell(found: dict[str, Any], as_json: bool) -> None:
+def _begin_words(start: Any, shape: str) -> str:
+    """When the modules begin, as text."""
+    if start.curve is None:
+        return f"{start.ramp_per_s:g}/s begin"
+    begins_s = start.curve.of(start.users, start.ramp_per_s).begins_s
+    half, last = begins_s[(len(begins_s) - 1) // 2], begins_s[-1]
+    return (
+        f"shape {shape}, at most {start.ramp_per_s:g}/s: the first begins after {begins_s[0]:,.1f} s, half have begun "
+        f"after {half:,.1f} s, all after {last:,.1f} s"
+    )
+
+
+def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
+    from sim.engines.live.reconcile import from_dict
+
     if as_json:
         legs = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found["legs"].items()}
         workers = {name: {k: v for k, v in w.items() if k != "legs"} for name, w in found["workers"].items()}
@@ -190,5 +288,13 @@ def _tell(found: dict[str, Any], as_json: bool) -> None:
                 print(f"  {'':<10}{count:>9,}  failed: {reason}")
     for name, worker in found["workers"].items():
         print(f"  worker {name}: {worker['users']:,} modules, {'ended' if worker['final'] else 'WENT MISSING'}")
+    if not found["workers"]:
+        print("  no load was run")
+    for line in from_dict(found["reconciliation"]).lines():
+        print(line)
+    if found["interrupted"]:
+        print("  INTERRUPTED: this run is partial")
+    print(f"report: {page}")
     for fault in found["faults"]:
         print(f"fotasim: {fault}", file=sys.stderr)
+    print(f"page: {page}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sim.cli.common import GATES_NOT_MET, AsJson, app, fail
+from sim.report.show import plural
 
 Formats = Annotated[
     str, typer.Option("--format", help="html, pdf, md, junit, json, csv, parquet, separated by commas, or all.")
@@ -16,12 +19,17 @@ Formats = Annotated[
 FailOnRegression = Annotated[
     bool, typer.Option("--fail-on-regression", help="Exit status 1 when a figure got worse beyond noise.")
 ]
+_FACES = {".html": "page", ".pdf": "PDF", ".md": "Markdown", ".xml": "JUnit", ".json": "JSON"}
+_TABLES = {"csv": "CSV", "parquet": "Parquet"}
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
 
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders; several make a comparison.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER…", help="Folder of any kind; several run folders make a comparison."),
+    ],
     format_: Formats = "html",
     out: Out = None,
     against: Annotated[Path | None, typer.Option(metavar="OLD", help="Archived run of the previous release.")] = None,
@@ -34,28 +42,59 @@ def report(
     fail_on_regression: FailOnRegression = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of a run, or of several side by side, in any format. Gates decide the exit status."""
+    """Write the report of a run, of several side by side, or of any other result, in any format.
+
+    Results are run folders (simulated, replicated, live) and the folders of compare, sweep, tune, sensitivity, load and
+    capacity. Gates and their like decide the exit status.
+    """
     from sim.report.faces import write_faces
+
+    formats = formats_of(format_)
+    options = Options([_gate(text) for text in gate], price_per_mb, against, study, fail_on_regression)
+    page, plain = _made(folders, options)
+    target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
+    _end(write_faces(page, target, formats, runs=plain), page, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What only pages of runs take."""
+
+    gates: list[Any]
+    price_per_mb: float | None
+    against: Path | None
+    studies: list[Path]
+    fail_on_regression: bool
+
+    def given(self) -> list[str]:
+        """The options that were given, as they are written."""
+        named = {"--gate": self.gates, "--price-per-mb": self.price_per_mb is not None, "--against": self.against,
+                 "--study": self.studies, "--fail-on-regression": self.fail_on_regression}  # fmt: skip
+        return [name for name, value in named.items() if value]
+
+
+def _made(folders: list[Path], options: Options) -> Any:
+    """The page of the folders and the plain reports of the runs among them."""
+    from sim.cli.folders import KINDS, kind_of, page_of
     from sim.report.write import comparison, single
 
-    formats = _formats(format_)
-    gates = [_gate(text) for text in gate]
-    if len(runs) > 1:
-        if against is not None:
-            fail("--against compares one run with an older one; give one RUN")
-        page, plain = comparison(runs, gates=gates, price_per_mb=price_per_mb)
-    else:
-        page, plain = single(
-            runs[0],
-            gates=gates,
-            price_per_mb=price_per_mb,
-            against=against,
-            studies=study,
-            fail_on_regression=fail_on_regression,
-        )
-    target = out or (runs[0] if len(runs) == 1 else Path("reports") / "comparison")
-    written = write_faces(page, target, formats, runs=plain)
-    _end(written, page, as_json)
+    kinds = [kind_of(folder) for folder in folders]
+    others = [(folder, KINDS[kind]) for folder, kind in zip(folders, kinds, strict=True) if kind != "run"]
+    if not others and len(folders) == 1:
+        return single(
+            folders[0], gates=options.gates, price_per_mb=options.price_per_mb, against=options.against,
+            studies=options.studies, fail_on_regression=options.fail_on_regression,
+        )  # fmt: skip
+    if not others:
+        if options.against is not None:
+            fail("--against compares one run with an older one; give one FOLDER")
+        return comparison(folders, gates=options.gates, price_per_mb=options.price_per_mb)
+    folder, called = others[0]
+    if len(folders) > 1:
+        fail(f"{folder} holds a {called}; only run folders can be laid side by side, others are reported one by one")
+    if options.given():
+        fail(f"{options.given()[0]} is for run folders; {folder} holds a {called}")
+    return page_of(folder), []
 
 
 @app.command()
@@ -76,7 +115,7 @@ def trend(
     page = trend_page(
         archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
     )
-    _end(write_faces(page, out or folder, _formats(format_), name="trend"), page, as_json)
+    _end(write_faces(page, out or folder, formats_of(format_), name="trend"), page, as_json)
 
 
 def _end(written: list[Path], page: Any, as_json: bool) -> None:
@@ -86,15 +125,30 @@ def _end(written: list[Path], page: Any, as_json: bool) -> None:
         verdict = page.verdict.word if page.verdict else ""
         print(json.dumps({"verdict": verdict, "unmet": [c.name for c in unmet], "written": [str(p) for p in written]}))
     else:
-        for path in written:
-            print(path)
+        if page.verdict:
+            print(f"{page.verdict.word}: {page.title}")
+        for line in _written(written):
+            print(line)
         for check in unmet:
             print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
     if unmet:
         raise typer.Exit(GATES_NOT_MET)
 
 
-def _formats(text: str) -> list[str]:
+def _written(paths: list[Path]) -> Iterator[str]:
+    """A line for each file, one for each format of tables."""
+    tables: dict[tuple[Path, str], int] = {}
+    for path in paths:
+        if path.parent.name == "tables":
+            tables[path.parent, path.suffix[1:]] = tables.get((path.parent, path.suffix[1:]), 0) + 1
+        else:
+            yield f"  {_FACES.get(path.suffix, 'report')}: {path}"
+    for (folder, format_), count in tables.items():
+        yield f"  {plural(count, 'table')} as {_TABLES[format_]}: {folder}"
+
+
+def formats_of(text: str) -> list[str]:
+    """The formats named with commas between them, or all."""
     from sim.report.faces import FORMATS
 
     wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -81,7 +81,6 @@ def sweep(
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sweep.")] = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run a scenario at many settings; an interrupted sweep goes on where it was when started again."""
-    from sim.study.sweep import PAGE
     from sim.study.sweep import sweep as run_sweep
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
@@ -96,7 +95,7 @@ def sweep(
         print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
     else:
         print(_shown(summary.drop(columns="point")))
-        print(f"page: {folder / PAGE}")
+        print(f"page: {folder / 'report.html'}")
     _end(result.complete)
 
 

@@ -213,10 +213,12 @@ class DeveloperCenter:
         """The cloud learns that a module is gone; an offer it never answered is open again."""
         rules.offline(self.books, index)
 
-    def status(self, index: int, report: msg.StatusReport, now: float) -> list[Command]:
-        """A status report (0x0114)."""
-        wanted = self._wanted_version(index, report.component)
-        rules.status(self.books, index, report.status, report.component, int(report.version == wanted), now)
+    def status(
+        self, index: int, report: msg.StatusReport, now: float, *, last_word: bool = False
+    ) -> list[Command]:  # fmt: skip
+        """A status report (0x0114); `last_word`: a module that polls refuses for good."""
+        on_target = last_word or report.version == self._wanted_version(index, report.component)
+        rules.status(self.books, index, report.status, report.component, int(on_target), now)
         return self._done(report.version)
 
     def _wanted_version(self, index: int, component: int) -> str:
@@ -276,6 +278,10 @@ class DeveloperCenter:
 
     def _url(self, index: int, component: int) -> msg.FirmwareUrl:
         return firmware_url(self.plan, component, bool(self.executions[index].reverting))
+
+    def url_of(self, index: int, component: int, holds: int) -> msg.FirmwareUrl:
+        """The URL as a deployment names it that a module has polled."""
+        return replace(self._url(index, component), hold=bool(holds))
 
 
 def notice(plan: Plan, back: bool) -> msg.Notice:

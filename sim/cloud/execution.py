@@ -64,6 +64,8 @@ class Execution:
     retry_s: float = 0.0
     canceling: int = 0
     stop_pending: int = 0
+    holds: int = 0
+    """As last told to a module that polls: download, and do not install (yet)."""
     reverting: int = 0
     waiting_at: int = -1
     failures: int = 0

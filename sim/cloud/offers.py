@@ -42,6 +42,12 @@ def paused(c: Progress) -> bool:
     return c.state == SUSPENDED
 
 
+def holds(b: Books, now: float) -> int:
+    """Whether a module that polls now is told to download and not to install (hawkBit: update is \"skip\")."""
+    gated = b.r.window_gates == GATE_INSTALL and not windows.is_open(b.windows, now)
+    return 1 if b.r.download_only or gated else 0
+
+
 def refuses_downloads(c: Progress, e: Execution) -> bool:
     """Whether this module's download URL is gone (a starved plan; a rollback's own packages are not)."""
     return c.starving == 1 and not (ex.is_terminal(e.state) or e.reverting)
@@ -71,7 +77,8 @@ def offer(b: Books, e: Execution, now: float) -> None:
 def _may_ask(b: Books, e: Execution, now: float) -> bool:
     """Whether an offer is due at all: released, not ended, not out already."""
     c = b.c
-    if not (running(c) or (c.state == ROLLING_BACK and e.reverting)):
+    untouched = b.r.polled and paused(c)  # a pause opens no further group; what is released stays on offer
+    if not (running(c) or untouched or (c.state == ROLLING_BACK and e.reverting)):
         return False
     if e.state == ex.SCHEDULED or not ex.is_waiting(e.state):
         return False
@@ -161,7 +168,7 @@ def delivered(b: Books, e: Execution) -> None:
 def send_url(b: Books, e: Execution, now: float) -> None:
     """Begins an attempt: the URL of the first component that is not done; held outside a window that gates it."""
     r = b.r
-    if r.window_gates == GATE_DOWNLOAD and not windows.is_open(b.windows, now):
+    if r.window_gates == GATE_DOWNLOAD and not r.polled and not windows.is_open(b.windows, now):
         hold_url(b, e, windows.next_open_s(b.windows, now))
         books.note(b, e.index, now, books.N_HELD_BY_WINDOW, 0.0)
         return
@@ -171,6 +178,8 @@ def send_url(b: Books, e: Execution, now: float) -> None:
     e.component = _next_component(b, e)
     if r.timer_starts == FROM_CONFIRMED:
         books.arm(b, now + r.in_progress_timeout_s, e, books.T_ATTEMPT, e.attempts)
+    if r.polled:
+        return  # the deployment it polled names the URL
     books.note(b, e.index, now, books.N_URL, 0.0)
     books.send(b, e, books.SEND_URL, e.component)
 
@@ -193,7 +202,7 @@ def _next_component(b: Books, e: Execution) -> int:
 
 def install(b: Books, e: Execution, now: float) -> None:
     """A module that waits with its package is told to install, inside the window that gates it."""
-    if b.r.window_gates != GATE_INSTALL or e.state != ex.DOWNLOADED:
+    if b.r.window_gates != GATE_INSTALL or e.state != ex.DOWNLOADED or b.r.polled:
         return
     if not windows.is_open(b.windows, now):
         books.arm(b, windows.next_open_s(b.windows, now), e, books.T_INSTALL, e.step)

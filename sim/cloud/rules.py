@@ -40,7 +40,7 @@ def hello(
     fit the reported version.
     """
     e = b.es[index]
-    e.online = 1
+    e.online = 0 if b.r.polled else 1
     e.battery_percent = battery_percent
     e.rsrp_dbm = rsrp_dbm
     e.level = level
@@ -54,7 +54,10 @@ def hello(
     e.unmet = MET
     if ex.is_waiting(e.state) and not e.reverting:
         _match(b, e, at_target, source_ok, now)
-    _contact(b, e, asks, now)
+    if b.r.polled:
+        _answer_poll(b, e, now)
+    else:
+        _contact(b, e, asks, now)
     rollout.settle(b, now)
 
 
@@ -86,8 +89,29 @@ def _contact(b: Books, e: Execution, asks: int, now: float) -> None:
         offers.install(b, e, now)
 
 
+def _answer_poll(b: Books, e: Execution, now: float) -> None:
+    """What a poll finds (DDI): the action as it stands, again and again until it is closed.
+
+    Such a cloud takes everybody for absent: it has no way to speak unasked.
+    """
+    e.holds = offers.holds(b, now)
+    if ex.is_terminal(e.state) or b.c.starving:
+        return
+    if e.state == ex.NOTIFIED or (e.state == ex.WAIT_FOR_CONFIRMATION and e.acknowledged):
+        books.send(b, e, books.SEND_NOTICE, 0)
+    elif ex.is_waiting(e.state):
+        if e.released:
+            offers.offer(b, e, now)
+    elif e.canceling == offers.ASKED:
+        books.send(b, e, books.SEND_CANCEL, e.component)
+    else:
+        books.send(b, e, books.SEND_URL, e.component)
+
+
 def offline(b: Books, index: int) -> None:
     """The cloud learns that a module is gone; an offer it never answered is open again."""
+    if b.r.polled:
+        return
     e = b.es[index]
     e.online = 0
     books.wait_no_more(b, e)
@@ -96,7 +120,10 @@ def offline(b: Books, index: int) -> None:
 
 
 def status(b: Books, index: int, reported: int, component: int, version_is_target: int, now: float) -> None:
-    """A status report (0x0114); `version_is_target` says whether 11 or 12 came with the version the plan wants."""
+    """A status report (0x0114); `version_is_target` says whether 11 or 12 came with the version the plan wants.
+
+    With 3 from a module that polls it says whether that is its last word.
+    """
     e = b.es[index]
     value = 0.0 if reported not in (UPDATE_SUCCESS, UPDATE_ERROR) else 1.0 if version_is_target else 2.0
     books.note(b, index, now, books.N_STATUS + reported, value)
@@ -107,7 +134,7 @@ def status(b: Books, index: int, reported: int, component: int, version_is_targe
     elif reported == SUBMITTED:
         _confirmed(b, e, now)
     elif reported == REFUSED:
-        _refused(b, e, now)
+        _refused(b, e, version_is_target, now)
     elif reported in (DOWNLOAD_START, DOWNLOADING):
         offers.begin_download_timers(b, e, now)
         e.state = ex.DOWNLOADING
@@ -117,6 +144,9 @@ def status(b: Books, index: int, reported: int, component: int, version_is_targe
         _updating(b, e, now)
     elif reported == UPDATE_SUCCESS:
         _component_done(b, e, component, version_is_target, now)
+    elif reported == DOWNLOAD_ERROR and b.r.polled:
+        e.state = ex.CONFIRMED
+        e.step += 1
     elif reported in (DOWNLOAD_ERROR, UPDATE_ERROR) and not e.retry_pending:
         offers.attempt_failed(b, e, FAILURE, now)
     rollout.settle(b, now)
@@ -139,7 +169,7 @@ def _confirmed(b: Books, e: Execution, now: float) -> None:
     offers.send_url(b, e, now)
 
 
-def _refused(b: Books, e: Execution, now: float) -> None:
+def _refused(b: Books, e: Execution, last_word: int, now: float) -> None:
     """An asked cancel was accepted; else, what the cloud does with status 3 being unpublished, "offer again"."""
     if e.canceling == offers.ASKED:
         books.finish(b, e, ex.CANCELED, now)
@@ -147,7 +177,7 @@ def _refused(b: Books, e: Execution, now: float) -> None:
         e.canceling = 0
     elif ex.is_waiting(e.state):
         offers.delivered(b, e)
-        if b.r.reject_unmet:
+        if b.r.reject_unmet or (b.r.polled and last_word):
             books.finish(b, e, ex.REJECTED, now)
         else:
             e.deferrals += 1

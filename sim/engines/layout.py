@@ -21,7 +21,7 @@ MODULE = {
 }  # fmt: skip
 EXECUTION = {
     "i1": ("state", "reason", "unmet", "component", "late", "source_ok", "online", "released", "notified", "counted",
-           "counted_level", "acknowledged", "held", "retry_pending", "canceling", "stop_pending", "reverting", "level"),
+           "counted_level", "acknowledged", "held", "retry_pending", "canceling", "stop_pending", "holds", "reverting", "level"),
     "i2": ("group", "failures", "timeouts"),
     "i4": ("index", "cell", "at_target", "upgraded", "waiting_at", "attempts", "step", "deferrals"),
 }  # fmt: skip
@@ -29,7 +29,10 @@ PENDING = {
     "i1": ("kind", "code", "component", "flag", "level"),
     "i4": ("order", "next", "number"),
 }
-DRIVE = {"i1": ("told_back",), "i4": ("head", "order", "armed_order", "session", "fetch", "transfer")}
+DRIVE = {
+    "i1": ("told_back", "busy", "known", "action", "confirming"),
+    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "polls", "told", "said"),
+}
 """Integers that fit into fewer than eight bytes, by row."""
 MODULE_AWAKE = (
     "session_start_s", "rsrp_dbm", "sinr_db", "air_use", "goodput_bit_s", "rtt_s", "attach_s", "access_attempts",

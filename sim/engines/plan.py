@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -37,7 +38,7 @@ def build_plan(scenario: Scenario) -> Plan:
 def build_settings(scenario: Scenario) -> Settings:
     """The strategy as numbers."""
     given = scenario.plan.strategy
-    return Settings(
+    settings = Settings(
         **_preconditions(scenario), **_rollout(given.rollout), **_timeouts(given.timeouts), **_retry(given.retry),
         **_in_flight(given.in_flight), **_schedule(given.schedule),
         need_push=int(given.delivery.need_push),
@@ -48,6 +49,14 @@ def build_settings(scenario: Scenario) -> Settings:
         overwrite=st.OVERWRITE_MODES.index(given.overwrite_mode),
         evaluation_interval_s=given.abort.evaluation_interval,
     )  # fmt: skip
+    return replace(settings, **_OF_DDI) if scenario.cloud.kind == "ddi" else settings
+
+
+_OF_DDI: dict[str, Any] = {
+    "polled": 1, "need_push": 0, "push_interval_s": 0.0, "checked_by_cloud": 0, "retries": 0, "retries_failed": 0,
+    "retries_timed_out": 0,
+}  # fmt: skip
+"""What no DDI server can do otherwise: it never speaks first, knows no battery, and an action that failed is closed."""
 
 
 def _components(scenario: Scenario) -> tuple[PlannedComponent, ...]:

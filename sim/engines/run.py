@@ -150,23 +150,30 @@ def _merge(parts: list[Records]) -> Records:
     )
 
 
-def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[str, Any]:
-    text = scenario.to_yaml()
+def provenance(scenario: Scenario) -> dict[str, Any]:
+    """Where a result comes from: version, commit, host, seed and the scenario's hash."""
     return {
+        "kind": "run",
         "fotasim": version(),
         "commit": _commit(),
-        "engine": merged.engine,
         "seed": scenario.seed,
-        "replications": replications,
-        "complete": merged.complete,
-        "watched_s": merged.watched_s,
         "host": {
             "python": platform.python_version(),
             "system": platform.system(),
             "machine": platform.machine(),
         },
+        "scenario_sha256": hashlib.sha256(scenario.to_yaml().encode()).hexdigest(),
+    }
+
+
+def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[str, Any]:
+    return {
+        **provenance(scenario),
+        "engine": merged.engine,
+        "replications": replications,
+        "complete": merged.complete,
+        "watched_s": merged.watched_s,
         "wall_s": merged.wall_s,
-        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "modules_left_out": merged.modules_left_out,
         "scenario": scenario.model_dump(mode="json"),
         "parameters": _parameters(scenario),

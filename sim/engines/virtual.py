@@ -12,7 +12,9 @@ from heapq import heappush
 from math import inf
 from typing import Any
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from sim import messages as msg
 from sim.cloud import capacity, egress
@@ -21,6 +23,7 @@ from sim.draws import Purpose, uniform
 from sim.engines import tally
 from sim.engines.access import RandomAccess
 from sim.engines.order import CENTER, MODULES, OPERATOR, TRANSFERS
+from sim.engines.polled import Polls
 from sim.engines.recorder import Recorder
 from sim.engines.world import World, operator_actions
 from sim.module import behaviour as b
@@ -81,9 +84,10 @@ class VirtualEngine:
         count = len(world.modules)
         self._armed = [inf] * count
         self._epoch = [0] * count
-        self._session = [0] * count
+        self.sessions = [0] * count
         self._heard_at = [0.0] * count
-        self._access = RandomAccess(world.modules, self._at, self._deliver)
+        self._access = RandomAccess(world.modules, self.at, self.deliver)
+        self._polls = Polls(self) if world.plan.settings.polled else None
         self._fetch: dict[int, _Fetch] = {}
         self._egress_at = inf
         self._egress_epoch = 0
@@ -107,6 +111,11 @@ class VirtualEngine:
         self._close(horizon)
         return True
 
+    @property
+    def released_s(self) -> NDArray[np.float64]:
+        """When each module was released, seconds after activation, inf for never; shape (n,)."""
+        return np.array([execution.released_s for execution in self.world.center.executions])
+
     def _close(self, now: float) -> None:
         for fetch in self._fetch.values():
             if fetch.slot >= 0:
@@ -119,7 +128,8 @@ class VirtualEngine:
 
     # --- start and plan ------------------------------------------------------------------------------------------
 
-    def _at(self, at: float, action: Callable[[float], None], priority: int) -> None:
+    def at(self, at: float, action: Callable[[float], None], priority: int) -> None:
+        """Calls at a time of the run, unless that lies beyond its horizon."""
         if at < self.world.horizon_s:
             At(self.clock, at, priority, action)
 
@@ -133,9 +143,9 @@ class VirtualEngine:
             elif row.link == OFFLINE:
                 b.start(row, profile, 0.0)
             self._rearm(module)
-        self._rearm_center()
+        self.rearm_center()
         for at, action in operator_actions(world):
-            self._at(at, self._operate(action), OPERATOR)
+            self.at(at, self._operate(action), OPERATOR)
 
     def _operate(self, action: Callable[[float], list[Command] | None]) -> Callable[[float], None]:
         return lambda now: self._send(action(now), now)
@@ -144,6 +154,9 @@ class VirtualEngine:
         """Modules that are always online have connected long before activation: no load, known to the cloud."""
         b.start_online(module.row, module.profile, 0.0)
         tally.online(self.tally, 0.0, 1)
+        if self._polls is not None:
+            self._polls.start(module)
+            return
         self._send(self.world.center.hello(module.row.index, _quiet(module.hello(0.0)), 0.0), 0.0)
 
     # --- modules -------------------------------------------------------------------------------------------------
@@ -152,7 +165,7 @@ class VirtualEngine:
         """One timer per module, at its deadline; a finished module is left alone."""
         index = module.row.index
         at = module.deadline
-        if self._retired(module):
+        if self.retired(module):
             at = inf
         if at == self._armed[index]:
             return
@@ -160,9 +173,9 @@ class VirtualEngine:
         self._epoch[index] += 1
         if at < inf:
             epoch = self._epoch[index]
-            self._at(at, lambda now: self._wake(module, epoch, now), MODULES + index)
+            self.at(at, lambda now: self._wake(module, epoch, now), MODULES + index)
 
-    def _retired(self, module: Module) -> bool:
+    def retired(self, module: Module) -> bool:
         """The cloud is done with the module, and it has nothing left to say."""
         row = module.row
         if row.link == DARK:
@@ -174,9 +187,12 @@ class VirtualEngine:
     def _wake(self, module: Module, epoch: int, now: float) -> None:
         if epoch == self._epoch[module.row.index]:
             self._armed[module.row.index] = inf
-            self._deliver(module, b.WAKE, now)
+            if self._polls is not None and self._polls.keeps_awake(module, now):
+                self._rearm(module)
+                return
+            self.deliver(module, b.WAKE, now)
 
-    def _deliver(self, module: Module, given: int | msg.ToModule, now: float) -> None:
+    def deliver(self, module: Module, given: int | msg.ToModule, now: float) -> None:
         """Every input of a module goes through here: receive, perform the effects, arm the timer."""
         effects = module.receive(given, now)
         if effects:
@@ -191,22 +207,30 @@ class VirtualEngine:
             self._stop_fetch(module, now)
         if effects & b.ACCESS:
             self._access.begin(module, now)
+        if self._polls is None:
+            self._talk(module, effects, now)
+        else:
+            self._polls.perform(module, effects, now)
+        if effects & b.FETCH:
+            self._begin_fetch(module, now)
+        if effects & b.DISCONNECT:
+            self.sessions[row.index] += 1
+            tally.online(self.tally, now, -1)
+            self.world.center.offline(row.index)
+
+    def _talk(self, module: Module, effects: int, now: float) -> None:
+        """Connecting and reporting over one session that stays open."""
+        index = module.row.index
         if effects & b.CONNECT:
             self._connect(module, now)
         if effects & b.HELLO:
             tally.requests(self.tally, now, HELLO_REQUESTS)
             hello = module.hello(now)
-            self._uplink(module, now, lambda at: self.world.center.hello(row.index, hello, at))
+            self._uplink(module, now, lambda at: self.world.center.hello(index, hello, at))
         if effects & b.PUBLISH:
             tally.requests(self.tally, now, 1)
             report = module.report()
-            self._uplink(module, now, lambda at: self.world.center.status(row.index, report, at))
-        if effects & b.FETCH:
-            self._begin_fetch(module, now)
-        if effects & b.DISCONNECT:
-            self._session[row.index] += 1
-            tally.online(self.tally, now, -1)
-            self.world.center.offline(row.index)
+            self._uplink(module, now, lambda at: self.world.center.status(index, report, at))
 
     # --- link ----------------------------------------------------------------------------------------------------
 
@@ -218,11 +242,15 @@ class VirtualEngine:
 
         def connected(at: float) -> None:
             if row.link == CONNECTING and row.sessions == session:
-                self._session[row.index] += 1
-                tally.online(self.tally, at, 1)
-                self._deliver(module, b.CONNECTED, at)
+                self.connected(module, at)
 
-        self._at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, MODULES + row.index)
+        self.at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, MODULES + row.index)
+
+    def connected(self, module: Module, now: float) -> None:
+        """The cloud has let the module in: a session begins."""
+        self.sessions[module.row.index] += 1
+        tally.online(self.tally, now, 1)
+        self.deliver(module, b.CONNECTED, now)
 
     def _uplink(self, module: Module, now: float, arrive: Callable[[float], list[Command]]) -> None:
         """A message to the cloud: delayed or lost by the radio, in order, as one connection keeps it."""
@@ -230,7 +258,7 @@ class VirtualEngine:
         delay = radio.uplink_s(module.row, module.profile)
         if delay >= 0.0:
             self._heard_at[index] = max(now + delay, self._heard_at[index])
-            self._at(self._heard_at[index], lambda at: self._send(arrive(at), at), MODULES + index)
+            self.at(self._heard_at[index], lambda at: self._send(arrive(at), at), MODULES + index)
 
     def _send(self, commands: list[Command] | None, now: float) -> None:
         """Answers of the cloud: each takes a request worker, then the downlink."""
@@ -241,27 +269,28 @@ class VirtualEngine:
             module = self.world.modules[index]
             delay = radio.downlink_s(module.row, module.profile)
             if delay >= 0.0 and module.row.link == ONLINE:
-                session = self._session[index]
-                self._at(leaves + delay, self._arrival(module, message, session), MODULES + index)
-        self._rearm_center()
+                session = self.sessions[index]
+                self.at(leaves + delay, self._arrival(module, message, session), MODULES + index)
+        self.rearm_center()
 
     def _arrival(self, module: Module, message: msg.ToModule, session: int) -> Callable[[float], None]:
         def arrive(now: float) -> None:
-            if module.row.link == ONLINE and self._session[module.row.index] == session:
-                self._deliver(module, message, now)
+            if module.row.link == ONLINE and self.sessions[module.row.index] == session:
+                self.deliver(module, message, now)
 
         return arrive
 
-    def _rearm_center(self) -> None:
+    def rearm_center(self) -> None:
+        """The center is woken when it next wants to."""
         at = self.world.center.deadline
         if at < self._center_at:
             self._center_at = at
-            self._at(at, self._wake_center, CENTER)
+            self.at(at, self._wake_center, CENTER)
 
     def _wake_center(self, now: float) -> None:
         self._center_at = inf
         self._send(self.world.center.wake(now), now)
-        self._rearm_center()
+        self.rearm_center()
 
     # --- download ------------------------------------------------------------------------------------------------
 
@@ -279,11 +308,11 @@ class VirtualEngine:
             if cause != NONE:
                 del self._fetch[row.index]
                 row.cause = cause
-                self._deliver(module, states.BROKEN, at)
+                self.deliver(module, states.BROKEN, at)
                 return
             self._begin_transfer(module, fetch, at)
 
-        self._at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, MODULES + row.index)
+        self.at(now + FETCH_ROUND_TRIPS * row.rtt_s, answer, MODULES + row.index)
 
     def _refusal(self, module: Module, dice: float) -> int:
         """Why the cloud does not serve this download, or NONE and a slot is taken."""
@@ -301,9 +330,9 @@ class VirtualEngine:
         carrier, share = cells.carrier(row.cell, profile.technology), cells.download_share(row, profile)
         fetch.slot = egress.start(shared.egress, row.index, carrier, share, wanted, row.goodput_bit_s, now)
         drop_s = now + radio.drop_after_s(row, module.profile)
-        self._at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
+        self.at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
         self._rearm_egress(now)
-        self._deliver(module, states.HEADER, now)
+        self.deliver(module, states.HEADER, now)
 
     def _drop(self, module: Module, fetch: _Fetch, now: float) -> None:
         """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
@@ -311,22 +340,22 @@ class VirtualEngine:
         if self._fetch.get(row.index) is not fetch:
             return
         row.cause = C_LINK_LOST
-        session = self._session[row.index]
+        session = self.sessions[row.index]
         tally.online(self.tally, now, -1)
 
         def unheard(_at: float) -> None:
-            if self._session[row.index] == session:
+            if self.sessions[row.index] == session:
                 self.world.center.offline(row.index)
 
-        self._at(now + 1.5 * self.world.keepalive_s, unheard, MODULES + row.index)
-        self._deliver(module, b.LINK_LOST, now)
+        self.at(now + 1.5 * self.world.keepalive_s, unheard, MODULES + row.index)
+        self.deliver(module, b.LINK_LOST, now)
 
     def _rearm_egress(self, now: float) -> None:
         at = egress.next_at(self.world.capacity.egress)
         self._egress_epoch += 1
         epoch = self._egress_epoch
         if at < inf:
-            self._at(max(at, now), lambda due: self._transfer_due(epoch, due), TRANSFERS)
+            self.at(max(at, now), lambda due: self._transfer_due(epoch, due), TRANSFERS)
 
     def _transfer_due(self, epoch: int, now: float) -> None:
         if epoch != self._egress_epoch:
@@ -344,9 +373,9 @@ class VirtualEngine:
         self._rearm_egress(now)
         if dice < module.profile.checksum_error:
             row.cause, row.kept_bytes = C_CHECKSUM, 0.0
-            self._deliver(module, states.BROKEN, now)
+            self.deliver(module, states.BROKEN, now)
         else:
-            self._deliver(module, states.DONE, now)
+            self.deliver(module, states.DONE, now)
 
     def _stop_fetch(self, module: Module, now: float) -> None:
         """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""

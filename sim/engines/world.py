@@ -30,7 +30,10 @@ from sim.network.cells import CARRIERS
 from sim.scenario import Scenario
 from sim.scenario.strategy import polling
 from sim.strategy.settings import Settings
+from sim.wire.ddi.client import POLL_JITTER
 
+DEFAULT_SLEEP = "00:05:00"
+"""hawkBit's."""
 NEVER = 365 * 86400.0
 SAMPLED_AT_ONCE = 131_072
 """Modules of a block: what sampling needs for them stays small."""
@@ -261,12 +264,24 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         components=len(scenario.plan.components),
         peaks=len(check_in.peaks_s),
         peaks_s=check_in.peaks_s,
+        **_polls(scenario),
         delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
     )
     in_place = profile.partition == IN_PLACE
     profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
     profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
     return profile
+
+
+def _polls(scenario: Scenario) -> dict[str, Any]:
+    """How often a server that is polled wants to be asked."""
+    if scenario.cloud.kind != "ddi":
+        return {}
+    delivery = scenario.plan.strategy.delivery
+    sleep_s, jitter = polling(delivery.polling_time or DEFAULT_SLEEP)
+    return {
+        "sleep_s": sleep_s, "sleep_jitter": jitter or POLL_JITTER, "confirms_first": int(delivery.confirmation == "user"),
+    }  # fmt: skip
 
 
 def _defects(scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float) -> tuple[tuple[float, ...], ...]:

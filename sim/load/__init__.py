@@ -1,6 +1,7 @@
 """Real load: fleets under Locust, the search of a cloud's capacity, what this host can carry.
 
-`ModuleUser` loads on use, because Locust changes how a process opens sockets; the asyncio side never imports it.
+`ModuleUser` and `ScenarioShape` load on use, because Locust changes how a process opens sockets; the asyncio side never
+imports them.
 """
 
 from __future__ import annotations
@@ -8,15 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sim.load.shape_user import ScenarioShape
     from sim.load.user import ModuleUser
 
-__all__ = ["ModuleUser"]
+__all__ = ["ModuleUser", "ScenarioShape"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads Locust and the user built on it when the name is asked for."""
+    """Loads Locust and what is built on it when a name is asked for."""
     if name == "ModuleUser":
         from sim.load.user import ModuleUser
 
         return ModuleUser
+    if name == "ScenarioShape":
+        from sim.load.shape_user import ScenarioShape
+
+        return ScenarioShape
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import floor
+from pathlib import Path
 from typing import Any
 
 from sim.engines.live.engine import Settings
+from sim.engines.live.snapshot import Watch
+from sim.engines.run import provenance
 from sim.load.live import LiveProbe
-from sim.load.search import Bounds, Point, Verdict, search
+from sim.load.search import Bounds, Point, Probe, Verdict, search
 from sim.load.simulated import SimulatedProbe
 from sim.load.slo import Slo
 from sim.load.wave import KINDS, Kind
+from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
 from sim.scenario import Scenario
 
 HEADROOM = 0.3
 """Share of the capacity that stays free: other traffic, retries, a node that is down."""
+_CONNECTING = "spread check-ins and reconnects over more time, or let more connections in per second"
+_ANSWERING = "release fewer modules per minute, or let more requests be worked on at once"
+_SERVING = "let fewer modules download at once, serve more downloads, or serve them from elsewhere (a CDN)"
 RESOURCES = {
-    "connect": "accepting connections", "login": "logging modules in", "request": "taking in messages",
-    "notice": "answering requests (matching, notices)", "url": "answering confirmations (URLs)",
-    "header": "accepting downloads", "download": "serving downloads (slots or bandwidth)",
-    "report": "taking in status reports",
+    "connect": ("accepting connections", _CONNECTING), "login": ("logging modules in", _CONNECTING),
+    "request": ("taking in messages", _ANSWERING), "notice": ("answering requests (matching, notices)", _ANSWERING),
+    "url": ("answering confirmations (URLs)", _ANSWERING), "header": ("accepting downloads", _SERVING),
+    "download": ("serving downloads (slots or bandwidth)", _SERVING), "report": ("taking in status reports", _ANSWERING),
+    "poll": ("answering polls", _ANSWERING), "configData": ("taking in attributes", _ANSWERING),
+    "deploymentBase": ("handing out deployments", _ANSWERING), "feedback": ("taking in feedback", _ANSWERING),
+    "session": ("keeping sessions open", _CONNECTING),
 }  # fmt: skip
+"""What each leg leans on, and what helps."""
+KIND = "capacity"
+RECOMMENDED = {"releases": "maximum_per_minute"}
 Tell = Callable[[str, Point], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for and how. `settings` are those of the live engine."""
+    """What is searched for and how. `settings` are those of the live engine.
+
+    `taking` is the share of modules that take the upgrade where they wake up by themselves; `need` a load that has to
+    be borne.
+    """
 
     kind: Kind
     slo: Slo
@@ -36,13 +53,18 @@ class Search:
     headroom: float = HEADROOM
     settings: Settings = field(default_factory=Settings)
     plan: int | None = None
+    taking: float = 0.0
+    need: float | None = None
+    workers: int = 1
 
 
 @dataclass(slots=True)
 class Findings:
     """The verdicts by cloud, `simulated` and `live`."""
 
+    scenario: Scenario
     search: Search
+    cloud: str | None
     verdicts: dict[str, Verdict]
 
     @property
@@ -52,25 +74,45 @@ class Findings:
 
     @property
     def recommended(self) -> int | None:
-        """The load to plan with: for releases and wake-ups a `maximum_per_minute`, else modules at once."""
-        capacity, kind = self.verdict.capacity, self.search.kind
-        if capacity is None:
+        """The load to plan with, in the unit that was searched for."""
+        capacity = self.verdict.capacity
+        return None if capacity is None else floor(capacity * (1.0 - self.search.headroom))
+
+    @property
+    def recommended_unit(self) -> str:
+        """What the recommendation is: for releases a plan's `maximum_per_minute`."""
+        return RECOMMENDED.get(self.search.kind.name, self.search.kind.unit)
+
+    @property
+    def spread_s(self) -> float | None:
+        """Over how much time the scenario's whole fleet has to spread its wake-ups; None for other loads."""
+        if self.search.kind.decided or not self.recommended or self.search.kind.per_s is None:
             return None
-        per_minute = capacity if kind.per_s is None else 60.0 * capacity * kind.per_s
-        return floor(per_minute * (1.0 - self.search.headroom))
+        return self.scenario.fleet.size / (self.recommended * self.search.kind.per_s)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the load that is needed was held; None when none was named."""
+        need, capacity = self.search.need, self.verdict.capacity
+        return None if need is None else self.verdict.confirmed and capacity is not None and capacity >= need
 
     def as_dict(self) -> dict[str, Any]:
         """For files and --json."""
+        wanted, settings = self.search, self.search.settings
         found: dict[str, Any] = {
-            "what": self.search.kind.name, "unit": self.search.kind.unit,
-            "slo": [objective.text for objective in self.search.slo.objectives],
-            "headroom": self.search.headroom,
-            "recommended_maximum_per_minute" if self.search.kind.per_s else "recommended_modules": self.recommended,
+            "format": 1, "scenario": self.scenario.name, "what": wanted.kind.name, "unit": wanted.kind.unit,
+            "slo": [asdict(objective) for objective in wanted.slo.objectives], "need": wanted.need, "met": self.met,
+            "headroom": wanted.headroom, "recommended": self.recommended, "recommended_unit": self.recommended_unit,
+            "spread_s": self.spread_s, "modules": self.scenario.fleet.size, "taking": wanted.taking,
+            "bounds": asdict(wanted.bounds), "cloud": self.cloud, "workers": wanted.workers,
+            "time_scale": settings.time_scale, "radio": settings.radio, "plan": wanted.plan,
+            "allow": list(settings.limits.allow), "rate_cap_per_s": settings.limits.rate_cap_per_s,
+            "assumed": self.scenario.cloud.capacity.model_dump(mode="json"),
         }  # fmt: skip
         for name, verdict in self.verdicts.items():
             found[name] = {
                 "capacity": verdict.capacity, "confirmed": verdict.confirmed, "complete": verdict.complete,
-                "reason": verdict.reason, "first_to_give_way": first_to_give_way(verdict, self.search.slo),
+                "reason": verdict.reason, "first_to_give_way": first_to_give_way(verdict, wanted.slo),
                 "curve": verdict.curve(),
             }  # fmt: skip
         return found
@@ -82,55 +124,83 @@ class Findings:
             shown = "none" if verdict.capacity is None else f"{verdict.capacity:,.0f} {unit}"
             state = "confirmed" if verdict.confirmed else "NOT CONFIRMED"
             lines.append(f"{name}: {shown}, {state} ({verdict.reason})")
-            gave_way = first_to_give_way(verdict, self.search.slo)
-            if gave_way:
-                lines.append(f"  first to give way: {gave_way}")
+            for part in first_to_give_way(verdict, self.search.slo):
+                measured = "nothing measured" if part["measured"] is None else f"{part['measured']:.3g}"
+                lines.append(
+                    f"  first to give way: {part['resource']} ({part['objective']}: {measured}) at {part['load']:,.0f}"
+                )
         both = [v.capacity for v in self.verdicts.values()]
         if len(both) == 2 and both[0] and both[1]:
             lines.append(f"prediction / measured: {both[0] / both[1]:.2f}")
         if self.recommended is not None:
-            what = "maximum_per_minute" if self.search.kind.per_s else "modules at once"
-            lines.append(f"recommended: {self.recommended:,} {what} ({100 * self.search.headroom:.0f} % head-room)")
+            share = 100 * self.search.headroom
+            lines.append(f"recommended: {self.recommended:,} {self.recommended_unit} ({share:.0f} % head-room)")
+        if self.spread_s is not None:
+            lines.append(f"  {self.scenario.fleet.size:,} modules should wake up over {self.spread_s / 60:,.1f} min")
+        if self.met is not None:
+            lines.append(f"needed: {self.search.need:,.0f} {unit}: {'borne' if self.met else 'NOT BORNE'}")
         return lines
 
 
 def find(
-    scenario: Scenario, wanted: Search, *, cloud: str | None, predict: bool = True, tell: Tell = lambda _n, _p: None
-) -> Findings:
-    """Searches the simulated cloud, then the one at `cloud`; without a cloud the prediction is all."""
-    verdicts: dict[str, Verdict] = {}
+    scenario: Scenario, wanted: Search, *, cloud: str | None, predict: bool = True,
+    tell: Tell = lambda _n, _p: None, watch: Watch | None = None,
+) -> Findings:  # fmt: skip
+    """Searches the simulated cloud, then the one at `cloud`; without a cloud the prediction is all.
+
+    `tell` gets every load that was tried, `watch` looks at the modules that are on a real cloud.
+    """
+    found = Findings(scenario, wanted, cloud, {})
+
+    def look(name: str, probe: Probe) -> None:
+        found.verdicts[name] = search(probe, wanted.slo, wanted.bounds, lambda point: tell(name, point))
+
     if predict or cloud is None:
-        simulated = SimulatedProbe(scenario, wanted.kind, wanted.slo, radio=wanted.settings.radio)
-        verdicts["simulated"] = search(simulated, wanted.slo, wanted.bounds, lambda p: tell("simulated", p))
-    interrupted = any(not v.complete for v in verdicts.values())
-    if cloud is not None and not interrupted:
-        live = LiveProbe(scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan)
+        radio, taking = wanted.settings.radio, wanted.taking
+        look("simulated", SimulatedProbe(scenario, wanted.kind, wanted.slo, radio=radio, taking=taking))
+    if cloud is not None and all(verdict.complete for verdict in found.verdicts.values()):
+        live = LiveProbe(
+            scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking,
+            workers=wanted.workers, watch=watch,
+        )  # fmt: skip
         try:
-            verdicts["live"] = search(live, wanted.slo, wanted.bounds, lambda p: tell("live", p))
+            look("live", live)
         finally:
             live.close()
-    return Findings(wanted, verdicts)
+    return found
 
 
-def first_to_give_way(verdict: Verdict, slo: Slo) -> str | None:
-    """Which part of the cloud, as seen from outside, broke the SLO at the smallest load that did."""
+def save(found: Findings, folder: Path) -> Path:
+    """Writes the run folder of a search: the scenario, the manifest, and all that was found. Returns the folder."""
+    manifest = {**provenance(found.scenario), "kind": KIND, "complete": found.verdict.complete}
+    with replaced_folder(folder, KIND) as aside:
+        write_texts(aside, found.scenario.to_yaml(), {MANIFEST: manifest, CAPACITY_FILE: found.as_dict()})
+    return folder
+
+
+def first_to_give_way(verdict: Verdict, slo: Slo) -> list[dict[str, Any]]:
+    """Which parts of the cloud, as seen from outside, broke the SLO at the smallest load that did.
+
+    Each with `resource`, `objective`, `measured` (seconds or a share), `load` and `lever`, what helps.
+    """
     point = verdict.first_broken
     if point is None:
-        return None
+        return []
     legs = {o.text: o.leg for o in slo.objectives}
-    shown = []
+    found = []
     for text in point.broken:
-        leg = legs[text] or _most_failures(point)
-        value = point.measured.values[text]
-        measured = "nothing measured" if value is None else f"{value:.3g}"
-        shown.append(f"{RESOURCES.get(leg or '', 'unknown')} ({text}: {measured})")
-    return f"{'; '.join(shown)} at {point.load:,.0f}"
+        resource, lever = RESOURCES.get(legs[text] or _most_failures(point) or "", ("unknown", ""))
+        found.append({
+            "resource": resource, "objective": text, "measured": point.measured.values[text], "load": point.load,
+            "lever": lever,
+        })  # fmt: skip
+    return found
 
 
 def _most_failures(point: Point) -> str | None:
-    failed = {leg: point.measured.figures.get(f"{leg}_failures", 0.0) for leg in RESOURCES}
-    leg = max(failed, key=lambda name: failed[name])
-    return leg if failed[leg] > 0.0 else None
+    failed = {leg: figures["failures"] for leg, figures in point.measured.legs.items()}
+    leg = max(failed, key=lambda name: failed[name], default=None)
+    return leg if leg is not None and failed[leg] > 0.0 else None
 
 
-__all__ = ["HEADROOM", "KINDS", "Findings", "Search", "find", "first_to_give_way"]
+__all__ = ["HEADROOM", "KINDS", "Findings", "Search", "find", "first_to_give_way", "save"]

@@ -12,23 +12,42 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sim.engines.live.api import CloudApi
-from sim.engines.live.engine import LiveEngine, Settings, Watch
+from sim.engines.live.cloud import Cloud
+from sim.engines.live.ddi.cloud import Ddi
+from sim.engines.live.ddi.target import DdiTarget, ddi_target
+from sim.engines.live.engine import LiveEngine, Settings
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.latency import Latencies
 from sim.engines.live.quecthing import QuecThing
+from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.snapshot import Snapshot, Watch
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.world import World, build
+from sim.load.shape import check_ins_s
 from sim.scenario import Scenario
 
 STEP_S = 1.0
 """A master asks for more users once a second; those of one step begin spread over it."""
 RAMP_DOWN_PER_S = 500.0
+RAMP_DOWN_S = 20.0
+"""However many they are, all have taken leave within this time."""
+RECONCILE_S = 10.0
+"""How long the cloud may take to have worked off what it was sent."""
 WATCH_S = 1.0
 
 
-async def find_target(cloud: str, settings: Settings, plan: int | None = None) -> Target:
-    """The target behind an http(s) or mqtt(s) URL; checked against the limits before anything is sent."""
+async def find_target(
+    cloud: str, settings: Settings, plan: int | None = None, scenario: Scenario | None = None
+) -> Target | DdiTarget:  # fmt: skip
+    """The target behind an http(s) or mqtt(s) URL; checked against the limits before anything is sent.
+
+    Where the scenario's cloud is of kind ddi, it is such a server.
+    """
+    if scenario is not None and scenario.cloud.kind == "ddi":
+        return ddi_target(cloud, scenario.cloud.tenant, scenario.cloud.server or "", settings.limits)
     url = checked_url(cloud, ("http", "https", "mqtt", "mqtts"))
     assert url.hostname is not None
     settings.limits.check(url.hostname)
@@ -42,42 +61,72 @@ async def find_target(cloud: str, settings: Settings, plan: int | None = None) -
         await api.close()
 
 
+def share_of(settings: Settings, workers: int) -> Settings:
+    """A worker's part of the caps, so that all of them together stay within."""
+    cap = settings.limits.rate_cap_per_s
+    return replace(settings, limits=replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers))
+
+
 class LoadFleet:
     """Modules of a scenario against a target. Every measurement goes to `latencies`."""
 
     def __init__(
-        self, scenario: Scenario, target: Target, settings: Settings, latencies: Latencies,
-        most: int | None = None, watch: Watch | None = None,
+        self, scenario: Scenario, target: Target | DdiTarget, settings: Settings, latencies: Latencies,
+        most: int | None = None, watch: Watch | None = None, *, compare: bool = False, shape: str = "ramp",
     ) -> None:  # fmt: skip
+        """With `compare` the cloud is asked for its counts at the begin, so that `close` can compare.
+
+        In the shape check-in the modules begin in the order of their own check-ins, else in that of the fleet.
+        """
         self.scenario, self.target, self.settings = scenario, target, settings
         self.latencies = latencies
         self.count = 0
         self.most = most
+        self._by_check_in = shape == "check-in"
         self.engine: LiveEngine
         self._watch = watch
+        self._api = CloudApi(target.api, os.environ.get(TOKEN, "")) if compare and target.api is not None else None
+        self._compares = self._api is not None or (compare and isinstance(target, DdiTarget))
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
-    async def open(self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None) -> None:
+    async def open(
+        self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None,
+        at_once: int | None = None,
+    ) -> None:  # fmt: skip
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
-        `name` gives other device keys than the scenario's.
+        `name` gives other device keys than the scenario's, `world` a fleet that is built already; `at_once` is how many
+        are connected at the same time, where that is not all of them.
         """
-        world = build(self.scenario)
+        if world is None:
+            world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
         if name is not None:
             _rename(world, name)
-        own = len(range(index, len(world.modules), of))
+        own = at_once or len(range(index, len(world.modules), of))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
-        self.engine = LiveEngine(world, QuecThing(self.target, None, world), settings, self.latencies)
+        self.engine = LiveEngine(world, self._cloud(world), settings, self.latencies)
+        if self._by_check_in:
+            order = np.argsort(check_ins_s(world), kind="stable").tolist()
+            self.engine.modules = [self.engine.modules[number] for number in order]
         self.engine.modules = self.engine.modules[index::of]
-        await self.engine.open()
+        try:
+            await self.engine.open()
+        except BaseException:
+            await self._free()
+            raise
         if self._watch is not None:
             self._watching = self.engine.loop.create_task(self._tell(self._watch))
 
+    def _cloud(self, world: World) -> Cloud:
+        if isinstance(self.target, DdiTarget):
+            return Ddi(self.target, world)
+        return QuecThing(self.target, self._api, world)
+
     async def _tell(self, watch: Watch) -> None:
         while True:
-            watch(self.engine.snapshot())
+            watch(self.snapshot())
             await asyncio.sleep(WATCH_S)
 
     @property
@@ -106,17 +155,50 @@ class LoadFleet:
         if number < self.count:
             self.engine.modules[number].begin(due, at_once=True)
 
-    async def close(self, ramp_down_per_s: float = RAMP_DOWN_PER_S) -> None:
-        """Ends the modules one after the other, so that the cloud does not see all of them go at once."""
-        if self._watching is not None:
-            self._watching.cancel()
+    def halt(self) -> None:
+        """All load stops at once: nothing more is begun, asked for or fetched. What was sent is still acknowledged."""
         for handle in self._begins:
             handle.cancel()
-        while self.count and self.engine.recorder.under_way[0]:
-            self.resize(max(0, self.count - max(1, int(0.1 * ramp_down_per_s))))
-            await asyncio.sleep(0.1)
-        self.count = 0
-        await self.engine.close()
+        for module in self.engine.modules:
+            module.halt()
+
+    async def close(self, ramp_down_per_s: float = RAMP_DOWN_PER_S, *, compare: bool = True) -> Reconciliation:
+        """Stops the load, then ends the connections one after the other: the cloud does not see all go at once.
+
+        Gives what the modules did beside what the cloud says, where this fleet can ask it and is to `compare`.
+        """
+        try:
+            if self._watching is not None:
+                self._watching.cancel()
+            self.halt()
+            ramp_down_per_s = max(ramp_down_per_s, self.count / RAMP_DOWN_S)
+            while self.count and self.engine.recorder.under_way[0]:
+                self.resize(max(0, self.count - max(1, int(0.1 * ramp_down_per_s))))
+                await asyncio.sleep(0.1)
+            self.count = 0
+            await self.engine.close()
+            if compare and self._compares:
+                return await self._compared()
+            return Reconciliation(note="not possible: the cloud's API is not known")
+        finally:
+            await self._free()
+
+    async def _compared(self) -> Reconciliation:
+        """The cloud may need a moment to have worked off what it was sent."""
+        until = self.engine.clock() + RECONCILE_S
+        found = await self.engine.cloud.reconcile(self.engine)
+        while not found.agrees and self.engine.clock() < until:
+            await asyncio.sleep(WATCH_S)
+            found = await self.engine.cloud.reconcile(self.engine)
+        return found
+
+    async def _free(self) -> None:
+        if self._api is not None:
+            await self._api.close()
+
+    def snapshot(self) -> Snapshot:
+        """How it stands: the modules that are to run now, or all of them when each was begun by itself."""
+        return self.engine.snapshot(self.count or None)
 
     def figures(self) -> dict[str, Any]:
         """What the engine counted."""

@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sim.engines.live.host import CONNECTIONS_PER_SOURCE, SPARE_FILES
+from sim.load.figures import SHIPPED, Figures
 from sim.load.watch import local_ports
 
-MODULE_BYTES = 20_000
-"""Of a module of the live engine with its connection and its part of a download; `benchmarks/load.py` measures it."""
-PROCESS_BYTES = 250_000_000
-"""Of a worker without modules."""
-KERNEL_BYTES = 12_000
-"""Of a loopback or TCP connection in the kernel, idle."""
-MODULES_PER_CORE = 20_000
-"""What one process has been measured to hold and to serve."""
+MAX_USE = 0.7
+"""Share of a core that modules may take; beyond it the generator begins to be late itself."""
 WIDE_PORTS = 64_512
 
 
@@ -35,17 +30,32 @@ class Host:
     source_addresses: int
     loopback_addresses: bool
     backlog: int
+    figures: Figures = SHIPPED
+
+    @property
+    def workers(self) -> int:
+        """One for each core but one, which is the master's or the cloud's."""
+        return max(1, self.cores - 1)
 
     @property
     def carries(self) -> dict[str, int]:
-        """The most modules at once by each limit, this host as one worker for each core but one."""
-        workers = max(1, self.cores - 1)
-        free = max(0, self.memory_free_bytes - workers * PROCESS_BYTES)
+        """The most modules at once by each limit: all of them connected, and downloading at their radio's pace."""
+        cost = self.figures
+        free = max(0, self.memory_free_bytes - self.workers * cost.worker_bytes)
         return {
-            "open files": workers * max(0, self.file_limit_hard - SPARE_FILES) // 2,
+            "open files": self.workers * max(0, self.file_limit_hard - SPARE_FILES) // 2,
             "local ports": self.ports * self.source_addresses,
-            "memory": free // (MODULE_BYTES + KERNEL_BYTES),
-            "cores": workers * MODULES_PER_CORE,
+            "memory": free // max(1, cost.module_bytes + cost.kernel_bytes),
+            "cores": round(self.workers * MAX_USE / cost.module_cpu),
+        }
+
+    @property
+    def generates(self) -> dict[str, int]:
+        """The largest loads a capacity search can make here, by CPU."""
+        seconds = self.workers * MAX_USE
+        return {
+            "releases per minute": round(60.0 * seconds / self.figures.upgrade_cpu_s),
+            "wake-ups per 10 minutes": round(600.0 * seconds / self.figures.wakeup_cpu_s),
         }
 
     @property
@@ -85,7 +95,10 @@ class Host:
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         advice = [{"what": what, "command": command} for what, command in self.advice()]
-        return {**asdict(self), "carries": self.carries, "first_limit": self.first, "advice": advice}
+        return {
+            **asdict(self), "workers": self.workers, "carries": self.carries, "first_limit": self.first,
+            "generates": self.generates, "measured_here": self.figures.here, "advice": advice,
+        }  # fmt: skip
 
     def lines(self) -> list[str]:
         """As printed."""
@@ -95,13 +108,15 @@ class Host:
         ]
         lines += [f"  {name:<14}{count:>12,} modules at once" for name, count in self.carries.items()]
         lines.append(f"this host carries about {self.carries[self.first]:,} modules; the first limit is: {self.first}")
+        shown = ", ".join(f"{count:,} {name}" for name, count in self.generates.items())
+        lines += [f"its load generators, {self.workers} process(es), make about {shown}", *self.figures.lines()]
         for what, command in self.advice():
             lines += [f"- {what}", f"    {command}"]
         return lines
 
 
-def look() -> Host:
-    """The limits as they are now."""
+def look(figures: Figures = SHIPPED) -> Host:
+    """The limits as they are now, for modules that cost so much."""
     import psutil
 
     soft, hard = _files()
@@ -109,7 +124,7 @@ def look() -> Host:
     mine = {a.address for interface in psutil.net_if_addrs().values() for a in interface if a.family.name == "AF_INET"}
     return Host(
         os.cpu_count() or 1, psutil.virtual_memory().available, soft, hard, local_ports(), max(1, len(mine)), linux,
-        _number("/proc/sys/net/core/somaxconn", 128),
+        _number("/proc/sys/net/core/somaxconn", 128), figures,
     )  # fmt: skip
 
 

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.engines.live.engine import Settings, Watch
+from sim.engines.live.engine import Settings
 from sim.engines.live.run import loop_factory
+from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
-from sim.load.fleet import LoadFleet, find_target
+from sim.load.curve import Curve
+from sim.load.fleet import LoadFleet, find_target, share_of
 from sim.load.worker import Worker
 from sim.scenario import Scenario
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 MASTER_PORT = 5557
 REPORT, STATISTICS = "load.json", "locust"
-END_S = 30.0
+LOOK_S = 0.25
+PROGRESS, CURVE = "progress.jsonl", "curve.npy"
+END_S = 90.0
+"""How long a master may take to end: its workers take leave of the cloud and compare."""
+WORKERS_END_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a load run is started. Without `headless` Locust's web UI decides on users and ramp."""
+    """How a load run is started. Without `headless` Locust's web UI decides on users and ramp.
+
+    With a `curve` modules begin as it says, for a whole fleet, and `ramp_per_s` is the most that begin in a second.
+    """
 
     users: int
     ramp_per_s: float
@@ -38,79 +50,144 @@ class Start:
     web_port: int = 8089
     bind: str = "127.0.0.1"
     port: int = MASTER_PORT
-    progress: Path | None = None
+    curve: Curve | None = None
 
 
 def join(
     scenario: Scenario, cloud: str, settings: Settings, master: tuple[str, int], *, of: int | None = None,
-    most: int | None = None, watch: Watch | None = None,
+    most: int | None = None, watch: Watch | None = None, shape: str = "ramp",
 ) -> None:  # fmt: skip
     """This process becomes a worker of the master at host and port, until the master ends."""
 
     async def work() -> None:
-        target = await find_target(cloud, settings)
-        fleet: Any = lambda statistics: LoadFleet(scenario, target, settings, statistics, most, watch)  # noqa: E731
+        target = await find_target(cloud, settings, None, scenario)
+        fleet: Any = lambda statistics: LoadFleet(  # noqa: E731
+            scenario, target, settings, statistics, most, watch, compare=True, shape=shape
+        )
         await Worker(*master, fleet, of=of).run()
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(work())
+        try:
+            runner.run(work())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 def share(settings: Settings, most: int, workers: int) -> tuple[Settings, int]:
     """A worker's part of the caps, so that all of them together stay within."""
-    cap = settings.limits.rate_cap_per_s
-    limits = replace(settings.limits, rate_cap_per_s=None if cap is None else cap / workers)
-    return replace(settings, limits=limits), max(1, most // workers)
+    return share_of(settings, workers), max(1, most // workers)
 
 
-def launch(start: Start, worker: Sequence[str], out: Path) -> dict[str, Any]:
+def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None = None) -> dict[str, Any]:
     """A master and its workers as processes; `worker` is the command of one. Gives the merged report.
 
-    Ctrl-C ends the run gently: the master tells the workers, each ends its modules one after the other. A second one
-    kills all of them.
+    Ctrl-C stops all load at once, then every worker takes leave of the cloud and reports; the report says that the run
+    was interrupted. A second one kills all processes.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as elsewhere:  # a locust.conf that lies about is not ours
-        processes = [subprocess.Popen(_master(start, out), cwd=elsewhere)]
-        try:
-            processes += [subprocess.Popen(worker) for _ in range(start.workers)]
-            _wait(processes)
-        finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-    path = out / REPORT
-    if not path.exists():
+    report = out / REPORT
+    report.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:  # a locust.conf that lies about elsewhere is not ours
+        crew = _Crew(Path(folder), watch)
+        with crew.running(_master(start, out, Path(folder)), [worker] * start.workers):
+            crew.wait()
+    if not report.exists():
         raise FotasimError("Locust's master ended without a report; what it printed says why")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    interrupted = crew.interrupted_at is not None and (found["ended"] or 0.0) >= crew.interrupted_at
+    if interrupted:
+        found["complete"] = False
+    found["interrupted"] = interrupted
+    report.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return found
 
 
-def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Until the master has ended, then a little for the workers."""
-    try:
-        processes[0].wait()
-    except KeyboardInterrupt:  # the terminal has told the master too; elsewhere we do
-        processes[0].send_signal(signal.SIGTERM)
-        processes[0].wait(END_S)
-    for process in processes[1:]:
+class _Crew:
+    """A master, its workers, and what the master tells of them. Ctrl-C of a terminal reaches this process alone."""
+
+    def __init__(self, folder: Path, watch: Watch | None) -> None:
+        self.interrupted_at: float | None = None
+        self._folder, self._watch = folder, watch
+        self._told = 0
+        self._began = False
+
+    @contextmanager
+    def running(self, master: Sequence[str], workers: Sequence[Sequence[str]]) -> Iterator[None]:
+        """The processes; whatever is left of them is killed."""
+        self._master = _started(master, cwd=self._folder)
+        self._workers: list[subprocess.Popen[bytes]] = []
         try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            for worker in workers:
+                self._workers.append(_started(worker))
+            yield
+        finally:
+            for process in (self._master, *self._workers):
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+
+    def wait(self) -> None:
+        """Until the master has ended, then a little for the workers."""
+        try:
+            while self._master.poll() is None:
+                self._look()
+                time.sleep(LOOK_S)
+        except KeyboardInterrupt:
+            self.interrupted_at = time.time()
+            self._master.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._master.wait(END_S)
+        self._look()
+        for process in self._workers:
+            if self._master.returncode is None or self._master.returncode < 0:
+                process.send_signal(signal.SIGTERM)  # the master was killed: nobody else would tell them
+            try:
+                process.wait(WORKERS_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _look(self) -> None:
+        """Hands on what the master has told since the last look; ends it when no worker is left to it."""
+        for snapshot in self._snapshots():
+            self._began = True
+            if self._watch is not None:
+                self._watch(snapshot)
+        failed = [process.returncode for process in self._workers if process.poll() not in (None, 0)]
+        if failed and not self._began:
+            raise FotasimError(
+                f"a worker ended with status {failed[0]} before the load began; what it printed says why"
+            )
+        if self._workers and len(failed) == len(self._workers) and self._master.poll() is None:
+            self._master.send_signal(signal.SIGTERM)
+
+    def _snapshots(self) -> Iterator[Snapshot]:
+        path = self._folder / PROGRESS
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8") as lines:
+            lines.seek(self._told)
+            while (line := lines.readline()).endswith("\n"):
+                self._told = lines.tell()
+                yield Snapshot(**json.loads(line))
 
 
-def _master(start: Start, out: Path) -> list[str]:
+def _started(command: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """Out of reach of the terminal: its keys are not for this process, and its Ctrl-C is handed on by us."""
+    return subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _master(start: Start, out: Path, folder: Path) -> list[str]:
     """The command of an unmodified Locust master with our locustfile."""
     command = [
         sys.executable, "-m", "locust", "--master", "-f", str(LOCUSTFILE), "--master-bind-host", start.bind,
         "--master-bind-port", str(start.port), "--expect-workers", str(max(start.workers, 1)),
         "-u", str(start.users), "-r", f"{start.ramp_per_s:g}", "--html", str((out / "locust.html").resolve()),
         "--csv", str((out / STATISTICS).resolve()), "--fotasim-report", str((out / REPORT).resolve()),
+        "--fotasim-progress", str(folder / PROGRESS), "--fotasim-parent", str(os.getpid()),
     ]  # fmt: skip
-    if start.progress is not None:
-        command += ["--fotasim-progress", str(start.progress.resolve())]
+    if start.curve is not None:
+        start.curve.save(folder / CURVE)
+        command += ["--fotasim-curve", str(folder / CURVE)]
     if start.duration_s is not None:
         command += ["-t", f"{max(1, round(start.duration_s))}s"]
     if start.headless:

@@ -1,21 +1,32 @@
 """For the Locust master: `locust --master -f …`. Its users are modules that native workers carry.
 
 The master adds up its own statistics; beside them this file merges the workers' histograms, notes who went missing and
-whose generator was the bottleneck, and writes `--fotasim-report FILE` at the end.
+whose generator was the bottleneck, waits at the end until every worker has compared its counts with the cloud's, and
+writes `--fotasim-report FILE`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import User, constant, events, task
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from sim.load.merge import Gathered
+from sim.load.shape_user import CurveShape
 
 logger = logging.getLogger(__name__)
 gathered = Gathered()
+LAST_REPORTS_S = 60.0
+"""How long the workers may take to stop, to take leave of the cloud and to compare."""
+LOOK_S = 0.1
+PARENT_S = 0.5
 
 
 class Module(User):
@@ -29,23 +40,74 @@ class Module(User):
         """Lived by the worker."""
 
 
+_OPTIONS = {
+    "report": "Write merged histograms and the workers' health here.",
+    "progress": "Append lines of JSON here.",
+    "curve": "When the modules of a whole fleet begin: seconds in a .npy file.",
+    "parent": "End when this process is gone.",
+}
+
+
 def _options(parser: Any) -> None:
-    for name, text in (
-        ("report", "Write merged histograms and the workers' health here."), ("progress", "Append lines of JSON here."),
-    ):  # fmt: skip
+    for name, text in _OPTIONS.items():
         parser.add_argument(f"--fotasim-{name}", default="", help=text, include_in_web_ui=False)
 
 
-def _begin(**_: Any) -> None:
+def _remember(environment: Any, **_: Any) -> None:
+    gathered.options = vars(environment.parsed_options) if environment.parsed_options else {}
+    curve, parent = gathered.options.get("fotasim_curve"), gathered.options.get("fotasim_parent")
+    if curve:
+        environment.shape_class = CurveShape.load(Path(curve))
+        environment.shape_class.runner = environment.runner
+    if parent:
+        gevent.spawn(_end_with, int(parent))
+
+
+def _end_with(parent: int) -> None:
+    """A load that nobody looks after ends."""
+    while os.getppid() == parent:
+        gevent.sleep(PARENT_S)
+    logger.error("the command that started this master is gone: the load ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _begin(environment: Any, **_: Any) -> None:
     gathered.clear()
+    for client in environment.runner.clients.all:
+        gathered.expect(client.id)
+    _tell()
 
 
 def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:
     gathered.take(client_id, data)
+    if gathered.is_due():
+        _tell()
+
+
+def _tell() -> None:
     path = gathered.options.get("fotasim_progress")
-    if path and gathered.is_due():
+    if path:
         with Path(path).open("a", encoding="utf-8") as lines:
             lines.write(gathered.progress() + "\n")
+
+
+def _end(environment: Any, **_: Any) -> None:
+    """A test is over: waits for the last reports of the workers that are still there."""
+    gathered.ended = time.time()
+    runner = environment.runner
+    for worker in _awaited(runner):
+        runner.send_message("stop", client_id=worker)
+    until = time.monotonic() + LAST_REPORTS_S
+    while _awaited(runner) and time.monotonic() < until:
+        gevent.sleep(LOOK_S)
+    _tell()
+    gevent.sleep(CSV_STATS_INTERVAL_SEC + LOOK_S)  # Locust's own files are to have the last reports too
+
+
+def _awaited(runner: Any) -> list[str]:
+    """Workers whose last report is still to come. One that stops is unknown to Locust for a moment."""
+    gone = {client.id for client in runner.clients.missing}
+    return [w for w, part in gathered.parts.items() if not part.final and w in runner.clients and w not in gone]
 
 
 def _write(**_: Any) -> None:
@@ -56,13 +118,9 @@ def _write(**_: Any) -> None:
         logger.warning(line)
 
 
-def _remember(environment: Any, **_: Any) -> None:
-    gathered.options = vars(environment.parsed_options) if environment.parsed_options else {}
-
-
 _LISTENERS: dict[str, Any] = {
     "init_command_line_parser": _options, "init": _remember, "test_start": _begin, "worker_report": _take,
-    "quit": _write,
+    "test_stop": _end, "quit": _write,
 }  # fmt: skip
 for _name, _listener in _LISTENERS.items():
     _hook: Any = getattr(events, _name)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.reconcile import Reconciliation, combined, from_dict
+from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, together
 
 CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
@@ -23,10 +25,29 @@ class Part:
 
     latencies: Latencies = field(default_factory=Latencies)
     final: bool = False
-    clock_off_s: float = 0.0
+    clock_off_s: float | None = None
+    """At most so far off the master's: the way of a report can only add to it."""
     faults: list[str] = field(default_factory=list)
     health: dict[str, Any] = field(default_factory=dict)
     users: int = 0
+    complaints: list[str] = field(default_factory=list)
+    """What it could not do as it was told."""
+    stands: dict[str, Any] = field(default_factory=dict)
+    """Its newest snapshot, without latencies."""
+    reconciliation: Reconciliation | None = None
+
+    @property
+    def void(self) -> bool:
+        """Whether its figures are worth nothing: incomplete, its generator the bottleneck, or nothing ran at all."""
+        return not self.final or bool(self.faults) or (bool(self.complaints) and self.users == 0)
+
+
+def encoded_legs(found: Latencies) -> dict[str, dict[str, Any]]:
+    """What was measured and what failed, leg by leg, as a worker reports it."""
+    return {
+        leg: {"failures": found.failed(leg), "hdr": found.encoded(leg) if leg in LEGS and found.count(leg) else ""}
+        for leg in (*LEGS, "session") if (leg in LEGS and found.count(leg)) or found.failed(leg)
+    }  # fmt: skip
 
 
 class Gathered:
@@ -36,16 +57,24 @@ class Gathered:
         self._clock = clock
         self.parts: dict[str, Part] = {}
         self.options: dict[str, Any] = {}
+        self.began: float | None = None
+        self.ended: float | None = None
         self._told = 0.0
 
     def clear(self) -> None:
         """A new test begins."""
         self.parts = {}
+        self.began, self.ended = self._clock(), None
+
+    def expect(self, worker: str) -> None:
+        """A worker that is to report; it is missing until it has."""
+        self.parts.setdefault(worker, Part())
 
     def take(self, worker: str, data: dict[str, Any]) -> None:
         """A report of a worker; those of other kinds of workers carry nothing for us."""
         ours = data.get("fotasim")
         if not isinstance(ours, dict):
+            self.parts.pop(worker, None)
             return
         part = self.parts.setdefault(worker, Part())
         for leg, row in ours.get("legs", {}).items():
@@ -53,10 +82,14 @@ class Gathered:
         part.final = part.final or bool(ours.get("final"))
         part.users = max(part.users, int(data.get("user_count") or 0))
         off_s = float(ours.get("time", 0.0)) - self._clock()
-        if abs(off_s) > abs(part.clock_off_s):
+        if part.clock_off_s is None or abs(off_s) < abs(part.clock_off_s):
             part.clock_off_s = off_s
         part.health = ours.get("health") or part.health
         part.faults += [fault for fault in part.health.get("faults", []) if fault not in part.faults]
+        part.complaints += [text for text in ours.get("complaints", []) if text not in part.complaints]
+        part.stands = ours.get("snapshot") or part.stands
+        if ours.get("reconciliation"):
+            part.reconciliation = from_dict(ours["reconciliation"])
 
     def merged(self) -> Latencies:
         """All parts' measurements as one."""
@@ -75,29 +108,48 @@ class Gathered:
             self._told = now
         return due
 
-    def progress(self) -> str:
-        """How it stands, as one line of JSON."""
+    def snapshot(self) -> Snapshot:
+        """How the whole run stands, all workers together."""
         merged = self.merged()
-        legs = {
-            leg: {"count": merged.count(leg), "p50_s": merged.quantile_s(leg, 50.0), "p99_s": merged.quantile_s(leg, 99.0)}
-            for leg in LEGS if merged.count(leg)
-        }  # fmt: skip
-        failures = {f"{leg}: {reason}": n for (leg, reason), n in merged.failures.items()}
-        users = sum(part.users for part in self.parts.values())
-        return json.dumps({
-            "time": self._clock(), "workers": len(self.parts), "users": users, "legs": legs, "failures": failures,
-            "faults": [fault for part in self.parts.values() for fault in part.faults],
-        })  # fmt: skip
+        counts, failures = merged.totals()
+        return replace(
+            together([Snapshot(**part.stands, latencies_s={}) for part in self.parts.values() if part.stands]),
+            real_s=0.0 if self.began is None else (self.ended or self._clock()) - self.began,
+            latencies_s=merged.shown_s(SHOWN_LEGS), counts=counts, failures=failures, workers=len(self.parts),
+            faults=tuple(fault for part in self.parts.values() for fault in (*part.faults, *part.complaints)),
+        )  # fmt: skip
+
+    def progress(self) -> str:
+        """How it stands, as one line of JSON: the fields of Snapshot."""
+        return json.dumps(asdict(self.snapshot()))
+
+    def reconciliation(self) -> Reconciliation:
+        """Client beside cloud, all workers' modules together."""
+        compared = [part.reconciliation for part in self.parts.values() if part.reconciliation is not None]
+        missing = [
+            Reconciliation(note=f"worker {worker} did not compare its modules")
+            for worker, part in self.parts.items() if part.reconciliation is None
+        ]  # fmt: skip
+        return combined([*compared, *missing])
 
     def faults(self) -> list[str]:
         """Why the figures cannot be trusted as they are; empty when they can."""
         lines = []
         for worker, part in self.parts.items():
             if not part.final:
-                lines.append(f"worker {worker} went missing: its last measurements are not in these figures")
+                lines.append(
+                    f"worker {worker} went missing with {part.users:,} modules: its last measurements are not in "
+                    "these figures"
+                )
             lines += [f"worker {worker} was the bottleneck, this run is void: {fault}" for fault in part.faults]
-            if abs(part.clock_off_s) > CLOCK_SLACK_S:
+            lines += [f"worker {worker}: {text}" for text in part.complaints]
+            if part.clock_off_s is not None and abs(part.clock_off_s) > CLOCK_SLACK_S:
                 lines.append(f"worker {worker}: its clock is {part.clock_off_s:+.1f} s off the master's")
+        lines += [
+            f"client and cloud DO NOT AGREE: {c.what}: {c.client:,} / {c.cloud:,}, {c.differ:,} differ: "
+            f"{', '.join(c.examples)}"
+            for c in self.reconciliation().checks if not c.agrees
+        ]  # fmt: skip
         return lines
 
     def to_json(self) -> str:
@@ -105,15 +157,18 @@ class Gathered:
         workers = {
             worker: {
                 "final": part.final, "users": part.users, "clock_off_s": part.clock_off_s, "health": part.health,
-                "faults": part.faults,
+                "faults": part.faults, "complaints": part.complaints,
                 "counts": {leg: part.latencies.count(leg) for leg in LEGS}, "legs": part.latencies.table(),
             }
             for worker, part in self.parts.items()
         }  # fmt: skip
-        void = any(part.faults or not part.final for part in self.parts.values())
-        return json.dumps(
-            {"void": void, "faults": self.faults(), "legs": self.merged().table(), "workers": workers}, indent=1
-        )
+        found = {
+            "complete": all(part.final for part in self.parts.values()),
+            "void": any(part.void for part in self.parts.values()), "faults": self.faults(),
+            "began": self.began, "ended": self.ended, "reconciliation": self.reconciliation().as_dict(),
+            "legs": self.merged().table(), "workers": workers,
+        }  # fmt: skip
+        return json.dumps(found, indent=1)
 
 
-__all__ = ["Gathered", "Part"]
+__all__ = ["Gathered", "Part", "encoded_legs"]

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
+from sim.engines.live.latency import LEGS, Latencies
 from sim.load.slo import Slo
 
 STEP = 2.0
 STEP_BACK = 0.04
 """A load that does not hold for long is lowered by this share, then by twice as much, and so on."""
 VOID_TRIES = 3
+QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+"""Quantiles kept of each leg, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,24 @@ class Measurement:
     values: dict[str, float | None]
     figures: dict[str, float] = field(default_factory=dict)
     """Requests per second, peak of downloads and connections, …: the load as the cloud saw it."""
+    legs: dict[str, dict[str, float]] = field(default_factory=dict)
+    """For each leg that was measured: count, failures, quantiles in seconds."""
     void: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """How each worker of the generator stood; nothing for a simulated cloud."""
+
+
+def legs_of(found: Latencies) -> dict[str, dict[str, float]]:
+    """Counts, failures and quantiles of the legs that were measured, and of sessions that broke."""
+    legs = {}
+    for leg in (*LEGS, "session"):
+        failures, count = sum(found.failed(leg).values()), found.count(leg) if leg in LEGS else 0
+        if count or failures:
+            legs[leg] = {"count": float(count), "failures": float(failures)}
+        if count:
+            legs[leg] |= {f"{name}_s": found.quantile_s(leg, percent) or 0.0 for name, percent in QUANTILES.items()}
+    return legs
 
 
 Probe = Callable[[float, float], Measurement]
@@ -73,17 +92,24 @@ class Verdict:
         return any(p.phase == "confirm" and p.kept and p.load == self.capacity for p in self.points)
 
     @property
+    def held(self) -> Point | None:
+        """The measurement at the capacity, the longest one: the confirmation where there is one."""
+        held = [p for p in self.points if p.kept and p.load == self.capacity]
+        return max(held, key=lambda p: p.hold_s, default=None)
+
+    @property
     def first_broken(self) -> Point | None:
         """The smallest load that did not keep the SLO."""
         broken = [p for p in self.points if p.broken and not p.measured.void]
         return min(broken, key=lambda p: p.load, default=None)
 
     def curve(self) -> list[dict[str, Any]]:
-        """The evidence, in order of the load."""
+        """Every step with all that is known of it, in order of the load."""
         return [
             {
                 "load": p.load, "hold_s": p.hold_s, "phase": p.phase, "kept": p.kept, "broken": list(p.broken),
-                "values": p.measured.values, "figures": p.measured.figures, "void": list(p.measured.void),
+                "values": p.measured.values, "figures": p.measured.figures, "legs": p.measured.legs,
+                "health": p.measured.health, "void": list(p.measured.void), "hints": list(p.measured.hints),
             }
             for p in sorted(self.points, key=lambda p: p.load)
         ]  # fmt: skip
@@ -179,4 +205,4 @@ def _best(points: list[Point]) -> float | None:
     return max((p.load for p in points if p.kept), default=None)
 
 
-__all__ = ["Bounds", "Measurement", "Point", "Probe", "Verdict", "search"]
+__all__ = ["Bounds", "Measurement", "Point", "Probe", "Verdict", "legs_of", "search"]

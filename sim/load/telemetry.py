@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.engines.live.engine import Snapshot, Watch
+from sim.engines.live.snapshot import Snapshot, Watch
+from sim.engines.live.target import checked_url
+from sim.errors import FotasimError, MissingExtra
 
 OTLP_EVERY_MS = 5000
 _GAUGES = {
     "modules": "Modules of this run", "done": "Modules nothing more is expected of", "connections": "Sessions open",
-    "downloads": "Transfers under way",
+    "downloads": "Transfers under way", "workers": "Processes that carry the modules",
 }  # fmt: skip
 _COUNTERS = {
     "sent": "Messages sent", "received": "Messages received", "delivered_bits": "Bits of packages that came in",
@@ -38,6 +41,7 @@ def rows(now: Snapshot) -> list[Row]:
         found.append(Row("gauge", name, text, {}, float(getattr(now, name))))
     for name, text in _COUNTERS.items():
         found.append(Row("counter", name, text, {}, float(getattr(now, name))))
+    found.append(Row("gauge", "faults", "Reasons why the figures cannot be trusted", {}, float(len(now.faults))))
     for state, count in now.states.items():
         found.append(Row("gauge", "modules_by_state", "Modules by state", {"state": state}, float(count)))
     for leg, (p50, p99) in now.latencies_s.items():
@@ -77,7 +81,8 @@ def exported(
 ) -> Iterator[Watch]:
     """A watch that hands each snapshot to everything asked for, and to `then`.
 
-    Prometheus is served at 127.0.0.1; `otlp` is the endpoint of a collector, http(s)://HOST:PORT/v1/metrics.
+    Prometheus is served at 127.0.0.1; `otlp` is the endpoint of a collector, http(s)://HOST:PORT/v1/metrics; `lines` is
+    a file that gets a line of JSON for each snapshot. FotasimError when one of them cannot be had, before anything runs.
     """
     latest = Latest()
     with ExitStack() as stack:
@@ -99,10 +104,15 @@ def exported(
 
 @contextmanager
 def _lines(path: Path) -> Iterator[Callable[[Snapshot], None]]:
-    with path.open("a", encoding="utf-8") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise FotasimError(f"{path}: progress cannot be written there: {error.strerror}") from None
+    with file:
 
         def write(now: Snapshot) -> None:
-            file.write(json.dumps(asdict(now)) + "\n")
+            file.write(json.dumps({"time": time.time(), **asdict(now)}) + "\n")
             file.flush()
 
         yield write
@@ -110,9 +120,12 @@ def _lines(path: Path) -> Iterator[Callable[[Snapshot], None]]:
 
 @contextmanager
 def _prometheus(latest: Latest, port: int) -> Iterator[None]:
-    from prometheus_client import CollectorRegistry, start_http_server
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-    from prometheus_client.registry import Collector
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.registry import Collector
+    except ModuleNotFoundError:
+        raise MissingExtra("Prometheus' client is missing: pip install 'fotasim[load]'") from None
 
     class Figures(Collector):
         def collect(self) -> Iterator[Any]:
@@ -126,7 +139,10 @@ def _prometheus(latest: Latest, port: int) -> Iterator[None]:
 
     registry = CollectorRegistry()
     registry.register(Figures())
-    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    except OSError as error:
+        raise FotasimError(f"metrics cannot be served at 127.0.0.1:{port}: {error.strerror}") from None
     try:
         yield
     finally:
@@ -137,11 +153,14 @@ def _prometheus(latest: Latest, port: int) -> Iterator[None]:
 
 @contextmanager
 def _otlp(latest: Latest, endpoint: str) -> Iterator[None]:
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.metrics import CallbackOptions, Observation
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-
+    try:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.metrics import CallbackOptions, Observation
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    except ModuleNotFoundError:
+        raise MissingExtra("OpenTelemetry's exporter is missing: pip install 'fotasim[load]'") from None
+    checked_url(endpoint, ("http", "https"), what="the collector's URL")
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=endpoint), export_interval_millis=OTLP_EVERY_MS)
     provider = MeterProvider(metric_readers=[reader])
     meter = provider.get_meter("fotasim")

@@ -55,7 +55,7 @@ class ModuleUser(User):
         with _first:
             if kind._world is None or kind._target is None:
                 kind._target, kind._numbers = find(self.host or "", limits, self.plan), count()
-                kind._world = build(Scenario.load(Path(self.scenario)))
+                kind._world = build(_spoken(Scenario.load(Path(self.scenario))))
         world, index = kind._world, max(getattr(self.environment.runner, "worker_index", 0), 0)
         number = (index + self.workers * next(kind._numbers)) % len(world.modules)
         firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
@@ -80,6 +80,15 @@ class ModuleUser(User):
             request_type=METHOD, name=leg, response_time=None if seconds is None else 1000.0 * seconds,
             response_length=0, exception=failed, context={},
         )  # fmt: skip
+
+
+def _spoken(scenario: Scenario) -> Scenario:
+    """The scenario, if its cloud is one that these users can talk to."""
+    if scenario.cloud.kind == "ddi":
+        raise FotasimError(
+            "cloud.kind ddi: ModuleUser speaks to the Developer Center; `fotasim load` carries DDI modules"
+        )
+    return scenario
 
 
 def find(cloud: str, limits: Limits, plan: int | None) -> Target:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import draws
+from sim.engines.world import World, build
 from sim.errors import FotasimError
 from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
@@ -12,39 +17,86 @@ from sim.scenario.load import vary
 
 WAVE_S = 2.0
 """A wave of modules wakes up within this time."""
+NEVER_S = 1e8
+"""Longer than any probe: the next check-in of a module that woke up, the decision of a user who does not decide."""
+NO_CAP = 10**9
+"""The Developer Center's cap on modules in progress would hide what its servers bear."""
+NO_RTT_FACTOR = 1e-3
+"""Without the modelled radio a probe times the cloud alone."""
 _KEEPS = ("long_offline_return_s", "frailty_variance")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is searched for: `per_s` turns a load into wake-ups per second, None for a wave of so many at once."""
+    """What is searched for: `per_s` turns a load into wake-ups per second, None for a wave of so many at once.
+
+    `decided` says whether every module takes the upgrade it is offered; else only a share does, and the others go back
+    to sleep with the notice. `start` is the first load a search tries, `most` the largest.
+    """
 
     name: str
     unit: str
     per_s: float | None
+    start: float
+    most: float
+    decided: bool = True
 
 
 KINDS = {
-    "releases": Kind("releases", "releases per minute", 1 / 60),
-    "wakeups": Kind("wakeups", "wake-ups per 10 minutes", 1 / 600),
-    "modules": Kind("modules", "modules at once", None),
+    "releases": Kind("releases", "releases per minute", 1 / 60, 60.0, 100_000.0),
+    "wakeups": Kind("wakeups", "wake-ups per 10 minutes", 1 / 600, 1000.0, 1_000_000.0, decided=False),
+    "modules": Kind("modules", "modules at once", None, 100.0, 100_000.0),
 }
 
 
-def wake_times(kind: Kind, load: float, hold_s: float) -> list[float]:
-    """When each module of a probe wakes up, seconds from its begin: evenly, whatever the cloud answers."""
+def wake_times(kind: Kind, load: float, hold_s: float, seed: int = 0) -> NDArray[np.float64]:
+    """When each module of a probe wakes up, seconds from its begin, ascending, whatever the cloud answers.
+
+    Releases come evenly, as a plan's rate hands them out. Modules that wake up by themselves know nothing of each
+    other: each at a moment of its own, uniform over the probe and drawn by key.
+    """
     if kind.per_s is None:
         count = max(1, round(load))
-        return [WAVE_S * k / count for k in range(count)]
+        return WAVE_S * np.arange(count) / count
     rate = load * kind.per_s
-    return [k / rate for k in range(max(1, round(rate * hold_s)))]
+    count = max(1, round(rate * hold_s))
+    if kind.decided:
+        return np.arange(count) / rate
+    units = draws.uniforms(*draws.key(seed), np.arange(count), draws.Purpose.CHECK_IN_PHASE)
+    return np.sort(hold_s * units)
 
 
-def probe_scenario(scenario: Scenario, size: int, *, radio: bool = False) -> Scenario:
+def takes_upgrade(kind: Kind, count: int, share: float) -> NDArray[np.bool_]:
+    """Which of `count` modules take the upgrade: all of them, or a share of those that wake up by themselves."""
+    if kind.decided:
+        return np.ones(count, dtype=bool)
+    so_far = np.floor(share * np.arange(count + 1) + 1e-9)
+    takes: NDArray[np.bool_] = so_far[1:] > so_far[:-1]
+    return takes
+
+
+def probe_world(
+    scenario: Scenario, kind: Kind, woken_s: NDArray[np.float64], *, taking: float = 0.0, radio: bool = False,
+    horizon_s: float | None = None,
+) -> World:  # fmt: skip
+    """The modules of a probe, each with its moment to wake up, and its decision on the notice."""
+    given = probe_scenario(scenario, len(woken_s), kind, radio=radio)
+    world = build(given if horizon_s is None else vary(given, {"horizon": horizon_s}))
+    rows = world.fleet.rows
+    if kind.decided:
+        rows["away_until_s"] = woken_s + 1e-3  # at 0 they would be online already
+    else:
+        rows["phase"] = np.maximum(woken_s, 1e-3) / NEVER_S
+        rows["session_end_s"] = 0.0
+        rows["user_delay_s"] = np.where(takes_upgrade(kind, len(woken_s), taking), 0.0, NEVER_S)
+    return world
+
+
+def probe_scenario(scenario: Scenario, size: int, kind: Kind = KINDS["releases"], *, radio: bool = False) -> Scenario:
     """The scenario with so many modules that fail for no reason of their own, and a plan that offers at once.
 
-    What is left of the scenario is what loads a cloud: technologies, package, downloads in pieces, reports. With
-    `radio` the coverage stays too, and with it the time a download takes.
+    What is left of the scenario is what loads a cloud: technologies, package, downloads in pieces, reports, and for
+    wake-ups the time a module stays awake. With `radio` the coverage stays too, and with it the time a download takes.
     """
     if any(group.file is not None for group in scenario.fleet.groups):
         raise FotasimError(
@@ -53,17 +105,28 @@ def probe_scenario(scenario: Scenario, size: int, *, radio: bool = False) -> Sce
     harmless = {row.name: 0.0 for row in PARAMETERS.values() if row.section == "failures" and row.name not in _KEEPS}
     settings: dict[str, Any] = {
         "fleet.size": size, "fleet.failures": harmless, "fleet.cells": None, "plan.whitelist": [], "plan.blacklist": [],
-        "plan.mode": "silent", "plan.operator": [], "plan.strategy": {"preset": "quectel"}, "gates": {},
+        "plan.mode": "silent" if kind.decided else "confirm", "plan.operator": [],
+        "plan.strategy": {"preset": "quectel", "rollout": {"max_in_progress": NO_CAP}}, "plan.earlier_plan": None, "gates": {},
     }  # fmt: skip
-    for number in range(len(scenario.fleet.groups)):
+    if not radio:
+        settings["fleet.physics.rtt_factor"] = NO_RTT_FACTOR
+    for number, given in enumerate(scenario.fleet.groups):
         group = f"fleet.groups.{number}"
         settings |= {
             f"{group}.power": "mains", f"{group}.battery_percent": 100, f"{group}.free_space": "1 GB",
-            f"{group}.check_in": "always", f"{group}.failures": {}, f"{group}.joins": None,
+            f"{group}.check_in": _check_in(given.check_in, kind), f"{group}.failures": {}, f"{group}.joins": None,
         }  # fmt: skip
         if not radio:
-            settings[f"{group}.rsrp_dbm"] = -80
+            settings |= {f"{group}.rsrp_dbm": -80, f"{group}.physics.rtt_factor": NO_RTT_FACTOR}
     return vary(scenario, settings)
 
 
-__all__ = ["KINDS", "Kind", "probe_scenario", "wake_times"]
+def _check_in(given: Any, kind: Kind) -> Any:
+    """Modules that take the upgrade stay; those that wake up by themselves stay awake as their group does."""
+    if kind.decided:
+        return "always"
+    stays = given.kind in ("always", "diurnal")
+    return {"kind": "periodic", "every": NEVER_S, "awake": NEVER_S if stays else given.awake}
+
+
+__all__ = ["KINDS", "Kind", "probe_scenario", "probe_world", "takes_upgrade", "wake_times"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any, Protocol
 from uuid import uuid4
@@ -17,6 +19,8 @@ import psutil
 import zmq
 import zmq.asyncio
 
+from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError, ProtocolError
 from sim.load.protocol import READY, RUNNING, SPAWNING, Message, Statistics, decode
 from sim.load.watch import SelfCheck
@@ -25,9 +29,12 @@ HEARTBEAT_S = 1.0
 REPORT_S = 3.0
 CONNECT_S = 5.0
 CONNECT_TRIES = 60
-MASTER_SILENT_S = 60.0
+MASTER_SILENT_BEATS = 10
+"""It answers every heartbeat; one that leaves so many unanswered is gone, and nobody could stop the load."""
 LINGER_MS = 2000
-CLOCK_SLACK_S = 1.0
+MOST_COMPLAINTS = 5
+JUDGE_S = 10.0
+"""The generator is judged over stretches of this length."""
 UNKNOWN_VERSION = -1
 """What a master accepts from workers that are no Locust."""
 logger = logging.getLogger(__name__)
@@ -44,8 +51,14 @@ class Fleet(Protocol):
     def resize(self, count: int) -> int:
         """So many modules are to run; gives how many do."""
 
-    async def close(self) -> None:
-        """The test is over."""
+    def halt(self) -> None:
+        """All load stops at once."""
+
+    async def close(self, *, compare: bool) -> Reconciliation:
+        """The test is over; gives client beside cloud where the fleet can and is to compare."""
+
+    def snapshot(self) -> Snapshot:
+        """How it stands."""
 
 
 class Worker:
@@ -61,8 +74,10 @@ class Worker:
         self._fleet: Fleet | None = None
         self._classes: dict[str, int] = {}
         self._spawned_at = 0.0
-        self._heard_at = 0.0
+        self._unheard = 0
         self._reports = 0
+        self._orders: asyncio.Queue[Message] = asyncio.Queue()
+        self._complaints: list[str] = []
         self._check = SelfCheck()
         self._process = psutil.Process(os.getpid())
         self._address = f"tcp://{f'[{host}]' if ':' in host else host}:{port}"
@@ -76,30 +91,42 @@ class Worker:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until the master says quit. FotasimError when there is no master, or it falls silent."""
+        """Until the master says quit, or SIGINT or SIGTERM come. FotasimError when no master answers, or it falls silent.
+
+        However it ends, the load stops at once, and the connections end one after the other.
+        """
         self._socket.connect(self._address)
         beats: list[asyncio.Task[None]] = []
         try:
             await self._join()
             self._check.start()
-            beats = [asyncio.ensure_future(self._beat()), asyncio.ensure_future(self._report_always())]
-            listening = asyncio.ensure_future(self._listen())
-            beats.append(listening)
+            beats = [
+                asyncio.ensure_future(work())
+                for work in (self._beat, self._report_always, self._listen, self._obey_always)
+            ]
+            _on_signals(beats[0].cancel)
             await asyncio.wait(beats, return_when=asyncio.FIRST_COMPLETED)
             for task in beats:
                 if task.done():
                     task.result()
         except asyncio.CancelledError:
-            await self._send("quit", None)
+            await self._leave()
             raise
         finally:
             for task in beats:
                 task.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
             await self._check.stop()
-            await self._close_fleet()
+            await self._close_fleet(compare=False)
             self._socket.close()
             self._context.term()
+
+    async def _leave(self) -> None:
+        """Stops the load and tells the master what there is; it goes on without this worker."""
+        if self._fleet is not None:
+            self._fleet.halt()
+        await self._report(final=True, judged=True)
+        await self._send("quit", None)
 
     async def _join(self) -> None:
         """Says it is ready until the master has acknowledged."""
@@ -110,7 +137,6 @@ class Worker:
                     while (message := await self._receive()).type != "ack":
                         pass
                 self._acknowledged(message)
-                self._heard_at = time.monotonic()
                 return
         raise FotasimError(f"{self._address}: no Locust master answers")
 
@@ -118,14 +144,21 @@ class Worker:
         self.index = int((message.data or {}).get("index", 0))
 
     async def _listen(self) -> None:
+        """Takes in what the master says, however long an order takes; "stop" and "quit" end the load at once."""
         while True:
             message = await self._receive()
-            self._heard_at = time.monotonic()
-            if message.type == "quit":
-                await self._report(final=True)  # a master that quits listens for half a second more
-                await self._close_fleet()
-                return
+            self._unheard = 0
+            if message.type in ("stop", "quit") and self._fleet is not None:
+                self._fleet.halt()
+            if message.type != "heartbeat":
+                self._orders.put_nowait(message)
+
+    async def _obey_always(self) -> None:
+        """One order after the other, until the master says quit."""
+        while (message := await self._orders.get()).type != "quit":
             await self._obey(message)
+        await self._report(final=True, judged=True)  # a master that quits listens for half a second more
+        await self._close_fleet(compare=False)
 
     async def _obey(self, message: Message) -> None:
         if message.type == "ack":
@@ -137,7 +170,7 @@ class Worker:
         elif message.type == "reconnect":
             self._socket.disconnect(self._address)
             self._socket.connect(self._address)
-        elif message.type not in ("heartbeat", "spawning_complete", "update_user_class"):
+        elif message.type not in ("spawning_complete", "update_user_class"):
             logger.warning("the master sent %r, which this worker does not know", message.type)
 
     # --- what the master asks ----------------------------------------------------------------------------------------
@@ -167,7 +200,8 @@ class Worker:
 
     async def _open(self, job: dict[str, Any]) -> Fleet | None:
         """A fleet for a new test; its error goes to the master."""
-        self.statistics.clear()
+        self.statistics.begin()
+        self._complaints = []
         workers = self._of or max(int((job.get("parsed_options") or {}).get("expect_workers") or 1), 1)
         fleet = self._new_fleet(self.statistics)
         try:
@@ -183,18 +217,17 @@ class Worker:
         return fleet
 
     async def _stop(self) -> None:
-        await self._report()
-        await self._close_fleet()
-        await self._report(final=True)
+        await self._report(judged=True)
+        compared = await self._close_fleet(compare=True)
+        await self._report(final=True, compared=compared)
         await self._send("client_stopped", None)
         await self._send("client_ready", locust_version())
         self.state = READY
 
-    async def _close_fleet(self) -> None:
+    async def _close_fleet(self, *, compare: bool) -> Reconciliation | None:
         fleet, self._fleet = self._fleet, None
-        if fleet is not None:
-            await fleet.close()
         self._classes = dict.fromkeys(self._classes, 0)
+        return None if fleet is None else await fleet.close(compare=compare)
 
     # --- what the master hears ---------------------------------------------------------------------------------------
 
@@ -209,23 +242,42 @@ class Worker:
                 "current_memory_usage": self._process.memory_info().rss,
             })  # fmt: skip
             await asyncio.sleep(HEARTBEAT_S)
-            if time.monotonic() - self._heard_at > MASTER_SILENT_S:
-                raise FotasimError(f"{self._address}: the Locust master has been silent for {MASTER_SILENT_S:.0f} s")
+            self._unheard += 1
+            if self._unheard > MASTER_SILENT_BEATS:
+                raise FotasimError(
+                    f"{self._address}: the Locust master has left {MASTER_SILENT_BEATS} heartbeats unanswered"
+                )
 
     async def _report_always(self) -> None:
         while True:
             await asyncio.sleep(REPORT_S)
             await self._report()
 
-    async def _report(self, *, final: bool = False) -> None:
+    async def _report(
+        self, *, final: bool = False, judged: bool = False, compared: Reconciliation | None = None
+    ) -> None:  # fmt: skip
+        """What happened since the last report; `judged`: the generator's health too, however little time went by."""
         self._reports += 1
         data = {**self.statistics.report(), **self._users()}
-        health = self._check.look(sum(self._classes.values())).as_dict() if self._fleet is not None else None
-        data["fotasim"].update(health=health, final=final)
+        ours = data["fotasim"]
+        ours.update(final=final, complaints=self._complaints, health=self._health(judged=judged))
+        if self._fleet is not None:
+            stands = asdict(self._fleet.snapshot())
+            ours["snapshot"] = {name: stands[name] for name in stands if name not in _MASTER_KNOWS}
+        if compared is not None:
+            ours["reconciliation"] = compared.as_dict()
         await self._send("stats", data)
 
+    def _health(self, *, judged: bool) -> dict[str, Any] | None:
+        """The generator's health once enough time has gone by to judge it."""
+        if self._fleet is None or not (judged or self._check.span_s >= JUDGE_S):
+            return None
+        return self._check.look(sum(self._classes.values())).as_dict()
+
     async def _complain(self, text: str) -> None:
-        """Shows among the exceptions of Locust."""
+        """Shows among the exceptions of Locust, and in the report."""
+        if text not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.append(text)
         await self._send("exception", {"msg": text, "traceback": ""})
 
     # --- wire --------------------------------------------------------------------------------------------------------
@@ -239,6 +291,24 @@ class Worker:
                 return decode(await self._socket.recv())
             except ProtocolError as error:
                 logger.warning("%s", error)
+
+
+_MASTER_KNOWS = ("latencies_s", "counts", "failures", "workers", "faults")
+"""Fields of a snapshot that it gets from the measurements themselves."""
+
+
+def _on_signals(stop: Callable[[], object]) -> None:
+    """The first SIGINT or SIGTERM stops gently, the second one ends the process."""
+    loop = asyncio.get_running_loop()
+
+    def once() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        stop()
+
+    with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, once)
 
 
 def _as_many(classes: dict[str, int], running: int) -> dict[str, int]:

@@ -160,6 +160,11 @@ class ProfileBase:
     confirm_mode: int = 0
     force_at_s: float = INF
     poll_jitter: float = 0.0
+    sleep_s: float = 0.0
+    """Time between two polls of a server that is polled (DDI); 0 for other clouds."""
+    sleep_jitter: float = 0.0
+    confirms_first: int = 0
+    """The server wants a confirmation before it hands out the deployment (DDI)."""
     device_checks: int = 1
     components: int = 1
     peaks: int = 0

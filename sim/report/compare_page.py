@@ -39,7 +39,7 @@ def compare_page(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Page:
         for r in reports
     ]  # fmt: skip
     return Page(
-        title=f"Comparison of {plural(len(reports), 'run')}", kicker=f"Comparison · fotasim {reports[0].facts.version}",
+        title=f"Comparison of {plural(len(reports), 'run')}", kind="comparison", kicker=f"Comparison · fotasim {reports[0].facts.version}",
         lead=names, facts="The first is what the others are compared with.", verdict=_verdict(best, reports),
         opening=[_figures_table(reports), Text(interval_note(reports[0]), hint=True)],
         sections=[*_together(reports, runs), *(s for r, own in zip(reports, per_run, strict=True)

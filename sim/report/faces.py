@@ -34,7 +34,7 @@ def to_json(page: Page, runs: Sequence[dict[str, Any]] = ()) -> str:
     """The page's numbers: verdict, checks, every table, and the whole report of each run; schema report.schema.json."""
     verdict = page.verdict
     whole = {
-        "format": 1, "title": page.title,
+        "format": 1, "kind": page.kind, "title": page.title,
         "verdict": None if verdict is None else {"key": verdict.key, "word": verdict.word},
         "checks": [{"name": c.name, "suite": c.suite, "passed": c.passed, "text": c.text} for c in page.checks],
         "runs": list(runs), "tables": tables.records(page),

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from sim.report.show import printable
@@ -39,6 +40,7 @@ WIDTH, WIDE = 5.2, 10.8
 """Widths in inches of a figure beside another one and of one across the page."""
 MAX_SERIES = len(SERIES)
 DAY_S = 86400.0
+_TIME_AXES = ((DAY_S, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 _MOST_POINTS = 400
 Array = NDArray[np.float64]
 _Draw = Callable[..., Figure]
@@ -115,14 +117,15 @@ def curves(
 @styled
 def upgrade_curve(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, horizon_s: float) -> Figure:
     """Share (0-1) of each series' modules on the new version over seconds after activation, up to the horizon."""
+    unit_s, unit = axis_of(horizon_s)
     drawn = {}
     for name, (at_s, share) in series.items():
         at, part = np.asarray(at_s, dtype=float), np.asarray(share, dtype=float)
         last = part[-1:] if len(part) else np.zeros(1)
-        x = np.concatenate([[0.0], at, [horizon_s]]) / DAY_S
+        x = np.concatenate([[0.0], at, [horizon_s]]) / unit_s
         drawn[f"{name} {100 * last[0]:.1f} %"] = (x, 100 * np.concatenate([[0.0], part, last]))
     return curves(
-        drawn, x_label="days after activation", y_label="modules on the target version, %", steps=True, y_top=102
+        drawn, x_label=f"{unit} after activation", y_label="modules on the target version, %", steps=True, y_top=102
     )
 
 
@@ -132,13 +135,15 @@ def load_over_time(
 ) -> Figure:
     """One quantity of the cloud's load over seconds after activation; its capacity as a line where it is in sight."""
     figure, axes = canvas(width, 2.4)
-    days, load = np.asarray(time_s, dtype=float) / DAY_S, np.asarray(values, dtype=float)
+    at_s, load = np.asarray(time_s, dtype=float), np.asarray(values, dtype=float)
+    unit_s, unit = axis_of(float(at_s.max(initial=0.0)))
+    shown = at_s / unit_s
     step = max(1, int(np.ceil(len(load) / _MOST_POINTS)))
     if step > 1:  # the largest of each stretch: thinning must not hide a peak
-        days, load = days[::step], np.maximum.reduceat(load, np.arange(0, len(load), step))
-    axes.fill_between(days, load, step="post", color=BLUE, alpha=0.3, linewidth=0)
-    axes.plot(days, load, drawstyle="steps-post", color=BLUE, linewidth=1.0, label=plain(y_label), gid="series")
-    axes.set(xlabel="days after activation", ylabel=y_label, ylim=(0, None))
+        shown, load = shown[::step], np.maximum.reduceat(load, np.arange(0, len(load), step))
+    axes.fill_between(shown, load, step="post", color=BLUE, alpha=0.3, linewidth=0)
+    axes.plot(shown, load, drawstyle="steps-post", color=BLUE, linewidth=1.0, label=plain(y_label), gid="series")
+    axes.set(xlabel=f"{unit} after activation", ylabel=y_label, ylim=(0, None))
     axes.margins(x=0)
     _capacity_line(axes, float(load.max(initial=0.0)), capacity)
     return figure
@@ -160,6 +165,31 @@ def intervals(
     if zero:
         axes.axvline(0.0, color=INK, linewidth=1.1, linestyle="--")
     return figure
+
+
+@styled
+def latencies(rows: Mapping[str, tuple[float, float, float]], *, width: float = WIDE) -> Figure:
+    """(50 %, 95 %, 99 %) in milliseconds by name, the first on top, on an axis of even ratios."""
+    figure, axes = canvas(width, 0.32 * max(len(rows), 2) + 0.8)
+    places = np.arange(len(rows))
+    p50, p95, p99 = np.maximum(np.array(list(rows.values()), dtype=float).reshape(-1, 3), 1e-3).T
+    axes.hlines(places, p50, p99, color=SKY, linewidth=1.6)
+    axes.hlines(places, p50, p95, color=BLUE, linewidth=3.4)
+    axes.plot(p50, places, "o", color=BLUE, markersize=6)
+    axes.set_xscale("log")
+    axes.set_xlim(0.8 * float(p50.min(initial=1e3)), 1.3 * float(p99.max(initial=1e-3)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(places, [plain(name) for name in rows])
+    axes.set(xlabel="ms", ylim=(len(rows) - 0.5, -0.5))
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def axis_of(span_s: float) -> tuple[float, str]:
+    """The unit a span of time is drawn in: its seconds and its name."""
+    return next((s, name) for s, name in _TIME_AXES if span_s > 2 * s or s == 1.0)
 
 
 @styled

@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
-from sim.report.figures import BLUE, DAY_S, INK, ORANGE, RED, SOFT, WIDE, canvas, curves, plain, styled
+from sim.report.figures import BLUE, INK, ORANGE, RED, SOFT, WIDE, axis_of, canvas, curves, plain, styled
 
 _NODE = 0.035
 _LINE = 0.105
@@ -53,7 +53,7 @@ def decision_timeline(
 
     `decisions` are (time, words); those that fall on one spot share a label.
     """
-    unit_s, unit = (DAY_S, "days") if horizon_s > 2 * DAY_S else (3600.0, "hours")
+    unit_s, unit = axis_of(horizon_s)
     at = np.asarray(time_s, dtype=float) / unit_s
     figure = curves(
         {"took the image": (at, took), "harmed": (at, harmed)},

@@ -17,6 +17,7 @@ from sim import gates as gate_rules
 from sim.records import CAUSES, OUTCOMES, STAGES, Run
 from sim.report.advice import Advice, advise
 from sim.report.finish import Finish, finish_of
+from sim.report.live import Live, live_of
 from sim.report.risk import Risk, risk_of
 from sim.report.studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
 from sim.stats.slices import Slice, pairs, slices
@@ -171,6 +172,7 @@ class RunReport:
     costs: Costs
     breakdowns: list[Breakdown]
     assumptions: list[Assumption]
+    live: Live | None = None
     sensitivity: Sensitivity | None = None
     candidates: list[Candidate] = field(default_factory=list)
 
@@ -195,22 +197,24 @@ def build(
     wanted = [gate_rules.parse(metric, text) for metric, text in run.scenario.get("gates", {}).items()]
     judged = [GateResult(**gate_rules.judge_one(gate, values, bounds)) for gate in [*wanted, *gates]]
     lost = _losses(modules)
-    loads = _loads(run)
+    loads, live = _loads(run), live_of(run.path, run.manifest)
     return RunReport(
-        facts=_facts(run, label), verdict=_verdict(bool(summary["complete"]), judged),
+        facts=_facts(run, label), verdict=_verdict(bool(summary["complete"]), judged, live),
         interval_over="campaigns" if summary["replications"] > 1 else "modules",
         gates=judged, metrics=metrics, outcomes={name: summary["outcomes"].get(name, 0) for name in OUTCOMES},
         causes=dict(summary["causes"]), stages=dict(summary["stages"]), losses=lost,
         advice=advise(modules, run.scenario, [g.metric for g in judged if not g.met]),
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
-        assumptions=_assumptions(run.manifest), sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
+        assumptions=_assumptions(run.manifest), live=live, sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
     )  # fmt: skip
 
 
-def _verdict(complete: bool, gates: Sequence[GateResult]) -> VerdictKey:
+def _verdict(complete: bool, gates: Sequence[GateResult], live: Live | None) -> VerdictKey:
     if not complete:
         return "partial"
+    if live is not None and live.books.agrees is False:
+        return "no-go"
     if not gates:
         return "none"
     return "go" if all(gate.met for gate in gates) else "no-go"
@@ -327,16 +331,16 @@ def _facts(run: Run, label: str) -> Facts:
         complete=bool(summary["complete"]), version=str(manifest.get("fotasim", "")),
         commit=str(manifest.get("commit", "")), scenario_sha256=str(manifest.get("scenario_sha256", "")),
         python=str(host.get("python", "")), system=str(host.get("system", "")), wall_s=float(manifest["wall_s"]),
-        repeat=_repeat(run.path, manifest, engine),
+        repeat=_repeat(manifest, engine),
     )  # fmt: skip
 
 
-def _repeat(folder: Path, manifest: dict[str, Any], engine: str) -> str:
-    """The command that repeats the run from its own folder; the seed is written in the scenario."""
+def _repeat(manifest: dict[str, Any], engine: str) -> str:
+    """The command that repeats the run, typed in its folder, wherever that has gone."""
     if not _simulated(manifest):
-        return f"fotasim {engine} {folder.name}/scenario.yaml --seed {manifest['seed']} --cloud URL"
+        return f"fotasim {engine} scenario.yaml --seed {manifest['seed']} --cloud URL --out again"
     more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""
-    return f"fotasim run {folder.name}/scenario.yaml --seed {manifest['seed']} --engine {engine}{more}"
+    return f"fotasim run scenario.yaml --seed {manifest['seed']} --engine {engine}{more} --out again"
 
 
 def _simulated(manifest: dict[str, Any]) -> bool:

@@ -168,10 +168,12 @@ class Check:
 class Page:
     """A whole page; `facts` is one line of small print under the title, `opening` follows the verdict at once.
 
-    `checks` become test cases of the JUnit face.
+    `checks` become test cases of the JUnit face. `kind` is that of the folder it was made from (`sim.records.KINDS`), or
+    `trend`.
     """
 
     title: str
+    kind: str = "run"
     kicker: str = "fotasim"
     lead: str = ""
     facts: str = ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sim.records import KINDS
 from sim.report.model import RunReport
 
 _TEXT = {"type": "string"}
@@ -22,9 +23,9 @@ def report_schema() -> dict[str, Any]:
     definitions = run.pop("$defs")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fotasim report", "type": "object",
-        "required": ["format", "title", "verdict", "checks", "runs", "tables"],
+        "required": ["format", "kind", "title", "verdict", "checks", "runs", "tables"],
         "properties": {
-            "format": {"const": 1}, "title": _TEXT,
+            "format": {"const": 1}, "kind": {"enum": [*KINDS, "trend"]}, "title": _TEXT,
             "verdict": {"type": ["object", "null"], "required": ["key", "word"], "properties": {
                 "key": {"enum": ["go", "no-go", "none", "partial"]}, "word": _TEXT}},
             "checks": {"type": "array", "items": _CHECK},

@@ -76,7 +76,7 @@ def trend_page(runs: Sequence[Archived], title: str, *, fail_on_regression: bool
         if worse:
             regressions.append(Text(f"{text} (from {own[-2].name} to {own[-1].name}).", f"{scenario}:"))
     return Page(
-        title=title, kicker="Trend", facts=f"{plural(len(runs), 'run')} of {plural(len(scenarios), 'scenario')}",
+        title=title, kind="trend", kicker="Trend", facts=f"{plural(len(runs), 'run')} of {plural(len(scenarios), 'scenario')}",
         verdict=_verdict(regressions, failures, len(runs) - len(scenarios)), sections=sections,
         checks=checks if fail_on_regression else (),
     )  # fmt: skip

@@ -31,14 +31,13 @@ class CapacitySection(Section):
 
 
 class CloudSection(Section):
-    """The cloud the modules talk to.
+    """The cloud the modules talk to, in a simulation by the kind's own rules: predicted first, then run live.
 
-    A simulation takes capacity and strategy whatever the kind, so that a rollout can be predicted before it is run on
-    the real server. Credentials never stand here: they come from the environment.
+    Credentials never stand here: they come from the environment.
     """
 
     kind: Literal["simulated", "ddi"] = "simulated"
-    """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, for live runs."""
+    """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, which is polled."""
     capacity: CapacitySection = CapacitySection()
     """What it can bear."""
     keepalive: PositiveDuration = 120.0
@@ -98,6 +97,9 @@ class Scenario(Section):
                 gate_rules.parse(metric, bound)
             except ValueError as error:
                 raise ValueError(f"gates.{metric}: {error}; found {bound!r}") from None
+        strategy = self.plan.strategy
+        if self.cloud.kind == "ddi" and (strategy.rollback or strategy.in_flight.on_revoked == "rollback"):
+            raise ValueError("cloud.kind ddi: such a server cannot roll back; leave out rollback and on_revoked")
         planned = {c.component for c in self.plan.components}
         for group in self.fleet.groups:
             if not planned <= group.components.keys():

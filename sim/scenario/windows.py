@@ -19,7 +19,10 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
-    """All windows [open, close) that touch the horizon, in order, merged where they overlap."""
+    """All windows [open, close) that touch the horizon, in order, merged where they overlap.
+
+    Where all of them lie beyond it, an empty one at its end: none at all would mean always open.
+    """
     start = schedule.start_time
     until = start + timedelta(seconds=horizon_s, days=2)
     origin_s = start.replace(tzinfo=schedule.zone).timestamp()
@@ -34,7 +37,7 @@ def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], closed))
         else:
             merged.append((opened, closed))
-    return merged
+    return merged or [(horizon_s, horizon_s)] * bool(schedule.maintenance_windows)
 
 
 def _openings(window: Window, since: datetime, until: datetime) -> Iterator[datetime]:

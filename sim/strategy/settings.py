@@ -48,6 +48,8 @@ class Settings:
     checked_by_device: int = 1
     reject_unmet: int = 0
     # delivery
+    polled: int = 0
+    """The cloud speaks only when it is polled (DDI), and a broken download is for the module to try again."""
     need_push: int = 1
     push_interval_s: float = 0.0
     operator_confirms: int = 0

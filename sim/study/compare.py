@@ -68,16 +68,9 @@ class Comparison:
 
     def save(self, folder: str | Path) -> Path:
         """Writes the tables and the page; returns the page."""
-        from sim.study.pages import comparison_page
+        from sim.study.folders import save_comparison
 
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        self.table.to_parquet(place / "differences.parquet", index=False)
-        self.frame.to_parquet(place / "campaigns.parquet", index=False)
-        self.changed.to_parquet(place / "changed.parquet", index=False)
-        page = place / "compare.html"
-        page.write_text(comparison_page(self), encoding="utf-8")
-        return page
+        return save_comparison(self, Path(folder))
 
 
 Source = Scenario | Run | str | Path

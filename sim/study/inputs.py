@@ -52,7 +52,7 @@ def _named(text: str) -> Parameter:
     name, equals, given = text.partition("=")
     known = PARAMETERS.get(name.strip())
     if known is None:
-        raise StudyError(f"--input {text}: {name!r} is not a parameter of the model; docs/model.md lists them")
+        raise StudyError(f"--input {text}: {name!r} is not a parameter of the model; docs/parameters.md lists them")
     if not equals:
         return known
     axis = parse_axis(f"{known.name}={given}")

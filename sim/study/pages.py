@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from sim import gates as gate_rules
 from sim.report import study_figures as drawn
-from sim.report.html import render
-from sim.report.page import Chart, Column, Page, Points, Section, Table, Text, Verdict
-from sim.report.show import Kind, kind_of, show, words
+from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Verdict
+from sim.report.show import Kind, kind_of, plural, show, words
 from sim.study.words import label, signed
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ SHOWN = (
 )
 """Metrics a page shows unless the study is about others."""
 _MOST_ROWS = 400
+_MOST_NAMED = 4
 _PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])
 
 
@@ -41,21 +44,80 @@ def facts(scenario: Any, campaigns: str) -> str:
     return f"{scenario.fleet.size:,} modules a campaign · {campaigns} · seed {scenario.seed}"
 
 
-def sweep_page(result: Sweep) -> str:
-    """The page of a sweep: the metrics over the varied keys, and every point."""
+def sweep_page(result: Sweep) -> Page:
+    """The page of a sweep: which settings meet the gates, the metrics over the varied keys, and every point."""
     metrics = [m for m in SHOWN if result.frame[m].notna().any()] if len(result.frame) else []
     same = [m for m in metrics if result.summary(m)["value"].nunique() == 1]
     names = " and ".join(words(a.name) for a in result.axes)
-    return render(Page(
-        title=f"{result.scenario.name}: {names}", kicker="Sweep",
+    return Page(
+        title=f"{result.scenario.name}: {names}", kind="sweep", kicker="Sweep",
         lead=f"{len(result.points)} settings, {result.replications} campaigns each, all on the same random numbers.",
         facts=facts(result.scenario, f"{len(result.frame):,} campaigns"),
-        verdict=None if result.complete else _PARTIAL,
+        verdict=_sweep_verdict(result), checks=_sweep_checks(result),
         sections=[
             *(_metric_section(result, m) for m in metrics if m not in same), *_same_section(result, same),
             Section("Every point", [_point_table(result, metrics)]),
         ],
-    ))  # fmt: skip
+    )  # fmt: skip
+
+
+def whole(complete: bool, suite: str) -> list[Check]:
+    """The check that fails when a study was interrupted."""
+    return (
+        []
+        if complete
+        else [Check("the study is complete", suite, False, "it was interrupted: its figures decide nothing")]
+    )
+
+
+def gates_met(result: Sweep) -> pd.DataFrame:
+    """One row per point, one column per gate of the scenario: whether the point's campaigns meet it."""
+    gates = [gate_rules.parse(metric, text) for metric, text in result.scenario.gates.items()]
+    found: dict[str, list[bool]] = {}
+    for gate in gates:
+        rows = result.summary(gate.metric)[["value", "low", "high"]].itertuples(index=False)
+        found[gate.text] = [
+            bool(gate_rules.judge_one(gate, {gate.metric: v}, {gate.metric: (lo, hi)})["met"]) for v, lo, hi in rows
+        ]
+    return pd.DataFrame(found, index=result.summary()["point"])
+
+
+def _sweep_verdict(result: Sweep) -> Verdict | None:
+    """Which settings meet every gate; nothing to say without gates."""
+    if not result.complete:
+        return _PARTIAL
+    met = gates_met(result)
+    if met.empty:
+        return None
+    fits, points = met.all(axis=1).to_numpy(), result.summary()
+    count = f"{int(fits.sum())} of {plural(len(fits), 'setting')} "
+    if not fits.any():
+        worst = [str(gate) for gate in met if not met[gate].any()]
+        hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
+        return Verdict("no-go", "None fits", [Text(f"meet every gate of the scenario.{hard}", strong=count.strip())])
+    rows = [row for row, fit in zip(drawn.as_rows(points), fits, strict=True) if fit]
+    listed = "; ".join(_settings(result.axes, row) for row in rows[:_MOST_NAMED])
+    more = f"; and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    verb = "meets" if len(rows) == 1 else "meet"
+    word = "All fit" if fits.all() else "Some fit"
+    return Verdict("go", word, [Text(f"{verb} every gate of the scenario: {listed}{more}.", strong=count.strip())])
+
+
+def _sweep_checks(result: Sweep) -> list[Check]:
+    """Every gate of the scenario: whether some setting meets it; and whether one meets all of them."""
+    suite = result.scenario.name
+    if not result.complete:
+        return whole(False, suite)
+    met = gates_met(result)
+    checks = [
+        Check(
+            str(gate), suite, bool(met[gate].any()), f"met at {int(met[gate].sum())} of {plural(len(met), 'setting')}"
+        )
+        for gate in met
+    ]
+    fits = int(met.all(axis=1).sum())
+    together = Check("every gate at one setting", suite, fits > 0, f"at {fits} of {plural(len(met), 'setting')}")
+    return [*checks, together] if len(checks) > 1 else checks
 
 
 def _same_section(result: Sweep, metrics: Sequence[str]) -> list[Section]:
@@ -108,7 +170,7 @@ def axis_cell(axis: Axis, value: Any) -> Any:
     return value if axis_kind(axis) != "text" else axis.show(value)
 
 
-def comparison_page(result: Comparison) -> str:
+def comparison_page(result: Comparison) -> Page:
     """The page of a comparison: the verdict in words, the differences, and which modules ended otherwise."""
     base = result.sides[0]
     names = ", ".join(side.name for side in result.sides[1:])
@@ -121,10 +183,11 @@ def comparison_page(result: Comparison) -> str:
         sections.append(_agreement_section(name, tested))
     if result.notes:
         sections.append(Section("Notes", [Points([Text(note) for note in result.notes])]))
-    return render(Page(
-        title=f"{names} against {base.name}", kicker="Comparison",
+    return Page(
+        title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
         facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, sections=sections,
-    ))  # fmt: skip
+        checks=whole(result.complete, base.name),
+    )  # fmt: skip
 
 
 def _difference_section(result: Comparison, name: str) -> Section:
@@ -133,7 +196,7 @@ def _difference_section(result: Comparison, name: str) -> Section:
     columns = [
         Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
         Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "number"),
-        Column("verdict", ""), Column("narrower", "Narrower by", "number"),
+        Column("verdict", "Beyond noise?"), Column("narrower", "Narrower by", "number"),
     ]  # fmt: skip
     cells = []
     for row in drawn.as_rows(rows):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sim.module.parameters import PARAMETERS
 from sim.report import study_figures as drawn
-from sim.report.html import render
-from sim.report.page import Block, Chart, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.page import Block, Chart, Check, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
 from sim.report.show import Kind, kind_of, show, words
-from sim.study.pages import axis_cell, axis_kind, facts
+from sim.study.pages import axis_cell, axis_kind, facts, whole
+from sim.study.sensitivity import met
 from sim.study.strategy_file import strategy_yaml
 from sim.study.words import label, signed
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from sim.study.tune import Candidate, Tuning
 
 
-def tuning_page(result: Tuning) -> str:
+def tuning_page(result: Tuning) -> Page:
     """The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went."""
     names = ", ".join(words(a.name) for a in result.axes)
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
-    return render(Page(
-        title=f"{result.scenario.name}: tuning of {names}", kicker="Search", lead=f"Wanted: {goals}{bounds}.",
+    return Page(
+        title=f"{result.scenario.name}: tuning of {names}", kind="tune", kicker="Search", lead=f"Wanted: {goals}{bounds}.",
         facts=facts(result.scenario, f"{len(result.trials)} trials"), verdict=_tuning_verdict(result),
         opening=[_value_tiles(result)] if result.recommended is not None else [],
-        sections=[*_recommendation(result), *_finalists(result), *_course(result)],
-    ))  # fmt: skip
+        sections=[*_recommendation(result), *_finalists(result), *_course(result)], checks=_constraint_checks(result),
+    )  # fmt: skip
 
 
 def shown(name: str, value: float) -> str:
@@ -68,6 +68,20 @@ def _tuning_verdict(result: Tuning) -> Verdict:
     if unsure:
         told.append(Text(f"Kept on average, but the interval reaches beyond the limit: {', '.join(unsure)}."))
     return Verdict("go" if found.feasible else "no-go", "Found" if found.feasible else "None fits", told)
+
+
+def _constraint_checks(result: Tuning) -> list[Check]:
+    """Whether the recommended setting keeps each constraint; an interrupted search recommends nothing."""
+    found = result.recommended
+    if found is None:
+        return whole(result.complete, result.scenario.name)
+    return [
+        Check(
+            c.text, result.scenario.name, c.excess(found.constraints[c.text].value) <= 0,
+            f"found {shown(c.metric, found.constraints[c.text].value)}, {_bounds(c.metric, found.constraints[c.text])}",
+        )
+        for c in result.constraints
+    ]  # fmt: skip
 
 
 def _surely(result: Tuning, name: str, found: Estimate) -> bool:
@@ -133,13 +147,13 @@ def _course(result: Tuning) -> list[Section]:
     return sections
 
 
-def sensitivity_page(result: Sensitivity) -> str:
+def sensitivity_page(result: Sensitivity) -> Page:
     """The page of a study of the inputs: what the result hangs on."""
     metric, kind = result.metric, kind_of(result.metric)
     strongest = ", ".join(words(n) for n in result.table["input"].head(3))
     method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
-    return render(Page(
-        title=f"What {label(metric)} hangs on", kicker=f"{method} · {result.scenario.name}",
+    return Page(
+        title=f"What {label(metric)} hangs on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
         lead=f"Most: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
         verdict=_hanging(result),
         sections=[
@@ -150,7 +164,8 @@ def sensitivity_page(result: Sensitivity) -> str:
             Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
             Section("Inputs", [_inputs(result)]),
         ],
-    ))  # fmt: skip
+        checks=_gate_check(result),
+    )  # fmt: skip
 
 
 _METHODS = {
@@ -190,6 +205,16 @@ def _hanging(result: Sensitivity) -> Verdict:
     )
     word = "Ranked" if result.gate is None else {"go": "Holds", "no-go": "Fails", "none": "Depends"}[key]
     return Verdict(key, word, [Text(hangs_on(result))])  # type: ignore[arg-type]
+
+
+def _gate_check(result: Sensitivity) -> list[Check]:
+    """Whether the gate on the metric is met by the scenario as it is."""
+    if result.gate is None:
+        return []
+    kind, (sign, limit) = kind_of(result.metric), result.gate
+    name = f"{label(result.metric)} {sign} {show(kind, limit)}"
+    text = f"found {show(kind, result.nominal)}; met in {100 * (result.share_met or 0):.0f} % of the sampled worlds"
+    return [Check(name, result.scenario.name, met(result.gate, result.nominal), text)]
 
 
 def _swings(result: Sensitivity) -> str:

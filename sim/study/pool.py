@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -42,13 +42,12 @@ class Pool:
         self._cluster = cluster
         self._workers = workers or usable_cores()
         self._client: Any = None
-        self._executor: Executor | None = None
+        self._executor: ProcessPoolExecutor | None = None
         self._restarts = 0
 
     def __enter__(self) -> Pool:
         if self._cluster is not None:
             self._client = _connect(self._cluster)
-            self._executor = self._client.get_executor(pure=False, retries=1)
             self._workers = max(1, sum(self._client.nthreads().values()))
         elif self._workers > 1:
             self._executor = _processes(self._workers)
@@ -57,7 +56,7 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(self._executor, ProcessPoolExecutor):
+        if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
         if self._client is not None:
             self._client.close()
@@ -65,18 +64,18 @@ class Pool:
 
     def each(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Campaign]]:
         """Number and result of every job, in the order in which they finish. Closing it drops what is not begun."""
-        if self._executor is None:
+        if self._executor is None and self._client is None:
             for number, job in enumerate(jobs):
                 yield number, run_campaign(job)
             return
         if jobs and self._client is None:
             driver_for(jobs[0].engine)  # compiles once, here; the workers find it on the disk
         waiting = list(reversed(range(len(jobs))))
-        running: dict[Future[Campaign], int] = {}
+        running: dict[Any, int] = {}  # futures of either kind
         try:
             while waiting or running:
                 self._fill(jobs, waiting, running)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in self._wait(running):
                     number = running.pop(future)
                     try:
                         yield number, self._result(future)
@@ -89,32 +88,45 @@ class Pool:
             for future in running:
                 future.cancel()
 
-    def _fill(self, jobs: Sequence[Job], waiting: list[int], running: dict[Future[Campaign], int]) -> None:
-        assert self._executor is not None
+    def _wait(self, running: Mapping[Any, int]) -> set[Any]:
+        """The futures that are finished, at least one."""
+        if self._client is None:
+            return set(wait(running, return_when=FIRST_COMPLETED).done)
+        from distributed import wait as wait_for
+
+        with self._client.as_current():
+            return set(wait_for(list(running), return_when="FIRST_COMPLETED").done)  # type: ignore[no-untyped-call]
+
+    def _submit(self, job: Job) -> Any:
+        if self._executor is None:
+            return self._client.submit(run_campaign, job, pure=False, retries=1)
+        with _main_left_alone():
+            return self._executor.submit(run_campaign, job)
+
+    def _fill(self, jobs: Sequence[Job], waiting: list[int], running: dict[Any, int]) -> None:
         while waiting and len(running) < _AHEAD * self._workers:
             number = waiting.pop()
             try:
-                with _main_left_alone():
-                    running[self._executor.submit(run_campaign, jobs[number])] = number
+                running[self._submit(jobs[number])] = number
             except BrokenExecutor:  # a worker died between two campaigns
                 waiting.append(number)
                 waiting.extend(sorted(running.values(), reverse=True))
                 running.clear()
                 self._restart()
 
-    def _result(self, future: Future[Campaign]) -> Campaign:
+    def _result(self, future: Any) -> Any:
         if self._client is None:
             return future.result()
         from distributed import KilledWorker
 
         try:
-            return future.result()
+            return future.result()  # computed again when the worker that held it is gone
         except KilledWorker as error:
             raise FotasimError(f"one campaign killed several workers of {self._cluster}: {error}") from None
 
     def _restart(self) -> None:
         """A local worker was killed: new ones take its campaigns; after several times the host is at fault."""
-        if self._restarts >= _RESTARTS or not isinstance(self._executor, ProcessPoolExecutor):
+        if self._restarts >= _RESTARTS or self._executor is None:
             raise FotasimError(
                 "the worker processes keep dying, most likely for want of memory; fewer --workers need less"
             )
@@ -162,12 +174,8 @@ def usable_cores() -> int:
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes, not copies of this one: copying a process with threads can hang."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["sim.study.campaign"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    """Fresh processes, never copies: the libraries beneath run threads, and a copy of their locks can hang."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
 @contextmanager

@@ -51,19 +51,19 @@ class Sensitivity:
         """Share of the sampled worlds in which the gate is met; None without a gate."""
         if self.gate is None:
             return None
-        return float(np.mean([_met(self.gate, value) for value in self.samples[self.metric]]))
+        return float(np.mean([met(self.gate, value) for value in self.samples[self.metric]]))
 
     @property
     def flips(self) -> list[str]:
         """Inputs that change the gate's answer on their own, within their range."""
         if self.gate is None:
             return []
-        now = _met(self.gate, self.nominal)
+        now = met(self.gate, self.nominal)
         ends = self.table[["at_low", "at_high"]].to_numpy()
         return [
             str(name)
             for name, values in zip(self.table["input"], ends, strict=True)
-            if any(_met(self.gate, value) != now for value in values)
+            if any(met(self.gate, value) != now for value in values)
         ]
 
     def plot(self) -> Any:
@@ -82,15 +82,9 @@ class Sensitivity:
 
     def save(self, folder: str | Path) -> Path:
         """Writes the tables and the page; returns the page."""
-        from sim.study.pages_search import sensitivity_page
+        from sim.study.folders import save_sensitivity
 
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        self.table.to_parquet(place / "inputs.parquet", index=False)
-        self.samples.to_parquet(place / "samples.parquet", index=False)
-        page = place / "sensitivity.html"
-        page.write_text(sensitivity_page(self), encoding="utf-8")
-        return page
+        return save_sensitivity(self, Path(folder))
 
 
 def sensitivity(
@@ -106,7 +100,7 @@ def sensitivity(
     cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """Varies the uncertain inputs over their ranges (docs/model.md) and ranks them by what they do to a metric.
+    """Varies the uncertain inputs over their ranges (docs/parameters.md) and ranks them by what they do to a metric.
 
     `morris` (20 trajectories: 20 (k + 1) worlds for k inputs) ranks many inputs cheaply; `sobol` (64 base samples:
     64 (k + 2) worlds) splits the variance among few. `samples` sets the trajectories or base samples. Every world runs
@@ -134,7 +128,7 @@ def sensitivity(
     frame = pd.DataFrame([{i.name: v for i, v in world.items()} for world in worlds]).assign(**{metric: sampled})
     return Sensitivity(
         scenario, metric, method, chosen, table.reset_index(drop=True), frame, float(values[0]),
-        _gate(scenario, metric), replications,
+        gate_on(scenario, metric), replications,
     )  # fmt: skip
 
 
@@ -206,13 +200,15 @@ def _run(
     return means
 
 
-def _gate(scenario: Scenario, metric: str) -> tuple[str, float] | None:
+def gate_on(scenario: Scenario, metric: str) -> tuple[str, float] | None:
+    """The scenario's gate on a metric as (sign, limit), if it has one."""
     if metric not in scenario.gates:
         return None
     gate = gate_rules.parse(metric, scenario.gates[metric])
     return gate.sign, gate.limit
 
 
-def _met(gate: tuple[str, float], value: float) -> bool:
+def met(gate: tuple[str, float], value: float) -> bool:
+    """Whether a value meets a gate given as (sign, limit)."""
     sign, limit = gate
     return {"<=": value <= limit, ">=": value >= limit, "<": value < limit, ">": value > limit}[sign]

@@ -11,15 +11,17 @@ from typing import Any
 import pandas as pd
 
 from sim.errors import StudyError
+from sim.records import check_free
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, estimate
 from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Campaign, Job, table
 from sim.study.designs import points as design_points
+from sim.study.folders import save_sweep
 from sim.study.journal import Journal
 from sim.study.pool import Pool, Progress, collect
 
-JOURNAL, TABLE, PAGE = "journal.jsonl", "sweep.parquet", "sweep.html"
+JOURNAL = "journal.jsonl"
 
 
 @dataclass(slots=True)
@@ -90,6 +92,8 @@ def sweep(
     visited = design_points(axes, design, points, scenario.seed)
     jobs = [Job(varied, r, engine=engine) for varied in _scenarios(scenario, visited) for r in range(replications)]
     folder = None if out is None else Path(out)
+    if folder is not None:
+        check_free(folder, "sweep")
     journal = None if folder is None else _journal(folder, scenario, fresh)
     try:
         found, complete = _run(jobs, visited, replications, journal, workers, cluster, progress)
@@ -99,7 +103,7 @@ def sweep(
     frame = _frame(axes, visited, found, replications)
     result = Sweep(scenario, axes, visited, replications, frame, complete, folder)
     if folder is not None:
-        _save(result, folder)
+        save_sweep(result, folder)
     return result
 
 
@@ -156,14 +160,6 @@ def _frame(
         plain = len({type(v) for v in values}) <= 1 and all(isinstance(v, int | float | str) for v in values)
         columns[axis.key] = values if plain or axis.numeric else [json.dumps(v) for v in values]
     return pd.concat([pd.DataFrame(columns), measured], axis=1)
-
-
-def _save(result: Sweep, folder: Path) -> None:
-    from sim.study.pages import sweep_page
-
-    result.frame.to_parquet(folder / TABLE, index=False)
-    (folder / "scenario.yaml").write_text(result.scenario.to_yaml(), encoding="utf-8")
-    (folder / PAGE).write_text(sweep_page(result), encoding="utf-8")
 
 
 def _check(metric: str) -> None:

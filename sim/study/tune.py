@@ -25,7 +25,6 @@ from sim.study.front import knee, on_front, spread
 from sim.study.journal import point_key
 from sim.study.objectives import Constraint, Objective, parse_constraint, parse_objective
 from sim.study.pool import Pool, Progress, collect
-from sim.study.strategy_file import strategy_yaml
 
 BATCH = 6
 """Trials asked for at once. Fixed, so that the search takes the same way on any number of workers."""
@@ -108,17 +107,15 @@ class Tuning:
 
     def save(self, folder: str | Path) -> Path:
         """Writes trials, finalists, the strategy file and the page; returns the page."""
-        from sim.study.pages_search import tuning_page
+        from sim.study.folders import save_tuning
 
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        self.trials.to_parquet(place / "trials.parquet", index=False)
-        if self.recommended is not None:
-            self.table.to_parquet(place / "finalists.parquet", index=False)
-            (place / "strategy.yaml").write_text(strategy_yaml(self), encoding="utf-8")
-        page = place / "tune.html"
-        page.write_text(tuning_page(self), encoding="utf-8")
-        return page
+        return save_tuning(self, Path(folder))
+
+    def conclude(self) -> None:
+        """Sets the gain from the campaigns of the recommended setting and of the present one."""
+        assert self.recommended is not None and self.present is not None
+        after, before = self.recommended.frame, self.present.frame
+        self.gain = {o.text: paired_difference(o.values(before), o.values(after)) for o in self.objectives}
 
 
 def tune(
@@ -302,7 +299,13 @@ def _conclude(result: Tuning, judge: _Judge, pool: Pool, count: int, course: _Co
         return
     result.recommended = judge.candidate(winner.settings, stated[0])
     result.present = judge.candidate({}, stated[1])
-    result.gain = {o.text: paired_difference(o.values(stated[1]), o.values(stated[0])) for o in judge.objectives}
+    result.conclude()
+
+
+def judgement(result: Tuning, judged: Sequence[tuple[Settings, pd.DataFrame]]) -> list[Candidate]:
+    """Settings with their estimates from tables of campaigns, by the objectives and constraints of a search."""
+    judge = _Judge(result.scenario, result.objectives, result.constraints, "auto")
+    return [judge.candidate(settings, frame) for settings, frame in judged]
 
 
 def _finalists(result: Tuning, judge: _Judge) -> list[Settings]:

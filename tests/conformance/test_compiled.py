@@ -192,3 +192,20 @@ def test_functions_of_the_core_stay_plain():
     compiler.Mirror()
     assert isinstance(behaviour.receive, FunctionType)
     assert not any(name.split(".")[0] == "numba" for name in vars(behaviour))
+
+
+def test_compiled_code_is_kept_where_only_this_user_writes(tmp_path, monkeypatch):
+    """A home that cannot be written gives way to a folder of one's own; one that others may write to is not used."""
+    (tmp_path / "home").write_text("a file is no folder")
+    monkeypatch.delenv("FOTASIM_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(compiler.sys, "platform", "linux")
+    monkeypatch.setattr(compiler.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = compiler.cache_folder()
+    assert folder is not None
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o770)
+    assert compiler.cache_folder() is None
+    monkeypatch.setenv("FOTASIM_CACHE", str(tmp_path / "given"))
+    assert compiler.cache_folder() == tmp_path / "given"

@@ -14,7 +14,7 @@ from sim.engines.run import campaign_records
 from sim.errors import FotasimError
 from sim.records import Records
 from sim.scenario import Scenario
-from tests.strategies import ANY, overrides
+from tests.strategies import ANY, ANY_POLLED, overrides
 from tests.support import scenario
 
 READY = sorted(Path("scenarios").glob("*.yaml"))
@@ -70,4 +70,11 @@ def test_ready_scenario(path):
 @given(ANY)
 def test_any_scenario(keys):
     """100 random scenarios over the whole vocabulary; benchmarks/conformance.py tries as many as one likes."""
+    both(scenario(*overrides(keys)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@given(ANY_POLLED)
+def test_any_scenario_of_a_polled_server(keys):
+    """The same vocabulary against a simulated DDI server: one line of requests a module, nothing said unasked."""
     both(scenario(*overrides(keys)))

@@ -75,7 +75,7 @@ def test_an_injected_limit_of_300_downloads_at_once_is_found(cloud):
     found = look(given, url, "modules", bounds, Settings(radio=True))
     assert found.confirmed
     assert found.capacity == pytest.approx(300.0, rel=0.1)
-    assert found.first_broken.measured.figures["download_failures"] > 0
+    assert found.first_broken.measured.legs["download"]["failures"] > 0
 
 
 class Stalling(LiveCloud):
@@ -100,7 +100,6 @@ class Stalling(LiveCloud):
             super().on_message(*message)
 
 
-@pytest.mark.slow
 def test_a_stall_shows_in_the_percentiles_as_theory_says():
     """Open loop, forty requests a second for ten seconds, answered at once but for a pause of two seconds.
 

@@ -16,7 +16,9 @@ from tests.load.master import free_port, master
 from tests.report.browser import chromium
 from tests.support import HARMLESS, scenario
 
-LEGS = [leg for leg in latency.LEGS if leg not in ("poll", "exchange")]  # those are DDI's
+LEGS = [
+    leg for leg in latency.LEGS if leg not in ("poll", "configData", "deploymentBase", "feedback")
+]  # those are DDI's
 FLEET = scenario(
     *HARMLESS, "fleet.size=12", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
     "fleet.groups.0.free_space=10 MB",

@@ -114,7 +114,7 @@ def test_damaged_and_partial_runs_are_passed_over(releases, tmp_path):
         (("report", "1.9.0", "--gate", "bricked upper <= 1e-6"), 1, "NOT MET"),
         (("report", "1.9.0", "--gate", "speed <= 1"), 2, "is not a metric"),
         (("report", "1.9.0", "--format", "docx"), 2, "choose from html, pdf"),
-        (("report", "1.9.0", "1.10.0", "--against", "1.2.0"), 2, "give one RUN"),
+        (("report", "1.9.0", "1.10.0", "--against", "1.2.0"), 2, "give one FOLDER"),
         (("report", "1.10.0", "--against", "1.9.0"), 0, "report.html"),
         (("report", "1.10.0", "--against", "1.9.0", "--fail-on-regression"), 1, "worse than 1.9.0"),
         (("trend", "."), 0, "trend.html"),

@@ -58,6 +58,13 @@ def test_no_windows_is_always():
     assert is_open([], 5.0) and next_open_s([], 5.0) == 5.0
 
 
+def test_windows_that_all_lie_beyond_the_horizon_are_not_always():
+    """A run of six hours under a window at noon never sees it: closed throughout, not open for want of windows."""
+    section = strategy(schedule={"maintenance_windows": [{"start": "12:00", "duration": "1h"}]})
+    laid = windows(section.plan.strategy.schedule, 6 * HOUR)
+    assert not any(is_open(laid, hour * HOUR) for hour in range(6))
+
+
 def test_a_window_that_is_open_at_activation():
     """Activation at 03:00 lies in the window that opened at 02:00."""
     assert laid_out("2026-01-05T03:00", NIGHT["maintenance_windows"][0], days=0.5) == [(local("2026-01-05T02:00"), 2.0)]

@@ -75,7 +75,7 @@ def test_compare(fotasim, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("min_battery_percent 70 % instead of 30 %: ")
     assert {p.name for p in (tmp_path / "c").iterdir()} == {
-        "compare.html", "differences.parquet", "campaigns.parquet", "changed.parquet",
+        "manifest.json", "report.html", "differences.parquet", "campaigns.parquet", "changed.parquet", "flows.parquet",
     }  # fmt: skip
     for folder in "ab":
         fotasim("run", "s.yaml", *TINY, "--out", folder)
@@ -128,7 +128,7 @@ def test_sensitivity(fotasim, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "hangs most on" in done.stdout
-    assert (tmp_path / "i" / "sensitivity.html").exists()
+    assert (tmp_path / "i" / "report.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_what_the_verdict_hangs_on(tmp_path):
     assert 0.2 < found.share_met < 0.8
     page = found.save(tmp_path).read_text()
     assert "alone can change that: never online" in page
-    assert {p.name for p in tmp_path.iterdir()} == {"sensitivity.html", "inputs.parquet", "samples.parquet"}
+    assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "report.html", "inputs.parquet", "samples.parquet"}
     assert found.plot().axes
 
 

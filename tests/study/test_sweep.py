@@ -16,10 +16,11 @@ import pytest
 
 from sim.errors import RecordsError, ScenarioError, StudyError
 from sim.study.journal import Journal
-from sim.study.sweep import JOURNAL, PAGE, TABLE, sweep
+from sim.study.sweep import JOURNAL, sweep
 from tests.study.known import BATTERY, battery_limit
 from tests.support import scenario
 
+TABLE, PAGE = "sweep.parquet", "report.html"
 TINY = ("fleet.size=40", "horizon=1d")
 VARY = [f"{BATTERY}=10:50:3", "plan.strategy.preconditions.on_unmet"]
 

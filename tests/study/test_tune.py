@@ -117,7 +117,15 @@ def test_the_strategy_file_is_a_strategy(found, tmp_path):
     assert taken == found.best
     assert "95 % interval" in text
     assert set(tmp_path.iterdir()) == {
-        tmp_path / n for n in ("tune.html", "strategy.yaml", "trials.parquet", "finalists.parquet")
+        tmp_path / n
+        for n in (
+            "manifest.json",
+            "report.html",
+            "strategy.yaml",
+            "trials.parquet",
+            "finalists.parquet",
+            "campaigns.parquet",
+        )
     }
 
 

@@ -130,6 +130,11 @@ class CompiledEngine:
             first += len(self.parts["charge"])
         return np.concatenate(found)
 
+    @property
+    def released_s(self) -> NDArray[np.float64]:
+        """When each module was released, seconds after activation, inf for never; shape (n,)."""
+        return np.asarray(self.world.executions["released_s"], dtype=np.float64)
+
     def records(self, *, complete: bool, wall_s: float) -> Records:
         """The tables of this run."""
         parts, k = self.parts, self.parts["k"]

@@ -20,6 +20,12 @@ ANSWER = 4  # the download server answers
 DROP = 5  # the session breaks under a transfer
 UNHEARD = 6  # the cloud's keep-alive runs out
 ACCESS = 7  # random access has gone through, or was given up
+SERVED = 8  # a request has reached a server that is polled; this and what follows is of polled.py
+ANSWERED = 9  # its answer has come
+POLL_DUE = 10  # the server's sleep is over
+GO_ON = 11  # to the module: the action it has agreed to
+IN_LINE = 12  # a request that waits for the one before
+POLL_IN_LINE = 13  # a poll that waits for all others
 
 
 @dataclass(slots=True)
@@ -32,14 +38,21 @@ class Pending:
     order: int = 0
     next: int = NONE
     number: int = 0
-    """HELLO: components at target; ARRIVAL, CONNECTED, UNHEARD, ACCESS: the session; ANSWER: the fetch."""
+    """HELLO: components at target; ARRIVAL, CONNECTED, UNHEARD, ACCESS: the session; ANSWER: the fetch.
+
+    POLL_DUE: polls answered before. Requests: the session of a poll; whether feedback is the last word.
+    """
     kind: int = 0
     code: int = 0
-    """STATUS: the status; ARRIVAL: the message; ACCESS: the module's input."""
+    """STATUS: the status; ARRIVAL: the message; ACCESS: the module's input. Requests: status of feedback, message found."""
     component: int = 0
     flag: int = 0
-    """HELLO: asks for the plan; STATUS: runs the target (1) or a previous image on order (2); ARRIVAL: rolls back."""
+    """HELLO: asks for the plan; STATUS: runs the target (1) or a previous image on order (2); ARRIVAL: rolls back.
+
+    Requests: a poll that connects; feedback of a component at its target.
+    """
     level: int = 0
+    """Coverage level; what a request is."""
 
 
 @dataclass(slots=True)
@@ -59,6 +72,14 @@ class Drive:
     """Its number in the egress; NOT_ANSWERED while a download is asked for."""
     told_back: int = 0
     """Whether the last notice was of a rollback."""
+    busy: int = 0
+    polls: int = 0
+    known: int = 0
+    told: int = -1
+    action: int = 0
+    confirming: int = 0
+    said: int = -1
+    """As of engines.polled.Line."""
 
 
 NOT_ANSWERED = -2
@@ -98,6 +119,14 @@ def take(s: Any, m: Any) -> Any:
     m.head = entry.next
     _give_back(s, at)
     return entry
+
+
+def first_of(s: Any, m: Any, kind: int) -> int:
+    """Place of the first entry of that kind, or NONE."""
+    at = m.head
+    while at != NONE and s.pool[at].kind != kind:
+        at = s.pool[at].next
+    return int(at)
 
 
 def forget(s: Any, m: Any, kind: int) -> None:

@@ -13,9 +13,9 @@ from sim.module import behaviour
 from sim.module.rows import ATTACHING
 
 
-def touches_nobody(s: Any, i: int, m: Any, listed: bool) -> bool:
+def touches_nobody(s: Any, i: int, listed: bool) -> bool:
     """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
-    e = s.books.es[i]
+    e, m = s.books.es[i], s.modules[i]
     if m.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
         return False
     if not listed:

@@ -37,6 +37,8 @@ def sleep(s: Any, i: int) -> None:
 
 def may_sleep(s: Any, i: int) -> bool:
     """Whether nothing is under way with a module whose list is empty: what its slot holds will be written anew."""
+    if s.k.polled:  # what a module knows of its action outlasts its sessions
+        return False
     m, e = s.modules[i], s.books.es[i]
     done = s.k.may_retire and ex.is_terminal(e.state)
     if m.transfer != NONE or (e.online and not done) or e.state == ex.NOTIFIED:

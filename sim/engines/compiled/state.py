@@ -100,7 +100,7 @@ def _kernel(world: World, events: bool) -> Kernel:
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
     return Kernel(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
-        calm=int(_is_calm(world)), holds=int(holds),
+        calm=int(_is_calm(world)), polled=r.polled, holds=int(holds),
         quiet=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
         needed_bytes=r.needed_bytes, needed_back_bytes=_needed_back(world), recording=int(events),
     )  # fmt: skip
@@ -114,14 +114,14 @@ def _needed_back(world: World) -> int:
 def _is_calm(world: World) -> bool:
     """Whether only the plan's clock, a module's own timers and its own messages move its execution.
 
-    Criteria, thresholds and caps on finished modules act on all modules at the moment another one reports; a cloud that
+    Requests of modules that poll share workers and the gate of connections. Criteria, thresholds and caps on finished modules act on all modules at the moment another one reports; a cloud that
     pushes at once speaks whenever a module is released.
     """
     plan, r = world.plan, world.plan.settings
     groups = all(g.error_threshold_percent == inf and g.success_action != st.PAUSE for g in plan.groups)
     pushes_at_once = r.need_push and r.push_interval_s <= 0.0
     bounded = r.max_devices > 0 or r.offer_timeout_s < inf or r.overwrite == st.FAIL
-    return groups and not (plan.criteria or pushes_at_once or bounded)
+    return groups and not (plan.criteria or pushes_at_once or bounded or r.polled)
 
 
 def _profiles(world: World) -> NDArray[Any]:

@@ -6,6 +6,7 @@ What is the same whatever cloud it talks to: life, timer, download. How a cloud 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import inf, isnan
@@ -32,12 +33,13 @@ class LiveModule(ABC):
     """A module with its download and its one timer; subclasses give it a connection to their cloud."""
 
     __slots__ = (
-        "_due", "_engine", "_fetch", "_fetched_bytes", "_fetched_from", "_guard", "_header_at", "_package", "_timer", "_timer_at",
+        "_due", "_engine", "_fetch", "_fetched_bytes", "_fetched_from", "_guard", "_halted", "_header_at", "_package", "_timer", "_timer_at",
         "_transfer_at", "acked", "acknowledged_statuses", "module", "sent_statuses",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module) -> None:
         self._engine = engine
+        self._halted = False
         self.module = module
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -83,6 +85,10 @@ class LiveModule(ABC):
     def unacknowledged(self) -> bool:
         """Whether reports are on their way."""
 
+    def _tls(self, url: str) -> ssl.SSLContext | None:  # noqa: ARG002 - of subclasses
+        """TLS of this module's own for a download, None for the run's."""
+        return None
+
     def _authorization(self, url: str) -> str:  # noqa: ARG002 - of subclasses
         """Value of the Authorization header for a download, "" for none."""
         return ""
@@ -119,21 +125,34 @@ class LiveModule(ABC):
 
     def deliver(self, given: int | msg.ToModule, now: float) -> None:
         """Every input of the module goes through here: receive, perform the effects, arm the timer."""
+        if self._halted:
+            return
         effects = self.module.receive(given, now)
         if effects:
             self._perform(effects, now)
         self._rearm(now)
 
+    def halt(self) -> None:
+        """At once: nothing more is begun, asked for or fetched, whatever comes in. `end` takes leave of the cloud."""
+        self._halted = True
+        self.end()
+
     def end(self) -> None:
         """The run is over."""
+        self._rest()
+        self._hang_up()
+
+    def _rest(self) -> None:
+        """No timer and no transfer is left."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._stop_fetch()
-        self._hang_up()
 
     def _rearm(self, now: float) -> None:
         """One timer, at the deadline; guards of the network are stretched to real seconds first."""
+        if self._halted:
+            return
         row = self.module.row
         scale = self._engine.settings.time_scale
         if scale != 1.0 and row.ota_then == states.TIMEOUT and row.status in _GUARDED and row.ota_at != self._guard:
@@ -214,7 +233,7 @@ class LiveModule(ABC):
                 raise Broken("the bytes before this piece are gone")
             for url, first, last in self._package.requests(start, end):
                 engine.check_url(url)
-                ask = Ask(url, first, last, row.index, self._authorization(url))
+                ask = Ask(url, first, last, row.index, self._authorization(url), self._tls(url))
                 await engine.downloader.get(ask, lambda: self._header(asked_at), self._take)
             if start >= end:  # the last transfer was cut behind its last byte
                 self._header(asked_at)

@@ -20,6 +20,7 @@ from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.latency import Latencies
 from sim.engines.live.pace import Pace
 from sim.engines.live.recorder import LiveRecorder
+from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, Watch
 from sim.engines.live.target import Limits
 from sim.engines.world import World
 from sim.errors import FotasimError
@@ -49,30 +50,6 @@ class Settings:
     """Sent with every CONNECT, for brokers that refuse the SDK's password without one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How the run stands: for progress displays."""
-
-    real_s: float
-    run_s: float
-    modules: int
-    done: int
-    states: dict[str, int]
-    connections: int
-    downloads: int
-    sent: int
-    received: int
-    delivered_bits: float
-    latencies_s: dict[str, tuple[float | None, float | None]]
-    """p50 and p99 of the legs that matter most."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Measurements of every leg so far."""
-    failures: dict[str, int] = field(default_factory=dict)
-    """Failures of every leg so far."""
-
-
-Watch = Callable[[Snapshot], None]
-_SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
 _STATUS_NAMES = {
     msg.NO_PLAN: "idle", msg.PLAN_RECEIVED: "notified", msg.SUBMITTED: "confirmed", msg.DOWNLOAD_START: "downloading",
     msg.DOWNLOADING: "downloading", msg.DOWNLOADED: "downloaded", msg.UPDATING: "updating",
@@ -205,17 +182,16 @@ class LiveEngine:
 
     # --- how it stands -----------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """The figures a progress display shows."""
+    def snapshot(self, count: int | None = None) -> Snapshot:
+        """The figures a progress display shows, of the first `count` modules where not all are to run."""
+        modules = self.modules[:count]
         recorder = self.recorder
         connections, downloads = recorder.under_way
-        states = Counter(_state(m.module) for m in self.modules)
-        quantiles = {
-            leg: (self.latencies.quantile_s(leg, 50.0), self.latencies.quantile_s(leg, 99.0)) for leg in _SHOWN_LEGS
-        }
+        states = Counter(_state(m.module) for m in modules)
         return Snapshot(
-            self.clock() - self.zero, self.now(), len(self.modules), sum(m.done for m in self.modules),
-            dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits, quantiles,
+            self.clock() - self.zero, self.now(), len(modules), sum(m.done for m in modules),
+            dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits,
+            self.latencies.shown_s(SHOWN_LEGS), *self.latencies.totals(),
         )  # fmt: skip
 
     def figures(self) -> dict[str, Any]:
@@ -227,7 +203,8 @@ class LiveEngine:
             "connections_opened": recorder.dials, "refused": {str(k): v for k, v in recorder.refusals.items()},
             "messages_sent": sent, "messages_received": received,
             "statuses_sent": sum(m.sent_statuses for m in self.modules),
-            "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules),             "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
+            "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules),
+            "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
             "cpu_s": round(self.cpu_s, 3), **of_cloud,
         }  # fmt: skip
@@ -247,4 +224,4 @@ def _state(module: Module) -> str:
     return "offline" if row.link == OFFLINE else _STATUS_NAMES.get(row.status, "idle")
 
 
-__all__ = ["LiveEngine", "Settings", "Snapshot", "Watch"]
+__all__ = ["LiveEngine", "Settings"]

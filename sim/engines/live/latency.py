@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -12,12 +12,14 @@ LEGS = {
     "connect": "from the moment the module was to connect until its transport stands",
     "login": "CONNECT until SUBACK (after a bootstrap: until the device secret is there)",
     "request": "request (0x0115) published at QoS 2 until the exchange is complete",
-    "notice": "request (0x0115) until the plan notice (0x0111)",
+    "notice": "request (0x0115) until the plan notice (0x0111); DDI: first poll answered until the deployment is read",
     "url": "confirmation (status 2) until the URL (0x0113)",
     "header": "GET until the answer begins",
     "download": "GET until the last byte",
     "poll": "DDI: poll until its answer",
-    "exchange": "DDI: any other request until its answer",
+    "configData": "DDI: attributes sent until the answer",
+    "deploymentBase": "DDI: deployment, confirmation or cancel asked for until it is read",
+    "feedback": "DDI: one feedback request until its answer",
     "report": "status published (QoS 2, or DDI feedback) until the cloud has it",
 }
 """Each leg and what it spans. Waits that the module's own timers begin count from when the timer was due."""
@@ -31,8 +33,12 @@ _BITS = 11
 """Bits of a value that count: a histogram of three digits has 2048 steps up to 2048, then 1024 for each doubling."""
 
 
+def step_of(seconds: float) -> int:
+    """The smallest value, in microseconds, of the histogram's step that a time falls into."""
+    return _step(max(int(seconds * 1e6), LOWEST_US))
+
+
 def _step(value: int) -> int:
-    """The smallest value of the histogram's step that a value falls into."""
     shift = value.bit_length() - _BITS
     return value >> shift << shift if shift > 0 else value
 
@@ -49,9 +55,13 @@ class Latencies:
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""
-        value = _step(max(int(seconds * 1e6), LOWEST_US))
+        value = step_of(seconds)
         counts = self._legs[leg]
         counts[value] = counts.get(value, 0) + 1
+
+    def counts(self, leg: str) -> dict[int, int]:
+        """Measurements of a leg by step, see `step_of`."""
+        return self._legs[leg]
 
     def fail(self, leg: str, reason: str) -> None:
         """A leg that did not come to its end; the kinds of reasons kept are bounded."""
@@ -66,6 +76,17 @@ class Latencies:
     def failed(self, leg: str) -> dict[str, int]:
         """Failures of a leg by reason."""
         return {reason: n for (of, reason), n in self.failures.items() if of == leg}
+
+    def totals(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Measurements and failures by leg, of legs that have any."""
+        failed: Counter[str] = Counter()
+        for (leg, _), n in self.failures.items():
+            failed[leg] += n
+        return {leg: self.count(leg) for leg, counts in self._legs.items() if counts}, dict(failed)
+
+    def shown_s(self, legs: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
+        """p50 and p99 of some legs, seconds."""
+        return {leg: (self.quantile_s(leg, 50.0), self.quantile_s(leg, 99.0)) for leg in legs}
 
     def encoded(self, leg: str) -> str:
         """The leg's histogram, compressed and in base64, to be merged elsewhere."""

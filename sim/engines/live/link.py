@@ -56,6 +56,11 @@ class Link(asyncio.Protocol):
 
     # --- for the module ----------------------------------------------------------------------------------------------
 
+    @property
+    def given_up(self) -> bool:
+        """Nobody waits for it any more."""
+        return self._owner is None
+
     def publish(self, topic: bytes, payload: bytes, qos: int) -> int:
         """Sends a message; its packet id, 0 for QoS 0."""
         links = self._links
@@ -216,6 +221,8 @@ class Links:
         host, port = self._address
         try:
             async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
+                if link.given_up:
+                    return
                 await dial(lambda: link, host, port, ssl=self._ssl, source=source)
         except (OSError, TimeoutError):
             link.failed()

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from sim.engines.live.api import CloudApi
 from sim.engines.live.device import LiveModule
 from sim.engines.live.fetch import File, Package
 from sim.engines.live.link import Link, Links
-from sim.engines.live.reconcile import Reconciliation, mirror, reconcile
+from sim.engines.live.reconcile import ModuleBooks, Reconciliation, mirror, reconcile
 from sim.engines.live.target import Target
 from sim.engines.virtual import LOGIN_ROUND_TRIPS
 from sim.engines.world import World
@@ -74,9 +75,9 @@ class QuecThingModule(LiveModule):
         row, link = self.module.row, self.link
         if row.link == CONNECTING:
             yield ("login", link.made_at) if link is not None and link.made_at else ("connect", self._dialled_at)
+        if self._asked_at and isnan(row.upgraded_s):
+            yield "notice", self._asked_at  # asleep or not: it asked and was not answered
         if row.link == ONLINE:
-            if self._asked_at and isnan(row.upgraded_s):
-                yield "notice", self._asked_at
             if self._request:
                 yield "request", self._requested_at
             if self._confirmed_at and row.status == msg.SUBMITTED:
@@ -113,7 +114,7 @@ class QuecThingModule(LiveModule):
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
-        if self.module.row.link == CONNECTING and self.link is None:
+        if self.module.row.link == CONNECTING and self.link is None and not self._halted:
             self._engine.recorder.dialled()
             self.link = self._cloud.links.dial(self, self._name, password, login.subscription(self._name))
 
@@ -219,6 +220,13 @@ class QuecThingModule(LiveModule):
             link.abort()
             self._session_lost()
 
+    def halt(self) -> None:
+        """See LiveModule: a session that stands stays, so that what is on its way is still acknowledged."""
+        self._halted = True
+        self._rest()
+        if self.link is not None and not self.link.up:
+            self._hang_up()
+
     def _hang_up(self) -> None:
         for link in (self.link, self._leaving):
             if link is not None:
@@ -287,7 +295,7 @@ class QuecThingModule(LiveModule):
         start = engine.messages.slot(engine.real(at))
 
         def later() -> None:
-            if self.link is link and link is not None:
+            if self.link is link and link is not None and not self._halted:
                 send()
 
         engine.when(start, later)
@@ -461,10 +469,22 @@ class QuecThing:
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
         _adopt(engine.world, cloud)
-        for name, device in cloud.items():
+        client = {m.module.name: m.books() for m in engine.modules}
+        earlier = self._leave_out_earlier(client, cloud)
+        told = f"{earlier:,} of the devices had succeeded in an earlier run: the cloud offers them nothing"
+        return replace(reconcile(client, cloud), findings=(told,) if earlier else ())
+
+    def _leave_out_earlier(self, client: Mapping[str, ModuleBooks], cloud: Mapping[str, dict[str, Any]]) -> int:
+        """Takes out of the cloud's word what it counted before this run; gives successes of earlier runs."""
+        earlier = 0
+        for name in cloud.keys() & client.keys():
+            device, before = cloud[name], self._before.get(name, {})
             if "reports" in device:
-                device["reports"] -= self._before.get(name, {}).get("reports", 0)
-        return reconcile({m.module.name: m.books() for m in engine.modules}, cloud)
+                device["reports"] -= before.get("reports", 0)
+            if before.get("state") == "succeeded" and not client[name].upgraded:
+                device["state"] = "succeeded before"
+                earlier += 1
+        return earlier
 
     @property
     def traffic(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 
 SHOWN = 20
+NOBODY = "not possible: no worker could compare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,31 @@ class Reconciliation:
                 for c in self.checks
             ],
         }  # fmt: skip
+
+
+def from_dict(given: Mapping[str, Any]) -> Reconciliation:
+    """The reconciliation that `as_dict` wrote."""
+    checks = [
+        Check(str(c["what"]), int(c["client"]), int(c["cloud"]), int(c["differ"]), tuple(map(str, c["examples"])))
+        for c in given["checks"]
+    ]
+    return Reconciliation(tuple(checks), str(given["note"]), tuple(map(str, given["findings"])))
+
+
+def combined(parts: Sequence[Reconciliation]) -> Reconciliation:
+    """One reconciliation of parts with different modules each; a part that was not compared is told as a finding."""
+    counts: dict[str, Check] = {}
+    for check in (check for part in parts for check in part.checks):
+        so_far = counts.get(check.what, Check(check.what, 0, 0, 0))
+        counts[check.what] = Check(
+            check.what, so_far.client + check.client, so_far.cloud + check.cloud, so_far.differ + check.differ,
+            _few([*so_far.examples, *check.examples]),
+        )  # fmt: skip
+    notes = list(dict.fromkeys(part.note for part in parts if part.note))
+    findings = [text for part in parts for text in part.findings]
+    if not counts:
+        return Reconciliation(note="; ".join(notes) or NOBODY)
+    return Reconciliation(tuple(counts.values()), findings=(*findings, *(f"not all compared: {n}" for n in notes)))
 
 
 def reconcile(client: Mapping[str, ModuleBooks], cloud: Mapping[str, Mapping[str, Any]]) -> Reconciliation:

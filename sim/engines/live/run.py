@@ -14,10 +14,11 @@ from typing import Any
 
 from sim.engines.live.api import CloudApi
 from sim.engines.live.cloud import Cloud
-from sim.engines.live.engine import LiveEngine, Settings, Watch
+from sim.engines.live.engine import LiveEngine, Settings
 from sim.engines.live.host import allow_files, sources_for
 from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.snapshot import Watch
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.run import Outcome, assemble, save
 from sim.engines.world import World, build

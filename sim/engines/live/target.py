@@ -62,17 +62,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def checked_url(text: str, schemes: Sequence[str]) -> SplitResult:
+def checked_url(text: str, schemes: Sequence[str], what: str = "cloud URL") -> SplitResult:
     """A URL of one of these schemes with a host; FotasimError says what would be right."""
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise FotasimError(f"cloud URL: {error}") from None
+        raise FotasimError(f"{what}: {error}") from None
     if url.scheme not in schemes or not url.hostname or port == 0:
-        raise FotasimError(f"cloud URL: {', '.join(f'{s}://HOST:PORT' for s in schemes)} is needed")
+        raise FotasimError(f"{what}: {', '.join(f'{s}://HOST:PORT' for s in schemes)} is needed")
     if url.username or url.password:
-        raise FotasimError(f"cloud URL: credentials do not belong into a URL; set {KEY}, {SECRET} or {TOKEN}")
+        raise FotasimError(f"{what}: credentials do not belong into a URL; they come from the environment")
     return url
 
 

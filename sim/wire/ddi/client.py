@@ -251,8 +251,10 @@ class Client:
             return [Refused(request.what, status)]
         self._busy, self._failures, self._not_before = None, 0, -inf
         if request.what == "poll":
-            self._sleep(now)
-            return self._polled(status, headers, body, now)
+            try:
+                return self._polled(status, headers, body)
+            finally:
+                self._sleep(now)  # as the answer says, or as the last good one did
         self._queue.popleft()
         self._asked.discard(request.url)
         if request.method == "GET":
@@ -269,13 +271,12 @@ class Client:
         self._draws += 1
         return self._unit(self._draws)
 
-    def _polled(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> list[Event]:
+    def _polled(self, status: int, headers: Mapping[str, str], body: bytes) -> list[Event]:
         if status == NOT_MODIFIED and self.base is not None:
             return self._wanted(self.base)
         if status != OK:
             return [Refused("poll", status)]
         self.base, self._etag = doc.read_base(body, self._url), headers.get("etag", "")
-        self._sleep(now)
         return self._wanted(self.base)
 
     def _wanted(self, base: doc.Base) -> list[Event]:

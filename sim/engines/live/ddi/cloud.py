@@ -6,10 +6,11 @@ import ssl
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sim.engines.live.ddi.control import Control, control_of
+from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.device import DdiModule
 from sim.engines.live.ddi.http import Http
-from sim.engines.live.ddi.reconcile import reconcile_states
+from sim.engines.live.ddi.identity import Identities
+from sim.engines.live.ddi.reconcile import FINISHED, reconcile_states
 from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.world import World
@@ -26,6 +27,8 @@ class Ddi:
     """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
 
     http: Http
+    identities: Identities
+    _tls: ssl.SSLContext
     plan: int | None
 
     def __init__(self, target: DdiTarget, world: World, rollout: int | None = None) -> None:
@@ -35,7 +38,6 @@ class Ddi:
         self.refused: Counter[str] = Counter()
         self._hardware = world.fleet.hardware
         self._requests: dict[str, Counter[int]] = {}
-        self._control: Control | None = None
 
     def hardware(self, number: int) -> str:
         """Name of a hardware revision."""
@@ -55,9 +57,10 @@ class Ddi:
 
     async def open(self, engine: LiveEngine) -> None:
         """See Cloud."""
-        context = self.ssl_context(engine.settings.ca_file)
-        self.http = Http(context)
-        self._control = control_of(self.target, context)
+        self._tls = self.ssl_context(engine.settings.ca_file)
+        self.identities = Identities(self.target, engine.settings.ca_file)
+        self.identities.check([m.module.name for m in engine.modules])
+        self.http = Http()
 
     async def close(self) -> None:
         """See Cloud."""
@@ -72,18 +75,20 @@ class Ddi:
         modules: list[DdiModule] = [m for m in engine.modules if isinstance(m, DdiModule)]
         for module in modules:
             module.settle(engine.world.center.executions[module.module.row.index])
-        if self._control is None:
+        control = control_of(self.target, self._tls)
+        if control is None:
             return Reconciliation(
                 note="not possible: the server's management API is not known; set cloud.server and "
                 "FOTASIM_DDI_USER, FOTASIM_DDI_PASSWORD"
             )
-        async with self._control as control:
-            try:
-                states = await control.states()
+        said = {m.module.name: m.said() for m in modules}
+        try:
+            async with control:
+                states = await control.states([name for name, ours in said.items() if ours.believed != FINISHED])
                 counters = await control.counters(self.plan)
-            except FotasimError as error:
-                return Reconciliation(note=f"not possible: {error}")
-        return reconcile_states({m.module.name: m.said() for m in modules}, states, counters)
+        except FotasimError as error:
+            return Reconciliation(note=f"not possible: {error}")
+        return reconcile_states(said, states, counters)
 
     @property
     def traffic(self) -> tuple[int, int]:

@@ -7,8 +7,9 @@ releases the installation, cancelAction becomes Cancel, and each status entered 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from sim.engines.live.ddi.reconcile import CANCELED, ERROR, FINISHED, RUNNING, S
 from sim.engines.live.device import LiveModule
 from sim.engines.live.fetch import Package
 from sim.engines.live.reconcile import mirror
+from sim.engines.virtual import FETCH_ROUND_TRIPS
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module.machine import Module
@@ -38,6 +40,11 @@ AWAKE_S = 0.25
 BOARD = "fotasim"
 """The device's hw_boardname."""
 
+_LEGS = {
+    "poll": "poll", "configData": "configData", "deploymentBase": "deploymentBase", "confirmationBase": "deploymentBase",
+    "cancelAction": "deploymentBase", "feedback": "feedback", "confirmation": "feedback", "cancel": "feedback",
+}  # fmt: skip
+"""The leg each kind of request is timed as."""
 Tag = tuple[int, str, float]
 """Of feedback under way: the status it tells, what the server must believe then, and the loop's time it was queued."""
 
@@ -46,7 +53,7 @@ class DdiModule(LiveModule):
     """A module with its poll machine. At most one request of it is under way."""
 
     __slots__ = (
-        "_agreed", "_canceling", "_client", "_cloud", "_confirming", "_dialled_at", "_exchange", "_last", "_offer",
+        "_agreed", "_asked_at", "_canceling", "_client", "_cloud", "_confirming", "_dialled_at", "_exchange", "_last", "_leg", "_met_at", "_offer",
         "_online", "_open", "_over", "_pump_timer", "_radio_on", "_reported", "_unacked", "believed", "closed_with",
     )  # fmt: skip
 
@@ -60,7 +67,8 @@ class DdiModule(LiveModule):
         )  # fmt: skip
         self._exchange: asyncio.Task[None] | None = None
         self._pump_timer: asyncio.TimerHandle | None = None
-        self._dialled_at = 0.0
+        self._dialled_at = self._met_at = self._asked_at = 0.0
+        self._leg = ""
         self._radio_on = self._online = False
         self._offer: Offer | None = None
         self._open = False  # the server wants it carried out
@@ -149,6 +157,18 @@ class DdiModule(LiveModule):
             self._online = False
             self._engine.recorder.online(now, -1)
 
+    def halt(self) -> None:
+        """See LiveModule: the request under way is still answered."""
+        self._halted = True
+        self._rest()
+        self._client.pause()
+
+    def waiting(self) -> Iterator[tuple[str, float]]:
+        """See LiveModule."""
+        yield from super().waiting()
+        if self._exchange is not None:
+            yield self._leg, self._asked_at
+
     def _hang_up(self) -> None:
         self._client.pause()
         self._cut()
@@ -172,7 +192,7 @@ class DdiModule(LiveModule):
             self._pump_timer.cancel()
             self._pump_timer = None
         engine = self._engine
-        if self._exchange is not None or not self._radio_on:
+        if self._exchange is not None or not self._radio_on or self._halted:
             return
         at = self._client.deadline
         if at > engine.clock():
@@ -181,29 +201,36 @@ class DdiModule(LiveModule):
             return
         request = self._client.request(engine.clock())
         if request is not None:
-            self._exchange = engine.loop.create_task(self._carry(request))
+            late_s = engine.clock() - at if request.what == "poll" and at > engine.zero else 0.0
+            self._leg, self._asked_at = _LEGS[request.what], engine.clock()
+            self._exchange = engine.loop.create_task(self._carry(request, late_s))
 
-    async def _carry(self, request: dc.Request) -> None:
+    async def _carry(self, request: dc.Request, late_s: float) -> None:
+        """Sends a request and takes its answer; it is timed from when it was due, `late_s` ago."""
         engine, cloud = self._engine, self._cloud
         scale = engine.settings.time_scale
         wait_s = engine.messages.slot(engine.clock()) - engine.clock()
         if engine.settings.radio:
-            wait_s += self.module.row.rtt_s / scale
+            wait_s += FETCH_ROUND_TRIPS * self.module.row.rtt_s / scale  # a connection of its own, then the request
         if wait_s > 0.0:
             await asyncio.sleep(wait_s)
         engine.recorder.requests(engine.now(), 1)
         cloud.asked(request.what, engine.clock() - engine.zero)
-        asked_at = engine.clock()
+        asked_at = self._asked_at = engine.clock() - late_s
         try:
-            answer = await cloud.http.send(request)
+            answer = await cloud.http.send(request, cloud.identities.of(self.module.name))
         except NoAnswer:
             self._exchange = None
             self._client.failed(engine.clock())
             cloud.refused["no answer"] += 1
+            engine.latencies.fail(self._leg, "no answer")
             self._unreached()
             return
         self._exchange = None
-        engine.latencies.add("poll" if request.what == "poll" else "exchange", engine.clock() - asked_at)
+        if answer[0] < 400:
+            engine.latencies.add(self._leg, engine.clock() - asked_at)
+        else:
+            engine.latencies.fail(self._leg, f"HTTP {answer[0]}")
         self._answered(request, *answer)
 
     def _answered(self, request: dc.Request, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -232,7 +259,7 @@ class DdiModule(LiveModule):
         engine.latencies.add("connect", max(0.0, engine.clock() - self._dialled_at))
         engine.recorder.dialled()
         engine.recorder.online(now, 1)
-        self._online = True
+        self._online, self._met_at = True, engine.clock()
         self.deliver(b.CONNECTED, now)
 
     def _unreached(self) -> None:
@@ -251,6 +278,11 @@ class DdiModule(LiveModule):
         """The credentials go to the server alone, never to a host that only serves files."""
         target = self._cloud.target
         return target.authorization_of(self.module.name) if dc.same_origin(url, target.url) else ""
+
+    def _tls(self, url: str) -> ssl.SSLContext | None:
+        """The certificate, too, is shown to the server alone."""
+        same = dc.same_origin(url, self._cloud.target.url)
+        return self._cloud.identities.of(self.module.name) if same else None
 
     # --- what the server wants ---------------------------------------------------------------------------------------
 
@@ -303,12 +335,20 @@ class DdiModule(LiveModule):
         deployment, now = offer.deployment, self._engine.now()
         agreed = self._agreed == deployment.action and not self._confirming
         if row.status == msg.NO_PLAN and not agreed and not (self._confirming and self._agreed == deployment.action):
+            if self._met_at:
+                self._engine.latencies.add("notice", self._engine.clock() - self._met_at)
+                self._met_at = 0.0
             self.deliver(offer.notice, now)
         elif row.status in (msg.NO_PLAN, msg.SUBMITTED) and agreed:
             self._give_url(offer, now)
         elif row.status == msg.DOWNLOADED and row.hold and not deployment.hold:
             self.deliver(msg.Install(), now)
-        if row.status == msg.PLAN_RECEIVED and deployment.forced and self.module.profile.confirm_mode:
+        if (
+            row.status == msg.PLAN_RECEIVED
+            and deployment.forced
+            and not self._confirming
+            and self.module.profile.confirm_mode
+        ):
             self.deliver(b.DECIDE, now)  # forced: the user is not asked, the module's own limits hold
 
     def _give_url(self, offer: Offer, now: float) -> None:

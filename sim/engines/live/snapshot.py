@@ -1,0 +1,69 @@
+"""How a live or load run stands while it runs: for progress displays, metrics and whoever watches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the run stands."""
+
+    real_s: float
+    run_s: float
+    modules: int
+    done: int
+    states: dict[str, int]
+    connections: int
+    downloads: int
+    sent: int
+    received: int
+    delivered_bits: float
+    latencies_s: dict[str, tuple[float | None, float | None]]
+    """p50 and p99 of the legs that matter most."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Measurements of every leg so far."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Failures of every leg so far."""
+    workers: int = 1
+    """Processes that carry the modules."""
+    faults: tuple[str, ...] = ()
+    """Why the figures cannot be trusted, as far as it is known."""
+
+
+Watch = Callable[[Snapshot], None]
+SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
+
+_ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", "delivered_bits", "workers")
+
+
+def together(parts: Sequence[Snapshot]) -> Snapshot:
+    """How several processes stand as one. Quantiles cannot be added: each is that of the process with the worst one."""
+    sums = {name: sum(getattr(part, name) for part in parts) for name in _ADDED_UP}
+    states, counts, failures = Counter[str](), Counter[str](), Counter[str]()
+    for part in parts:
+        states.update(part.states)
+        counts.update(part.counts)
+        failures.update(part.failures)
+    return Snapshot(
+        max((part.real_s for part in parts), default=0.0), max((part.run_s for part in parts), default=0.0),
+        states=dict(states), latencies_s=_worst(parts), counts=dict(counts), failures=dict(failures),
+        faults=tuple(fault for part in parts for fault in part.faults), **sums,
+    )  # fmt: skip
+
+
+def _worst(parts: Sequence[Snapshot]) -> dict[str, tuple[float | None, float | None]]:
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for leg, (p50, p99) in ((leg, quantiles) for part in parts for leg, quantiles in part.latencies_s.items()):
+        before = found.get(leg, (None, None))
+        found[leg] = (_larger(before[0], p50), _larger(before[1], p99))
+    return found
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+__all__ = ["SHOWN_LEGS", "Snapshot", "Watch", "together"]

@@ -1,0 +1,156 @@
+"""One worker's part of a live probe: wakes its modules at their moments, times every leg, watches itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import ceil, isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import messages as msg
+from sim.engines.live.device import LiveModule
+from sim.engines.live.engine import Settings
+from sim.engines.live.latency import Latencies
+from sim.engines.live.snapshot import Watch
+from sim.engines.world import World
+from sim.load.fleet import LoadFleet, find_target
+from sim.load.merge import encoded_legs
+from sim.load.slo import Slo
+from sim.load.watch import MAX_LAG_S, SelfCheck
+from sim.load.wave import Kind, probe_world, takes_upgrade, wake_times
+from sim.scenario import Scenario
+
+START_S = 0.05
+"""From the moment all is ready to the first wake-up."""
+TAIL_S = 3.0
+WATCH_S = 0.25
+SPARE = 1.5
+"""Room for chance, and for sessions that take long, among modules that come and go."""
+LAG_SHARE = 0.1
+"""The generator may be late by this share of the tightest objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A probe, and which part of it: every `of`-th wake-up from the `index`-th on. `prefix` begins the device keys."""
+
+    scenario: Scenario
+    cloud: str
+    plan: int | None
+    kind: Kind
+    slo: Slo
+    settings: Settings
+    load: float
+    hold_s: float
+    taking: float
+    prefix: str
+    index: int = 0
+    of: int = 1
+
+    @property
+    def wake_times(self) -> NDArray[np.float64]:
+        """When the modules of this part wake up, seconds from the probe's begin."""
+        return wake_times(self.kind, self.load, self.hold_s, self.scenario.seed)[self.index :: self.of]
+
+    @property
+    def patience_s(self) -> float:
+        """How long the last one is waited for."""
+        return self.slo.patience_s + TAIL_S
+
+
+async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
+    """Runs the part and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
+
+    The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
+    `merge.Gathered` takes, with `figures`, `acknowledged` and `upgraded` beside it.
+    """
+    target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
+    times, found = job.wake_times, Latencies()
+    world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
+    fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
+    prefix = f"{job.prefix}{job.index:02x}"
+    await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world, at_once=_at_once(job, world))
+    check = SelfCheck(len(fleet.engine.settings.sources), max(MAX_LAG_S, LAG_SHARE * job.slo.tightest_s))
+    try:
+        zero = await begun()
+        check.start()
+        await _wave(job, fleet, times, zero)
+        health = check.look(job.of * fleet.figures()["connections_opened"])
+        _unanswered(job, fleet, found)
+        acknowledged, upgraded = _successes(fleet)
+        figures = _figures(fleet, job.hold_s)
+    finally:
+        await check.stop()
+        await fleet.close()
+    return {
+        "user_count": len(times), "figures": figures, "acknowledged": acknowledged, "upgraded": upgraded,
+        "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
+    }  # fmt: skip
+
+
+def _at_once(job: Job, world: World) -> int:
+    """Modules connected at the same time: all of them, unless they go back to sleep in between."""
+    count = len(world.fleet.rows)
+    if job.kind.decided:
+        return count
+    awake_s = max(profile.awake_s for profile in world.fleet.profiles) / job.settings.time_scale + job.patience_s
+    return min(count, ceil(SPARE * count * awake_s / max(job.hold_s, awake_s)))
+
+
+async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: float) -> None:
+    """Wakes every module at its moment, whatever became of the others, and waits for the last ones."""
+    engine = fleet.engine
+    for number, at in enumerate(times.tolist()):
+        engine.loop.call_at(zero + at, fleet.begin, number, zero + at)
+    takes = takes_upgrade(job.kind, len(times), job.taking).tolist()
+    last = zero + float(times[-1])
+    until = max(last, zero + job.hold_s) + (job.patience_s if job.kind.per_s is not None else 0.0)
+    until = max(until, last + job.patience_s)
+    while engine.clock() < until:
+        await asyncio.sleep(WATCH_S)
+        if engine.clock() > last and all(map(is_over, engine.modules, takes)):
+            return
+
+
+def is_over(module: LiveModule, takes: bool) -> bool:
+    """Nothing more is to be measured: it is upgraded, or it was not to be and has all its answers."""
+    if takes:
+        return module.done
+    return not isnan(module.module.row.first_contact_s) and next(module.waiting(), None) is None
+
+
+def _unanswered(job: Job, fleet: LoadFleet, found: Latencies) -> None:
+    """What has waited longer than any objective allows, and waits still, has broken it."""
+    now = fleet.engine.clock()
+    for module in fleet.engine.modules:
+        for leg, since in module.waiting():
+            if now - since > job.slo.patience_s:
+                found.add(leg, now - since)
+
+
+def _figures(fleet: LoadFleet, hold_s: float) -> dict[str, float]:
+    engine, counted = fleet.engine, fleet.figures()
+    return {
+        **engine.recorder.peaks(), "messages_sent": float(counted["messages_sent"]),
+        "connections_opened": float(counted["connections_opened"]),
+        "requests_per_s": engine.recorder.requests_per_s(hold_s / 2.0, hold_s),
+        "upgraded": float(sum(not isnan(m.module.row.upgraded_s) for m in engine.modules)),
+        "modules": float(fleet.size),
+    }  # fmt: skip
+
+
+def _successes(fleet: LoadFleet) -> tuple[int, int]:
+    """Successes the cloud acknowledged, and modules that run the new version."""
+    acknowledged = upgraded = 0
+    for module in fleet.engine.modules:
+        if not isnan(module.module.row.upgraded_s):
+            upgraded += 1
+            acknowledged += msg.UPDATE_SUCCESS in module.acked
+    return acknowledged, upgraded
+
+
+__all__ = ["START_S", "TAIL_S", "Job", "is_over", "run_part"]

@@ -1,0 +1,227 @@
+"""The page of a capacity search: how much the cloud bears, the evidence, what gives way first, how to repeat it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any, Literal
+
+from sim.errors import RecordsError
+from sim.records import CAPACITY_FILE, read_manifest
+from sim.report.capacity_evidence import (
+    NAMES,
+    Found,
+    agreement,
+    at_capacity,
+    difference_of,
+    evidence,
+    generator,
+    levers,
+    steps,
+)
+from sim.report.page import (
+    Block,
+    Check,
+    Code,
+    Page,
+    Points,
+    Section,
+    Text,
+    Tile,
+    Tiles,
+    Verdict,
+)
+from sim.report.show import Kind, plural, show
+
+_FORMAT = 1
+_LOADS = {
+    "releases": "Modules wake up evenly, and each takes the whole upgrade: it connects, logs in, asks, is offered the "
+    "upgrade, confirms, downloads, installs and reports.",
+    "wakeups": "Modules wake up each at a moment of its own, uniformly over the time: each connects, logs in, asks for "
+    "its plan and gets the notice. {taking} go back to sleep when their time awake is over.",
+    "modules": "All modules wake up within two seconds, take the whole upgrade and stay connected.",
+}
+
+
+def page(folder: Path) -> Page:
+    """The page of a search's run folder; RecordsError says what is missing or damaged."""
+    try:
+        found = json.loads((folder / CAPACITY_FILE).read_text(encoding="utf-8"))
+        manifest = read_manifest(folder)
+        if found["format"] != _FORMAT:
+            raise ValueError(f"format {found['format']}, and this version reads {_FORMAT}")
+        return capacity_page(found, manifest)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise RecordsError(f"{folder}: not a whole folder of a capacity search: {error!r}") from None
+
+
+def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
+    """The page of what was found (`capacity.json`), with its manifest."""
+    s = Found(found, manifest)
+    target = found["cloud"] or "the simulated cloud alone"
+    return Page(
+        title=f"{found['scenario']}: {s.unit} its cloud bears", kind="capacity",
+        kicker="Capacity", lead=f"Wanted: the largest load that keeps {s.slo}.",
+        facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
+        verdict=_verdict(s), opening=[_tiles(s)],
+        sections=[
+            *evidence(s), *agreement(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
+            *generator(s), Section("What was assumed", _assumed(s)), Section("How to repeat it", _repeat(s)),
+        ],
+        checks=_checks(s),
+    )  # fmt: skip
+
+
+# --- verdict ---------------------------------------------------------------------------------------------------------
+
+
+def _verdict(s: Found) -> Verdict:
+    main, found = s.main, s.found
+    capacity, live = main["capacity"], s.clouds[0] == "live"
+    blocks: list[Block] = []
+    if capacity is None:
+        blocks.append(Text(f"{main['reason'][0].upper()}{main['reason'][1:]}.", "No load was found."))
+    else:
+        who = f"The cloud at {found['cloud']} bears" if live else "The simulated cloud bears"
+        said = f"{who} {capacity:,.0f} {s.unit} within {s.slo}: {main['reason']}."
+        blocks.append(Text(said, "Measured:" if live else "Predicted:"))
+    if found["need"] is not None:
+        blocks.append(Text(_need(s), "Needed:"))
+    if found["recommended"] is not None:
+        blocks.append(Text(_recommendation(s), "Recommended:"))
+    gave = main["first_to_give_way"]
+    if gave:
+        parts = "; ".join(dict.fromkeys(p["resource"] for p in gave))
+        blocks.append(Text(f"{parts}, at {gave[0]['load']:,.0f} {s.unit}.", "First to give way:"))
+    if not live:
+        text = "No cloud was measured. This is what the scenario's figures of a cloud come to, as good as they are."
+        blocks.append(Text(text, "Prediction only.", hint=True))
+    return Verdict(_key(s), _word(s), blocks)
+
+
+def _key(s: Found) -> Literal["go", "no-go", "none", "partial"]:
+    if not s.main["complete"]:
+        return "partial"
+    if s.found["met"] is False or s.main["capacity"] is None:
+        return "no-go"
+    return "go" if s.found["met"] or s.clouds[0] == "live" else "none"
+
+
+def _word(s: Found) -> str:
+    if not s.main["complete"]:
+        return "Partial"
+    if s.found["met"] is not None:
+        return "Borne" if s.found["met"] else "Not borne"
+    return "None" if s.main["capacity"] is None else f"{s.main['capacity']:,.0f}"
+
+
+def _need(s: Found) -> str:
+    """Whether the load that is needed was held, and what it leaves free."""
+    need, capacity, headroom = s.found["need"], s.main["capacity"], s.found["headroom"]
+    if not s.found["met"]:
+        return f"{need:,.0f} {s.unit} are NOT borne."
+    free = 1.0 - need / capacity
+    short = ", less than the head-room asked for" if free < headroom else ""
+    return f"{need:,.0f} {s.unit} are borne, which leaves {100 * free:.0f} % free{short}."
+
+
+def _recommendation(s: Found) -> str:
+    found = s.found
+    text = f"{found['recommended']:,} {found['recommended_unit']}, which leaves {100 * found['headroom']:.0f} % free for other traffic, retries and a node that is down."
+    if found["spread_s"] is not None:
+        text += f" The scenario's {found['modules']:,} modules should spread their wake-ups over {show('duration', found['spread_s'])} or more."
+    return text
+
+
+def _tiles(s: Found) -> Tiles:
+    tiles, difference = [], difference_of(s)
+    for name in s.clouds:
+        verdict = s.found[name]
+        value = "none" if verdict["capacity"] is None else f"{verdict['capacity']:,.0f}"
+        note = f"{s.unit}, {'confirmed' if verdict['confirmed'] else 'NOT confirmed'}"
+        if name != s.clouds[0] and difference is not None:
+            note = f"{100 * difference:+.0f} % against what was measured"
+        tiles.append(Tile(f"Capacity, {NAMES[name]}", value, note))
+    if s.found["recommended"] is not None:
+        tiles.append(Tile("Recommended", f"{s.found['recommended']:,}", s.found["recommended_unit"]))
+    if s.held is not None and len(s.clouds) == 1:
+        tiles.append(Tile("Held for", show("duration", s.held["hold_s"]), "within the objectives"))
+    for part in s.main["first_to_give_way"][:1]:
+        tiles.append(Tile("Broke at", f"{part['load']:,.0f}", part["resource"]))
+    return Tiles(tiles)
+
+
+# --- assumptions, repetition, checks ---------------------------------------------------------------------------------
+
+
+def _assumed(s: Found) -> list[Block]:
+    found = s.found
+    share = found["taking"]
+    taking = f"{show('share', share)} take the upgrade, the others" if share else "None takes the upgrade: they"
+    points = [
+        Text(_LOADS[found["what"]].format(taking=taking), "The load."),
+        Text("The moments are set beforehand and do not wait for the cloud; latencies count from them. A cloud that stalls is charged for everything that was due meanwhile.", "Open loop."),
+        Text("They fail for no reason of their own, and the plan's rate, groups and preconditions do not hold them back. What is left of the scenario: technologies, package, time awake.", "The modules."),
+    ]  # fmt: skip
+    if "live" in found:
+        radio = "paced and delayed as the modelled radio would" if found["radio"] else "as fast as the network is"
+        points.append(Text(f"Traffic {radio}; the modules' own waits are divided by {found['time_scale']:g}; {plural(found['workers'], 'process')} made the load.", "The measurement."))  # fmt: skip
+    if "simulated" in found:
+        a = found["assumed"]
+        points.append(Text(
+            f"{a['connections_per_s']:g} connections accepted per second; {plural(a['request_workers'], 'request')} at once, "
+            f"{show('duration', a['request_time'])} each; {a['downloads']:,} downloads at once; "
+            f"{show('bit_rate', a['egress'])} for all of them. These are the scenario's cloud.capacity.", "The simulated cloud."))  # fmt: skip
+    return [Points(points)]
+
+
+def _repeat(s: Found) -> list[Block]:
+    manifest, commit = s.manifest, s.manifest["commit"]
+    text = "scenario.yaml is the scenario as it was used, overrides included. Secrets come from the environment."
+    made = f"fotasim {manifest['fotasim']}{f' at {commit[:12]}' if commit else ''}, Python {manifest['host']['python']}, {manifest['host']['system']} {manifest['host']['machine']}, scenario {manifest['scenario_sha256'][:12]}."
+    return [Code(command(s.found)), Text(text), Text(made, "Made with", hint=True)]
+
+
+def command(found: dict[str, Any]) -> str:
+    """The command that searches again, in the folder of the search."""
+    bounds, live = found["bounds"], found["cloud"] is not None
+    given: list[tuple[str, Any]] = [
+        ("--slo", ", ".join(o["text"] for o in found["slo"])), ("--of", found["what"]), ("--start", bounds["start"]),
+        ("--max", bounds["high"]), ("--precision", bounds["precision"]), ("--hold", f"{bounds['hold_s']:g}s"),
+        ("--confirm", f"{bounds['confirm_s']:g}s"), ("--headroom", found["headroom"]), ("--need", found["need"]),
+        ("--taking", found["taking"] or None), ("--cloud", found["cloud"]),
+    ]  # fmt: skip
+    if live:
+        cap = found["rate_cap_per_s"]
+        given += [
+            ("--time-scale", found["time_scale"]), ("--workers", found["workers"]), ("--plan", found["plan"]),
+            *(("--allow", host) for host in found["allow"]), ("--rate-cap", None if cap is None else f"{cap:g}/s"),
+        ]  # fmt: skip
+    written = [
+        shlex.join([name, f"{value:.10g}" if isinstance(value, float) else str(value)])
+        for name, value in given if value is not None
+    ]  # fmt: skip
+    written += ["--radio"] if found["radio"] else []
+    written += ["--no-predict"] if live and "simulated" not in found else []
+    return " \\\n    ".join(["fotasim capacity scenario.yaml", *written])
+
+
+def _checks(s: Found) -> list[Check]:
+    main, suite = s.main, f"capacity, {NAMES[s.clouds[0]]}"
+    shown = "no load" if main["capacity"] is None else f"{main['capacity']:,.0f} {s.unit}"
+    checks = [Check("a largest load was found and held", suite, main["confirmed"], f"{shown}: {main['reason']}")]
+    for o in s.objectives:
+        kind: Kind = "share" if o["percent"] is None else "duration"
+        value = s.held["values"][o["text"]] if s.held is not None else None
+        checks.append(Check(o["text"], suite, s.held is not None, f"{show(kind, value)} at {shown}"))
+    if s.found["need"] is not None:
+        need = f"{s.found['need']:,.0f} {s.unit} are borne"
+        checks.append(Check(need, suite, bool(s.found["met"]), f"{shown}, {'confirmed' if main['confirmed'] else 'not confirmed'}"))  # fmt: skip
+    void = [p for p in main["curve"] if p["void"]]
+    text = f"{len(void)} of {len(main['curve'])} steps were void and repeated" if void else "no step was void"
+    checks.append(Check("the load generator was not the bottleneck", suite, main["complete"], text))
+    return checks
+
+
+__all__ = ["capacity_page", "command", "page"]

@@ -1,0 +1,145 @@
+"""The page of a load run: whether its figures can be trusted, what the cloud answered and how fast, who carried it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.report.live import (
+    MS,
+    Books,
+    Leg,
+    agreement_check,
+    agreement_text,
+    book_sections,
+    books_of,
+    leg_sections,
+    legs_of,
+)
+from sim.report.page import Block, Check, Code, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.show import number, plural
+from sim.units import show_duration
+
+_LEGS_FIRST = ("connect", "notice", "download")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRun:
+    """What a load run left: `facts` are those of its manifest, `found` the merged report of its workers."""
+
+    facts: Mapping[str, Any]
+    found: Mapping[str, Any]
+
+    @property
+    def legs(self) -> list[Leg]:
+        """The legs that were measured or failed."""
+        return legs_of(self.found.get("legs", {}))
+
+    @property
+    def books(self) -> Books:
+        """Both sides' books."""
+        return books_of(self.found.get("reconciliation") or {})
+
+    @property
+    def workers(self) -> Mapping[str, Any]:
+        """What each worker reported, by its name."""
+        told: Mapping[str, Any] = self.found.get("workers", {})
+        return told
+
+
+def load_page(run: LoadRun) -> Page:
+    """The page."""
+    facts, suite = run.facts, str(run.facts.get("name", "load"))
+    spans = [run.found.get("began"), run.found.get("ended")]
+    lasted = f" · {show_duration(spans[1] - spans[0])}" if None not in spans else ""  # type: ignore[operator]
+    return Page(
+        title=f"{suite}: load on {facts.get('cloud', 'a cloud')}", kind="load", kicker=f"Load run · fotasim {facts.get('fotasim', '')}",
+        lead=str(facts.get("description", "")),
+        facts=f"{plural(int(facts.get('users', 0)), 'module')} asked for · {plural(len(run.workers), 'worker')}{lasted}",
+        verdict=_verdict(run), opening=[_tiles(run)], checks=_checks(run, suite),
+        sections=[
+            *leg_sections(run.legs), *book_sections(run.books), *_workers(run),
+            Section("To repeat this run", [Code(str(facts.get("repeat", ""))), Text(
+                "Typed in the run's folder. A real network never repeats to the bit. Every figure is in load.json, the histograms of the workers too; "
+                "locust.html and the CSV files beside it are Locust's own.", hint=True,
+            )]),
+        ],
+    )  # fmt: skip
+
+
+def _verdict(run: LoadRun) -> Verdict:
+    """Partial, void or untrue figures say so first; else what was borne is told, which decides nothing by itself."""
+    faults = [str(fault) for fault in run.found.get("faults", [])]
+    told: list[Block] = [Points([Text(fault) for fault in faults])] if faults else []
+    if run.found.get("interrupted"):
+        return Verdict(
+            "partial", "Partial", [Text("Its figures end where it stopped.", "The run was interrupted."), *told]
+        )
+    if run.found.get("void") or not run.found.get("complete", True):
+        text = Text("the generator, not the cloud, decided these figures.", "Void:")
+        return Verdict("no-go", "Void", [text, *told])
+    if run.books.agrees is False:
+        return Verdict("no-go", "Books differ", [agreement_text(run.books)])
+    failures = sum(sum(leg.failures.values()) for leg in run.legs)
+    done = sum(leg.count for leg in run.legs)
+    if not done:
+        return Verdict("none", "No load", [Text("No leg of any upgrade was measured.")])
+    borne = Text(
+        f"{plural(failures, 'exchange')} of {done + failures:,} failed; the generator kept up, so the times are the cloud's.",
+        "The figures can be trusted." if not failures else "Some exchanges failed.",
+    )
+    bound = Text(
+        "A load run sets no limits; fotasim capacity finds the largest load that keeps a service level objective.", hint=True
+    )  # fmt: skip
+    return Verdict("none", "Measured", [borne, agreement_text(run.books), *told, bound])
+
+
+def _tiles(run: LoadRun) -> Tiles:
+    legs = {leg.name: leg for leg in run.legs}
+    modules = sum(int(worker.get("users", 0)) for worker in run.workers.values())
+    tiles = [Tile("Modules", f"{modules:,}", f"at once, in {plural(len(run.workers), 'worker')}")]
+    for name in _LEGS_FIRST:
+        leg = legs.get(name)
+        p99 = None if leg is None else leg.p99_s
+        if leg is not None and p99 is not None:
+            tiles.append(Tile(f"{name}, 99 % within".capitalize(), f"{number(MS * p99)} ms", f"{leg.count:,} measured"))
+    failures = sum(sum(leg.failures.values()) for leg in run.legs)
+    return Tiles([*tiles, Tile("Failures", f"{failures:,}", "of all legs together")])
+
+
+def _checks(run: LoadRun, suite: str) -> list[Check]:
+    """What has to hold for the figures to mean anything."""
+    faults = "; ".join(str(fault) for fault in run.found.get("faults", []))
+    void = bool(run.found.get("void"))
+    interrupted = bool(run.found.get("interrupted"))
+    complete = bool(run.found.get("complete", True)) and not interrupted
+    missing = "it was interrupted" if interrupted else faults or "a worker went missing"
+    return [
+        Check("the run is complete", suite, complete, "every worker reported" if complete else missing),
+        Check("the generator kept up", suite, not void, faults if void else "no worker was the bottleneck"),
+        *agreement_check(run.books, suite),
+    ]
+
+
+def _workers(run: LoadRun) -> Iterator[Section]:
+    """What carried the load: whether the generator had room left."""
+    columns = (
+        Column("worker", "Worker"), Column("modules", "Modules", "count"), Column("final", "Reported"),
+        Column("cpu", "CPU used", "share"), Column("lag_p99_ms", "Loop late by, 99 %, ms", "number"),
+        Column("connections", "Connections", "count"), Column("clock_off_ms", "Clock off by, ms", "number"),
+    )  # fmt: skip
+    rows = []
+    for name, worker in run.workers.items():
+        health = worker.get("health") or {}
+        lag, off = health.get("lag_p99_s"), worker.get("clock_off_s")
+        rows.append((
+            str(name), int(worker.get("users", 0)), "yes" if worker.get("final") else "no", health.get("cpu"),
+            None if lag is None else MS * float(lag), health.get("connections"), None if off is None else MS * float(off),
+        ))  # fmt: skip
+    if rows:
+        note = "A worker whose loop is late or whose CPU is full measures itself; the run is then void."
+        yield Section("What carried the load", [Table("workers", columns, rows), Text(note, hint=True)])
+
+
+__all__ = ["LoadRun", "load_page"]

@@ -1,0 +1,271 @@
+"""Folders of studies: tables, a manifest and a page go in, the result comes back out, so that a page can be made anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from sim.engines.run import version
+from sim.errors import RecordsError, StudyError
+from sim.records import KINDS, read_manifest, write_manifest
+from sim.report.faces import write_faces
+from sim.scenario import Scenario
+from sim.stats.campaigns import STUDY_METRICS
+from sim.study.axes import Axis
+from sim.study.campaign import Campaign
+
+if TYPE_CHECKING:
+    from sim.report.page import Page
+    from sim.study.compare import Comparison
+    from sim.study.sensitivity import Sensitivity
+    from sim.study.sweep import Sweep
+    from sim.study.tune import Candidate, Tuning
+
+_RECOMMENDED, _PRESENT = "recommended", "present"
+
+
+# --- sweep -------------------------------------------------------------------------------------------------------------
+
+
+def save_sweep(result: Sweep, folder: Path) -> Path:
+    """sweep.parquet, the scenario, the page; the journal is there already."""
+    from sim.study.pages import sweep_page
+
+    facts = {
+        "axes": [asdict(axis) for axis in result.axes], "points": result.points, "replications": result.replications,
+        "complete": result.complete,
+    }  # fmt: skip
+    _write(folder, "sweep", {"sweep": result.frame}, scenario=_tree(result.scenario), **facts)
+    (folder / "scenario.yaml").write_text(result.scenario.to_yaml(), encoding="utf-8")
+    return _page(sweep_page(result), folder)
+
+
+def load_sweep(folder: Path) -> Sweep:
+    """The result a sweep's folder holds."""
+    from sim.study.sweep import Sweep
+
+    with _Reading(folder, "sweep") as found:
+        axes = tuple(_axis(axis) for axis in found.facts["axes"])
+        return Sweep(
+            found.scenario(), axes, found.facts["points"], int(found.facts["replications"]), found.table("sweep"),
+            bool(found.facts["complete"]), folder,
+        )  # fmt: skip
+
+
+# --- comparison --------------------------------------------------------------------------------------------------------
+
+
+def save_comparison(result: Comparison, folder: Path) -> Path:
+    """The differences, all campaigns, the modules that ended otherwise, the page."""
+    from sim.study.pages import comparison_page
+
+    sides = [{"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": s.scenario} for s in result.sides]
+    tables = {
+        "differences": result.table, "campaigns": result.frame, "changed": result.changed,
+        "flows": _stacked(result.flows), "agreement": _stacked(result.agreement),
+    }  # fmt: skip
+    _write(
+        folder, "comparison", {name: t for name, t in tables.items() if len(t.columns) or name == "changed"},
+        sides=sides, verdicts=result.verdicts, notes=result.notes, complete=result.complete,
+        flows=list(result.flows), agreement=list(result.agreement),
+    )  # fmt: skip
+    return _page(comparison_page(result), folder)
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """The result a comparison's folder holds; the tables of single modules of run folders stay where they are."""
+    from sim.study.compare import Comparison
+    from sim.study.sources import Side
+
+    with _Reading(folder, "comparison") as found:
+        frame, facts = found.table("campaigns"), found.facts
+        sides = [
+            Side(side["name"], side["scenario"], int(side["seed"]), bool(side["simulated"]), _campaigns(frame, side["name"]))
+            for side in facts["sides"]
+        ]  # fmt: skip
+        return Comparison(
+            sides, found.table("differences"), list(facts["verdicts"]), bool(facts["complete"]),
+            found.parts("flows"), found.table("changed"), found.parts("agreement"), list(facts["notes"]),
+        )  # fmt: skip
+
+
+def _stacked(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([t.assign(alternative=name) for name, t in parts.items()]) if parts else pd.DataFrame()
+
+
+def _campaigns(frame: pd.DataFrame, side: str) -> list[Campaign]:
+    counted = [name for name in frame.columns if name.startswith(("outcome_", "cause_"))]
+    rows = frame[frame["side"] == side].to_dict("records")
+    return [
+        Campaign(
+            int(row["replication"]), {m: float(row[m]) for m in STUDY_METRICS if m in row},
+            {str(name): int(row[name]) for name in counted if row[name] == row[name]},
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+# --- search ------------------------------------------------------------------------------------------------------------
+
+
+def save_tuning(result: Tuning, folder: Path) -> Path:
+    """The trials, the finalists with all their campaigns, the strategy file, the page."""
+    from sim.study.pages_search import tuning_page
+    from sim.study.strategy_file import strategy_yaml
+
+    judged = _judged(result)
+    tables = {"trials": result.trials}
+    if result.recommended is not None:
+        campaigns = [candidate.frame.assign(candidate=name) for name, candidate in judged.items()]
+        tables |= {"finalists": result.table, "campaigns": pd.concat(campaigns, ignore_index=True)}
+    _write(
+        folder, "tune", tables, scenario=_tree(result.scenario), axes=[asdict(axis) for axis in result.axes],
+        objectives=[[o.text, o.sign] for o in result.objectives], constraints=[c.text for c in result.constraints],
+        candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete,
+    )  # fmt: skip
+    if result.recommended is not None:
+        (folder / "strategy.yaml").write_text(strategy_yaml(result), encoding="utf-8")
+    return _page(tuning_page(result), folder)
+
+
+def load_tuning(folder: Path) -> Tuning:
+    """The result a search's folder holds."""
+    from sim.study.objectives import parse_constraint, parse_objective
+    from sim.study.tune import Tuning, judgement
+
+    with _Reading(folder, "tune") as found:
+        facts = found.facts
+        result = Tuning(
+            found.scenario(), tuple(_axis(axis) for axis in facts["axes"]),
+            tuple(parse_objective(text, float(sign)) for text, sign in facts["objectives"]),
+            tuple(parse_constraint(text) for text in facts["constraints"]), found.table("trials"),
+            complete=bool(facts["complete"]),
+        )  # fmt: skip
+        if facts["candidates"]:
+            frame = found.table("campaigns")
+            frames = {name: frame[frame["candidate"] == name] for name in facts["candidates"]}
+            judged = judgement(result, [(settings, frames[name]) for name, settings in facts["candidates"].items()])
+            *result.finalists, result.recommended, result.present = judged
+            result.conclude()
+        return result
+
+
+def _judged(result: Tuning) -> dict[str, Candidate]:
+    """Everything that was judged on fresh campaigns, by name."""
+    found = {f"finalist {i}": candidate for i, candidate in enumerate(result.finalists, 1)}
+    if result.recommended is None or result.present is None:
+        return {}
+    return found | {_RECOMMENDED: result.recommended, _PRESENT: result.present}
+
+
+# --- study of the inputs -----------------------------------------------------------------------------------------------
+
+
+def save_sensitivity(result: Sensitivity, folder: Path) -> Path:
+    """The inputs ranked, every sampled world, the page."""
+    from sim.study.pages_search import sensitivity_page
+
+    _write(
+        folder, "sensitivity", {"inputs": result.table, "samples": result.samples}, scenario=_tree(result.scenario),
+        metric=result.metric, method=result.method, inputs=[f"{i.name}={i.low!r}:{i.high!r}" for i in result.inputs],
+        nominal=result.nominal, replications=result.replications,
+    )  # fmt: skip
+    return _page(sensitivity_page(result), folder)
+
+
+def load_sensitivity(folder: Path) -> Sensitivity:
+    """The result the folder of a study of the inputs holds."""
+    from sim.study.inputs import uncertain
+    from sim.study.sensitivity import Sensitivity, gate_on
+
+    with _Reading(folder, "sensitivity") as found:
+        scenario, facts = found.scenario(), found.facts
+        return Sensitivity(
+            scenario, facts["metric"], facts["method"], uncertain(scenario, facts["inputs"]), found.table("inputs"),
+            found.table("samples"), float(facts["nominal"]), gate_on(scenario, facts["metric"]),
+            int(facts["replications"]),
+        )  # fmt: skip
+
+
+# --- shared ------------------------------------------------------------------------------------------------------------
+
+
+def _write(folder: Path, kind: str, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
+    try:
+        write_manifest(folder, kind, fotasim=version(), **facts)
+        for name, table in tables.items():
+            table.to_parquet(folder / f"{name}.parquet", index=False)
+    except OSError as error:
+        raise RecordsError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def _page(page: Page, folder: Path) -> Path:
+    return write_faces(page, folder, ["html"])[0]
+
+
+def _tree(scenario: Scenario) -> dict[str, Any]:
+    """The scenario as its file gives it, so that what was left to defaults stays so."""
+    return scenario.written or scenario.model_dump(mode="json", exclude_unset=True)
+
+
+def _axis(plain: Mapping[str, Any]) -> Axis:
+    axis = Axis(**plain)
+    return replace(axis, levels=tuple(axis.levels))
+
+
+class _Reading:
+    """A folder being read: anything missing or damaged in it becomes one RecordsError that names it."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._folder, self._kind = folder, kind
+        self.facts: dict[str, Any] = {}
+
+    def __enter__(self) -> _Reading:
+        self.facts = read_manifest(self._folder)
+        if self.facts["kind"] != self._kind:
+            raise RecordsError(f"{self._folder}: holds a {KINDS[self.facts['kind']]}, not a {KINDS[self._kind]}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        damaged = (OSError, ValueError, LookupError, TypeError, AttributeError, StudyError, ValidationError)
+        if isinstance(error, damaged):
+            raise RecordsError(f"{self._folder}: not a whole {KINDS[self._kind]}: {_shortly(error)}") from None
+
+    def scenario(self) -> Scenario:
+        """The scenario of the study, checked as any other."""
+        scenario = Scenario.model_validate(self.facts["scenario"])
+        scenario.remember(self.facts["scenario"])
+        return scenario
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the folder."""
+        return pd.read_parquet(self._folder / f"{name}.parquet")
+
+    def parts(self, name: str) -> dict[str, pd.DataFrame]:
+        """Tables by alternative, out of the one they are stacked in."""
+        wanted = self.facts[name]
+        if not wanted:
+            return {}
+        table = self.table(name)
+        return {
+            side: table[table["alternative"] == side].drop(columns="alternative").reset_index(drop=True)
+            for side in wanted
+        }
+
+
+def _shortly(error: BaseException) -> str:
+    if isinstance(error, json.JSONDecodeError | ValidationError | KeyError):
+        return f"{type(error).__name__} {str(error).splitlines()[0]}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+__all__ = [
+    "load_comparison", "load_sensitivity", "load_sweep", "load_tuning", "save_comparison", "save_sensitivity",
+    "save_sweep", "save_tuning",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""A DDI server under load: every request of its modules is a line of Locust's statistics, and a search speaks DDI."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import threading
+
+import pytest
+
+from sim.engines.live.engine import Settings
+from sim.load.capacity import KINDS
+from sim.load.fleet import LoadFleet, find_target
+from sim.load.live import LiveProbe
+from sim.load.simulated import SimulatedProbe
+from sim.load.slo import parse
+from sim.load.worker import Worker
+from tests.ddi_server import DocumentedServer
+from tests.live_cloud import package_bytes
+from tests.load.master import master
+from tests.support import HARMLESS, scenario
+
+FLEET = (
+    *HARMLESS, "cloud.kind=ddi", "plan.strategy.preset=goosebit", "fleet.size=24", "fleet.groups.0.power=mains",
+    "fleet.groups.0.rsrp_dbm=-90", "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always",
+)  # fmt: skip
+SLO = parse("p99(notify)<2s, error_rate<0.1%")
+
+
+def test_a_polled_fleet_under_locust_shows_each_kind_of_request_as_the_server_counted_it(tmp_path):
+    async def run():
+        server, given = DocumentedServer(package_bytes(200_000)), scenario(*FLEET)
+        await server.start()
+        try:
+            target = await find_target(server.url, Settings(), None, given)
+            with master(tmp_path, "-u", "24", "-r", "24", "--expect-workers", "2") as (process, port):
+                work = asyncio.gather(*(
+                    Worker("127.0.0.1", port, lambda s: LoadFleet(given, target, Settings(time_scale=200.0), s, compare=True)).run()
+                    for _ in range(2)
+                ))  # fmt: skip
+                while list(server.status.values()).count("FINISHED") < 24 and not work.done():
+                    await asyncio.sleep(0.1)
+                process.terminate()  # Locust's way to end a run that has no end
+                await asyncio.wait_for(work, 60)
+                assert await asyncio.to_thread(process.wait, 30) == 0
+        finally:
+            await server.stop()
+        return server
+
+    server = asyncio.run(asyncio.wait_for(run(), 120))
+    report = json.loads((tmp_path / "load.json").read_text())
+    with (tmp_path / "stats_stats.csv").open() as file:
+        found = {row["Name"]: row for row in csv.DictReader(file)}
+    counted = {
+        "poll": sum(map(len, server.polls.values())), "feedback": sum(map(len, server.feedback.values())),
+        "deploymentBase": 24, "download": len(server.ranges),
+    }  # fmt: skip
+    assert counted["feedback"] == 24 * 6
+    for leg, count in counted.items():
+        assert int(found[leg]["Request Count"]) == report["legs"][leg]["count"], leg
+        if leg == "poll":  # one may have been cut off on its way back
+            assert count - 24 <= report["legs"][leg]["count"] <= count
+        else:
+            assert report["legs"][leg]["count"] == count, leg
+    assert report["legs"]["configData"]["count"] >= 24
+    assert sum(int(row["Failure Count"]) for row in found.values()) == 0
+
+
+@pytest.fixture
+def running_server():
+    """A documented server with a loop of its own, for what blocks."""
+    server, loop = DocumentedServer(package_bytes(200_000)), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10.0)
+    yield server
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10.0)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10.0)
+    loop.close()
+
+
+def test_a_capacity_probe_speaks_ddi_and_counts_what_the_server_counts(running_server):
+    probe = LiveProbe(scenario(*FLEET), running_server.url, KINDS["modules"], SLO, Settings(time_scale=200.0))
+    try:
+        measured = probe(12.0, 3.0)
+    finally:
+        probe.close()
+    assert list(running_server.status.values()) == ["FINISHED"] * 12
+    assert measured.figures["upgraded"] == 12.0
+    assert measured.values["error_rate<0.1%"] == 0.0
+    assert measured.values["p99(notify)<2s"] is not None
+
+
+def test_the_prediction_of_a_polled_server_breaks_where_its_workers_end():
+    """One worker of 100 ms bears ten requests a second; an upgrade costs eight before its reboot and three after it."""
+    given = scenario(*FLEET, "cloud.capacity={request_workers: 1, request_time: 100ms, connections_per_s: 1000}")
+    probe = SimulatedProbe(given, KINDS["releases"], SLO)
+    calm, full = probe(30.0, 120.0), probe(120.0, 120.0)
+    assert SLO.broken(calm.values) == ()
+    assert "p99(notify)<2s" in SLO.broken(full.values)
