@@ -72,6 +72,17 @@ def test_a_rollout_is_noticed_at_the_next_poll_and_never_before():
     assert stats.kstest(notified / SLEEP_S, "uniform").pvalue > 0.01
 
 
+def test_goosebit_lets_a_device_register_before_it_offers_anything():
+    """An unknown device gives its attributes and polls again after ten seconds; hawkBit offers at the first poll."""
+    one = (*ALWAYS, "fleet.size=200", "horizon=1h")
+    hawkbit, goosebit = (
+        run(*one, f"cloud.server={name}").records.modules["notified_s"] for name in ("hawkbit", "goosebit")
+    )
+    later = goosebit - hawkbit
+    assert later.min() > 8.5
+    assert later.max() < 11.5
+
+
 def test_an_upgrade_costs_the_requests_the_protocol_asks_for():
     """Polls, attributes when it came and when its version changed, the deployment once, a GET, and six stages."""
     outcome = run(*ALWAYS, "fleet.size=1", "horizon=20min", events=True)
