@@ -197,8 +197,8 @@ class LoadFleet:
             await self._api.close()
 
     def snapshot(self) -> Snapshot:
-        """How it stands: the modules that are to run now."""
-        return self.engine.snapshot(self.count)
+        """How it stands: the modules that are to run now, or all of them when each was begun by itself."""
+        return self.engine.snapshot(self.count or None)
 
     def figures(self) -> dict[str, Any]:
         """What the engine counted."""

@@ -15,6 +15,7 @@ from sim import messages as msg
 from sim.engines.live.device import LiveModule
 from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
+from sim.engines.live.snapshot import Watch
 from sim.engines.world import World
 from sim.load.fleet import LoadFleet, find_target
 from sim.load.merge import encoded_legs
@@ -61,7 +62,7 @@ class Job:
         return self.slo.patience_s + TAIL_S
 
 
-async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str, Any]:
+async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
     """Runs the part and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
 
     The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
@@ -70,7 +71,7 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str,
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
-    fleet = LoadFleet(world.scenario, target, job.settings, found)
+    fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
     prefix = f"{job.prefix}{job.index:02x}"
     await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world, at_once=_at_once(job, world))
     check = SelfCheck(len(fleet.engine.settings.sources), max(MAX_LAG_S, LAG_SHARE * job.slo.tightest_s))

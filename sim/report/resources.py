@@ -18,7 +18,7 @@ _TIMELINE = ("online", "connects", "requests", "downloads", "egress_bit_s")
 def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
     """The cloud's load beside its capacity."""
     columns = (
-        Column("load", "Load"), Column("peak", "Momentary peak", "number"), Column("largest_bin", "Largest bin", "number"),
+        Column("load", "Load"), Column("peak", "Peak", "number"), Column("largest_bin", "Busiest bin", "number"),
         Column("capacity", "Capacity", "number"), Column("used", "Used", "share"),
     )  # fmt: skip
     rows = [
@@ -101,6 +101,6 @@ def appendix_sections(report: RunReport) -> Iterator[Section]:
     ]  # fmt: skip
     yield Section("To repeat this run", [
         Code(f.repeat),
-        Text(("" if f.kind == "simulated" else "A real network never repeats to the bit. ") + "The scenario lies in the run folder with every default written out. The tables behind every figure are modules.parquet and timeline.parquet there.", hint=True),
+        Text(("" if f.kind == "simulated" else "A real network never repeats to the bit. ") + "Typed in the run's folder, where scenario.yaml has every default written out. The tables behind every figure are modules.parquet and timeline.parquet there.", hint=True),
         Table("provenance", (Column("what", "What"), Column("value", "Value")), rows, folded=True, caption="Versions and hashes"),
     ])  # fmt: skip
