@@ -134,7 +134,7 @@ def _top(most: float, per_s: float | None, longest_s: float, cap_per_s: float | 
     """The largest load within the caps: each wake-up opens a connection, and all of a probe's may be open at once."""
     if per_s is None:
         return min(most, float(connections))
-    top = min(most, connections / longest_s / per_s)
+    top = min(most, round(connections / (longest_s * per_s), 6))
     return top if cap_per_s is None else min(top, cap_per_s / per_s)
 
 

@@ -83,6 +83,17 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(command, file):
     assert "200,000" in done.output
 
 
+def test_a_dry_run_of_wake_ups_says_who_takes_the_upgrade_and_what_makes_the_load(file):
+    """50,000 in ten minutes are what 50,000 connections allow; held for 20 s they are 1,667, a tenth of them upgrades."""
+    done = fotasim(
+        "capacity", file, "--slo", "p99(notify)<2s", "--of", "wakeups", "--need", "50000", "--taking", "0.1",
+        "--confirm", "10min", "--workers", "3", "--cloud", "http://127.0.0.1:9", "--dry-run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "1,667 modules connect, log in and ask; 166 of them confirm" in done.output
+    assert "3 process(es)" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
