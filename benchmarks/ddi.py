@@ -1,8 +1,10 @@
-"""How polite a DDI fleet is: 1,000 modules over a server restart, requests per second and CPU.
+"""How polite a DDI fleet is: 1,000 modules over a server restart, or all upgrading at once; requests and CPU.
 
     python -m benchmarks.ddi [--modules 1000] [--sleep 30] [--picture docs/images/ddi-polite.png]
+    python -m benchmarks.ddi --upgrade [--modules 1000] [--sleep 30] [--time-scale 1]
 
-The server answers polls with nothing to do and runs in a process of its own; it is away in the middle third.
+The server runs in a process of its own. Without --upgrade it answers polls with nothing to do, and is away in the
+middle third. With it every module finds the deployment at its first poll, and all come within one sleep.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sim.engines.live.engine import Settings
-from sim.engines.live.run import LiveOutcome, live
+from sim.engines.live.run import LiveOutcome, live, run_live
 from sim.scenario.load import check
 
 SCENARIO = """\
@@ -43,7 +45,12 @@ def main() -> None:
     parser.add_argument("--sleep", type=int, default=30, help="the server's sleep, seconds")
     parser.add_argument("--third", type=int, default=60, help="seconds before, during and after the outage")
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--upgrade", action="store_true", help="every module upgrades")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="with --upgrade: shortens the modules' own waits")
     given = parser.parse_args()
+    if given.upgrade:
+        print(json.dumps(upgrade(given.modules, given.sleep, given.time_scale), indent=1))
+        return
     found = asyncio.run(measure(given.modules, given.sleep, given.third))
     figures = found.outcome.manifest["live"]
     polls = {int(s): n for s, n in figures["requests_over_time"]["poll"].items()}
@@ -60,6 +67,28 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     if given.picture is not None:
         draw(given.picture, polls, given.sleep, given.third, given.modules)
+
+
+def upgrade(modules: int, sleep_s: int, time_scale: float) -> dict[str, object]:
+    """Every module upgrades, all within one sleep of the server: what that costs this process."""
+    server = Server(sleep_s, upgrades=True)
+    port = server.start()
+    try:
+        settings = Settings(ramp_per_s=modules / sleep_s, time_scale=time_scale, duration_s=900.0)
+        found = run_live(check(SCENARIO % modules, "upgrade.yaml", ()), f"http://127.0.0.1:{port}", settings)
+    finally:
+        server.stop()
+    figures, summary = found.outcome.manifest["live"], found.outcome.summary
+    requests = sum(figures["requests"].values())
+    return {
+        "modules": modules, "sleep_s": sleep_s, "time_scale": time_scale,
+        "outcomes": {name: count for name, count in summary["outcomes"].items() if count},
+        "requests": requests, "peak_requests_per_s": summary["cloud"]["peak_requests_per_s"],
+        "downloaded_mb": round(figures["bytes_downloaded"] / 1e6, 1),
+        "cpu_s": figures["cpu_s"], "wall_s": round(summary["wall_s"], 1),
+        "cores": round(figures["cpu_s"] / summary["wall_s"], 3),
+        "cpu_ms_per_upgrade": round(1000.0 * figures["cpu_s"] / modules, 1),
+    }  # fmt: skip
 
 
 async def measure(modules: int, sleep_s: int, third_s: int) -> LiveOutcome:
@@ -84,9 +113,10 @@ async def _outage(server: Server, third_s: float) -> None:
 
 
 class Server:
-    """A process that answers polls."""
+    """A process that answers polls, and with `upgrades` hands out a deployment."""
 
-    def __init__(self, sleep_s: int) -> None:
+    def __init__(self, sleep_s: int, *, upgrades: bool = False) -> None:
+        self._serve = _serve_upgrades if upgrades else _serve
         self._sleep = f"{sleep_s // 3600:02d}:{sleep_s // 60 % 60:02d}:{sleep_s % 60:02d}"
         self._port = 0
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -95,7 +125,7 @@ class Server:
         """Starts it, on the same port each time."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._port, self._sleep), daemon=True)
+        self._process = context.Process(target=self._serve, args=(theirs, self._port, self._sleep), daemon=True)
         self._process.start()
         self._port = int(ours.recv())
         return self._port
@@ -119,6 +149,20 @@ def _serve(pipe: multiprocessing.connection.Connection, port: int, sleep: str) -
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
         pipe.send(runner.addresses[0][1])
+        while True:
+            await asyncio.sleep(3600.0)
+
+    asyncio.run(serve())
+
+
+def _serve_upgrades(pipe: multiprocessing.connection.Connection, _port: int, sleep: str) -> None:
+    from tests.ddi_server import DocumentedServer
+    from tests.live_cloud import package_bytes
+
+    async def serve() -> None:
+        server = DocumentedServer(package_bytes(200_000), sleep=sleep)
+        await server.start()
+        pipe.send(int(server.url.rsplit(":", 1)[1]))
         while True:
             await asyncio.sleep(3600.0)
 

@@ -1,15 +1,20 @@
 """goosebit, a DDI server from PyPI, on loopback with SQLite: installed into an environment of its own, started, stopped.
 
+    python -m demos.goosebit_server [--port 60053] [--poll-time 00:00:10]     # until Ctrl-C
+
 Its own environment, because its pins and ours do not go together. One worker only: it keeps its devices in memory.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -51,9 +56,11 @@ def environment(folder: Path = ENVIRONMENT) -> Path:
 class GoosebitServer:
     """One server with its database in a folder. Use as a context manager."""
 
-    def __init__(self, folder: Path, *, poll_time: str = "00:00:03", settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, poll_time: str = "00:00:03", settings: Mapping[str, str] | None = None, port: int = 0
+    ) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._poll_time = poll_time
         self._settings = dict(settings or {})
@@ -88,6 +95,11 @@ class GoosebitServer:
                 time.sleep(0.1)
         self.stop()
         raise Unavailable(f"goosebit did not start: {(self.folder / 'server.log').read_text(errors='replace')[-500:]}")
+
+    def wait(self) -> None:
+        """Until the server ends."""
+        if self._process is not None:
+            self._process.wait()
 
     def stop(self) -> None:
         """Ends the server."""
@@ -136,7 +148,34 @@ class GoosebitServer:
                 raise Unavailable(f"goosebit's first user: {error}") from None
 
 
+def main() -> int:
+    """Serves until Ctrl-C; what it kept is gone then."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=60053)
+    parser.add_argument("--poll-time", default="00:00:10", help="the server's sleep between two polls, HH:MM:SS")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print("goosebit: installing (once) and starting", file=sys.stderr)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="goosebit-") as folder,
+            GoosebitServer(Path(folder), poll_time=given.poll_time, port=given.port) as server,
+        ):
+            print(f"goosebit: {server.url}, login {USER}, {PASSWORD}; Ctrl-C ends it", file=sys.stderr, flush=True)
+            server.wait()
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
-from sim.cli.live import Allowed, Modules, RateCap, Seed, rate_of
+from sim.cli.live import Allowed, Certificates, Modules, RateCap, Seed, rate_of
 
 ServerUrl = Annotated[
     str | None,
@@ -27,6 +27,7 @@ def publish(
     modules: Modules = None,
     allow: Allowed = [],  # noqa: B006 - typer copies it
     rate_cap: RateCap = None,
+    ca: Certificates = None,
     set_: Overrides = [],  # noqa: B006
     seed: Seed = None,
     as_json: AsJson = False,
@@ -52,6 +53,14 @@ def publish(
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     token = os.environ.get(TARGET_TOKEN, "")
     rollout = asyncio.run(
-        publishing.publish(loaded, url, publishing.packages_of(loaded), limits=limits, token=token, register=register)
+        publishing.publish(
+            loaded,
+            url,
+            publishing.packages_of(loaded),
+            limits=limits,
+            token=token,
+            register=register,
+            ca_file=None if ca is None else str(ca),
+        )
     )
     print(json.dumps({"rollout": rollout}) if as_json else f"rollout {rollout} started at {url}: {loaded.plan.name}")

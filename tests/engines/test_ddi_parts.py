@@ -116,6 +116,8 @@ class Management:
     def __init__(self):
         self.asked = []
         self.targets = {}
+        self.states = {}  # updateStatus, by target
+        self.actions = {}  # the last one, by target
 
     async def handle(self, request):
         path = request.path.removeprefix("/rest/v1")
@@ -129,8 +131,11 @@ class Management:
             return web.json_response(given, status=201)
         if path == "/targets":
             first = int(request.query["offset"])
-            listed = [{"controllerId": n, "updateStatus": "pending"} for n in sorted(self.targets)]
+            listed = [{"controllerId": n, "updateStatus": self.states.get(n, "pending")} for n in sorted(self.targets)]
             return web.json_response({"content": listed[first : first + int(request.query["limit"])]})
+        if path.endswith("/actions"):
+            last = self.actions.get(path.split("/")[2])
+            return web.json_response({"content": [] if last is None else [last], "total": int(last is not None)})
         if path in ("/softwaremodules", "/distributionsets"):
             return web.json_response([{"id": {"/softwaremodules": 3, "/distributionsets": 4}[path]}], status=201)
         if path == "/rollouts" and request.method == "POST":
@@ -140,8 +145,8 @@ class Management:
         return web.json_response({}, status=201 if path.endswith("artifacts") else 200)
 
 
-async def with_management(act):
-    made = Management()
+async def with_management(act, made=None):
+    made = made or Management()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", made.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -193,6 +198,60 @@ def test_hawkbits_states_and_counters_are_read_page_by_page(monkeypatch):
     assert len(states) == 1001
     assert set(states.values()) == {"running"}
     assert (counters.succeeded, counters.failed) == (7, 1)
+
+
+def test_a_target_whose_action_was_canceled_is_in_sync_and_not_finished(monkeypatch):
+    """hawkBit sets a target back to what it had and calls it in_sync when its cancel is accepted; its last action tells."""
+    from sim.engines.live.ddi.control import control_of
+    from sim.engines.live.ddi.target import ddi_target
+    from sim.engines.live.target import Limits
+
+    monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
+    monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
+    canceled, running = Said(True, "canceled", False, False), Said(True, "running", False, False)
+    ours = {"new": canceled, "old": canceled, "lost": running, "done": DONE, "never": Said(False, "", False, False)}
+    made = Management()
+    made.states = dict.fromkeys(ours, "in_sync")
+    made.actions = {
+        "new": {"id": 1, "type": "cancel", "status": "finished", "detailStatus": "canceled"},
+        "old": {"id": 2, "type": "cancel", "status": "finished"},  # servers of before detailStatus
+        "lost": {"id": 3, "type": "update", "status": "finished", "detailStatus": "finished"},
+        "done": {"id": 4, "type": "update", "status": "finished", "detailStatus": "finished"},
+    }  # fmt: skip
+
+    async def act(url):
+        target = ddi_target(url, "DEFAULT", "hawkbit", Limits())
+        async with control_of(target, target.ssl_context(None)) as control:
+            await control.register(list(ours), "")
+            return await control.states([name for name, said in ours.items() if said is not DONE])
+
+    _, states = asyncio.run(with_management(act, made))
+    assert states == {
+        "new": "canceled", "old": "canceled", "lost": "finished", "done": "finished", "never": "registered"
+    }  # fmt: skip
+    found = reconcile_states(ours, states, None)
+    differ = {check.what.split(":")[0]: check.examples for check in found.checks if not check.agrees}
+    assert set(differ) == {"success", "under way", "modules upgraded / finished at the server"}
+    assert set(differ.values()) == {("lost",)}  # the one that really differs, and it alone
+    assert [path for _, path, _ in made.asked if path.endswith("/actions")] == [
+        f"/targets/{n}/actions" for n in ("lost", "never", "new", "old")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [("plan.mode=silent", "forced"), ("plan.mode=confirm", "soft"), ("plan.strategy.delivery.action_type=soft", "soft"),
+     ("plan.strategy.delivery.action_type=download-only", "downloadonly"),
+     ("plan.strategy.delivery={action_type: timeforced, force_time: 24h}", "timeforced")],
+)  # fmt: skip
+def test_a_rollout_is_published_as_the_plan_hands_it_out(monkeypatch, setting, kind):
+    monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
+    monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
+    given = scenario("fleet.size=1", "cloud={kind: ddi, server: hawkbit}", setting)
+    made, _ = asyncio.run(with_management(lambda url: publish.publish(given, url, {"fw": b"image"})))
+    body = next(given for method, path, given in made.asked if (method, path) == ("POST", "/rollouts"))
+    assert body["type"] == kind
+    assert ("forcetime" in body) == (kind == "timeforced")
 
 
 def test_a_wrong_login_says_which_variables_to_set(monkeypatch):

@@ -13,6 +13,7 @@ from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.goosebit import Goosebit
 from sim.engines.live.ddi.target import ddi_target
 from sim.engines.live.target import Limits
+from sim.engines.run import simulate
 from sim.scenario import Scenario
 from tests.support import missing
 
@@ -43,6 +44,7 @@ def test_two_hundred_modules_end_as_goosebit_says_of_each_device(goosebit, monke
     the_reconciliation_agrees_device_by_device(found, states)
     broken_downloads_were_resumed_at_the_server(found, logs)
     the_servers_own_counters_are_checked_against_its_devices(found, states, counters)
+    every_outcome_was_predicted(given, found)
 
 
 async def server_side(server):
@@ -63,6 +65,13 @@ def every_outcome_is_the_servers_state_of_that_device(found, states):
     assert {name: SERVER_STATE[outcome, cause] for name, outcome, cause in rows} == states
     kinds = {(outcome, cause) for _, outcome, cause in rows}
     assert kinds == set(SERVER_STATE)  # every way to end has happened
+
+
+def every_outcome_was_predicted(given, found):
+    """Draws go by key: the same file simulated beforehand named each module's outcome and cause."""
+    predicted, seen = (o.records.modules.set_index("module") for o in (simulate(given), found.outcome))
+    for column in ("outcome", "cause", "components_done", "bytes_useful"):
+        assert predicted[column].astype(str).to_dict() == seen[column].astype(str).to_dict(), column
 
 
 def the_reconciliation_agrees_device_by_device(found, states):

@@ -6,6 +6,7 @@ What is the same whatever cloud it talks to: life, timer, download. How a cloud 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import inf, isnan
@@ -83,6 +84,10 @@ class LiveModule(ABC):
     @abstractmethod
     def unacknowledged(self) -> bool:
         """Whether reports are on their way."""
+
+    def _tls(self, url: str) -> ssl.SSLContext | None:  # noqa: ARG002 - of subclasses
+        """TLS of this module's own for a download, None for the run's."""
+        return None
 
     def _authorization(self, url: str) -> str:  # noqa: ARG002 - of subclasses
         """Value of the Authorization header for a download, "" for none."""
@@ -228,7 +233,7 @@ class LiveModule(ABC):
                 raise Broken("the bytes before this piece are gone")
             for url, first, last in self._package.requests(start, end):
                 engine.check_url(url)
-                ask = Ask(url, first, last, row.index, self._authorization(url))
+                ask = Ask(url, first, last, row.index, self._authorization(url), self._tls(url))
                 await engine.downloader.get(ask, lambda: self._header(asked_at), self._take)
             if start >= end:  # the last transfer was cut behind its last byte
                 self._header(asked_at)

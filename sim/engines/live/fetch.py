@@ -30,13 +30,17 @@ class WrongChecksum(Broken):
 
 
 class Ask(NamedTuple):
-    """Bytes `first` to `last` of a URL, from the source address of that number, with this Authorization if any."""
+    """Bytes `first` to `last` of a URL, from the source address of that number, with this Authorization if any.
+
+    `ssl` is used instead of the run's own TLS, by a module that shows a certificate.
+    """
 
     url: str
     first: int
     last: int
     source: int
     authorization: str = ""
+    ssl: tls.SSLContext | None = None
 
 
 class File(NamedTuple):
@@ -89,7 +93,7 @@ class ThinDownloader:
             given = transfer
             local = self._sources[ask.source % len(self._sources)] if self._sources else ""
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure), source=local)
+                await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure, ask), source=local)
             await transfer.whole
         except (OSError, TimeoutError, ProtocolError) as error:
             raise Broken(str(error) or type(error).__name__) from None
@@ -97,7 +101,9 @@ class ThinDownloader:
             if transfer is not None:
                 transfer.end()
 
-    def _context(self, secure: bool) -> tls.SSLContext | None:
+    def _context(self, secure: bool, ask: Ask) -> tls.SSLContext | None:
+        if secure and ask.ssl is not None:
+            return ask.ssl
         if secure and self._ssl is None:
             self._ssl = self._make()
         return self._ssl if secure else None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.device import DdiModule
 from sim.engines.live.ddi.http import Http
-from sim.engines.live.ddi.reconcile import reconcile_states
+from sim.engines.live.ddi.identity import Identities
+from sim.engines.live.ddi.reconcile import FINISHED, reconcile_states
 from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.world import World
@@ -26,6 +27,7 @@ class Ddi:
     """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
 
     http: Http
+    identities: Identities
     _tls: ssl.SSLContext
     plan: int | None
 
@@ -55,8 +57,10 @@ class Ddi:
 
     async def open(self, engine: LiveEngine) -> None:
         """See Cloud."""
-        context = self.ssl_context(engine.settings.ca_file)
-        self.http, self._tls = Http(context), context
+        self._tls = self.ssl_context(engine.settings.ca_file)
+        self.identities = Identities(self.target, engine.settings.ca_file)
+        self.identities.check([m.module.name for m in engine.modules])
+        self.http = Http()
 
     async def close(self) -> None:
         """See Cloud."""
@@ -77,13 +81,14 @@ class Ddi:
                 note="not possible: the server's management API is not known; set cloud.server and "
                 "FOTASIM_DDI_USER, FOTASIM_DDI_PASSWORD"
             )
+        said = {m.module.name: m.said() for m in modules}
         try:
             async with control:
-                states = await control.states()
+                states = await control.states([name for name, ours in said.items() if ours.believed != FINISHED])
                 counters = await control.counters(self.plan)
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
-        return reconcile_states({m.module.name: m.said() for m in modules}, states, counters)
+        return reconcile_states(said, states, counters)
 
     @property
     def traffic(self) -> tuple[int, int]:

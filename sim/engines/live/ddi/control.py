@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import ssl as tls
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -39,6 +39,17 @@ class Group:
     error_percent: int
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a rollout's actions are: forced, soft, timeforced (from `force_after_s` on) or downloadonly."""
+
+    kind: str = "forced"
+    force_after_s: float = 0.0
+
+
+FORCED = Action()
+
+
 class Control(Protocol):
     """What both servers can do."""
 
@@ -54,11 +65,11 @@ class Control(Protocol):
     async def publish(self, release: Release) -> int:
         """Uploads the package; its number."""
 
-    async def start(self, name: str, package: int, groups: Sequence[Group]) -> int:
+    async def start(self, name: str, package: int, groups: Sequence[Group], action: Action = FORCED) -> int:
         """Creates and starts a rollout of it; the rollout's number."""
 
-    async def states(self) -> dict[str, str]:
-        """State of every device, in the vocabulary of the reconciliation."""
+    async def states(self, doubted: Collection[str] = ()) -> dict[str, str]:
+        """State of every device, in the vocabulary of the reconciliation; those `doubted` are looked at closely."""
 
     async def counters(self, rollout: int | None) -> Counters | None:
         """What the server counted of a rollout (None: its newest), or None where it has none."""

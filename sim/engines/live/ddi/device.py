@@ -7,6 +7,7 @@ releases the installation, cancelAction becomes Cancel, and each status entered 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from math import inf, isnan
@@ -217,7 +218,7 @@ class DdiModule(LiveModule):
         cloud.asked(request.what, engine.clock() - engine.zero)
         asked_at = self._asked_at = engine.clock() - late_s
         try:
-            answer = await cloud.http.send(request)
+            answer = await cloud.http.send(request, cloud.identities.of(self.module.name))
         except NoAnswer:
             self._exchange = None
             self._client.failed(engine.clock())
@@ -277,6 +278,11 @@ class DdiModule(LiveModule):
         """The credentials go to the server alone, never to a host that only serves files."""
         target = self._cloud.target
         return target.authorization_of(self.module.name) if dc.same_origin(url, target.url) else ""
+
+    def _tls(self, url: str) -> ssl.SSLContext | None:
+        """The certificate, too, is shown to the server alone."""
+        same = dc.same_origin(url, self._cloud.target.url)
+        return self._cloud.identities.of(self.module.name) if same else None
 
     # --- what the server wants ---------------------------------------------------------------------------------------
 

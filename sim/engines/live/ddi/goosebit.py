@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
 
 from sim.engines.live.ddi import reconcile as rec
-from sim.engines.live.ddi.control import Api, Group, Release
+from sim.engines.live.ddi.control import FORCED, Action, Api, Group, Release
 from sim.engines.live.ddi.reconcile import Counters
 from sim.engines.live.ddi.swu import swu
 from sim.errors import FotasimError
@@ -62,14 +62,16 @@ class Goosebit:
         form.add_field("file", package, filename=f"{release.component}-{release.version}.swu")
         return int((await self._ask("PUT", "/api/v1/software", form=form))["id"])
 
-    async def start(self, name: str, package: int, groups: Sequence[Group]) -> int:
+    async def start(self, name: str, package: int, groups: Sequence[Group], action: Action = FORCED) -> int:
         """See Control."""
+        if action != FORCED:
+            raise FotasimError(f"goosebit's actions are forced: {action.kind} cannot be published there")
         if len(groups) > 1:
             raise FotasimError("goosebit has no groups: it offers a rollout to every device at once")
         answer = await self._ask("PUT", "/api/v1/rollouts", json={"name": name, "feed": FEED, "software_id": package})
         return int(answer["id"])
 
-    async def states(self) -> dict[str, str]:
+    async def states(self, doubted: Collection[str] = ()) -> dict[str, str]:  # noqa: ARG002 - its states are plain
         """See Control."""
         devices = (await self._ask("GET", "/api/v1/devices"))["devices"]
         return {str(d["id"]): _STATES.get(str(d["last_state"]), rec.UNKNOWN) for d in devices}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
 from sim.engines.live.ddi import reconcile as rec
-from sim.engines.live.ddi.control import Api, Group, Release
+from sim.engines.live.ddi.control import FORCED, Action, Api, Group, Release
 from sim.engines.live.ddi.reconcile import Counters
 from sim.errors import FotasimError
 
@@ -63,12 +65,14 @@ class Hawkbit:
         made = await self._ask("POST", "/rest/v1/distributionsets", json=[{**named, "modules": [{"id": module}]}])
         return int(made[0]["id"])
 
-    async def start(self, name: str, package: int, groups: Sequence[Group]) -> int:
+    async def start(self, name: str, package: int, groups: Sequence[Group], action: Action = FORCED) -> int:
         """See Control."""
         body = {
-            "name": name, "distributionSetId": package, "targetFilterQuery": FIELD, "type": "forced",
+            "name": name, "distributionSetId": package, "targetFilterQuery": FIELD, "type": action.kind,
             "groups": [_group(g) for g in groups],
         }  # fmt: skip
+        if action.kind == "timeforced":
+            body["forcetime"] = time.time_ns() // 1_000_000 + int(1000.0 * action.force_after_s)
         rollout = int((await self._ask("POST", "/rest/v1/rollouts", json=body))["id"])
         await self._until(rollout, "ready")
         await self._ask("POST", f"/rest/v1/rollouts/{rollout}/start")
@@ -83,8 +87,11 @@ class Hawkbit:
             await asyncio.sleep(1.0)
         raise FotasimError(f"rollout {rollout} is {found!r} and not {status!r} after {CREATION_S:.0f} s")
 
-    async def states(self) -> dict[str, str]:
-        """See Control."""
+    async def states(self, doubted: Collection[str] = ()) -> dict[str, str]:
+        """See Control.
+
+        A target whose action was cancelled is in_sync again, with what it had before; its last action tells.
+        """
         found: dict[str, str] = {}
         for page in range(MAX_PAGES):
             query = f"/rest/v1/targets?limit={PAGE}&offset={page * PAGE}&sort=controllerId:ASC"
@@ -92,7 +99,21 @@ class Hawkbit:
             found.update({str(t["controllerId"]): _STATES.get(str(t["updateStatus"]), rec.UNKNOWN) for t in targets})
             if len(targets) < PAGE:
                 break
+        for name in sorted(name for name in doubted if found.get(name) == rec.FINISHED):
+            found[name] = await self._ended(name)
         return found
+
+    async def _ended(self, name: str) -> str:
+        """How the last action of a target that is in_sync has ended."""
+        query = f"/rest/v1/targets/{quote(name, safe='')}/actions?limit=1&sort=id:DESC"
+        actions = (await self._ask("GET", query))["content"]
+        if not actions:
+            return rec.REGISTERED
+        last = actions[0]
+        canceled = (
+            str(last.get("detailStatus", "canceled" if last.get("type") == "cancel" else "")).lower() == "canceled"
+        )
+        return rec.CANCELED if canceled else rec.FINISHED
 
     async def counters(self, rollout: int | None) -> Counters | None:
         """See Control."""

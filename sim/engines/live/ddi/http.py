@@ -20,20 +20,25 @@ class NoAnswer(Exception):
 class Http:
     """Sends requests. Devices that sleep between polls keep no connection, so each request opens its own."""
 
-    def __init__(self, ssl: tls.SSLContext) -> None:
+    def __init__(self) -> None:
         self.sent = self.received = 0
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=ssl),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )  # fmt: skip
 
-    async def send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers by lower-case name, and body. Raises NoAnswer."""
+    async def send(self, request: Request, ssl: tls.SSLContext) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers by lower-case name, and body; `ssl` is the device's own. Raises NoAnswer."""
         self.sent += 1
         try:
             async with self._session.request(
-                request.method, request.url, headers=request.headers, data=request.body or None, allow_redirects=False
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.body or None,
+                allow_redirects=False,
+                ssl=ssl,
             ) as answer:
                 body = await answer.content.read(MAX_BODY_BYTES + 1)
                 while len(body) <= MAX_BODY_BYTES and not answer.content.at_eof():

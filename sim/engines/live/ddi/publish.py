@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha512
 
-from sim.engines.live.ddi.control import Group, Release, control_of
+from sim.engines.live.ddi.control import Action, Group, Release, control_of
 from sim.engines.live.ddi.device import BOARD
 from sim.engines.live.ddi.target import PASSWORD, USER, ddi_target
 from sim.engines.live.target import Limits
@@ -18,7 +18,7 @@ LIMITS = Limits()
 
 async def publish(
     scenario: Scenario, url: str, packages: Mapping[str, bytes], *, limits: Limits = LIMITS, token: str = "",
-    register: bool = False,
+    register: bool = False, ca_file: str | None = None,
 ) -> int:  # fmt: skip
     """Publishes the plan's one component (`packages`: its bytes by name) and starts its rollout; the rollout's number.
 
@@ -27,7 +27,7 @@ async def publish(
     """
     section, plan = scenario.cloud, scenario.plan
     target = ddi_target(url, section.tenant, section.server or "", limits)
-    control = control_of(target, target.ssl_context(None))
+    control = control_of(target, target.ssl_context(ca_file))
     if control is None:
         raise FotasimError(f"cloud.server must be hawkbit or goosebit, and {USER} and {PASSWORD} its login")
     if len(plan.components) != 1:
@@ -41,7 +41,15 @@ async def publish(
         if register or section.server == "hawkbit":
             await control.register([m.name for m in world.modules], token)
         package = await control.publish(release)
-        return await control.start(plan.name, package, groups_of(scenario))
+        return await control.start(plan.name, package, groups_of(scenario), action_of(scenario))
+
+
+def action_of(scenario: Scenario) -> Action:
+    """How the server is to hand the plan out: a plan that a user has to confirm is soft."""
+    delivery = scenario.plan.strategy.delivery
+    if delivery.action_type == "forced" and scenario.plan.mode == "confirm":
+        return Action("soft")
+    return Action(delivery.action_type.replace("-", ""), delivery.force_time)
 
 
 def packages_of(scenario: Scenario) -> dict[str, bytes]:

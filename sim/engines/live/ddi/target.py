@@ -12,7 +12,8 @@ from sim.errors import FotasimError
 TARGET_TOKEN, GATEWAY_TOKEN = "FOTASIM_DDI_TARGET_TOKEN", "FOTASIM_DDI_GATEWAY_TOKEN"
 CERTIFICATE, PRIVATE_KEY = "FOTASIM_DDI_CERT", "FOTASIM_DDI_KEY"
 USER, PASSWORD = "FOTASIM_DDI_USER", "FOTASIM_DDI_PASSWORD"
-"""Environment variables. {id} in the target token becomes the module's name; the certificate and key are PEM files."""
+"""Environment variables. {id} becomes the module's name in the target token, and in the paths of certificate and key, which
+are PEM files or directories of them."""
 MAX_TOKEN_CHARS = 512
 
 
@@ -40,14 +41,8 @@ class DdiTarget:
         return self.authorization.replace("{id}", controller)
 
     def ssl_context(self, ca_file: str | None) -> tls.SSLContext:
-        """TLS that verifies the server, and shows the fleet's certificate where there is one."""
-        context = tls.create_default_context(cafile=ca_file)
-        if self.certificate:
-            try:
-                context.load_cert_chain(self.certificate, self.private_key or None)
-            except (OSError, tls.SSLError) as error:
-                raise FotasimError(f"{CERTIFICATE}, {PRIVATE_KEY}: the certificate cannot be used: {error}") from None
-        return context
+        """TLS that verifies the server, against these certificates or the system's; shows none of its own."""
+        return tls.create_default_context(cafile=ca_file)
 
 
 def ddi_target(given: str, tenant: str, server: str, limits: Limits) -> DdiTarget:
