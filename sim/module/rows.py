@@ -62,7 +62,6 @@ class ModuleRow:
     user_delay_s: float = 0.0
     phase: float = 0.5
     away_until_s: float = 0.0
-    joins_s: float = 0.0
     # link
     link: int = OFFLINE
     link_at: float = INF
@@ -166,6 +165,8 @@ class ProfileBase:
     sleep_jitter: float = 0.0
     confirms_first: int = 0
     """The server wants a confirmation before it hands out the deployment (DDI)."""
+    registration_s: float = 0.0
+    """Sleep a server gives a device it does not know; nothing is offered before its attributes are there. 0: at once."""
     device_checks: int = 1
     components: int = 1
     peaks: int = 0
