@@ -2,10 +2,15 @@
 
     python benchmarks/load.py [--modules 2000] [--users 300] [--seconds 20]
 
-Both talk to the same kind of MQTT endpoint in this process, under a real Locust. In the first two lines the work is the
+All talk to the same kind of MQTT endpoint in this process, under a real Locust. In the first two lines the work is the
 same: 200 bytes published at QoS 1 and had back, as often as the process can, every exchange in Locust's statistics. In
-the third the native worker's modules live whole upgrades (log in, ask, confirm, download 5 kB, report). Messages are those the endpoint received and sent; CPU and memory are those of the process
-that carries the users, so that other work on this machine does not change the figures much.
+the last two it is the same again: modules that live whole upgrades (log in, ask, confirm, download 5 kB, report), in a
+native worker and as `ModuleUser` on gevent. Messages are those the endpoint received and sent, downloads not among
+them; CPU and memory are those of the process that carries the users, so that other work on this machine does not change
+the figures much.
+
+Nothing is waited for without end: users that do not come for a while are told, with the reason if it is known, and the
+figures are those of the users that are there.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,7 +32,9 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sim.engines.live.link import Link, Links
+from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.run import loop_factory
+from sim.engines.live.snapshot import Snapshot
 from sim.load.launch import LOCUSTFILE
 from sim.load.protocol import Statistics
 from sim.load.worker import Worker
@@ -55,6 +63,20 @@ class Peer(MqttUser):
     def exchange(self):
         self.client.publish(self.topic, bytes(200), 1)
 """
+
+
+MODULE = """\
+from sim.load import ModuleUser
+
+class Tracker(ModuleUser):
+    scenario, time_scale = {scenario!r}, 30.0
+"""
+STALLED_S = 20.0
+"""So long nobody new came, or nothing happened: it is not waited any longer."""
+PAHO_UNDER_GEVENT = (
+    "paho under gevent waits with select, which ends at file descriptor 1,024; each of its clients has three"
+)
+FORMAT = "{:<34}{:>8}{:>10}{:>12}{:>20}"
 
 
 @dataclass
@@ -110,23 +132,28 @@ def main() -> None:
     print(
         f"cores {os.cpu_count()}, Python {sys.version.split()[0]}, Locust {version('locust')}, paho {version('paho-mqtt')}"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        echo = asyncio.run(_echo(arguments.users, arguments.seconds, Path(folder), native=True))
-        peer = asyncio.run(_echo(arguments.users, arguments.seconds, Path(folder), native=False))
-        whole = asyncio.run(_whole(arguments.modules, Path(folder)))
-    print(f"{'':<34}{'users':>8}{'KB each':>10}{'messages':>12}{'messages per CPU s':>20}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        echo = asyncio.run(_echo(arguments.users, arguments.seconds, folder, native=True))
+        peer = asyncio.run(_echo(arguments.users, arguments.seconds, folder, native=False))
+        whole = asyncio.run(_whole(arguments.modules, folder, native=True))
+        blocking = asyncio.run(_whole(min(arguments.modules, arguments.users), folder, native=False))
+    print(FORMAT.format("", "users", "KB each", "messages", "messages per CPU s"))
     for name, found in (
-        ("native worker", echo),
-        ("locust.contrib.mqtt", peer),
-        ("native worker, whole upgrades", whole),
-    ):
+        ("native worker", echo), ("locust.contrib.mqtt", peer), ("native worker, whole upgrades", whole),
+        ("ModuleUser, whole upgrades", blocking),
+    ):  # fmt: skip
+        print(FORMAT.format(
+            name, f"{found.users:,}", f"{found.bytes_per_user / 1000:.1f}", f"{found.messages:,}",
+            f"{found.messages_per_cpu_s:,.0f}",
+        ))  # fmt: skip
+    for what, ours, theirs in (("exchanges", echo, peer), ("whole upgrades", whole, blocking)):
         print(
-            f"{name:<34}{found.users:>8,}{found.bytes_per_user / 1000:>10.1f}{found.messages:>12,}"
-            f"{found.messages_per_cpu_s:>20,.0f}"
+            f"{what}: {ours.messages_per_cpu_s / theirs.messages_per_cpu_s:.1f} x the messages per core, "
+            f"{theirs.bytes_per_user / ours.bytes_per_user:.1f} x less memory"
         )
     print(
-        f"same work: {echo.messages_per_cpu_s / peer.messages_per_cpu_s:.1f} x the messages per core; memory "
-        f"{peer.bytes_per_user / echo.bytes_per_user:.1f} x less, whole modules {peer.bytes_per_user / whole.bytes_per_user:.1f} x less"
+        f"a module with its whole behaviour beside a bare MQTT user: {peer.bytes_per_user / whole.bytes_per_user:.1f} x less memory"
     )
 
 
@@ -176,9 +203,17 @@ class EchoFleet:
         self.count = count
         return count
 
-    async def close(self) -> None:
+    def halt(self) -> None:
+        """See Fleet."""
+
+    async def close(self, *, compare: bool) -> Reconciliation:  # noqa: ARG002 - of the protocol
         """See Fleet."""
         await self.links.close()
+        return Reconciliation()
+
+    def snapshot(self) -> Snapshot:
+        """See Fleet."""
+        return Snapshot(0.0, 0.0, self.count, 0, {}, self.count, 0, self.links.sent, self.links.received, 0.0, {})
 
 
 def _echo_worker(endpoint: int, master: int) -> None:
@@ -187,8 +222,8 @@ def _echo_worker(endpoint: int, master: int) -> None:
         runner.run(Worker("127.0.0.1", master, lambda statistics: EchoFleet(statistics, endpoint)).run())
 
 
-async def _whole(modules: int, folder: Path) -> Figures:
-    """A master and one worker; from the worker's first connection until every module has reported its upgrade."""
+async def _whole(modules: int, folder: Path, *, native: bool) -> Figures:
+    """From the first connection until every module has reported its upgrade, or nothing more happens."""
     given = scenario(
         *HARMLESS, f"fleet.size={modules}", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-85",
         "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always", "plan.components.fw.size=5 kB",
@@ -196,37 +231,59 @@ async def _whole(modules: int, folder: Path) -> Figures:
     (folder / "s.yaml").write_text(dump(given), encoding="utf-8")
     cloud = LiveCloud(given)
     await cloud.start()
-    port = 15600 + os.getpid() % 1000
-    launcher = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sim.cli", "load", str(folder / "s.yaml"), "--cloud", cloud.url, "--headless", "--ramp",
-        "400/s", "--port", str(port), "--time-scale", "30", "--out", str(folder / "out"), "--duration", "300s",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    launcher = await _start(_whole_command(modules, folder, cloud.url, native=native), folder)
     try:
-        while not cloud.endpoint.counts.connects:
-            await asyncio.sleep(0.02)
-        meter = Meter(_worker(launcher.pid))
         counts = cloud.endpoint.counts
-        before = counts.received + counts.sent
-        while sum(bool(s) and s[-1] == 11 for s in cloud.statuses) < modules and launcher.returncode is None:
-            await asyncio.sleep(0.2)
+        await _until(lambda: counts.connects > 0, lambda: 0, launcher, 6 * STALLED_S)
+        process = _worker(launcher.pid) if native else psutil.Process(launcher.pid)
+        meter, before = Meter(process), counts.received + counts.sent
+
+        def done() -> int:
             meter.look()
+            return sum(bool(s) and s[-1] == 11 for s in cloud.statuses)
+
+        if not await _until(lambda: done() >= modules, lambda: counts.received, launcher):
+            print(f"only {done():,} of {modules:,} modules were upgraded")
         return meter.figures(modules, counts.received + counts.sent - before)
     finally:
-        launcher.terminate()
-        for child in psutil.Process(launcher.pid).children(recursive=True) if launcher.returncode is None else []:
-            child.terminate()
-        await launcher.wait()
+        await _end([launcher])
         await cloud.stop()
+
+
+def _whole_command(modules: int, folder: Path, url: str, *, native: bool) -> list[str]:
+    if not native:
+        (folder / "module.py").write_text(MODULE.format(scenario=str(folder / "s.yaml")), encoding="utf-8")
+        return [
+            sys.executable, "-m", "locust", "-f", str(folder / "module.py"), "--headless", "-u", str(modules), "-r", "100",
+            "--host", url,
+        ]  # fmt: skip
+    port = 15600 + os.getpid() % 1000
+    return [
+        sys.executable, "-m", "sim.cli", "load", str(folder / "s.yaml"), "--cloud", url, "--headless", "--ramp", "400/s",
+        "--port", str(port), "--time-scale", "30", "--out", str(folder / "out"), "--duration", "300s",
+    ]  # fmt: skip
 
 
 def _worker(launcher: int) -> psutil.Process:
     """The worker among the launcher's processes."""
-    return next(
-        p
-        for p in psutil.Process(launcher).children(recursive=True)
-        if "--master" in p.cmdline() and "sim.cli" in p.cmdline()
-    )
+    return next(p for p in psutil.Process(launcher).children(recursive=True) if "--of" in p.cmdline())
+
+
+async def _until(
+    reached: Callable[[], bool],
+    sign: Callable[[], int],
+    process: asyncio.subprocess.Process,
+    stalled_s: float = STALLED_S,
+) -> bool:
+    """Whether it came to that. Not if the process ends, or no sign of life changes for a while."""
+    last, since = sign(), time.monotonic()
+    while not reached():
+        if process.returncode is not None or time.monotonic() - since > stalled_s:
+            return False
+        await asyncio.sleep(0.1)
+        if sign() != last:
+            last, since = sign(), time.monotonic()
+    return True
 
 
 async def _echo(users: int, seconds: float, folder: Path, *, native: bool) -> Figures:
@@ -235,14 +292,15 @@ async def _echo(users: int, seconds: float, folder: Path, *, native: bool) -> Fi
         lambda *_: True, lambda client, topic, payload: (endpoint.publish(client, topic, payload, 1), None)[1]
     )
     await endpoint.start()
-    started = [await _start(command) for command in _commands(users, folder, endpoint.port, native=native)]
+    started = [await _start(command, folder) for command in _commands(users, folder, endpoint.port, native=native)]
     try:
-        while not endpoint.counts.connects:
-            await asyncio.sleep(0.02)
+        await _until(lambda: endpoint.counts.connects > 0, lambda: 0, started[-1], 6 * STALLED_S)
         process = psutil.Process(started[-1].pid)
         memory = Meter(process)
-        while len(endpoint.clients) < users:
-            await asyncio.sleep(0.2)
+        if not await _until(lambda: len(endpoint.clients) >= users, lambda: len(endpoint.clients), started[-1]):
+            reason = "" if native else f": {PAHO_UNDER_GEVENT}"
+            print(f"only {len(endpoint.clients):,} of {users:,} users came{reason}")
+            users = max(1, len(endpoint.clients))
         await asyncio.sleep(3.0)
         memory.look()
         work, before = Meter(process), endpoint.counts.received + endpoint.counts.sent
@@ -250,11 +308,24 @@ async def _echo(users: int, seconds: float, folder: Path, *, native: bool) -> Fi
         messages = endpoint.counts.received + endpoint.counts.sent - before
         return Figures(users, messages, work.figures(users, messages).cpu_s, memory.figures(users, 0).bytes_per_user)
     finally:
-        for process_ in reversed(started):
-            with suppress(ProcessLookupError):
-                process_.terminate()
-            await process_.wait()
+        await _end(started)
         await endpoint.stop()
+
+
+async def _end(started: list[asyncio.subprocess.Process]) -> None:
+    """All processes and their children are gone."""
+    for process in reversed(started):
+        children = psutil.Process(process.pid).children(recursive=True) if process.returncode is None else []
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STALLED_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _commands(users: int, folder: Path, port: int, *, native: bool) -> list[list[str]]:
@@ -266,13 +337,15 @@ def _commands(users: int, folder: Path, port: int, *, native: bool) -> list[list
     master = 16600 + os.getpid() % 1000
     return [
         [*locust, "-f", str(LOCUSTFILE), "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(master), "--expect-workers", "1"],
-        [sys.executable, __file__, "--child", str(port), str(master)],
+        [sys.executable, str(Path(__file__).resolve()), "--child", str(port), str(master)],
     ]  # fmt: skip
 
 
-async def _start(command: list[str]) -> asyncio.subprocess.Process:
+async def _start(command: list[str], folder: Path) -> asyncio.subprocess.Process:
+    """Quiet, and away from this folder's locust.conf; the package is found all the same."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     return await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, cwd=folder, env=environment
     )
 
 

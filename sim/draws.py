@@ -73,6 +73,7 @@ class Purpose(IntEnum):
     CELL = 53
     CELL_SIZE = 54
     SERVER_WAIT = 60
+    EVENT_SAMPLE = 70
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
@@ -101,7 +102,7 @@ def uniform(k0: int, k1: int, module: int, purpose: int, attempt: int) -> float:
     return unit
 
 
-def uniforms(k0: int, k1: int, modules: NDArray[np.int64], purpose: int, attempt: int = 0) -> NDArray[np.float64]:
+def uniforms(k0: int, k1: int, modules: NDArray[Any], purpose: int, attempt: int = 0) -> NDArray[np.float64]:
     """`uniform` for an array of module numbers at once: the same numbers, shape (n,)."""
     drawn = np.empty(len(modules), dtype=np.float64)
     for start in range(0, len(modules), BLOCK):
@@ -110,7 +111,7 @@ def uniforms(k0: int, k1: int, modules: NDArray[np.int64], purpose: int, attempt
     return drawn
 
 
-def _block(k0: int, k1: int, modules: NDArray[np.int64], purpose: int, attempt: int) -> NDArray[np.float64]:
+def _block(k0: int, k1: int, modules: NDArray[Any], purpose: int, attempt: int) -> NDArray[np.float64]:
     zero = np.zeros(len(modules), dtype=np.uint64)
     counter = modules.astype(np.uint64)
     with np.errstate(over="ignore"):

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet as pq
 
 from sim.errors import RecordsError
+from sim.spool import BlockWriter
 
 OUTCOMES = (
     "succeeded",
@@ -94,6 +93,40 @@ def no_decisions() -> pd.DataFrame:
     return pd.DataFrame(columns=list(DECISION_COLUMNS)).astype(DECISION_COLUMNS)
 
 
+class Table(Protocol):
+    """A table that need not be in memory as a whole."""
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Some or all columns, some rows at a time, in order; there is one block at least."""
+        ...
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Some or all columns, of all rows."""
+        ...
+
+
+@dataclass(slots=True)
+class WholeTable:
+    """A table in memory."""
+
+    whole: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """See Table."""
+        table = self.frame(columns)
+        for start in range(0, max(1, len(table)), ROWS_AT_ONCE):
+            yield table.iloc[start : start + ROWS_AT_ONCE]
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """See Table."""
+        return self.whole if columns is None else self.whole[[name for name in self.whole if name in columns]]
+
+
 @dataclass(slots=True)
 class Records:
     """What an engine leaves: the tables, the peaks of the cloud's load and how the run went.
@@ -101,9 +134,10 @@ class Records:
     `watched_s` is the virtual time the run reached: its horizon, or less when it was interrupted.
     """
 
-    modules: pd.DataFrame
+    table: Table
     timeline: pd.DataFrame
-    events: pd.DataFrame | None
+    happened: Table | None
+    """The events, where they were recorded: columns of EVENT_COLUMNS in order of time."""
     cloud_peaks: dict[str, float]
     complete: bool
     wall_s: float
@@ -111,6 +145,18 @@ class Records:
     modules_left_out: int = 0
     engine: str = "simpy"
     decisions: pd.DataFrame = field(default_factory=no_decisions)
+
+    @property
+    def modules(self) -> pd.DataFrame:
+        """The whole table of modules; it is kept from then on."""
+        if not isinstance(self.table, WholeTable):
+            self.table = WholeTable(self.table.frame())
+        return self.table.whole
+
+    @property
+    def events(self) -> pd.DataFrame | None:
+        """All events, or None where they were not recorded."""
+        return None if self.happened is None else self.happened.frame()
 
 
 KINDS = {
@@ -234,22 +280,20 @@ def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
 def _refuse_foreign(target: Path, kind: str) -> None:
     """Only a folder that is a run may be replaced by a run, and so on."""
     if not target.is_dir() or not (target / MANIFEST).exists():
-        raise RecordsError(f"{target}: exists and is not the folder of a {KINDS[kind]}; choose another --out")
+        raise RecordsError(f"{target}: exists and is not a {KINDS[kind]} folder; choose another --out")
     check_free(target, kind)
 
 
 def _write_tables(folder: Path, records: Records) -> None:
-    _write_large(folder / "modules.parquet", records.modules)
+    write_blocks(folder / "modules.parquet", records.table)
     records.timeline.to_parquet(folder / "timeline.parquet", index=False)
     records.decisions.to_parquet(folder / "decisions.parquet", index=False)
-    if records.events is not None:
-        _write_large(folder / "events.parquet", records.events)
+    if records.happened is not None:
+        write_blocks(folder / "events.parquet", records.happened)
 
 
-def _write_large(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table in groups of rows, so that only one of them is held twice."""
-    schema = pa.Schema.from_pandas(table.iloc[:1], preserve_index=False)
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, max(1, len(table)), ROWS_AT_ONCE):
-            part = table.iloc[start : start + ROWS_AT_ONCE]
-            writer.write_table(pa.Table.from_pandas(part, schema=schema, preserve_index=False))
+def write_blocks(path: Path, table: Table) -> None:
+    """Writes a table block by block, each a group of rows."""
+    with BlockWriter(path) as writer:
+        for block in table.blocks():
+            writer.add(block)

@@ -30,8 +30,8 @@ from sim.cli.common import app
 
 CLOUD = "http://127.0.0.1:8080"
 """Where the pages say the cloud is."""
-ANSWER_S, COMMAND_S = 60.0, 60.0
-SCALE = "600"
+ANSWER_S, COMMAND_S = 90.0, 120.0
+SCALE = "200"
 """How much faster the clouds and fleets of the pages go here, whatever a page says."""
 SMALL = {
     "run": ("--modules", "100", "--workers", "1"), "sweep": ("--modules", "60", "--replications", "2", "--workers", "1"),
@@ -43,6 +43,8 @@ SMALL = {
     "capacity": ("--start", "5", "--max", "10", "--hold", "1 s", "--confirm", "1 s", "--precision", "0.5"),
 }  # fmt: skip
 """What a command gets when the page does not say, so that it takes a moment only."""
+SHORT = {"--time-scale": SCALE, "--hold": "1 s", "--confirm": "1 s"}
+"""What options are worth here, whatever a page says."""
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>(?:not )?run[^>]*?) -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
 )
@@ -79,8 +81,11 @@ def blocks_of(page: Path) -> list[Block]:
 def small(arguments: list[str]) -> list[str]:
     """The command at a size that takes a moment; what the page gives stays."""
     listed, options = list(arguments), SMALL.get(arguments[0], ())
-    if "--time-scale" in listed:
-        listed[listed.index("--time-scale") + 1] = SCALE
+    for option, value in SHORT.items():
+        if option in listed:
+            listed[listed.index(option) + 1] = value
+    if "--need" in listed:  # the load that the page asks for
+        options = ()
     flags = [i for i, word in enumerate(options) if word.startswith("--")]
     for at, end in zip(flags, [*flags, len(options)][1:], strict=True):
         if options[at] not in arguments:

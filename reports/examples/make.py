@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -20,11 +23,31 @@ def fotasim(*arguments: str) -> None:
         raise SystemExit(f"fotasim {' '.join(arguments)}: exit status {done.returncode}")
 
 
+def capacity(folder: Path) -> None:
+    """A mock cloud that lets 200 messages and downloads through per second, predicted and measured; some minutes."""
+    os.environ["FOTASIM_TOKEN"] = secrets.token_urlsafe(16)
+    command = [
+        sys.executable, "-m", "sim.cli", "cloud", "--json", "--mqtt", "0", "--http", "0", "--data", f"{folder}/cloud",
+        "--scenario", "scenarios/live_demo.yaml", "--activate", "--fault", "max_requests_per_s=200",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as cloud:
+        try:
+            url = json.loads(cloud.stdout.readline())["http"] if cloud.stdout else ""
+            fotasim(
+                "capacity", "scenarios/live_demo.yaml", "--cloud", url, "--slo", "p99(notify)<2s, error_rate<0.1%",
+                "--set", "cloud.capacity.request_workers=1", "--set", "cloud.capacity.request_time=32ms", "--start", "400",
+                "--hold", "10s", "--confirm", "25s", "--out", f"{folder}/capacity",
+            )  # fmt: skip
+        finally:
+            cloud.kill()
+    fotasim("report", f"{folder}/capacity", "--format", "html,pdf,md,junit", "--out", f"{HERE}/capacity")
+
+
 def picture(page: Path, target: Path) -> None:
-    """The top of a page as the README shows it; left as it is where there is no Chromium."""
+    """The top of a page as README and documentation show it; left as it is where there is no Chromium."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        print("no Chromium: the picture of the README stays as it is")
+        print(f"no Chromium: {target.name} stays as it is")
         return
     from playwright.sync_api import sync_playwright
 
@@ -37,8 +60,8 @@ def picture(page: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """One run with every face, a bad release as it is and stopped in time, a comparison of two strategies, a release against the one before, a trend."""
-    for folder in ("quickstart", "bad_release", "stopped", "comparison", "against", "trend"):
+    """One run with every face, a bad release as it is and stopped in time, a comparison of two strategies, a release against the one before, a trend, a capacity search."""
+    for folder in ("quickstart", "bad_release", "stopped", "comparison", "against", "trend", "capacity"):
         shutil.rmtree(HERE / folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         runs = Path(name)
@@ -64,7 +87,9 @@ def main() -> None:
         fotasim("report", f"{runs}/quickstart", f"{runs}/lower limits", "--out", f"{HERE}/comparison")
         fotasim("report", f"{archive}/1.10.0", "--against", f"{archive}/1.9.0", "--out", f"{HERE}/against")
         fotasim("trend", str(archive), "--out", f"{HERE}/trend")
-    picture(HERE / "quickstart" / "report.html", ROOT / "docs" / "images" / "report.png")
+        capacity(runs)
+    for name, image in (("quickstart", "report.png"), ("capacity", "capacity.png")):
+        picture(HERE / name / "report.html", ROOT / "docs" / "images" / image)
 
 
 if __name__ == "__main__":

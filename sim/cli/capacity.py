@@ -24,6 +24,7 @@ from sim.cli.common import (
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
 from sim.cli.live import rate_of as _rate
 from sim.cli.live import seconds as _seconds
+from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.cli.report import Formats, formats_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def capacity(
     plan: PlanId = None,
     allow: Allowed = [],  # noqa: B006
     rate_cap: RateCap = None, max_connections: MaxConnections = 50_000, username: UserName = None,
-    ca: Certificates = None, dry_run: DryRun = False,
+    ca: Certificates = None, dry_run: DryRun = False, prometheus: Prometheus = None, otlp: Otlp = None,
+    progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-capacity-OF.")] = None,
     format_: Formats = "html", as_json: AsJson = False,
@@ -107,7 +109,8 @@ def capacity(
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
-    found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json))
+    with watching(prometheus, otlp, progress, quiet=True) as watch:
+        found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json), watch=watch)
     _end(found, out or Path("reports") / f"{loaded.name}-capacity-{of}", formats, as_json)
 
 
@@ -131,7 +134,7 @@ def _top(most: float, per_s: float | None, longest_s: float, cap_per_s: float | 
     """The largest load within the caps: each wake-up opens a connection, and all of a probe's may be open at once."""
     if per_s is None:
         return min(most, float(connections))
-    top = min(most, connections / longest_s / per_s)
+    top = min(most, round(connections / (longest_s * per_s), 6))
     return top if cap_per_s is None else min(top, cap_per_s / per_s)
 
 

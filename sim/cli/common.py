@@ -67,11 +67,11 @@ def progress(quiet: bool) -> Progress:
 
 def outcome_lines(summary: dict[str, Any]) -> Iterator[str]:
     """How many modules ended in each way, and the causes that held most of the others back."""
-    from sim.report.show import words
+    from sim.report.show import outcome_words, words
 
     for name, count in summary["outcomes"].items():
         if count:
-            yield f"  {words(name):<13}{count:>9,}  {100 * count / summary['modules']:6.2f} %"
+            yield f"  {outcome_words(name):<13}{count:>9,}  {100 * count / summary['modules']:6.2f} %"
     causes = [(words(cause), count) for cause, count in summary["causes"].items() if count]
     if causes:
         yield f"  held back by {', '.join(f'{cause} {count:,}' for cause, count in causes[:4])}"

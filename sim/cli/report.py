@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sim.cli.common import GATES_NOT_MET, AsJson, app, fail
+from sim.report.show import plural
 
 Formats = Annotated[
     str, typer.Option("--format", help="html, pdf, md, junit, json, csv, parquet, separated by commas, or all.")
@@ -17,6 +19,8 @@ Formats = Annotated[
 FailOnRegression = Annotated[
     bool, typer.Option("--fail-on-regression", help="Exit status 1 when a figure got worse beyond noise.")
 ]
+_FACES = {".html": "page", ".pdf": "PDF", ".md": "Markdown", ".xml": "JUnit", ".json": "JSON"}
+_TABLES = {"csv": "CSV", "parquet": "Parquet"}
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
 
 
@@ -121,12 +125,26 @@ def _end(written: list[Path], page: Any, as_json: bool) -> None:
         verdict = page.verdict.word if page.verdict else ""
         print(json.dumps({"verdict": verdict, "unmet": [c.name for c in unmet], "written": [str(p) for p in written]}))
     else:
-        for path in written:
-            print(path)
+        if page.verdict:
+            print(f"{page.verdict.word}: {page.title}")
+        for line in _written(written):
+            print(line)
         for check in unmet:
             print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
     if unmet:
         raise typer.Exit(GATES_NOT_MET)
+
+
+def _written(paths: list[Path]) -> Iterator[str]:
+    """A line for each file, one for each format of tables."""
+    tables: dict[tuple[Path, str], int] = {}
+    for path in paths:
+        if path.parent.name == "tables":
+            tables[path.parent, path.suffix[1:]] = tables.get((path.parent, path.suffix[1:]), 0) + 1
+        else:
+            yield f"  {_FACES.get(path.suffix, 'report')}: {path}"
+    for (folder, format_), count in tables.items():
+        yield f"  {plural(count, 'table')} as {_TABLES[format_]}: {folder}"
 
 
 def formats_of(text: str) -> list[str]:

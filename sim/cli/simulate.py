@@ -50,19 +50,22 @@ def run(
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, compiled or simpy (the reference).")] = "auto",
     events: Annotated[bool, typer.Option("--events", help="Record every event.")] = False,
+    events_of: Annotated[
+        str | None,
+        typer.Option(metavar="SAMPLE", help="Record the events of a sample of modules only: 1000, or 1%."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
-    from sim.engines.run import ENGINES, driver_for, save, simulate
-    from sim.report.html import write_html
+    from sim.engines.run import ENGINES, driver_for, simulate, write
 
     if engine not in ENGINES:
         fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
     repeated = until or (replications or 1) > 1
-    if repeated and events:
+    if repeated and (events or events_of):
         fail("--events belongs to a single campaign, without --replications and --until")
     if repeated:
         driver_for(engine, say)  # compiled once, before the workers need it
@@ -71,17 +74,26 @@ def run(
         with progress(as_json) as bar:
             task = bar.add_task(loaded.name, total=1.0)
             outcome = simulate(
-                loaded, engine=engine, events=events, tell=say,
+                loaded, engine=engine, events=events_of or events, tell=say,
                 progress=lambda share: bar.update(task, completed=share),
             )  # fmt: skip
-    saved = save(outcome, target)
-    report = saved.path / "report.html"
-    report.write_text(write_html(saved), encoding="utf-8")
-    _tell(outcome.summary, report, as_json)
-    if not outcome.summary["complete"]:
+    folder, summary = write(outcome, target), outcome.summary
+    del outcome  # the report needs the memory
+    _tell(summary, _report(folder), as_json)
+    if not summary["complete"]:
         raise typer.Exit(INTERRUPTED)
-    if not all(gate["met"] for gate in outcome.summary["gates"]):
+    if not all(gate["met"] for gate in summary["gates"]):
         raise typer.Exit(GATES_NOT_MET)
+
+
+def _report(folder: Path) -> Path:
+    """Writes the page of a run into its folder."""
+    from sim.records import Run
+    from sim.report.html import write_html
+
+    report = folder / "report.html"
+    report.write_text(write_html(Run.load(folder)), encoding="utf-8")
+    return report
 
 
 def _replicated(

@@ -330,7 +330,7 @@ def decision_of(row: NDArray[np.float64]) -> Decision:
 
 
 def open_books(
-    plan: Plan, executions: Any, member_of: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks,
+    plan: Plan, executions: Any, member_of: NDArray[Any], late: NDArray[Any], ranks: Ranks,
     cells: int,
 ) -> Books:  # fmt: skip
     """Empty books for a plan: groups laid out in order of release, outboxes that fit any one call.
@@ -341,7 +341,7 @@ def open_books(
     groups = [replace(g) for g in plan.groups]
     c.group_count = len(groups)
     order = release_order(member_of, late, ranks)
-    rank = np.zeros(n, dtype=np.int64)
+    rank = np.zeros(n, dtype=np.int32)
     rank[order] = np.arange(len(order))
     for number, g in enumerate(groups):
         g.size = g.members = g.targets = int(((member_of == number) & (late == 0)).sum())
@@ -354,17 +354,19 @@ def open_books(
     )  # fmt: skip
 
 
-def release_order(groups: NDArray[np.int64], late: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
+def release_order(groups: NDArray[np.int64], late: NDArray[Any], ranks: Ranks) -> NDArray[np.int32]:
     """Numbers of the modules in order of release: by group, then by rank (or as listed); late joiners are left out."""
-    keys = np.arange(len(groups), dtype=np.float64) if ranks is None else np.asarray(ranks, dtype=np.float64)
-    order = np.lexsort((keys, groups))
-    return np.asarray(order[late[order] == 0], dtype=np.int64)
+    order = np.arange(len(groups)) if ranks is None else np.argsort(np.asarray(ranks, dtype=np.float64), kind="stable")
+    order = order.astype(np.int32)
+    if len(groups) and groups.min() < groups.max():
+        order = order[np.argsort(groups[order], kind="stable")]
+    return np.asarray(order[late[order] == 0] if late.any() else order)
 
 
 def _outboxes(modules: int, cells: int, groups: int) -> tuple[NDArray[Any], ...]:
     """waiting, joined, cells, out, armed, notes, log: large enough for what one call can leave there."""
     return (
-        np.zeros(modules, dtype=np.int64), np.zeros(modules, dtype=np.int64), np.zeros((cells, 3), dtype=np.int64),
+        np.zeros(modules, dtype=np.int32), np.zeros(modules, dtype=np.int32), np.zeros((cells, 3), dtype=np.int64),
         np.zeros((2 * modules + 16, 3), dtype=np.int64), np.zeros((4 * modules + 16, 4)),
         np.zeros((8 * modules + 16, 4)), np.zeros((4 * groups + 64, bk.DECISION_WIDTH)),
     )  # fmt: skip
@@ -375,6 +377,6 @@ def _grow(b: Books, modules: int) -> None:
     waiting, joined = b.waiting, b.joined
     b.waiting, b.joined, _, b.out, b.armed, b.notes, _ = _outboxes(modules, 0, 0)
     b.waiting[: len(waiting)], b.joined[: len(joined)] = waiting, joined
-    rank = np.arange(modules, dtype=np.int64)
+    rank = np.arange(modules, dtype=np.int32)
     rank[: len(b.rank)] = b.rank
     b.rank = rank

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,24 @@ from sim.scenario.lists import matching, targeting
 from sim.strategy.settings import Settings
 
 
+class Block(NamedTuple):
+    """Some modules of a group, sampled; `group` is its number."""
+
+    group: int
+    members: Members
+
+
 @dataclass(slots=True)
 class Fleet:
-    """Modules numbered 0 … n-1: `rows` are records of ModuleRow, `numbers` their numbers before any was left out."""
+    """Modules numbered 0 … n-1: `rows` are records of what lasts of ModuleRow, `rare` of what few scenarios need (for
+    each module, or one for all), `late` says who joins late, `numbers` are theirs before any was left out.
+    """
 
     scenario: Scenario
     rows: NDArray[Any]
-    numbers: NDArray[np.int64]
+    rare: NDArray[Any]
+    late: NDArray[np.int8]
+    numbers: NDArray[np.int32]
     profiles: list[Profile]
     hardware: tuple[str, ...]
     cells: list[str]
@@ -43,7 +54,7 @@ class Fleet:
             self._names = self.names_of(slice(None))
         return self._names
 
-    def names_of(self, part: slice) -> list[str]:
+    def names_of(self, part: slice | NDArray[np.int64]) -> list[str]:
         """Names of some of the modules."""
         numbered = [f"m{number:07d}" for number in self.numbers[part].tolist()]
         if self.given_names is None:
@@ -76,39 +87,57 @@ def filtered(given: Any, fleet_groups: Any, hardware: Any, names: Sequence[str])
 
 
 def build_fleet(
-    scenario: Scenario, key: tuple[int, int], settings: Settings, groups: list[tuple[Profile, Members]],
-    hardware: tuple[str, ...],
+    scenario: Scenario, key: tuple[int, int], settings: Settings, profiles: list[Profile], blocks: Iterable[Block],
+    size: int, hardware: tuple[str, ...],
 ) -> Fleet:  # fmt: skip
-    """All modules that the plan's lists allow and that are there when it begins."""
-    cells = settle(scenario.fleet.cells, key, [members for _, members in groups])
-    kept = [_kept(scenario, settings, members) for _, members in groups]
-    rows = _rows([members for _, members in groups], kept)
-    rows["index"] = np.arange(len(rows))
-    rows["needed_bytes"] = settings.needed_bytes
-    versions = _versions([members.versions for _, members in groups], kept)
-    for i, component in enumerate(scenario.plan.components):
-        rows["at_target"] |= _runs(versions, component.component, component.target_version).astype(np.int32) << i
-    numbers = np.concatenate([m.numbers[keep] for (_, m), keep in zip(groups, kept, strict=True)])
+    """All modules that the plan's lists allow and that are there when it begins, of `size` in all blocks."""
+    confirmed = scenario.plan.confirmed_by_user
+    rows = layout.blank(ModuleRow(), layout.MODULE, size, layout.MODULE_LASTING)
+    rare = layout.blank(ModuleRow(), layout.MODULE, size if confirmed else 1, layout.MODULE_RARE)
+    late = np.zeros(size, dtype=np.int8)
+    taken: list[tuple[Block, Any, slice]] = []
+    end = 0
+    for block in blocks:
+        keep = _kept(scenario, settings, block.members)
+        part = slice(end, end + len(block.members.numbers[keep]))
+        _fill(rows[part], rare[part] if confirmed else rare[:0], late[part], block, keep)
+        taken.append((block, keep, part))
+        end = part.stop
     fleet = Fleet(
-        scenario, rows, numbers, [profile for profile, _ in groups], hardware, cells, versions,
-        sum(len(m.numbers) for _, m in groups) - len(rows), _given_names(groups, kept),
+        scenario, rows[:end], rare[:end], late[:end], np.concatenate([b.members.numbers[k] for b, k, _ in taken]),
+        profiles, hardware, [], _versions([(b.members.versions, k) for b, k, _ in taken]), size - end,
+        _given_names([(b.members, k) for b, k, _ in taken]),
     )  # fmt: skip
-    if fleet.given_names is not None and len(set(fleet.names)) < len(rows):
-        raise FotasimError("two groups of the fleet hold modules of the same name")
+    _finish(fleet, key, taken)
     return fleet
 
 
-def _rows(groups: list[Members], kept: list[Any]) -> NDArray[Any]:
-    """The records of all groups, one after the other; the columns they were sampled in are given up on the way."""
-    ends = np.cumsum([len(m.numbers[keep]) for m, keep in zip(groups, kept, strict=True)])
-    rows = layout.blank(ModuleRow(), layout.MODULE, int(ends[-1]))
-    for number, (members, keep) in enumerate(zip(groups, kept, strict=True)):
-        part = rows[ends[number] - len(members.numbers[keep]) : ends[number]]
-        part["group"] = number
-        while members.columns:
-            name, column = members.columns.popitem()
-            part[name] = column[keep]
-    return rows
+def _fill(rows: NDArray[Any], rare: NDArray[Any], late: NDArray[np.int8], block: Block, keep: Any) -> None:
+    """The records of a block of modules; the columns they were sampled in are given up on the way."""
+    rows["group"] = block.group
+    columns = block.members.columns
+    if "joins_s" in columns:
+        late[:] = columns.pop("joins_s")[keep] > 0.0
+    while columns:
+        name, column = columns.popitem()
+        if name in layout.MODULE_LASTING:
+            rows[name] = column[keep]
+        elif len(rare):
+            rare[name] = column[keep]
+
+
+def _finish(fleet: Fleet, key: tuple[int, int], taken: list[tuple[Block, Any, slice]]) -> None:
+    """What needs all modules: their numbers, cells, and the components that run their target version."""
+    rows = fleet.rows
+    rows["index"] = np.arange(len(rows))
+    fleet.cells = settle(fleet.scenario.fleet.cells, key, [block.members for block, _, _ in taken])
+    for block, keep, part in taken:
+        if fleet.cells:
+            rows["cell"][part] = block.members.columns.pop("cell")[keep]
+    for i, component in enumerate(fleet.scenario.plan.components):
+        rows["at_target"] |= _runs(fleet.versions, component.component, component.target_version).astype(np.int32) << i
+    if fleet.given_names is not None and len(set(fleet.names)) < len(rows):
+        raise FotasimError("two groups of the fleet hold modules of the same name")
 
 
 def _kept(scenario: Scenario, settings: Settings, members: Members) -> Any:
@@ -123,11 +152,11 @@ def _kept(scenario: Scenario, settings: Settings, members: Members) -> Any:
     return slice(None) if keep.all() else keep
 
 
-def _given_names(groups: list[tuple[Profile, Members]], kept: list[Any]) -> NDArray[Any] | None:
-    if not any(members.names for _, members in groups):
+def _given_names(blocks: list[tuple[Members, Any]]) -> NDArray[Any] | None:
+    if not any(members.names for members, _ in blocks):
         return None
     parts = []
-    for (_, members), keep in zip(groups, kept, strict=True):
+    for members, keep in blocks:
         names = np.full(len(members.numbers), None, dtype=object)
         if members.names:
             names[:] = members.names
@@ -135,13 +164,13 @@ def _given_names(groups: list[tuple[Profile, Members]], kept: list[Any]) -> NDAr
     return np.concatenate(parts)
 
 
-def _versions(groups: list[dict[str, Coded]], kept: list[Any]) -> dict[str, Coded]:
-    """Reported versions over all groups; a component that a group does not have is -1 there."""
+def _versions(blocks: list[tuple[dict[str, Coded], Any]]) -> dict[str, Coded]:
+    """Reported versions over all blocks; a component that a block does not have is -1 there."""
     merged: dict[str, Coded] = {}
-    for component in dict.fromkeys(name for versions in groups for name in versions):
-        names = tuple(dict.fromkeys(n for v in groups if component in v for n in v[component].names))
+    for component in dict.fromkeys(name for versions, _ in blocks for name in versions):
+        names = tuple(dict.fromkeys(n for v, _ in blocks if component in v for n in v[component].names))
         parts = []
-        for versions, keep in zip(groups, kept, strict=True):
+        for versions, keep in blocks:
             if component in versions:
                 places = np.array([names.index(n) for n in versions[component].names], dtype=np.int16)
                 parts.append(places[versions[component].codes[keep]])
@@ -161,7 +190,12 @@ def _runs(versions: dict[str, Coded], component: str, version: str) -> NDArray[n
 
 
 def source_bad(fleet: Fleet) -> NDArray[np.int32]:
-    """Components of the plan, as bits, whose package does not fit the version each module reports at the start."""
+    """Components of the plan, as bits, whose package does not fit the version each module reports at the start.
+
+    One 0 for all where every package fits every version.
+    """
+    if not any(component.source_version for component in fleet.scenario.plan.components):
+        return np.zeros(1, dtype=np.int32)
     bits = np.zeros(len(fleet.rows), dtype=np.int32)
     for i, component in enumerate(fleet.scenario.plan.components):
         if component.source_version:

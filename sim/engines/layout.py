@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from sim.cloud.execution import Execution
 from sim.module.profile import Profile
+from sim.module.rows import ModuleRow
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
@@ -19,7 +21,7 @@ MODULE = {
 }  # fmt: skip
 EXECUTION = {
     "i1": ("state", "reason", "unmet", "component", "late", "source_ok", "online", "released", "notified", "counted",
-           "counted_level", "acknowledged", "retry_pending", "canceling", "stop_pending", "holds", "reverting", "level"),
+           "counted_level", "acknowledged", "held", "retry_pending", "canceling", "stop_pending", "holds", "reverting", "level"),
     "i2": ("group", "failures", "timeouts"),
     "i4": ("index", "cell", "at_target", "upgraded", "waiting_at", "attempts", "step", "deferrals"),
 }  # fmt: skip
@@ -29,9 +31,19 @@ PENDING = {
 }
 DRIVE = {
     "i1": ("told_back", "busy", "known", "action", "confirming"),
-    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "source_bad", "polls", "told", "said"),
+    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "polls", "told", "said"),
 }
 """Integers that fit into fewer than eight bytes, by row."""
+MODULE_AWAKE = (
+    "session_start_s", "rsrp_dbm", "sinr_db", "air_use", "goodput_bit_s", "rtt_s", "attach_s", "access_attempts",
+    "ota_at", "ota_then", "published", "event", "package_bytes", "offset_bytes", "piece_bytes", "kept_bytes",
+    "min_battery_percent", "min_rsrp_dbm", "needed_bytes", "power_at", "transfer_start_s",
+)  # fmt: skip
+EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s")
+"""What matters only while something is under way with a module: written anew before it is read after that."""
+MODULE_RARE = ("user_delay_s",)
+EXECUTION_RARE = ("busy_until_s", "approval_delay_s")
+"""What few scenarios need: one record for all modules, unless they differ."""
 EVENT = np.dtype([
     ("time", "f8"), ("module", "i4"), ("code", "i4"), ("package_bytes", "i8"), ("offset_bytes", "i8"),
     ("piece_bytes", "i8"), ("status", "i1"), ("component", "i1"), ("kind", "i1"), ("back", "i1"),
@@ -39,11 +51,15 @@ EVENT = np.dtype([
 """A status a module entered, as numbers; its words are made when it is written."""
 
 
-def record(row: type, narrow: dict[str, tuple[str, ...]] | None = None, **shapes: Any) -> np.dtype[Any]:
-    """The record type of a dataclass: largest fields first, so that every field is aligned."""
+def record(
+    row: type, narrow: dict[str, tuple[str, ...]] | None = None, only: Collection[str] | None = None, **shapes: Any
+) -> np.dtype[Any]:
+    """The record type of a dataclass, or of some of its fields: largest first, so that every field is aligned."""
     width = {name: kind for kind, names in (narrow or {}).items() for name in names}
     columns: list[tuple[Any, ...]] = []
     for field in fields(row):
+        if only is not None and field.name not in only:
+            continue
         if field.name in shapes:
             columns.append((field.name, "f8", shapes[field.name]))
         elif isinstance(field.default, float):
@@ -54,9 +70,21 @@ def record(row: type, narrow: dict[str, tuple[str, ...]] | None = None, **shapes
     return np.dtype(columns, align=True)
 
 
-def blank(row: Any, narrow: dict[str, tuple[str, ...]], count: int) -> np.ndarray[Any, Any]:
-    """`count` records that all equal the given Python row."""
-    one = np.zeros((), record(type(row), narrow))
+def lasting(row: type, *parts: Sequence[str]) -> tuple[str, ...]:
+    """The fields of a dataclass that none of the parts has."""
+    apart = {name for part in parts for name in part}
+    return tuple(field.name for field in fields(row) if field.name not in apart)
+
+
+MODULE_LASTING = lasting(ModuleRow, MODULE_AWAKE, MODULE_RARE)
+EXECUTION_LASTING = lasting(Execution, EXECUTION_AWAKE, EXECUTION_RARE)
+
+
+def blank(
+    row: Any, narrow: dict[str, tuple[str, ...]], count: int, only: Collection[str] | None = None
+) -> np.ndarray[Any, Any]:
+    """`count` records, whole or of some fields, that all equal the given Python row."""
+    one = np.zeros((), record(type(row), narrow, only))
     for name in one.dtype.names or ():
         one[name] = getattr(row, name)
     array = np.empty(count, one.dtype)
@@ -64,10 +92,25 @@ def blank(row: Any, narrow: dict[str, tuple[str, ...]], count: int) -> np.ndarra
     return array
 
 
-def objects(row: type, array: np.ndarray[Any, Any]) -> list[Any]:
-    """Python rows with the values of records."""
-    names = array.dtype.names or ()
-    return [row(**dict(zip(names, values, strict=True))) for values in array.tolist()]
+def joined(*parts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Records with the fields of several, which have no name in common."""
+    columns = [(name, part.dtype[name]) for part in parts for name in part.dtype.names or ()]
+    columns.sort(key=lambda c: -c[1].itemsize)
+    array = np.empty(len(parts[0]), np.dtype(columns, align=True))
+    for part in parts:
+        for name in part.dtype.names or ():
+            array[name] = part[name]
+    return array
+
+
+def objects(row: type, array: np.ndarray[Any, Any], rare: np.ndarray[Any, Any]) -> list[Any]:
+    """Python rows with the values of records and of rare ones, of which there may be one for all."""
+    names, more = array.dtype.names or (), rare.dtype.names or ()
+    rest = rare.tolist() * (len(array) if len(rare) == 1 else 1)
+    return [
+        row(**dict(zip(names, values, strict=True)), **dict(zip(more, others, strict=True)))
+        for values, others in zip(array.tolist(), rest, strict=True)
+    ]
 
 
 def records(row: type, narrow: dict[str, tuple[str, ...]], rows: Sequence[Any]) -> np.ndarray[Any, Any]:

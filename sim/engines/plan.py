@@ -180,7 +180,7 @@ def _bound(given: float | None) -> float:
 # --- executions ----------------------------------------------------------------------------------------------------
 
 
-def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """Order of release within a group: a seeded shuffle, or as the fleet lists its modules."""
     if scenario.plan.strategy.rollout.order == "listed":
         return numbers.astype(np.float64)
@@ -188,7 +188,7 @@ def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.
 
 
 def group_of(
-    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[np.int64], inside: Callable[[Any], NDArray[np.bool_]]
+    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
     """The rollout group of each module: by filter, or by size along the order of release; late joiners in the last.
 
@@ -215,22 +215,24 @@ def group_of(
 
 def build_executions(
     scenario: Scenario, key: tuple[int, int], fleet: Fleet
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """One execution for each module, as records, and the ranks that order their release."""
-    numbers = fleet.numbers
-    late = (fleet.rows["joins_s"] > 0.0).astype(np.int64)
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    """One execution for each module, as records of what lasts and of what is rare, and the ranks of their release."""
+    numbers, plan = fleet.numbers, scenario.plan
     ranks = release_ranks(scenario, key, numbers)
-    executions = layout.blank(Execution(0), layout.EXECUTION, len(numbers))
+    executions = layout.blank(Execution(0), layout.EXECUTION, len(numbers), layout.EXECUTION_LASTING)
     executions["index"] = np.arange(len(numbers))
-    executions["group"] = group_of(scenario, ranks, late, fleet.inside)
+    executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
     executions["cell"] = fleet.rows["cell"]
-    executions["late"] = late
-    executions["busy_until_s"] = _busy_until(scenario, key, numbers)
-    executions["approval_delay_s"] = _approval_delay(scenario, key, numbers)
-    return executions, ranks
+    executions["late"] = fleet.late
+    held = plan.earlier_plan is not None or plan.strategy.delivery.confirmation == "operator"
+    rare = layout.blank(Execution(0), layout.EXECUTION, len(numbers) if held else 1, layout.EXECUTION_RARE)
+    if held:
+        rare["busy_until_s"] = _busy_until(scenario, key, numbers)
+        rare["approval_delay_s"] = _approval_delay(scenario, key, numbers)
+    return executions, rare, ranks
 
 
-def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """When each module is through with the earlier plan; 0 where it has none."""
     earlier = scenario.plan.earlier_plan
     if earlier is None:
@@ -240,7 +242,7 @@ def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.in
     return np.where(busy, np.maximum(ends, 0.0), 0.0)
 
 
-def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
     """How long the operator lets each module wait for approval."""
     delivery = scenario.plan.strategy.delivery
     if delivery.confirmation != "operator":

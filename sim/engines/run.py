@@ -21,7 +21,7 @@ from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
 from sim.stats.campaigns import with_intervals
-from sim.stats.summary import summarise
+from sim.stats.summary import SUMMARY_COLUMNS, summarise
 
 ENGINES = ("auto", "simpy", "compiled")
 
@@ -40,13 +40,14 @@ def simulate(
     scenario: Scenario,
     *,
     engine: str = "auto",
-    events: bool = False,
+    events: bool | str = False,
     replications: int = 1,
     progress: Callable[[float], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Runs every replication in virtual time. `progress` gets the finished share, 0-1. Ctrl-C keeps what is there.
 
+    `events` records every event, or those of a sample: a number of modules such as "1000", a share such as "1%".
     `engine` is one of ENGINES; `tell` gets a line when a first use compiles, or when auto falls back and why.
     """
     parts: list[Records] = []
@@ -68,7 +69,7 @@ def campaign_records(
     replication: int,
     *,
     engine: str = "auto",
-    events: bool = False,
+    events: bool | str = False,
     progress: Callable[[float], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Records:
@@ -107,7 +108,7 @@ def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
     """One outcome from the records of all replications, in their order."""
     merged = _merge(parts)
     summary = summarise(
-        merged.modules, scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
+        merged.table.frame(SUMMARY_COLUMNS), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
         replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
@@ -118,11 +119,15 @@ def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
 
 def save(outcome: Outcome, target: Path) -> Run:
     """Writes the run folder and reads it back."""
-    path = records.write_folder(
+    return Run.load(write(outcome, target))
+
+
+def write(outcome: Outcome, target: Path) -> Path:
+    """Writes the run folder, tables block by block, and returns it."""
+    return records.write_folder(
         target, outcome.records, scenario_yaml=outcome.scenario.to_yaml(), manifest=outcome.manifest,
         summary=outcome.summary,
     )  # fmt: skip
-    return Run.load(path)
 
 
 def _merge(parts: list[Records]) -> Records:
@@ -130,11 +135,11 @@ def _merge(parts: list[Records]) -> Records:
     if len(parts) == 1:
         return parts[0]
     timeline: pd.DataFrame = pd.concat([p.timeline for p in parts]).groupby(level=0).mean()
-    events = [p.events.assign(replication=i) for i, p in enumerate(parts) if p.events is not None]
+    events = [p.events.assign(replication=i) for i, p in enumerate(parts) if p.happened is not None]  # type: ignore[union-attr]
     return Records(
-        pd.concat([p.modules for p in parts], ignore_index=True),
+        records.WholeTable(pd.concat([p.modules for p in parts], ignore_index=True)),
         timeline,
-        pd.concat(events, ignore_index=True) if events else None,
+        records.WholeTable(pd.concat(events, ignore_index=True)) if events else None,
         {name: max(p.cloud_peaks[name] for p in parts) for name in parts[0].cloud_peaks},
         all(p.complete for p in parts),
         sum(p.wall_s for p in parts),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,58 +37,126 @@ class Watched:
 
 @dataclass(slots=True)
 class Ends:
-    """How a run left its modules: records of ModuleRow and Execution, the true charge at the end, per cent."""
+    """How a run left its modules: records of ModuleRow and Execution, what lasts of them at least; the true charge at the
+    end, per cent, of some of the modules.
+    """
 
     rows: NDArray[Any]
     executions: NDArray[Any]
-    battery_percent: NDArray[np.float64]
-
-    def part(self, chosen: slice) -> Ends:
-        """Some of the modules."""
-        return Ends(self.rows[chosen], self.executions[chosen], self.battery_percent[chosen])
+    charge: Callable[[slice], NDArray[np.float64]]
 
 
-def modules_table(world: World, ends: Ends, chosen: slice = slice(None)) -> pd.DataFrame:
-    """One row per module, columns and types of records.MODULE_COLUMNS."""
-    part = ends.part(chosen)
-    m, e, groups, fleet = part.rows, part.executions, world.scenario.fleet.groups, world.fleet
-    stored = _stored(world, e)
-    outcome, cause = outcomes(m, e, stored)
-    useful, received = _bytes(world, m, stored)
-    columns: dict[str, Any] = {
-        "replication": np.full(len(m), world.replication, dtype=np.int16),
-        "module": fleet.names_of(chosen),
-        "group": _named(m["group"], [g.name for g in groups]),
-        "technology": _named(_of_group(world, m, "technology"), TECHNOLOGIES),
-        "power": _named(_of_group(world, m, "power"), POWERS),
-        "hardware": _named(m["hardware"], fleet.hardware),
-        "cell": _named(m["cell"] + 1, ("", *fleet.cells)),
-        "rsrp_dbm": m["rsrp_site_dbm"], "coverage_level": m["level"], "battery_percent": m["battery_percent"],
-        "free_space_bytes": m["free_bytes"],
-        "outcome": _named(outcome, OUTCOMES), "cause": _named(cause, CAUSE_NAMES),
-        "cloud_state": _named(e["state"], ex.STATE_NAMES), "stage": _named(_stage(m, e), records.STAGES),
-        "components_done": np.bitwise_count(m["at_target"]), "attempts": e["attempts"],
-        "download_errors": m["total_errors"],
-        **{name: m[name] for name in ("sessions", "preambles", "offers")}, "deferrals": e["deferrals"],
-        **{name: m[name] for name in (
-            "first_contact_s", "notified_s", "confirmed_s", "download_started_s", "downloaded_s", "updating_s",
-            "upgraded_s",
-        )},
-        "reported_s": e["reported_s"],
-        "ended_s": np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
-        "bytes_useful": useful, "bytes_wasted": received - useful, "energy_j": m["energy_j"],
-        "battery_end_percent": part.battery_percent,
-    }  # fmt: skip
-    typed = {name: _typed(columns[name], kind) for name, kind in records.MODULE_COLUMNS.items()}
-    return pd.DataFrame(typed, copy=False)
+class RowTable:
+    """The table of modules of a run, made from its rows block by block: a records.Table.
+
+    Outcome and cause are worked out once; names that nobody has are not among the categories of a column.
+    """
+
+    def __init__(self, world: World, ends: Ends) -> None:
+        self._world, self._ends = world, ends
+        self._outcome, self._cause = (np.empty(len(ends.rows), dtype=np.int8) for _ in range(2))
+        counts = {name: np.zeros(len(names), dtype=np.int64) for name, names in self._choices().items()}
+        for part in self._parts():
+            m, e = ends.rows[part], ends.executions[part]
+            self._outcome[part], self._cause[part] = outcomes(m, e, _stored(world, e))
+            for name, count in counts.items():
+                np.add(count, np.bincount(self._numbers(name, part), minlength=len(count)), out=count)
+        self._names = {name: Names(self._choices()[name], count) for name, count in counts.items()}
+
+    def __len__(self) -> int:
+        return len(self._ends.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is sent to another process is the table itself, not the world behind it."""
+        return records.WholeTable, (self.frame(),)
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Some or all columns of records.MODULE_COLUMNS, some modules at a time."""
+        wanted = [name for name in records.MODULE_COLUMNS if columns is None or name in columns]
+        for part in self._parts():
+            yield self._block(wanted, part)
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Some or all columns, of all modules."""
+        return pd.concat(list(self.blocks(columns)), ignore_index=True)
+
+    def _parts(self) -> Iterator[slice]:
+        for start in range(0, len(self), records.ROWS_AT_ONCE):
+            yield slice(start, min(len(self), start + records.ROWS_AT_ONCE))
+
+    def _block(self, wanted: Sequence[str], part: slice) -> pd.DataFrame:
+        made = self._makers(part)
+        found = {}
+        for name in wanted:
+            if name in self._names:
+                found[name] = self._names[name].column(self._numbers(name, part))
+            else:
+                found[name] = _typed(made[name](), records.MODULE_COLUMNS[name])
+        return pd.DataFrame(found, copy=False)
+
+    def _choices(self) -> dict[str, Sequence[str]]:
+        """The columns of names, and the names their numbers stand for."""
+        fleet = self._world.fleet
+        return {
+            "group": [g.name for g in self._world.scenario.fleet.groups], "technology": TECHNOLOGIES, "power": POWERS,
+            "hardware": fleet.hardware, "cell": ("", *fleet.cells), "outcome": OUTCOMES, "cause": CAUSE_NAMES,
+            "cloud_state": ex.STATE_NAMES, "stage": records.STAGES,
+        }  # fmt: skip
+
+    def _numbers(self, name: str, part: slice) -> NDArray[Any]:
+        """A column of names as numbers."""
+        m, e = self._ends.rows[part], self._ends.executions[part]
+        if name in ("technology", "power"):
+            return _of_group(self._world, m, name)
+        if name in ("group", "hardware"):
+            return np.asarray(m[name])
+        numbers: dict[str, Callable[[], NDArray[Any]]] = {
+            "cell": lambda: m["cell"] + 1, "outcome": lambda: self._outcome[part], "cause": lambda: self._cause[part],
+            "cloud_state": lambda: e["state"], "stage": lambda: _stage(m, e),
+        }  # fmt: skip
+        return numbers[name]()
+
+    def _makers(self, part: slice) -> dict[str, Callable[[], Any]]:
+        """How the other columns are made."""
+        world, m, e = self._world, self._ends.rows[part], self._ends.executions[part]
+        renamed = {"rsrp_dbm": "rsrp_site_dbm", "coverage_level": "level", "free_space_bytes": "free_bytes",
+                   "download_errors": "total_errors"}  # fmt: skip
+        makers: dict[str, Callable[[], Any]] = {
+            name: partial(m.__getitem__, renamed.get(name, name)) for name in records.MODULE_COLUMNS
+        }
+        makers |= {name: partial(e.__getitem__, name) for name in ("attempts", "deferrals", "reported_s")}
+        return makers | {
+            "replication": lambda: np.full(len(m), world.replication, dtype=np.int16),
+            "module": lambda: world.fleet.names_of(part),
+            "components_done": lambda: np.bitwise_count(m["at_target"]),
+            "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
+            "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
+            "bytes_wasted": lambda: np.negative(np.subtract(*_bytes(world, m, _stored(world, e)))),
+            "battery_end_percent": lambda: self._ends.charge(part),
+        }
+
+
+class Names:
+    """Columns of names from numbers; only names that occur in the table are kept, in the order of the alphabet."""
+
+    def __init__(self, names: Sequence[str], counts: NDArray[np.int64]) -> None:
+        found = sorted((name, i) for i, name in enumerate(names) if counts[i])
+        kind = np.min_scalar_type(-len(found) - 1)
+        self._places = np.zeros(len(names), dtype=kind)
+        self._places[[i for _, i in found]] = np.arange(len(found))
+        self._names: Any = pd.CategoricalDtype(pd.Index(np.array([name for name, _ in found], dtype=object)))
+
+    def column(self, numbers: NDArray[Any]) -> Any:
+        """The column of these numbers."""
+        return pd.Categorical.from_codes(self._places[numbers], dtype=self._names)
 
 
 def records_of(
     world: World, ends: Ends, load: Tally, cloud_peaks: dict[str, float], decided: Sequence[Decision],
-    events: pd.DataFrame | None, watched: Watched,
+    events: records.Table | None, watched: Watched,
 ) -> records.Records:  # fmt: skip
     """All tables of one run."""
-    modules = modules_table(world, ends)
+    modules = RowTable(world, ends)
     return records.Records(
         modules, timeline(load, modules), events, cloud_peaks, watched.complete, watched.wall_s,
         watched.end_s, decisions=decisions.table(world.scenario, decided, world.replication),
@@ -95,15 +164,22 @@ def records_of(
 
 
 def events_table(
-    time_s: Any, modules: Any, names: list[str], source: Any, status: Any, code: Any, text: Any
+    time_s: Any,
+    modules: Any,
+    names: Callable[[NDArray[np.int64]], list[str]],
+    source: Any,
+    status: Any,
+    code: Any,
+    text: Any,
 ) -> pd.DataFrame:
     """Events in order of time, then of modules by number, a module's own before what the cloud notes of it.
 
-    `modules` are numbers, `names` belong to them; `source` is 0 for the module and 1 for the cloud.
+    `modules` are numbers, `names` gives theirs; `source` is 0 for the module and 1 for the cloud.
     """
     order = np.lexsort((source, modules, time_s))
+    found, places = np.unique(modules, return_inverse=True)
     columns = (
-        time_s, categories(modules, names), categories(source, ["module", "cloud"]),
+        time_s, categories(places, names(found)), categories(source, ["module", "cloud"]),
         status, code, text,
     )  # fmt: skip
     return pd.DataFrame({name: column[order] for name, column in zip(records.EVENT_COLUMNS, columns, strict=True)})
@@ -117,15 +193,6 @@ def categories(codes: NDArray[Any], names: Sequence[str]) -> Any:
     """A column of names from their numbers."""
     index: Any = pd.Index(np.array(names, dtype=object))
     return pd.Categorical.from_codes(codes, index)
-
-
-def _named(codes: NDArray[Any], names: Any) -> Any:
-    """A column of names from numbers; only names that occur are kept, in the order of the alphabet."""
-    counted = np.bincount(codes, minlength=len(names))
-    found = sorted((name, i) for i, name in enumerate(names) if counted[i])
-    places = np.zeros(len(names), dtype=np.int32)
-    places[[i for _, i in found]] = np.arange(len(found))
-    return categories(places[codes], [name for name, _ in found])
 
 
 def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
@@ -216,19 +283,14 @@ def peaks(load: Tally, peak_bit_s: float) -> dict[str, float]:
     }
 
 
-def timeline(load: Tally, modules: pd.DataFrame) -> pd.DataFrame:
+def timeline(load: Tally, modules: records.Table) -> pd.DataFrame:
     """Load per bin and the cumulative funnel at each bin's end."""
     bins = len(load.connects) - 1
 
     def by_bin(seconds: NDArray[Any]) -> NDArray[np.int64]:
         return np.asarray(seconds.reshape(bins + 1, -1).sum(axis=1, dtype=np.int64)[:bins])
 
-    def until(times_s: NDArray[np.float64]) -> NDArray[np.int64]:
-        ends = times_s[~np.isnan(times_s)] / load.width_s
-        places = np.minimum(np.maximum(np.ceil(ends) - 1.0, 0.0), bins).astype(np.int64)
-        return np.cumsum(np.bincount(places, minlength=bins + 1)[:bins])
-
-    failed = modules["outcome"].isin(["failed", "timed_out"]).to_numpy()
+    reached = _reached(load, modules, bins)
     return pd.DataFrame({
         "time_s": np.arange(bins) * load.width_s,
         "width_s": np.full(bins, load.width_s),
@@ -237,6 +299,19 @@ def timeline(load: Tally, modules: pd.DataFrame) -> pd.DataFrame:
         "requests": by_bin(load.requests) + np.round(load.beats[:bins]).astype(np.int64),
         "downloads": load.download_s[:bins] / load.width_s,
         "egress_bit_s": load.egress_bits[:bins] / load.width_s,
-        **{name: until(modules[f"{name}_s"].to_numpy()) for name in records.STAGES[1:]},
-        "failed": until(np.where(failed, modules["ended_s"].to_numpy(), np.nan)),
+        **{name: np.cumsum(counts) for name, counts in reached.items()},
     })  # fmt: skip
+
+
+def _reached(load: Tally, modules: records.Table, bins: int) -> dict[str, NDArray[np.int64]]:
+    """Modules that reach each stage, or fail, by bin."""
+    counts = {name: np.zeros(bins, dtype=np.int64) for name in (*records.STAGES[1:], "failed")}
+    times = [f"{name}_s" for name in records.STAGES[1:]]
+    for block in modules.blocks([*times, "ended_s", "outcome"]):
+        failed = block["outcome"].isin(["failed", "timed_out"]).to_numpy()
+        columns = [*(block[name].to_numpy() for name in times), block["ended_s"].to_numpy()[failed]]
+        for name, times_s in zip(counts, columns, strict=True):
+            ends = times_s[~np.isnan(times_s)] / load.width_s
+            places = np.minimum(np.maximum(np.ceil(ends) - 1.0, 0.0), bins).astype(np.int64)
+            counts[name] += np.bincount(places, minlength=bins + 1)[:bins]
+    return counts

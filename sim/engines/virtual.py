@@ -76,7 +76,7 @@ class Clock(simpy.Environment):
 class VirtualEngine:
     """Runs one world from activation to its horizon."""
 
-    def __init__(self, world: World, *, events: bool = False) -> None:
+    def __init__(self, world: World, *, events: bool | str = False) -> None:
         self.world = world
         self.clock = Clock()
         self.tally = tally.tally(world.horizon_s)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
+from sim.ahead import ahead
 from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
 from sim.engines import layout
-from sim.engines.fleet import Fleet, build_fleet
+from sim.engines.fleet import Block, Fleet, build_fleet
 from sim.engines.plan import build_executions, build_plan
 from sim.errors import FotasimError
 from sim.module import fleet as sampling
@@ -36,6 +37,8 @@ DEFAULT_SLEEP = "00:05:00"
 GOOSEBIT_REGISTRATION_S = 10.0
 """goosebit 0.2.12: an unknown device gives its attributes, is to poll again after ten seconds, and only then gets offers."""
 NEVER = 365 * 86400.0
+SAMPLED_AT_ONCE = 131_072
+"""Modules of a block: what sampling needs for them stays small."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ class World:
     fleet: Fleet
     plan: Plan
     executions: NDArray[Any]
+    waits: NDArray[Any]
+    """What is rare of the executions: for each module, or one for all."""
     ranks: NDArray[np.float64]
     replication: int
     may_retire: bool
@@ -82,7 +87,9 @@ class World:
     def modules(self) -> list[Module]:
         """The modules as objects."""
         columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
-        rows = layout.objects(ModuleRow, self.fleet.rows)
+        rows = layout.objects(ModuleRow, self.fleet.rows, self.fleet.rare)
+        for row in rows:
+            row.needed_bytes = self.plan.settings.needed_bytes
         return [
             Module(
                 name,
@@ -96,7 +103,7 @@ class World:
     @cached_property
     def center(self) -> DeveloperCenter:
         """The Developer Center with its executions as objects."""
-        executions = layout.objects(Execution, self.executions)
+        executions = layout.objects(Execution, self.executions, self.waits)
         return DeveloperCenter(self.plan, executions, ranks=self.ranks, cells=len(self.fleet.cells))
 
     @cached_property
@@ -121,11 +128,13 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     key = draws.key(scenario.seed, replication)
     plan = build_plan(scenario)
     hardware = _hardware_names(scenario)
-    fleet = build_fleet(scenario, key, plan.settings, _sample(scenario, key, plan.settings, hardware), hardware)
+    profiles = _profiles(scenario, key, plan.settings, hardware)
+    size, blocks = _sample(scenario, profiles, hardware)
+    fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
     if not len(fleet.rows):
         raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
-    executions, ranks = build_executions(scenario, key, fleet)
-    return World(scenario, fleet, plan, executions, ranks, replication, _nothing_is_undone(scenario))
+    executions, waits, ranks = build_executions(scenario, key, fleet)
+    return World(scenario, fleet, plan, executions, waits, ranks, replication, _nothing_is_undone(scenario))
 
 
 def _nothing_is_undone(scenario: Scenario) -> bool:
@@ -142,19 +151,37 @@ def air_limit(scenario: Scenario) -> float:
     return float(cells.overrides().get("cell_airtime_limit", limit)) if cells else limit
 
 
-def _sample(
-    scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]
-) -> list[tuple[Profile, sampling.Members]]:
-    """Profile and modules of each group, numbered through."""
-    sampled = []
-    first = 0
-    for group, count in _group_sizes(scenario):
-        profile = build_profile(scenario, group, key, hardware)
+def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]) -> list[Profile]:
+    """The profile of each group."""
+    profiles = [build_profile(scenario, group, key, hardware) for group in scenario.fleet.groups]
+    for profile in profiles:
         profile.device_checks = settings.checked_by_device
-        members = sampling.sample(_population(scenario, group), profile, first, count, hardware)
-        sampled.append((profile, members))
-        first += len(members.numbers)
-    return sampled
+    return profiles
+
+
+def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ...]) -> tuple[int, Iterator[Block]]:
+    """How many modules all groups have, and the modules in blocks, numbered through, sampled when they are asked for."""
+    tasks: list[Callable[[], Block]] = []
+    first = 0
+    for number, (group, count) in enumerate(_group_sizes(scenario)):
+        draw = partial(_draw, number, _population(scenario, group), profiles[number], hardware)
+        if group.file is not None:
+            block = draw(first, 0)
+            tasks.append(lambda block=block: block)  # type: ignore[misc]
+            first += len(block.members.numbers)
+            continue
+        tasks += [
+            partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)
+        ]
+        first += count
+    return first, ahead(tasks)
+
+
+def _draw(
+    number: int, population: sampling.Population, profile: Profile, hardware: tuple[str, ...], first: int, count: int
+) -> Block:
+    """`count` modules of a group, or all its file has."""
+    return Block(number, sampling.sample(population, profile, first, count, hardware))
 
 
 def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:
@@ -188,7 +215,7 @@ def _population(scenario: Scenario, group: Any) -> sampling.Population:
         rsrp_dbm=group.rsrp_dbm,
         battery_percent=group.battery_percent,
         free_bytes=group.free_space,
-        user_delay_s=scenario.plan.user_delay,
+        user_delay_s=scenario.plan.user_delay if scenario.plan.confirmed_by_user else None,
         versions={name: _shares(given) for name, given in group.components.items()},
         hardware=_shares(group.hardware),
         joins_s=group.joins,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.engines.live.engine import Settings
+from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
 from sim.load.live import LiveProbe
 from sim.load.search import Bounds, Point, Probe, Verdict, search
@@ -142,9 +143,13 @@ class Findings:
 
 
 def find(
-    scenario: Scenario, wanted: Search, *, cloud: str | None, predict: bool = True, tell: Tell = lambda _n, _p: None
-) -> Findings:
-    """Searches the simulated cloud, then the one at `cloud`; without a cloud the prediction is all."""
+    scenario: Scenario, wanted: Search, *, cloud: str | None, predict: bool = True,
+    tell: Tell = lambda _n, _p: None, watch: Watch | None = None,
+) -> Findings:  # fmt: skip
+    """Searches the simulated cloud, then the one at `cloud`; without a cloud the prediction is all.
+
+    `tell` gets every load that was tried, `watch` looks at the modules that are on a real cloud.
+    """
     found = Findings(scenario, wanted, cloud, {})
 
     def look(name: str, probe: Probe) -> None:
@@ -156,7 +161,7 @@ def find(
     if cloud is not None and all(verdict.complete for verdict in found.verdicts.values()):
         live = LiveProbe(
             scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking,
-            workers=wanted.workers,
+            workers=wanted.workers, watch=watch,
         )  # fmt: skip
         try:
             look("live", live)

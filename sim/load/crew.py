@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from sim.engines.live.run import calm_collector, loop_factory
+from sim.engines.live.snapshot import Snapshot, Watch, together
 from sim.errors import FotasimError
 from sim.load.fleet import share_of
 from sim.load.part import START_S, Job, run_part
@@ -29,6 +30,7 @@ class Hand:
 
     process: mp.process.BaseProcess
     pipe: Connection
+    stands: Snapshot | None = None
 
     @classmethod
     def start(cls) -> Hand:
@@ -45,19 +47,19 @@ class Hand:
         with suppress(OSError):
             self.pipe.send(word)
 
-    def hear(self, until: float) -> Any:
-        """Its next word; None when it is gone or says nothing until then."""
+    def hear(self) -> Any:
+        """Its next word; None when it is gone."""
         with suppress(EOFError, OSError):
-            if self.pipe.poll(max(0.0, until - time.monotonic())):
-                return self.pipe.recv()
+            return self.pipe.recv()
         return None
 
 
 class Crew:
     """Workers that live as long as a search. One that died in a probe is replaced for the next."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, watch: Watch | None = None) -> None:
         self.workers = workers
+        self._watch = watch
         self.hands: list[Hand] = []
 
     def run(self, job: Job) -> Sequence[dict[str, Any] | None]:
@@ -87,14 +89,30 @@ class Crew:
     def _heard(self, within_s: float) -> list[Any]:
         """The next word of each worker; who says nothing in time is not waited for again."""
         until = time.monotonic() + within_s
-        words = [hand.hear(until) for hand in self.hands]
-        for hand, word in zip(self.hands, words, strict=True):
-            if word is None:
+        words: dict[Connection, Any] = dict.fromkeys(hand.pipe for hand in self.hands)
+        waiting = {hand.pipe: hand for hand in self.hands}
+        while waiting and (left_s := until - time.monotonic()) > 0.0:
+            for pipe in wait(list(waiting), left_s):
+                assert isinstance(pipe, Connection)
+                word = waiting[pipe].hear()
+                if isinstance(word, Snapshot):
+                    waiting[pipe].stands = word
+                    self._tell()
+                else:
+                    words[pipe] = word
+                    del waiting[pipe]
+        for hand in self.hands:
+            if words[hand.pipe] is None:
                 hand.process.kill()
-        for word in words:
+        for word in words.values():
             if isinstance(word, FotasimError):
                 raise word
-        return words
+        return list(words.values())
+
+    def _tell(self) -> None:
+        """How all workers stand together."""
+        if self._watch is not None:
+            self._watch(together([hand.stands for hand in self.hands if hand.stands is not None]))
 
     def close(self) -> None:
         """Every worker is asked to end its connections gently, and killed if it does not."""
@@ -130,7 +148,7 @@ def work(pipe: Connection) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         while True:
             try:
-                pipe.send(await run_part(await asyncio.to_thread(pipe.recv), begun))
+                pipe.send(await run_part(await asyncio.to_thread(pipe.recv), begun, pipe.send))
             except FotasimError as error:
                 pipe.send(FotasimError(str(error)))
 

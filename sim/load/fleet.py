@@ -91,17 +91,19 @@ class LoadFleet:
         self._begins: list[asyncio.TimerHandle] = []
 
     async def open(
-        self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None
+        self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None,
+        at_once: int | None = None,
     ) -> None:  # fmt: skip
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
-        `name` gives other device keys than the scenario's, `world` a fleet that is built already.
+        `name` gives other device keys than the scenario's, `world` a fleet that is built already; `at_once` is how many
+        are connected at the same time, where that is not all of them.
         """
         if world is None:
             world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
         if name is not None:
             _rename(world, name)
-        own = len(range(index, len(world.modules), of))
+        own = at_once or len(range(index, len(world.modules), of))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
         self.engine = LiveEngine(world, self._cloud(world), settings, self.latencies)
@@ -195,8 +197,8 @@ class LoadFleet:
             await self._api.close()
 
     def snapshot(self) -> Snapshot:
-        """How it stands: the modules that are to run now."""
-        return self.engine.snapshot(self.count)
+        """How it stands: the modules that are to run now, or all of them when each was begun by itself."""
+        return self.engine.snapshot(self.count or None)
 
     def figures(self) -> dict[str, Any]:
         """What the engine counted."""

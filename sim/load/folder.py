@@ -26,7 +26,7 @@ def save_load(folder: Path, scenario: Scenario, found: Mapping[str, Any], **how:
     facts = {"fotasim": version(), "name": scenario.name, "description": scenario.description, **how}
     write_manifest(folder, "load", **facts, repeat=_repeat(how))
     (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
-    return write_faces(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found), folder.name), folder, ["html"])[0]
+    return write_faces(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
 
 
 def page_of_load(folder: Path) -> Page:
@@ -34,7 +34,7 @@ def page_of_load(folder: Path) -> Page:
     facts = read_manifest(folder)
     try:
         found = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        return load_page(LoadRun(facts, found), folder.name)
+        return load_page(LoadRun(facts, found))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordsError(f"{folder}: not a whole {KINDS['load']}: {error}") from None
 
@@ -44,10 +44,10 @@ def _repeat(how: Mapping[str, Any]) -> str:
     options = {
         "--cloud": how["cloud"], "--users": how["users"], "--ramp": f"{how['ramp_per_s']:g}/s", "--shape": how["shape"],
         "--workers": how["workers"], "--time-scale": f"{how['time_scale']:g}",
-        "--duration": None if how["duration_s"] is None else f"{how['duration_s']:g} s",
+        "--duration": None if how["duration_s"] is None else f"{how['duration_s']:g}s",
     }  # fmt: skip
     given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
-    return f"fotasim load FOLDER/scenario.yaml {' '.join(given)} --headless"
+    return f"fotasim load scenario.yaml {' '.join(given)} --headless --out again"
 
 
 __all__ = ["page_of_load", "save_load"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.engines.live.engine import Settings
-from sim.engines.live.run import calm_collector, loop_factory
+from sim.engines.live.run import loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
 from sim.load.curve import Curve
@@ -66,7 +66,7 @@ def join(
         )
         await Worker(*master, fleet, of=of).run()
 
-    with calm_collector(), asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             runner.run(work())
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ from sim.engines.live.api import CloudApi
 from sim.engines.live.ddi.target import DdiTarget
 from sim.engines.live.engine import Settings
 from sim.engines.live.run import loop_factory
+from sim.engines.live.snapshot import Watch
 from sim.engines.live.target import TOKEN, Target
 from sim.errors import FotasimError
 from sim.load.crew import Crew
@@ -43,11 +44,12 @@ class LiveProbe:
 
     def __init__(
         self, scenario: Scenario, cloud: str, kind: Kind, slo: Slo, settings: Settings, *, plan: int | None = None,
-        taking: float = 0.0, workers: int = 1,
+        taking: float = 0.0, workers: int = 1, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self._job = Job(scenario, cloud, plan, kind, slo, settings, 0.0, 0.0, taking, "")
         self._slo = slo
-        self.crew = Crew(workers) if workers > 1 else None
+        self.crew = Crew(workers, watch) if workers > 1 else None
+        self._watch = watch
         self._prefix = f"L{secrets.token_hex(2)}"
         self._probes = 0
         self._void = False
@@ -79,7 +81,7 @@ class LiveProbe:
         job = replace(self._job, load=load, hold_s=hold_s, prefix=f"{self._prefix}{self._probes % 256:02x}")
         if self.crew is not None:
             return self.crew.run(job)
-        return [self._runner.run(run_part(job, _at_once))]
+        return [self._runner.run(run_part(job, _at_once, self._watch))]
 
 
 async def _at_once() -> float:

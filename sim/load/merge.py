@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.live.reconcile import Reconciliation, combined, from_dict
-from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot
+from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, together
 
 CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
 
 
 PROGRESS_S = 3.0
-_ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", "delivered_bits")
 
 
 @dataclass(slots=True)
@@ -112,15 +110,11 @@ class Gathered:
 
     def snapshot(self) -> Snapshot:
         """How the whole run stands, all workers together."""
-        stands = [part.stands for part in self.parts.values() if part.stands]
-        merged, states = self.merged(), Counter[str]()
-        for row in stands:
-            states.update({str(name): int(count) for name, count in row["states"].items()})
-        added = {name: sum(row[name] for row in stands) for name in _ADDED_UP}
+        merged = self.merged()
         counts, failures = merged.totals()
-        return Snapshot(
+        return replace(
+            together([Snapshot(**part.stands, latencies_s={}) for part in self.parts.values() if part.stands]),
             real_s=0.0 if self.began is None else (self.ended or self._clock()) - self.began,
-            run_s=max((float(row["run_s"]) for row in stands), default=0.0), states=dict(states), **added,
             latencies_s=merged.shown_s(SHOWN_LEGS), counts=counts, failures=failures, workers=len(self.parts),
             faults=tuple(fault for part in self.parts.values() for fault in (*part.faults, *part.complaints)),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from math import isnan
+from math import ceil, isnan
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from sim import messages as msg
 from sim.engines.live.device import LiveModule
 from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
+from sim.engines.live.snapshot import Watch
+from sim.engines.world import World
 from sim.load.fleet import LoadFleet, find_target
 from sim.load.merge import encoded_legs
 from sim.load.slo import Slo
@@ -26,6 +28,8 @@ START_S = 0.05
 """From the moment all is ready to the first wake-up."""
 TAIL_S = 3.0
 WATCH_S = 0.25
+SPARE = 1.5
+"""Room for chance, and for sessions that take long, among modules that come and go."""
 LAG_SHARE = 0.1
 """The generator may be late by this share of the tightest objective."""
 
@@ -58,7 +62,7 @@ class Job:
         return self.slo.patience_s + TAIL_S
 
 
-async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str, Any]:
+async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
     """Runs the part and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
 
     The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
@@ -67,9 +71,9 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str,
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
-    fleet = LoadFleet(world.scenario, target, job.settings, found)
+    fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
     prefix = f"{job.prefix}{job.index:02x}"
-    await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world)
+    await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world, at_once=_at_once(job, world))
     check = SelfCheck(len(fleet.engine.settings.sources), max(MAX_LAG_S, LAG_SHARE * job.slo.tightest_s))
     try:
         zero = await begun()
@@ -86,6 +90,15 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]]) -> dict[str,
         "user_count": len(times), "figures": figures, "acknowledged": acknowledged, "upgraded": upgraded,
         "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
     }  # fmt: skip
+
+
+def _at_once(job: Job, world: World) -> int:
+    """Modules connected at the same time: all of them, unless they go back to sleep in between."""
+    count = len(world.fleet.rows)
+    if job.kind.decided:
+        return count
+    awake_s = max(profile.awake_s for profile in world.fleet.profiles) / job.settings.time_scale + job.patience_s
+    return min(count, ceil(SPARE * count * awake_s / max(job.hold_s, awake_s)))
 
 
 async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: float) -> None:

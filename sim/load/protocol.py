@@ -7,12 +7,15 @@ of `locust.rpc.protocol` and `locust.stats` of Locust 2; tests hold them against
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import msgpack
 
-from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.latency import LEGS, Latencies, step_of
 from sim.errors import ProtocolError
 from sim.load.merge import encoded_legs
 
@@ -61,38 +64,44 @@ def rounded_ms(milliseconds: float) -> int:
 class Statistics(Latencies):
     """The legs' histograms, and beside them what has happened since the last report to the master."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self._clock = clock
         self._since = Latencies()
-        self._entries: dict[str, dict[str, Any]] = {}
-        self._total: dict[str, Any] = {}
+        self._tallies: dict[str, Tally] = {}
         self._errors: dict[str, dict[str, Any]] = {}
-        self.clear()
 
-    def clear(self) -> None:
-        """A new test begins: nothing is kept for the next report."""
-        self._entries, self._errors = {}, {}
-        self._total = _entry(TOTAL, "", self._clock())
-        self._since = Latencies()
+    def begin(self) -> None:
+        """A new test: nothing is kept of the one before."""
+        super().__init__()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._since, self._tallies, self._errors = Latencies(), {}, {}
 
     def add(self, leg: str, seconds: float) -> None:
-        """See Latencies."""
-        super().add(leg, seconds)
-        self._since.add(leg, seconds)
-        now = self._clock()
-        for entry in (self._of(leg, now), self._total):
-            _count(entry, now, 1000.0 * seconds)
+        """See Latencies. Each message of a fleet comes by here: what can wait is left to the report."""
+        value = step_of(seconds)
+        for counts in (self._legs[leg], self._since.counts(leg)):
+            counts[value] = counts.get(value, 0) + 1
+        tally = self._tallies.get(leg) or self._tally(leg)
+        tally.total_s += seconds
+        if seconds > tally.most_s:  # noqa: PLR1730 - max and min cost more than all the rest
+            tally.most_s = seconds
+        if seconds < tally.least_s:  # noqa: PLR1730
+            tally.least_s = seconds
+        tally.last = now = self._clock()
+        second = int(now)
+        tally.per_second[second] = tally.per_second.get(second, 0) + 1
 
     def fail(self, leg: str, reason: str) -> None:
         """See Latencies; Locust counts a failure as a request without a response time."""
         super().fail(leg, reason)
         self._since.fail(leg, reason)
-        now = self._clock()
-        for entry in (self._of(leg, now), self._total):
-            _count(entry, now, None)
-            entry["num_failures"] += 1
-            _second(entry["num_fail_per_sec"], now)
+        tally = self._tallies.get(leg) or self._tally(leg)
+        tally.last = now = self._clock()
+        for counts in (tally.per_second, tally.failed_per_second):
+            counts[int(now)] = counts.get(int(now), 0) + 1
         key = hashlib.sha256(f"{METHOD}.{leg}.{reason!r}".encode()).hexdigest()
         error = self._errors.setdefault(key, {
             "method": METHOD, "name": leg, "error": reason, "occurrences": 0, "first_seen": now, "last_seen": now,
@@ -102,47 +111,57 @@ class Statistics(Latencies):
 
     def report(self) -> dict[str, Any]:
         """What happened since the last report, for the master's statistics; ours as HDR histograms beside them."""
+        entries = [
+            _entry(leg, METHOD, [tally], [self._since.counts(leg)] if leg in LEGS else [], self._clock())
+            for leg, tally in self._tallies.items()
+        ]
+        measured = [self._since.counts(leg) for leg in LEGS]
         sent = {
-            "stats": list(self._entries.values()), "stats_total": self._total, "errors": self._errors,
-            "fotasim": {"time": self._clock(), "legs": encoded_legs(self._since)},
+            "stats": entries, "stats_total": _entry(TOTAL, "", list(self._tallies.values()), measured, self._clock()),
+            "errors": self._errors, "fotasim": {"time": self._clock(), "legs": encoded_legs(self._since)},
         }  # fmt: skip
-        self.clear()
+        self._forget()
         return sent
 
-    def _of(self, leg: str, now: float) -> dict[str, Any]:
-        entry = self._entries.get(leg)
-        if entry is None:
-            entry = self._entries[leg] = _entry(leg, METHOD, now)
-        return entry
+    def _tally(self, leg: str) -> Tally:
+        return self._tallies.setdefault(leg, Tally(self._clock()))
 
 
-def _entry(name: str, method: str, now: float) -> dict[str, Any]:
-    """One line of Locust's statistics, empty."""
+@dataclass(slots=True)
+class Tally:
+    """What Locust wants to know of a leg beside its response times; seconds, and times of the clock."""
+
+    began: float
+    last: float | None = None
+    total_s: float = 0.0
+    most_s: float = 0.0
+    least_s: float = inf
+    per_second: dict[int, int] = field(default_factory=dict)
+    failed_per_second: dict[int, int] = field(default_factory=dict)
+
+
+def _entry(
+    name: str, method: str, tallies: Sequence[Tally], measured: Sequence[dict[int, int]], now: float
+) -> dict[str, Any]:
+    """One line of Locust's statistics."""
+    per_second, failed, times = Counter[int](), Counter[int](), Counter[int]()
+    for tally in tallies:
+        per_second.update(tally.per_second)
+        failed.update(tally.failed_per_second)
+    for counts in measured:
+        for value, count in counts.items():
+            times[rounded_ms(value / 1000.0)] += count
+    least_s = min((tally.least_s for tally in tallies), default=inf)
     return {
-        "name": name, "method": method, "last_request_timestamp": None, "start_time": now, "num_requests": 0,
-        "num_none_requests": 0, "num_failures": 0, "total_response_time": 0.0, "max_response_time": 0.0,
-        "min_response_time": None, "total_content_length": 0, "response_times": {}, "num_reqs_per_sec": {},
-        "num_fail_per_sec": {},
+        "name": name, "method": method, "num_requests": per_second.total(), "num_none_requests": failed.total(),
+        "num_failures": failed.total(), "total_content_length": 0, "response_times": dict(times),
+        "num_reqs_per_sec": dict(per_second), "num_fail_per_sec": dict(failed),
+        "start_time": min((tally.began for tally in tallies), default=now),
+        "last_request_timestamp": max((tally.last for tally in tallies if tally.last is not None), default=None),
+        "total_response_time": 1000.0 * sum(tally.total_s for tally in tallies),
+        "max_response_time": 1000.0 * max((tally.most_s for tally in tallies), default=0.0),
+        "min_response_time": None if least_s == inf else 1000.0 * least_s,
     }  # fmt: skip
-
-
-def _count(entry: dict[str, Any], now: float, milliseconds: float | None) -> None:
-    entry["num_requests"] += 1
-    entry["last_request_timestamp"] = now
-    _second(entry["num_reqs_per_sec"], now)
-    if milliseconds is None:
-        entry["num_none_requests"] += 1
-        return
-    entry["total_response_time"] += milliseconds
-    entry["max_response_time"] = max(entry["max_response_time"], milliseconds)
-    least = entry["min_response_time"]
-    entry["min_response_time"] = milliseconds if least is None else min(least, milliseconds)
-    times, key = entry["response_times"], rounded_ms(milliseconds)
-    times[key] = times.get(key, 0) + 1
-
-
-def _second(counts: dict[int, int], now: float) -> None:
-    counts[int(now)] = counts.get(int(now), 0) + 1
 
 
 __all__ = ["LEGS", "METHOD", "READY", "RUNNING", "SPAWNING", "Message", "Statistics", "decode", "rounded_ms"]

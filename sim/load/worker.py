@@ -200,7 +200,7 @@ class Worker:
 
     async def _open(self, job: dict[str, Any]) -> Fleet | None:
         """A fleet for a new test; its error goes to the master."""
-        self.statistics.clear()
+        self.statistics.begin()
         self._complaints = []
         workers = self._of or max(int((job.get("parsed_options") or {}).get("expect_workers") or 1), 1)
         fleet = self._new_fleet(self.statistics)

@@ -37,9 +37,10 @@ class Population:
     rsrp_dbm: Distribution
     battery_percent: Distribution
     free_bytes: Distribution
-    user_delay_s: Distribution
     versions: dict[str, tuple[tuple[str, float], ...]]
     hardware: tuple[tuple[str, float], ...]
+    user_delay_s: Distribution | None = None
+    """How long the user thinks, where a user decides."""
     joins_s: Distribution | None = None
     file: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Population:
 class Coded(NamedTuple):
     """A column of names as numbers: codes of shape (n,), and the names they stand for; -1 stands for none."""
 
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int16]
     names: tuple[str, ...]
 
 
@@ -59,7 +60,7 @@ class Members:
     `columns` go by the names of ModuleRow; `numbers` are the modules' numbers in the fleet, which key their draws.
     """
 
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int32]
     columns: dict[str, NDArray[Any]]
     names: list[str]
     cells: list[str]
@@ -71,7 +72,7 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
     table = read_file(population.file, population.columns) if population.file else pd.DataFrame()
     if population.file:
         count = len(table)
-    numbers = np.arange(first, first + count, dtype=np.int64)
+    numbers = np.arange(first, first + count, dtype=np.int32)
 
     def unit(purpose: Purpose) -> Array:
         return draws.uniforms(profile.key_0, profile.key_1, numbers, purpose)
@@ -88,7 +89,6 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         "rsrp_site_dbm": column("rsrp_dbm", population.rsrp_dbm, Purpose.RSRP_SITE),
         "battery_percent": np.clip(column("battery_percent", population.battery_percent, Purpose.BATTERY), 0, 100),
         "free_bytes": column("free_space", population.free_bytes, Purpose.FREE_SPACE).astype(np.int64),
-        "user_delay_s": np.maximum(0.0, population.user_delay_s.quantile(unit(Purpose.USER_DELAY))),
         "sinr_site_db": profile.sinr_site_sd_db * special.ndtri(unit(Purpose.SINR_SITE)),
         "gauge_offset_percent": profile.gauge_sd_percent * special.ndtri(unit(Purpose.GAUGE)),
         "frailty": _frailty(unit(Purpose.FRAILTY), profile.frailty_variance),
@@ -99,6 +99,8 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         "link": np.where(dark, DARK, OFFLINE),
         "cause": np.where(dark, C_NEVER_ONLINE, NONE),
     }
+    if population.user_delay_s is not None:
+        columns["user_delay_s"] = np.maximum(0.0, population.user_delay_s.quantile(unit(Purpose.USER_DELAY)))
     if population.joins_s is not None:
         columns["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
         columns["away_until_s"] = np.maximum(columns["away_until_s"], columns["joins_s"])
@@ -131,13 +133,14 @@ def _choices(
     """A column of names: from the file where it gives one, else drawn by their shares."""
     if name in table:
         codes, found = pd.factorize(table[name].astype(str))
-        return Coded(np.asarray(codes, dtype=np.int64), tuple(str(value) for value in found))
+        return Coded(np.asarray(codes, dtype=np.int16), tuple(str(value) for value in found))
     names = tuple(choice for choice, _ in shares)
     drawn = unit()
     if len(names) == 1:
-        return Coded(np.zeros(len(drawn), dtype=np.int64), names)
+        return Coded(np.zeros(len(drawn), dtype=np.int16), names)
     bounds = np.cumsum([weight for _, weight in shares])
-    return Coded(np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1), names)
+    places = np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1)
+    return Coded(places.astype(np.int16), names)
 
 
 def _cells(table: pd.DataFrame) -> list[str]:

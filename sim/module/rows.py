@@ -62,7 +62,6 @@ class ModuleRow:
     user_delay_s: float = 0.0
     phase: float = 0.5
     away_until_s: float = 0.0
-    joins_s: float = 0.0
     # link
     link: int = OFFLINE
     link_at: float = INF

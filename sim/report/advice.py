@@ -50,20 +50,20 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "waiting": ("were released too late or not at all", "Release faster, loosen what keeps the next group shut, or judge later", "plan.strategy.rollout.max_in_progress"),
     "in_progress": ("were still at it at the horizon", "Give the plan longer", "horizon"),
     "offline": ("were away and had not returned", "Keep the plan open for them", "horizon"),
-    "never_online": ("never came online", "No strategy reaches them: look for them in the field, or take them out of the plan", ""),
+    "never_online": ("are dark: not online once, whatever the plan does", "No strategy reaches them: look for them in the field, or take them out of the plan", ""),
     "no_service": ("found no network", "Look at the cells they are in", ""),
     "link_lost": ("lost the link too often while downloading", "Let downloads resume, or ship a smaller (delta) package", "fleet.groups.0.resume_download"),
     "server_busy": ("were turned away by a busy cloud", "Release more slowly, or add download slots", "cloud.capacity.downloads"),
     "server_error": ("got errors from the cloud", "Look at the cloud before the rollout", ""),
     "checksum": ("got a damaged package", "Check where packages are stored and how they are sent", ""),
-    "image_mismatch": ("refused the image (hash or signature)", "Do not ship: check how the package was built and signed", ""),
+    "image_mismatch": ("refused the image (hash or signature)", "Check how the package was built and signed", ""),
     "source_mismatch": ("have another base than the delta package needs", "Ship the full package to them", "plan.components.0.package"),
     "url_timeout": ("did not get a download address in time", "Release more slowly, or add request workers", "cloud.capacity.request_workers"),
     "flash_error": ("failed while flashing", "Check the image on this hardware before it goes out", ""),
     "power_loss": ("lost power while flashing", "Ask for more charge or external power", _PRE + "min_battery_percent"),
     "battery_dead": ("ran empty", "Ask for more charge before the update", _PRE + "min_battery_percent"),
-    "boot_failure": ("did not boot the new image and rolled back", "Do not ship the image as it is: find out why", ""),
-    "bricked": ("never came back from flashing", "Do not ship the image as it is: each of these is a visit in the field", ""),
+    "boot_failure": ("did not boot the new image and rolled back", "Find out why before the image goes out", ""),
+    "bricked": ("never came back from flashing", "Find out why before the image goes out: each of these is a visit in the field", ""),
     "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
     "plan_expired": ("were cut off by the end of the plan", "End the plan later", "plan.strategy.schedule.end_time"),
     "plan_terminated": ("were cut off by the operator", "", ""),
@@ -85,6 +85,7 @@ _ALREADY_RESUMING = (
 
 _OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
 """Causes for which a bad coverage class says the same thing twice."""
+_SINGULAR = {"were": "was", "have": "has", "are": "is"}
 _DURATIONS = ("horizon", "retry_interval", "end_time")
 _HARM = ("bricked", "boot_failure", "image_mismatch", "flash_error", "power_loss", "mcu_timeout", "battery_dead")
 _HARM_WEIGHT = 20
@@ -118,7 +119,7 @@ def _advice(
     cause: str, count: int, total: int, spot: HotSpot | None, scenario: dict[str, Any], *, urgent: bool
 ) -> Advice:
     what, action, key = _ACTIONS.get(cause, (f"ended with {words(cause)}", "", ""))
-    finding = f"{plural(count, 'module')} ({share(count / total)}) {what}"
+    finding = f"{plural(count, 'module')} ({share(count / total)}) {_agreeing(what, count)}"
     if spot is not None:
         finding += (
             f"; {share(spot.share_of_cases)} of them in {words(spot.column)} {spot.value}, "
@@ -132,6 +133,12 @@ def _advice(
     return Advice(
         cause, count, count / total, f"{finding}.", f"{action}." if action else "", key, current, urgent
     )  # fmt: skip
+
+
+def _agreeing(what: str, count: int) -> str:
+    """The verb of a finding in the number of its modules."""
+    verb, rest = what.split(" ", 1)
+    return f"{_SINGULAR.get(verb, verb)} {rest}" if count == 1 else what
 
 
 def _current(scenario: dict[str, Any], key: str) -> str:

@@ -198,22 +198,32 @@ def at_capacity(s: Found) -> list[Section]:
     return [Section(title, [Table("legs", columns, rows), Table("load_on_the_cloud", facts, loads)])]
 
 
-def steps(s: Found) -> Table:
-    """Every load that was tried, with its counts and how the generator stood."""
-    live, remarks = "live" in s.found, any(p["void"] or p["hints"] for c in s.clouds for p in s.found[c]["curve"])
+def steps(s: Found) -> list[Table]:
+    """Every load that was tried, with its counts and how the generator stood, and what there is to say of some."""
     columns = [
         Column("cloud", "Cloud"), Column("phase", "Phase"), Column("load", "Load", "count"),
         Column("hold_s", "Held", "duration"), Column("modules", "Modules", "count"), Column("outcome", "Outcome"),
         *(Column(_column(o), o["text"], "share" if o["percent"] is None else "duration") for o in s.objectives),
         Column("answers", "Answers", "count"), Column("failures", "Failures", "count"),
     ]  # fmt: skip
-    if live:
+    if "live" in s.found:
         columns += [Column("lag_p99_s", "Generator late", "duration"), Column("cpu", "Its core", "share")]
-    if remarks:
-        columns.append(Column("remarks", "Remarks"))
     tried = [_step(s, name, point) for name in s.clouds for point in s.found[name]["curve"]]
     rows = [[step[column.key] for column in columns] for step in tried]
-    return Table("steps", columns, rows, caption=f"In order of the load, {s.unit}", row_heads=False)
+    made = [Table("steps", columns, rows, caption=f"In order of the load, {s.unit}", row_heads=False)]
+    said = [
+        (NAMES[name], p["load"], p["phase"], text)
+        for name in s.clouds for p in s.found[name]["curve"] for text in (*p["void"], *p["hints"])
+    ]  # fmt: skip
+    if said:
+        heads = (
+            Column("cloud", "Cloud"),
+            Column("load", "Load", "count"),
+            Column("phase", "Phase"),
+            Column("remark", "Remark"),
+        )
+        made.append(Table("remarks", heads, said, caption="Remarks", row_heads=False))
+    return made
 
 
 def _step(s: Found, name: str, point: dict[str, Any]) -> dict[str, Any]:
@@ -227,7 +237,6 @@ def _step(s: Found, name: str, point: dict[str, Any]) -> dict[str, Any]:
         "failures": sum(leg["failures"] for leg in point["legs"].values()),
         "lag_p99_s": max((h["lag_p99_s"] for h in health), default=None),
         "cpu": max((h["cpu"] for h in health), default=None),
-        "remarks": "; ".join([*point["void"], *point["hints"]]),
     }  # fmt: skip
 
 

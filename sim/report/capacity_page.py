@@ -32,7 +32,7 @@ from sim.report.page import (
     Tiles,
     Verdict,
 )
-from sim.report.show import Kind, show
+from sim.report.show import Kind, plural, show
 
 _FORMAT = 1
 _LOADS = {
@@ -66,7 +66,7 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
-            *evidence(s), *agreement(s), *levers(s), *at_capacity(s), Section("Every step", [steps(s)]),
+            *evidence(s), *agreement(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
             *generator(s), Section("What was assumed", _assumed(s)), Section("How to repeat it", _repeat(s)),
         ],
         checks=_checks(s),
@@ -166,11 +166,11 @@ def _assumed(s: Found) -> list[Block]:
     ]  # fmt: skip
     if "live" in found:
         radio = "paced and delayed as the modelled radio would" if found["radio"] else "as fast as the network is"
-        points.append(Text(f"Traffic {radio}; the modules' own waits are divided by {found['time_scale']:g}; {found['workers']} generator process(es).", "The measurement."))  # fmt: skip
+        points.append(Text(f"Traffic {radio}; the modules' own waits are divided by {found['time_scale']:g}; {plural(found['workers'], 'process')} made the load.", "The measurement."))  # fmt: skip
     if "simulated" in found:
         a = found["assumed"]
         points.append(Text(
-            f"{a['connections_per_s']:g} connections accepted per second; {a['request_workers']:,} requests at once of "
+            f"{a['connections_per_s']:g} connections accepted per second; {plural(a['request_workers'], 'request')} at once, "
             f"{show('duration', a['request_time'])} each; {a['downloads']:,} downloads at once; "
             f"{show('bit_rate', a['egress'])} for all of them. These are the scenario's cloud.capacity.", "The simulated cloud."))  # fmt: skip
     return [Points(points)]

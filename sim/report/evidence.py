@@ -12,7 +12,7 @@ from sim.report.model import Assumption, GateResult, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
 from sim.report.risk import HARM
-from sim.report.show import kind_of, metric_words, number, plural, share, show, words
+from sim.report.show import kind_of, metric_words, number, plural, share, show, was, words
 from sim.report.studies import Sensitivity
 from sim.stats.survival import cumulative_share
 from sim.units import show_duration
@@ -228,9 +228,9 @@ def _finish_text(report: RunReport) -> str:
         f"last one came at {show_duration(finish.last_s)}."
     )
     if finish.waiting and finish.per_day_at_end >= 0.5:
-        text += f" At the end {number(round(finish.per_day_at_end, 1))} a day still came in, and {finish.waiting:,} were waiting."
+        text += f" At the end {number(round(finish.per_day_at_end, 1))} a day still came in, and {finish.waiting:,} {was(finish.waiting)} waiting."
     elif finish.waiting:
-        text += f" At the end hardly any came in any more; {finish.waiting:,} were still waiting."
+        text += f" At the end hardly any came in any more; {finish.waiting:,} {was(finish.waiting)} still waiting."
     return text
 
 

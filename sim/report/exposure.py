@@ -11,7 +11,7 @@ from sim.report import flow
 from sim.report.model import RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text
 from sim.report.risk import HARM
-from sim.report.show import words
+from sim.report.show import outcome_words, plural, was, words
 from sim.units import show_duration
 
 _ROUTINE = ("activated", "completed", "ended")
@@ -31,12 +31,12 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
     ]
     table = Table(
         "cloud_view",
-        (Column("cloud_state", "cloud ↓ · truth →", "name"), *(Column(c, words(c), "count") for c in columns)),
+        (Column("cloud_state", "cloud ↓ · truth →", "name"), *(Column(c, outcome_words(c), "count") for c in columns)),
         rows,
     )
     yield Section("What is true and what the cloud sees", [table, Text(
         "A brick is silence and a lost report is unknown, so the cloud's own statistics can differ from the truth. Here "
-        f"the cloud misses the end of {risk.silent_losses:,} modules.", hint=True,
+        f"the cloud misses the end of {plural(risk.silent_losses, 'module')}.", hint=True,
     )], half=True)  # fmt: skip
     took = max(risk.took_image, 1)
     harm = [(name, n, n / took) for name, n in report.causes.items() if name in HARM]
@@ -51,9 +51,9 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
 def _risk_text(report: RunReport) -> str:
     risk = report.risk
     if not risk.harmed:
-        return f"{risk.took_image:,} modules took the image; none was harmed by it or its flashing."
+        return f"{plural(risk.took_image, 'module')} took the image; none was harmed by it or its flashing."
     text = (
-        f"{risk.took_image:,} modules took the image; {risk.harmed:,} of them were harmed by it or its flashing, "
+        f"{plural(risk.took_image, 'module')} took the image; {risk.harmed:,} of them {was(risk.harmed)} harmed by it or its flashing, "
         f"{risk.bricked:,} bricked. The cloud sees {risk.seen_by_cloud:,} of these as failed."
     )
     if risk.first_harm_s is not None:

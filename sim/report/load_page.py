@@ -48,8 +48,8 @@ class LoadRun:
         return told
 
 
-def load_page(run: LoadRun, folder: str) -> Page:
-    """The page; `folder` is what the run's folder is called."""
+def load_page(run: LoadRun) -> Page:
+    """The page."""
     facts, suite = run.facts, str(run.facts.get("name", "load"))
     spans = [run.found.get("began"), run.found.get("ended")]
     lasted = f" · {show_duration(spans[1] - spans[0])}" if None not in spans else ""  # type: ignore[operator]
@@ -60,8 +60,8 @@ def load_page(run: LoadRun, folder: str) -> Page:
         verdict=_verdict(run), opening=[_tiles(run)], checks=_checks(run, suite),
         sections=[
             *leg_sections(run.legs), *book_sections(run.books), *_workers(run),
-            Section("To repeat this run", [Code(str(facts.get("repeat", "")).replace("FOLDER", folder)), Text(
-                "A real network never repeats to the bit. Every figure is in load.json, the histograms of the workers too; "
+            Section("To repeat this run", [Code(str(facts.get("repeat", ""))), Text(
+                "Typed in the run's folder. A real network never repeats to the bit. Every figure is in load.json, the histograms of the workers too; "
                 "locust.html and the CSV files beside it are Locust's own.", hint=True,
             )]),
         ],

@@ -331,16 +331,16 @@ def _facts(run: Run, label: str) -> Facts:
         complete=bool(summary["complete"]), version=str(manifest.get("fotasim", "")),
         commit=str(manifest.get("commit", "")), scenario_sha256=str(manifest.get("scenario_sha256", "")),
         python=str(host.get("python", "")), system=str(host.get("system", "")), wall_s=float(manifest["wall_s"]),
-        repeat=_repeat(run.path, manifest, engine),
+        repeat=_repeat(manifest, engine),
     )  # fmt: skip
 
 
-def _repeat(folder: Path, manifest: dict[str, Any], engine: str) -> str:
-    """The command that repeats the run from its own folder; the seed is written in the scenario."""
+def _repeat(manifest: dict[str, Any], engine: str) -> str:
+    """The command that repeats the run, typed in its folder, wherever that has gone."""
     if not _simulated(manifest):
-        return f"fotasim {engine} {folder.name}/scenario.yaml --seed {manifest['seed']} --cloud URL"
+        return f"fotasim {engine} scenario.yaml --seed {manifest['seed']} --cloud URL --out again"
     more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""
-    return f"fotasim run {folder.name}/scenario.yaml --seed {manifest['seed']} --engine {engine}{more}"
+    return f"fotasim run scenario.yaml --seed {manifest['seed']} --engine {engine}{more} --out again"
 
 
 def _simulated(manifest: dict[str, Any]) -> bool:

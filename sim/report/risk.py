@@ -48,7 +48,7 @@ class Risk:
 
     `took_image` modules began to flash; `first_harm_s` is when the first of those later counted as harmed did.
     `seen_by_cloud` of the `harmed` ended in a state of the cloud that says failed or
-    timed out; bricks are silence and mostly are not among them.
+    timed out; bricks are silence and mostly are not among them. `guarded`: the strategy sets criteria that could stop it.
     """
 
     took_image: int
@@ -56,6 +56,7 @@ class Risk:
     bricked: int
     seen_by_cloud: int
     silent_losses: int
+    guarded: bool
     first_harm_s: float | None
     first_harm_seen_s: float | None
     decisions: list[Decision]
@@ -73,11 +74,20 @@ def risk_of(run: Run) -> Risk:
     return Risk(
         took_image=int(np.isfinite(took).sum()), harmed=int(harmed.sum()), bricked=int((cause == "bricked").sum()),
         seen_by_cloud=int(seen.sum()), silent_losses=int(run.summary["silent_losses"]),
+        guarded=_guarded(run.scenario),
         first_harm_s=_first(took[harmed.to_numpy()]), first_harm_seen_s=_first(modules.loc[seen, "ended_s"]),
         decisions=_decisions(run.decisions),
         stops=[Stop(number, **found) for number, found in enumerate(run.summary.get("stopped", ())) if found],
         cloud_view=pairs(state, modules["outcome"].astype(str)),
     )  # fmt: skip
+
+
+def _guarded(scenario: dict[str, Any]) -> bool:
+    """Whether the strategy sets criteria, of its own or of a group, that could stop a rollout."""
+    strategy = scenario.get("plan", {}).get("strategy", {})
+    groups = strategy.get("rollout", {}).get("groups", [])
+    criteria = strategy.get("abort", {}).get("criteria", [])
+    return bool(criteria) or any(group.get("error_threshold_percent") is not None for group in groups)
 
 
 def _decisions(table: pd.DataFrame) -> list[Decision]:

@@ -10,7 +10,7 @@ from sim.report.advice import CONSEQUENCES
 from sim.report.live import agreement_check, agreement_text
 from sim.report.model import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
-from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
+from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
 
 WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
@@ -96,7 +96,7 @@ def tiles(report: RunReport) -> Tiles:
              f"{show('share', metrics['success_of_finished'].value)}"),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
         Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
-        Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never online"),
+        Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never seen: dark, away or without a network"),
         Tile("Half done after", show("duration", metrics["duration_p50"].value),
              f"95 % of the successes after {show('duration', metrics['duration_p95'].value)}"),
         Tile("Data wasted", show("size", costs.wasted_bytes),
@@ -116,11 +116,21 @@ def risk_sentence(report: RunReport) -> str:
     """What this release would do to the fleet, in one breath."""
     total = max(sum(report.outcomes.values()), 1)
     risk, high = report.risk, report.metrics["bricked"].high
-    bricks = f"{risk.bricked:,} of {plural(total, 'module')} {'bricks' if risk.bricked == 1 else 'brick'} ({share(risk.bricked / total)}"
-    bricks += f", at most {share(high)} at 95 %)" if high is not None else ")"
+    most = f"at most {share(high)} at 95 %" if high is not None else ""
+    if risk.bricked:
+        found = f"({', '.join(filter(None, (share(risk.bricked / total), most)))})"
+        bricks = f"{risk.bricked:,} of {plural(total, 'module')} {'bricks' if risk.bricked == 1 else 'brick'} {found}"
+    else:
+        bricks = f"none of {plural(total, 'module')} bricks{f' ({most})' if most else ''}"
     other = risk.harmed - risk.bricked
     harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
-    silent = f" The cloud hears nothing of {plural(risk.silent_losses, 'loss')}." if risk.silent_losses else ""
+    silent = ""
+    if risk.silent_losses:
+        one = risk.silent_losses == 1
+        silent = (
+            f" {plural(risk.silent_losses, 'loss')} {'stays' if one else 'stay'} silent: the cloud never learns of "
+            f"{'it' if one else 'them'}."
+        )
     if risk.stops:
         stop = risk.stops[0]
         silent += (
@@ -128,21 +138,33 @@ def risk_sentence(report: RunReport) -> str:
             f"{plural(stop.took_image_before + stop.took_image_after, 'module')} had taken the image."
         )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
-    rest = f" After {show_duration(report.facts.horizon_s)} {left:,} ({share(left / total)}) wait for it still or were never seen."
+    rest = (
+        f" After {show_duration(report.facts.horizon_s)}, {plural(left, 'module')} ({share(left / total)}) still "
+        f"{'waits' if left == 1 else 'wait'} for it or {was(left)} never seen."
+    )
+    if not risk.stops and not risk.guarded:
+        silent += " Nothing in the strategy would stop a bad image: it sets no abort criteria."
     if report.facts.replications > 1:
         bricks = f"In {report.facts.replications} campaigns together {bricks}"
-    return f"{bricks}{harm}.{silent}{rest if left else ''}"
+    text = f"{bricks}{harm}.{silent}{rest if left else ''}"
+    return text[0].upper() + text[1:]
 
 
 def _changes(report: RunReport) -> list[Block]:
     """What to change: the three statements that matter most."""
     if not report.advice:
-        return [Text("Nothing: every module got there.", "What to change?")]
+        return [Text("Nothing that this run shows: every module got there.", "What to change?")]
     listed = []
     for advice in report.advice[:3]:
         key = f" Now {advice.key} is {advice.current}." if advice.key and advice.current else ""
         listed.append(Text(f"{advice.finding}{key}", advice.action))
-    return [Text("The costliest losses first:", "What to change?"), Points(listed)]
+    if report.verdict == "go":
+        lead = "Nothing has to. These would gain most, the costliest loss first:"
+    elif any(advice.urgent for advice in report.advice):
+        lead = "First what the gates demand, then the costliest losses:"
+    else:
+        lead = "The costliest losses first:"
+    return [Text(lead, "What to change?"), Points(listed)]
 
 
 def _reason(report: RunReport) -> Text:
@@ -159,13 +181,13 @@ def _reason(report: RunReport) -> Text:
             f"wanted {_wanted(g)}"
             for g in unmet
         )
-        return Text(f"{what}.", f"{len(unmet)} of {len(report.gates)} gates not met.")
+        return Text(f"{what}.", f"Do not ship: {len(unmet)} of {plural(len(report.gates), 'gate')} not met.")
     tightest = min(report.gates, key=lambda g: (g.margin or 0.0) / (abs(g.limit) or 1.0))
     text = f"The tightest is {metric_words(tightest.metric)}: {show(kind_of(tightest.metric), tightest.judged)}, wanted {_wanted(tightest)}."
     unsure = [metric_words(g.metric) for g in report.gates if not _sure(g)]
     if unsure:
         text += f" Not beyond doubt: the interval of {', '.join(unsure)} reaches past the limit."
-    return Text(text, "Every gate is met.")
+    return Text(text, "Ship it: every gate is met.")
 
 
 def _gate_row(gate: GateResult) -> tuple[object, ...]:
@@ -187,7 +209,7 @@ def _sure(gate: GateResult) -> bool:
 
 def _facts_line(report: RunReport) -> str:
     facts = report.facts
-    parts = [f"{facts.modules:,} modules in the plan"]
+    parts = [f"{plural(facts.modules, 'module')} in the plan"]
     if facts.left_out:
         parts[0] += f", {facts.left_out:,} left out by its lists"
     if facts.replications > 1:

@@ -75,6 +75,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else many}"
 
 
+def was(count: int) -> str:
+    """The verb for so many: 1 was, 2 were."""
+    return "was" if count == 1 else "were"
+
+
+def outcome_words(name: object) -> str:
+    """An outcome as words. Modules away or without a network are `never_online` too: not only the dark ones of that cause."""
+    return "never seen" if name == "never_online" else words(name)
+
+
 def share(value: float) -> str:
     """A share in percent, with the digits small ones need."""
     percent = 100.0 * value

@@ -42,7 +42,7 @@ def write_csv(page: Page, folder: Path) -> list[Path]:
         path = folder / f"{name}.csv"
         with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
             writer = csv.writer(file)
-            writer.writerow([column.key for column in table.columns])
+            writer.writerow([_csv(column.key) for column in table.columns])
             writer.writerows([_csv(value) for value in row] for row in table.raw())
         written.append(path)
     return written

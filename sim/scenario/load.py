@@ -8,6 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +46,42 @@ def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = 
     """Checks the text of a scenario; relative files are looked up beside it."""
     tree = _parse(text, name)
     names_a_file = [o.partition("=")[0].strip() == "plan.strategy.from" for o in overrides]
+    given: Overridden = {}
     for override in (o for o, first in zip(overrides, names_a_file, strict=True) if first):
-        _override(tree, override)
+        given[_override(tree, override)] = override
     _import_strategy(tree, folder or Path())
     for override in (o for o, first in zip(overrides, names_a_file, strict=True) if not first):
-        _override(tree, override)
+        given[_override(tree, override)] = override
     _resolve_files(tree, folder)
     _files_exist(tree, name)
-    return _checked(tree, name)
+    return _checked(tree, name, given)
 
 
-def _checked(tree: Any, name: str) -> Scenario:
+Overridden = dict[tuple[Any, ...], str]
+"""What --set gave, by the place it went to."""
+
+
+def _checked(tree: Any, name: str, given: Overridden | None = None) -> Scenario:
     written = _plain(tree)
     try:
         scenario = Scenario.model_validate(written)
     except ValidationError as error:
-        raise ScenarioError([_problem(e, tree, name) for e in _worst(error)]) from None
+        problems = [_of_option(_problem(e, tree, name), given or {}) for e in _worst(error)]
+        raise ScenarioError(problems) from None
     scenario.remember(written)
     return scenario
+
+
+def _of_option(problem: Problem, given: Overridden) -> Problem:
+    """A problem with what --set gave names the option, not the file it was put into."""
+    at = tuple(problem.key.split("."))
+    for place, text in given.items():
+        named = tuple(map(str, place))
+        if at[: len(named)] == named:
+            return replace(problem, file=f"--set {text}", line=None)
+        if named[: len(at)] == at:  # a section that does not fit together any more, perhaps by the option
+            return replace(problem, file=f"{problem.file} with --set {text}", line=None)
+    return problem
 
 
 def _import_strategy(tree: CommentedMap, folder: Path) -> None:
@@ -125,8 +144,8 @@ def _parse(text: str, name: str) -> CommentedMap:
     return tree
 
 
-def _override(tree: CommentedMap, text: str) -> None:
-    """Sets one key by its path; the value is read as YAML."""
+def _override(tree: CommentedMap, text: str) -> tuple[Any, ...]:
+    """Sets one key by its path; the value is read as YAML. Gives the place it went to."""
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise _one("--set", None, path or "?", text, "write --set key.key=value")
@@ -134,17 +153,23 @@ def _override(tree: CommentedMap, text: str) -> None:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
-    assign(tree, path, parsed, text)
+    return assign(tree, path, parsed, text)
 
 
-def assign(tree: Any, path: str, value: Any, given: str) -> None:
-    """Sets the key at a dotted path of nested mappings and lists; `given` is what the user wrote, for the error."""
+def assign(tree: Any, path: str, value: Any, given: str) -> tuple[Any, ...]:
+    """Sets the key at a dotted path of nested mappings and lists; `given` is what the user wrote, for the error.
+
+    Gives the place with numbers for the names of entries of lists.
+    """
     node: Any = tree
-    keys = [k.strip() for k in path.split(".")]
-    for key in keys[:-1]:
+    place: list[Any] = []
+    *keys, last = (k.strip() for k in path.split("."))
+    for key in keys:
+        place.append(_position(node, key, given) if isinstance(node, list) else key)
         node = _child(node, key, given)
-    last = keys[-1]
-    node[_position(node, last, given) if isinstance(node, list) else last] = value
+    place.append(_position(node, last, given) if isinstance(node, list) else last)
+    node[place[-1]] = value
+    return tuple(place)
 
 
 def _child(node: Any, key: str, given: str) -> Any:

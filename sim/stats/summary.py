@@ -14,6 +14,12 @@ from sim.stats.intervals import wilson
 from sim.stats.replicated import finite, quantile_interval
 from sim.stats.stopping import stopped
 
+SUMMARY_COLUMNS = (
+    "replication", "group", "power", "outcome", "cause", "cloud_state", "stage", "deferrals", "updating_s", "upgraded_s",
+    "bytes_useful", "bytes_wasted", "energy_j",
+)  # fmt: skip
+"""Columns of modules.parquet that the figures come from."""
+
 QUANTILES = (50, 90, 95, 99)
 _ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from sim.report.show import kind_of, show
+from sim.report.show import kind_of, printable, show
 
 if TYPE_CHECKING:
     from sim.study.tune import Tuning
@@ -33,7 +33,7 @@ def strategy_yaml(result: Tuning) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = io.StringIO()
     yaml.dump(strategy, stream)
-    return "".join(f"# {line}\n" for line in lines) + stream.getvalue()
+    return "".join(f"# {printable(line).replace(chr(10), ' ')}\n" for line in lines) + stream.getvalue()
 
 
 def _shown(name: str, value: float) -> str:

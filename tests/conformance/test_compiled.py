@@ -154,7 +154,7 @@ def test_arrays_grow_when_they_are_full(monkeypatch):
     monkeypatch.setattr(state, "SPARE", 66)
     from sim.engines.compiled import engine
 
-    monkeypatch.setattr(engine, "grown", lambda parts: (grown.append(1), state.grown(parts)))
+    monkeypatch.setattr(engine, "grown", lambda parts, which: (grown.append(which), state.grown(parts, which)))
     assert_same(reference, campaign_records(asked, 0, engine="compiled", events=True))
     assert grown
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from sim.cli.common import app
 from sim.engines.live.engine import Settings
-from sim.engines.live.snapshot import Snapshot
+from sim.engines.live.snapshot import Snapshot, together
 from sim.engines.live.target import Limits
 from sim.errors import FotasimError
 from sim.load.launch import share
 from sim.load.telemetry import exported
+from sim.scenario.load import dump
+from tests.live_cloud import served
 from tests.load.master import free_port
-from tests.support import BASE
+from tests.support import BASE, HARMLESS, scenario
 
 NOW = Snapshot(
     12.5, 125.0, 100, 40, {"idle": 60, "upgraded": 40}, 60, 3, 900, 800, 8e6, {"notice": (0.1, 0.4), "url": (None, None)},
@@ -76,6 +83,17 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(command, file):
     assert "200,000" in done.output
 
 
+def test_a_dry_run_of_wake_ups_says_who_takes_the_upgrade_and_what_makes_the_load(file):
+    """50,000 in ten minutes are what 50,000 connections allow; held for 20 s they are 1,667, a tenth of them upgrades."""
+    done = fotasim(
+        "capacity", file, "--slo", "p99(notify)<2s", "--of", "wakeups", "--need", "50000", "--taking", "0.1",
+        "--confirm", "10min", "--workers", "3", "--cloud", "http://127.0.0.1:9", "--dry-run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "1,667 modules connect, log in and ask; 166 of them confirm" in done.output
+    assert "3 process(es)" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -108,8 +126,7 @@ def test_prometheus_serves_the_newest_snapshot():
     port = free_port()
     with exported(prometheus=port) as watch:
         watch(NOW)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+        text = metrics(port)
     lines = set(text.splitlines())
     assert {
         "fotasim_modules 100.0", 'fotasim_modules_by_state{state="upgraded"} 40.0', "fotasim_sent_total 900.0",
@@ -134,6 +151,57 @@ def test_progress_is_a_line_of_json_for_each_look(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert [row["done"] for row in rows] == [40, 40]
     assert seen == [NOW, NOW]
+
+
+def test_processes_stand_together():
+    other = replace(
+        NOW, modules=50, states={"idle": 50}, latencies_s={"notice": (0.2, 0.3), "url": (None, 0.5)}, faults=("late",)
+    )
+    both = together([NOW, other])
+    assert (both.modules, both.done, both.workers, both.counts, both.faults) == (150, 80, 2, {"notice": 110}, ("late",))
+    assert both.states == {"idle": 110, "upgraded": 40}
+    assert both.latencies_s == {"notice": (0.2, 0.4), "url": (None, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"prometheus": None}, "cannot be served"), ({"otlp": "ftp://h"}, "collector"), ({"lines": Path("/proc/no/p")}, "progress")],
+)  # fmt: skip
+def test_metrics_that_cannot_be_had_are_told_at_once(given, words):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        if "prometheus" in given:
+            given = {"prometheus": taken.getsockname()[1]}
+        with pytest.raises(FotasimError, match=words), exported(**given):
+            pass
+
+
+def test_a_live_run_exports_what_it_does(tmp_path):
+    """The command live, its metrics read over HTTP while it runs; the last line of its progress is the whole run."""
+    given = scenario(*HARMLESS, "fleet.size=8", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
+                     "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always")  # fmt: skip
+    (tmp_path / "s.yaml").write_text(dump(given))
+    port, progress = free_port(), tmp_path / "p.jsonl"
+
+    with served(given) as cloud, ThreadPoolExecutor(1) as pool:
+        work = pool.submit(
+            fotasim, "live", str(tmp_path / "s.yaml"), "--cloud", cloud.url, "--time-scale", "200", "--prometheus",
+            str(port), "--progress", str(progress), "--out", str(tmp_path / "out"), "--json",
+        )  # fmt: skip
+        while not (work.done() or (progress.exists() and progress.read_text())):
+            time.sleep(0.05)
+        seen = "" if work.done() else metrics(port)
+        done = work.result(90)
+    assert done.exit_code in (0, 1), done.output  # 1: a gate; whether it is met is not the question
+    assert "fotasim_modules 8.0" in seen.splitlines()
+    last = json.loads(progress.read_text().splitlines()[-1])
+    assert (last["modules"], last["done"], last["counts"]["notice"], last["failures"]) == (8, 8, 8, {})
+
+
+def metrics(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
 
 
 def test_doctor_tells_it_for_machines_too():

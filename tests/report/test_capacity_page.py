@@ -23,7 +23,7 @@ from sim.report.html import render
 from sim.report.load_figures import evidence_curve
 from sim.report.schema import report_schema
 from tests.report.browser import chromium
-from tests.report.test_faces import HOSTILE, _html_of
+from tests.report.hostile import HOSTILE, html_of
 from tests.support import scenario
 
 SLO = parse("p99(notify)<2s, error_rate<0.1%")
@@ -178,7 +178,7 @@ def test_hostile_texts_are_texts(tmp_path):
     write_faces(page, tmp_path, FORMATS)
     html, markdown = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert html.count("<script") == 1 and "<img" not in html and "\x00" not in html and "\u202e" not in html
-    assert not re.search(r"<(script|img|a|h1)\b", _html_of(markdown))
+    assert not re.search(r"<(script|img|a|h1)\b", html_of(markdown))
     ET.parse(tmp_path / "report.xml")
     assert json.loads((tmp_path / "report.json").read_text())["title"].startswith(HOSTILE[:20])
 

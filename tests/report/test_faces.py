@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import jsonschema
-import markdown
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -22,13 +21,9 @@ from sim.report.model import build
 from sim.report.page import Tiles
 from sim.report.run_page import run_page
 from sim.report.schema import report_schema
+from tests.report.hostile import HOSTILE, check_folder, html_of
 from tests.report.made import lost, made_run, module
 from tests.support import require
-
-HOSTILE = (
-    "<script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; `${{7*7}}` {{7*7}} #panic(\"no\") #read(\"/etc/passwd\") "
-    "*b* _i_ [l](javascript:alert(3)) ![p](http://evil.example/p.png) | ]]> <!-- @someone #12 https://evil.example \x00\x1b\u202e $x^2$ \\"
-)  # fmt: skip
 
 
 def _decided(text: str) -> list[tuple[float, str, str, str]]:
@@ -101,7 +96,7 @@ def test_markdown_shows_the_same(faces):
     page, folder = faces
     text = (folder / "report.md").read_text()
     parser = _Tables()
-    parser.feed(_html_of(text).replace("<table>", '<table data-name="all">'))
+    parser.feed(html_of(text).replace("<table>", '<table data-name="all">'))
     rows = [[cell.strip() for cell in row] for row in parser.tables["all"]]
     for table in page.tables():
         if not table.folded:
@@ -217,49 +212,9 @@ def hostile(tmp_path_factory):
     return folder
 
 
-def _html_of(text: str) -> str:
-    """Markdown as a forge shows it: HTML inside it counts, tables too."""
-    unwrapped = re.sub(r"</?details>|<summary>.*?</summary>", "", text)
-    return markdown.markdown(unwrapped, extensions=["tables", "fenced_code"])
-
-
-def test_hostile_html(hostile):
-    """No element, attribute or address comes from a text."""
-
-    class Elements(HTMLParser):
-        scripts, images, attributes = 0, 0, 0
-
-        def handle_starttag(self, tag, attrs):
-            self.scripts += tag == "script"
-            self.images += tag == "img"
-            self.attributes += sum(
-                name.startswith("on") or ("javascript:" in (value or "") and name in ("href", "src"))
-                for name, value in attrs
-            )
-
-    parser = Elements()
-    text = (hostile / "report.html").read_text()
-    parser.feed(text)
-    assert (parser.scripts, parser.images, parser.attributes) == (1, 0, 0)
-    assert "{{7*7}}" in text
-    assert "\x00" not in text and "\u202e" not in text
-
-
-def test_hostile_markdown(hostile):
-    """Read back it holds no element but those of the page itself, no link, no mention."""
-    text = (hostile / "report.md").read_text()
-    shown = _html_of(text)
-    assert not re.search(r"<(script|img|a|h1)\b", shown)
-    assert "<script>" not in text and "@someone" not in text and "https://" not in text and "#12" not in text
-
-
-def test_hostile_pdf(hostile):
-    """Typst takes no text for code: what looks like a call is printed."""
-    done = subprocess.run(
-        [require("pdftotext"), hostile / "report.pdf", "-"], capture_output=True, text=True, check=True
-    )
-    assert '#panic("no")' in re.sub(r"\u200b", "", done.stdout).replace("\n", " ")
-    assert "root:" not in done.stdout
+def test_hostile_faces(hostile):
+    """HTML, Markdown, PDF, JUnit, JSON and tables."""
+    check_folder(hostile)
 
 
 def test_hostile_xml_json_and_tables(hostile):

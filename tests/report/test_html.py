@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
+from sim.cli.common import app
 from sim.engines.run import save
+from sim.records import Run
 from sim.report.html import render, write_html
-from sim.report.page import Column, Page, Section, Table, Text
+from sim.report.page import Code, Column, Page, Section, Table, Text, Value
 from sim.report.write import comparison, single
 from tests.report.browser import chromium
 from tests.support import run
@@ -85,8 +89,51 @@ def test_figures_name_themselves(page):
 
 def test_it_says_what_it_rests_on(page):
     """Provenance, the nature of the intervals, censoring, how to repeat."""
-    for words in ("estimated", "derived", "documented", "descriptive", "censored", "strict/scenario.yaml --seed 1"):
+    for words in (
+        "estimated",
+        "derived",
+        "documented",
+        "descriptive",
+        "censored",
+        "fotasim run scenario.yaml --seed 1",
+    ):
         assert words in page
+
+
+def test_the_command_to_repeat_it_repeats_it(saved, tmp_path, monkeypatch):
+    """Typed in the run's folder, wherever that has gone: the same modules come to the same ends."""
+    moved = tmp_path / "moved"
+    shutil.copytree(saved / "strict", moved)
+    monkeypatch.chdir(moved)
+    (code,) = [block.text for block in single(moved)[0].blocks() if isinstance(block, Code)]
+    done = CliRunner().invoke(app, code.split()[1:])
+    assert done.exit_code == 1, done.output  # a gate is not met, as before
+    before, after = (Run.load(path).modules for path in (moved, moved / "again"))
+    assert after.equals(before)
+
+
+def test_half_of_the_page_holds_its_tables(saved, tmp_path):
+    """At 1440 px no table has to be pushed sideways, with the load of millions either."""
+    page, _ = single(saved / "strict")
+    sections = [replace(s, blocks=[_large(b) for b in s.blocks]) for s in page.sections]
+    path = tmp_path / "page.html"
+    path.write_text(render(replace(page, sections=sections)), encoding="utf-8")
+    with chromium(1440) as view:
+        view.goto(path.as_uri())
+        scrolled = "[...document.querySelectorAll('.pair .scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => s.firstChild.dataset.name)"
+        assert view.evaluate("document.querySelectorAll('.pair .scroll').length") > 3
+        assert view.evaluate(scrolled) == []
+
+
+def _large(block):
+    """The table of the cloud's load with what a fleet of millions does to it."""
+    if not isinstance(block, Table) or block.name != "cloud_load":
+        return block
+    rows = [
+        [replace(v, value=None if v.value is None else 1e4 * v.value) if isinstance(v, Value) else v for v in row]
+        for row in block.rows
+    ]
+    return replace(block, rows=rows)
 
 
 def test_a_fleet_nobody_reaches(tmp_path):

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import jsonschema
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -15,13 +16,17 @@ from sim.cli.common import app
 from sim.cli.folders import PAGES, page_of
 from sim.engines.live.reconcile import Check, Reconciliation
 from sim.records import KINDS
-from sim.report.faces import FORMATS
+from sim.report.faces import FORMATS, write_faces
 from sim.report.html import render
 from sim.report.schema import report_schema
+from sim.study.axes import Axis
 from sim.study.folders import load_sweep
 from sim.study.pages import sweep_page
+from sim.study.sweep import sweep
+from sim.study.tune import tune
 from tests.report.browser import chromium
-from tests.report.kinds import STUDIES, made_page, make_folders, make_load
+from tests.report.hostile import HOSTILE, check_folder
+from tests.report.kinds import SMALL, STUDIES, made_page, make_folders, make_load
 from tests.support import scenario
 
 NAMES = ("run", "replications", *STUDIES)
@@ -36,7 +41,7 @@ def folders(tmp_path_factory):
 
 def test_every_kind_has_a_page():
     """No kind a manifest may name is without one; a run's is made elsewhere."""
-    assert set(PAGES) | {"run", "capacity"} == set(KINDS)
+    assert set(PAGES) | {"run"} == set(KINDS)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -61,7 +66,6 @@ def test_the_command_writes_every_face(folders, name, tmp_path):
         assert (tmp_path / "tables" / f"{table}.parquet").stat().st_size
     cases = ET.parse(tmp_path / "report.xml").getroot().findall(".//testcase")
     assert [case.get("name") for case in cases] == [check.name for check in page.checks]
-    assert FORMATS
 
 
 def test_gates_of_a_sweep(folders):
@@ -140,8 +144,43 @@ def test_no_result_is_written_over_another_kind(folders, tmp_path):
     vary = ("--vary", "plan.strategy.preconditions.min_battery_percent=1,2")
     done = CliRunner().invoke(app, ["sweep", scenario, *vary, "--out", str(tmp_path / "run")])
     assert "holds a run" in str(done.exception)
+    for command in (["tune", *vary, "--minimise", "rejected"], ["sensitivity"], ["compare", "--variant", vary[1][:-2]]):
+        done = CliRunner().invoke(app, [command[0], scenario, *command[1:], "--out", str(tmp_path / "run")])
+        assert "holds a run" in str(done.exception), command
     done = CliRunner().invoke(app, ["run", scenario, "--out", str(tmp_path / "sweep")])
     assert "holds a sweep" in str(done.exception)
+
+
+def _rewrite(folder, change):
+    """The folder's manifest with hostile words in it."""
+    facts = json.loads((folder / "manifest.json").read_text())
+    change(facts)
+    (folder / "manifest.json").write_text(json.dumps(facts))
+
+
+def test_hostile_words_in_every_kind(folders, tmp_path):
+    """Names of sides, settings of a sweep, what a load's workers, clouds and scenarios say."""
+    for name in ("sweep", "tune", "sensitivity", "comparison"):
+        shutil.copytree(folders[name], tmp_path / name)
+    _rewrite(tmp_path / "comparison", lambda f: f.update(
+        verdicts=[HOSTILE], notes=[HOSTILE], sides=[{**side, "name": HOSTILE + str(i)} for i, side in enumerate(f["sides"])],
+        flows=[], agreement=[],
+    ))  # fmt: skip
+    table = pd.read_parquet(tmp_path / "comparison" / "differences.parquet")
+    table.assign(alternative=f"{HOSTILE}1").to_parquet(tmp_path / "comparison" / "differences.parquet")
+    sweep(scenario(*SMALL), [Axis("description", ("=cmd()", HOSTILE)), Axis("plan.name", ("@b", "=c"))],
+          replications=2, out=tmp_path / "hostile-sweep", engine="simpy", workers=1)  # fmt: skip
+    found = tune(scenario(*SMALL), [Axis("description", (HOSTILE, HOSTILE + "2"))], minimise=["rejected"], trials=2,
+                 replications=1, final_replications=2, engine="simpy", workers=1)  # fmt: skip
+    found.save(tmp_path / "hostile-tune")
+    make_load(
+        tmp_path / "load", scenario(f"description={json.dumps(HOSTILE)}"), worker=HOSTILE,
+        health={"faults": [HOSTILE]}, reconciliation=Reconciliation((Check(HOSTILE, 1, 2, 1, (HOSTILE,)),), HOSTILE).as_dict(),
+    )  # fmt: skip
+    _rewrite(tmp_path / "load", lambda f: f.update(cloud=HOSTILE, name=HOSTILE, fotasim=HOSTILE, repeat=HOSTILE))
+    for name in ("comparison", "hostile-sweep", "hostile-tune", "load"):
+        write_faces(page_of(tmp_path / name), tmp_path / name, FORMATS)
+        check_folder(tmp_path / name)
 
 
 @pytest.mark.parametrize("width", [1440, 390])

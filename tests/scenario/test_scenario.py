@@ -125,3 +125,26 @@ def test_bad_fleet_file(tmp_path, column, values, words):
     path = fleet_file(tmp_path, **{k: v for k, v in columns.items() if v is not None})
     with pytest.raises(FotasimError, match=words):
         simulate(Scenario.load(path))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("fleet.size=-3", "--set fleet.size=-3: fleet.size: found -3;"),
+        ("fleet.groups.all.battery_percent=hello", "--set fleet.groups.all.battery_percent=hello: fleet.groups.0."),
+        ("plan.strategy.nonsense=1", "--set plan.strategy.nonsense=1: plan.strategy.nonsense: found an unknown key"),
+        ("fleet.groups.all.share=0.2", "small.yaml with --set fleet.groups.all.share=0.2: fleet.groups: found"),
+    ],
+)
+def test_a_mistake_in_an_option_names_the_option(given, words):
+    """Not the file, which is right; a section that no longer fits together names both."""
+    with pytest.raises(ScenarioError) as raised:
+        scenario(given)
+    assert words in str(raised.value)
+
+
+def test_a_mistake_in_the_file_still_names_the_file():
+    """With its line, though an option is given too."""
+    with pytest.raises(ScenarioError) as raised:
+        scenario("fleet.size=3", text=BASE.replace("horizon: 7d", "horizon: never"))
+    assert str(raised.value).startswith("small.yaml:2: horizon: ")

@@ -52,7 +52,7 @@ def decide(s: Any) -> int:
         if s.outcomes[j] == ra.AGAIN:
             join(s, i, session, s.outcome_times[j])
         else:
-            entry = pending.add(s, s.drives[i], s.outcome_times[j], pending.ACCESS)
+            entry = pending.add(s, s.modules[i], s.outcome_times[j], pending.ACCESS)
             entry.number = session
             entry.code = behaviour.ACCESSED if s.outcomes[j] == ra.CONNECTED else behaviour.CONNECT_FAILED
     return count

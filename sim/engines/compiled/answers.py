@@ -15,7 +15,7 @@ from sim.module.rows import CONNECTING, DARK, ONLINE
 
 def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
     """An entry of a module that polls is due."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     what, code, component, flag, number = entry.level, entry.code, entry.component, entry.flag, entry.number
     if kind == pending.SERVED:
         if what == polled.POLL:
@@ -26,8 +26,8 @@ def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
     elif kind == pending.ANSWERED:
         answered(s, i, what, code, flag, number, now)
     elif kind == pending.POLL_DUE:
-        if m.link == ONLINE and d.polls == number and not module.is_retired(s, i):
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
+        if m.link == ONLINE and m.polls == number and not module.is_retired(s, i):
+            polled.ask(s, i, polled.POLL, NONE, 0, 0, m.session, now)
     else:
         go_on(s, i, now)
 
@@ -59,8 +59,8 @@ def serve_feedback(s: Any, i: int, status: int, component: int, on_target: int, 
 
 def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: float) -> None:
     """The answer to a request; `code` is the message found, or the status told, NONE for nothing and for 410."""
-    d, m = s.drives[i], s.modules[i]
-    d.busy = 0
+    m = s.modules[i]
+    m.busy = 0
     if what == polled.POLL:
         poll_answered(s, i, code, flag, number, now)
     elif what == polled.DOCUMENT:
@@ -68,28 +68,28 @@ def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: 
     elif what == polled.FEEDBACK:
         if code == NONE:
             give_up(s, i, now)
-        elif d.confirming and code == SUBMITTED:
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, d.session, now)
+        elif m.confirming and code == SUBMITTED:
+            polled.ask(s, i, polled.POLL, NONE, 0, 0, m.session, now)
     if m.link != DARK:
         polled.begin_next(s, i, now)
 
 
 def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: float) -> None:
     """A poll was answered: the session stands, the next poll is set, what was found is read."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     if connects:
         if m.link != CONNECTING or m.sessions != session:
             return
         module.connected(s, i, now)
-    if m.link != ONLINE or (not connects and d.session != session):
+    if m.link != ONLINE or (not connects and m.session != session):
         return
     polled.sleep(s, i, now)
-    if d.told != m.at_target:
-        d.told = m.at_target
+    if m.told != m.at_target:
+        m.told = m.at_target
         polled.ask(s, i, polled.CONFIG, NONE, 0, 0, 0, now)
     if found == NONE:
-        d.known = 0
-    elif found != books.SEND_CANCEL and d.known == polled.form(s, i, found == books.SEND_NOTICE):
+        m.known = 0
+    elif found != books.SEND_CANCEL and m.known == polled.form(s, i, found == books.SEND_NOTICE):
         act(s, i, found, now)
     else:
         polled.ask(s, i, polled.DOCUMENT, found, 0, 0, 0, now)
@@ -97,29 +97,29 @@ def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: 
 
 def act(s: Any, i: int, found: int, now: float) -> None:
     """The module has read what the server wants."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     if found == books.SEND_CANCEL:
-        d.known = 0
+        m.known = 0
         if m.status != UPDATING:  # honoured until the image is being written
             give_up(s, i, now)
             polled.ask(s, i, polled.FEEDBACK, REFUSED, 0, 0, 0, now)
         return
     asks = found == books.SEND_NOTICE
-    d.known = polled.form(s, i, asks)
-    d.confirming = int(asks and s.profiles[m.group].confirms_first)
+    m.known = polled.form(s, i, asks)
+    m.confirming = int(asks and s.profiles[m.group].confirms_first)
     if m.link != ONLINE:
         return
     if not asks:
         go_on(s, i, now)
     elif m.status == NO_PLAN:
-        d.action = polled.OPEN
+        m.action = polled.OPEN
         module.arrive(s, i, books.SEND_NOTICE, 0, 0, now)
 
 
 def go_on(s: Any, i: int, now: float) -> None:
     """An action the module has agreed to: the next component, or the order to install what it holds."""
-    d, m = s.drives[i], s.modules[i]
-    if d.action != polled.OPEN or m.link != ONLINE:
+    m = s.modules[i]
+    if m.action != polled.OPEN or m.link != ONLINE:
         return
     if m.status in (NO_PLAN, SUBMITTED):
         module.arrive(s, i, books.SEND_URL, polled.next_component(m.at_target), 0, now)
@@ -129,6 +129,6 @@ def go_on(s: Any, i: int, now: float) -> None:
 
 def give_up(s: Any, i: int, now: float) -> None:
     """The action is over, whatever the module was at."""
-    s.drives[i].action = polled.OVER
+    s.modules[i].action = polled.OVER
     if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
         module.arrive(s, i, books.SEND_CANCEL, 0, 0, now)

@@ -25,6 +25,8 @@ from numba.extending import (
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
+from sim.engines.compiled.split import Rows, RowsType
+
 WORD = 8
 
 
@@ -54,6 +56,7 @@ class Bag:
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
+        self._names = tuple(fields)
         words: list[int] = []
         kinds: list[tuple[str, Any]] = []
         for name, value in fields.items():
@@ -64,9 +67,13 @@ class Bag:
         self._words = np.array(words, dtype=np.int64)
         self.address = self._words.ctypes.data
 
+    def replaced(self, **fields: Any) -> Bag:
+        """The same bag with other arrays under some names."""
+        return Bag(**{name: fields.get(name, getattr(self, name)) for name in self._names})
+
 
 def _entry(value: Any) -> tuple[Any, list[int]]:
-    if isinstance(value, Bag):
+    if isinstance(value, Bag | Rows):
         return value.kind, [value.address]
     if isinstance(value, float):
         return types.float64, [int(np.float64(value).view(np.int64))]
@@ -120,7 +127,7 @@ def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> An
         )  # nobody writes the table while it is used
         return found
 
-    if isinstance(wanted, BagType):
+    if isinstance(wanted, BagType | RowsType):
         return load(0)
     if isinstance(wanted, types.Float):
         return builder.bitcast(load(0), ir.DoubleType())

@@ -14,15 +14,20 @@ from sim.cloud.center import decision_of
 from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
-from sim.engines.compiled.kernel import CLOSE, FULL, RUN, START
+from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
 from sim.engines.compiled.state import grown, lay_out
 from sim.engines.tables import Ends, Watched, peaks, records_of
 from sim.engines.world import World, build
 from sim.records import Records
 from sim.scenario import Scenario
+from sim.spool import Spool
 
 STRETCHES = 200
 """A run is interruptible, and shows its progress, this many times."""
+
+
+EVENTS_AT_ONCE = 250_000
+"""Events are worded and laid aside when there are so many of them."""
 
 
 _COMPILED: set[Any] = set()
@@ -62,9 +67,9 @@ plan: {name: none, components: [{component: fw, target_version: "1.1.0", size: 1
 class CompiledEngine:
     """Runs one world from activation to its horizon."""
 
-    def __init__(self, world: World, *, events: bool = False) -> None:
+    def __init__(self, world: World, *, events: bool | str = False) -> None:
         self.world = world
-        self.events = events
+        self.happened = Spool() if events else None
         self.load, self.parts = lay_out(world, events=events)
         self.state = Bag(**self.parts)
         self.end_s = world.horizon_s
@@ -77,10 +82,11 @@ class CompiledEngine:
             self._call(START, 0.0)
             for i in range(1, STRETCHES + 1):
                 stop = horizon if i == STRETCHES else horizon * i / STRETCHES
-                while self._call(RUN, stop) == FULL:
-                    grown(self.parts)
+                while lacking := self._call(RUN, stop):
+                    grown(self.parts, lacking)
                     self.state = Bag(**self.parts)
                 reached = stop
+                self._spool(EVENTS_AT_ONCE)
                 if progress is not None:
                     progress(stop)
         except KeyboardInterrupt:
@@ -98,26 +104,43 @@ class CompiledEngine:
         _COMPILED.add(self.state.kind)
         return code
 
+    def _spool(self, least: int) -> None:
+        """Words the events of the stretches that are over, when there are enough of them; later ones come after."""
+        k = self.parts["k"]
+        events, notes = int(k["events"]), int(k["notes"])
+        if self.happened is not None and events + notes >= least:
+            self.happened.add(
+                event_words.table(self.world, self.parts["events"][:events], self.parts["notes"][:notes])
+            )  # fmt: skip
+            k["events"] = k["notes"] = 0
+
     def _close(self, now: float) -> None:
+        self._spool(0 if self.happened is None or not len(self.happened) else 1)
         self._call(CLOSE, now)
         self.end_s = now
+
+    def _charge(self, part: slice) -> NDArray[np.float64]:
+        """The charge that some modules have left, per cent; a block of them at a time."""
+        found = [np.empty(0)]
+        first, stop, _ = part.indices(len(self.world.fleet.rows))
+        while first < stop:
+            self.parts["k"]["charge_first"] = first
+            self._call(CHARGE, self.end_s)
+            found.append(self.parts["charge"][: stop - first].copy())
+            first += len(self.parts["charge"])
+        return np.concatenate(found)
 
     @property
     def released_s(self) -> NDArray[np.float64]:
         """When each module was released, seconds after activation, inf for never; shape (n,)."""
-        return np.asarray(self.parts["books"].es["released_s"], dtype=np.float64)
+        return np.asarray(self.world.executions["released_s"], dtype=np.float64)
 
     def records(self, *, complete: bool, wall_s: float) -> Records:
         """The tables of this run."""
         parts, k = self.parts, self.parts["k"]
         decided = [decision_of(row) for row in parts["decisions"][: int(k["decisions"])]]
-        events = None
-        if self.events:
-            events = event_words.table(
-                self.world, parts["events"][: int(k["events"])], parts["notes"][: int(k["notes"])]
-            )  # fmt: skip
-        ends = Ends(parts["modules"], parts["books"].es, parts["charge"])
+        ends = Ends(self.world.fleet.rows, self.world.executions, self._charge)
         cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
         return records_of(
-            self.world, ends, self.load, cloud_peaks, decided, events, Watched(complete, wall_s, self.end_s)
+            self.world, ends, self.load, cloud_peaks, decided, self.happened, Watched(complete, wall_s, self.end_s)
         )  # fmt: skip

@@ -33,7 +33,7 @@ def table(world: World, events: NDArray[Any], notes: NDArray[np.float64]) -> pd.
     blank = np.zeros(len(notes), dtype=np.int64)
     return events_table(
         np.concatenate([events["time"][place], notes[:, 1]]),
-        module, world.fleet.names,
+        module, world.fleet.names_of,
         np.concatenate([np.zeros(len(place), dtype=np.int64), blank + 1]),
         np.concatenate([events["status"][place].astype(np.int64), blank - 1]),
         np.concatenate([events["code"][place].astype(np.int64), blank]),

@@ -4,8 +4,9 @@ A module's private moments, which touch nothing shared, are run ahead up to its 
 queue: the connection gate, messages the cloud acts on, download slots, the shared egress. How far ahead is bounded by
 the next instant at which the cloud may speak to anybody unasked, and by the end of the present stretch.
 
-`s` is the engine's state: `k` the numbers of the driver, `modules`, `profiles`, `drives` (what the driver knows of a
-module), `pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the cloud.
+`s` is the engine's state: `k` the numbers of the driver, `modules` (with what the driver knows of them), `profiles`,
+`pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the cloud. A module with
+nothing under way is asleep (slots.py): all there is of it are its lasting row and its check-in.
 """
 
 from __future__ import annotations
@@ -15,20 +16,12 @@ from math import inf
 from typing import Any
 
 from sim.cloud import capacity, egress, offers, rollout, rules
-from sim.cloud import execution as ex
 from sim.draws import Purpose, uniform
 from sim.engines import tally
-from sim.engines.compiled import access, answers, module, pending, polled, queue, timers
+from sim.engines.compiled import access, answers, module, pending, polled, private, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
-from sim.messages import (
-    DOWNLOAD_START,
-    DOWNLOADED,
-    DOWNLOADING,
-    UPDATING,
-)
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
-    ATTACHING,
     C_CHECKSUM,
     C_LINK_LOST,
     C_SERVER_BUSY,
@@ -43,9 +36,9 @@ from sim.network import cells
 SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
 """What an operator does."""
 
-START, RUN, CLOSE = range(3)
-FINISHED, FULL = range(2)
-"""How a stretch ends: at its end, or because the arrays need more room."""
+START, RUN, CLOSE, CHARGE = range(4)
+FINISHED, FULL_SLOTS, FULL_POOL, FULL_QUEUE, FULL_TIMERS, FULL_EVENTS, FULL_DECISIONS = range(7)
+"""How a stretch ends: at its end, or because some arrays need more room."""
 
 
 @dataclass(slots=True)
@@ -71,6 +64,11 @@ class Kernel:
     pool_free: int = NONE
     pool_used: int = 0
     pool_filled: int = 0
+    slots_used: int = 1
+    """Slots that have been in use so far; the first is the blank one."""
+    vacant: int = 0
+    charge_first: int = 0
+    """First module whose charge is to be read."""
     recording: int = 0
     orders: int = 0
     events: int = 0
@@ -84,14 +82,17 @@ class Kernel:
 def advance(s: Any, stage: int, until_s: float) -> int:
     """The one entry: a compiler that is asked for one function works for one.
 
-    START before anything else, RUN for every stretch up to `until_s`, CLOSE at the end, reached at `until_s`.
+    START before anything else, RUN for every stretch up to `until_s`, CLOSE at the end, reached at `until_s`, CHARGE for
+    every block of modules after that.
     """
     if stage == START:
         start(s)
     elif stage == RUN:
         return run_until(s, until_s)
-    else:
+    elif stage == CLOSE:
         close(s, until_s)
+    else:
+        read_charge(s, until_s)
     return FINISHED
 
 
@@ -103,26 +104,36 @@ def start(s: Any) -> None:
         m = s.modules[i]
         p = s.profiles[m.group]
         if behaviour.starts_online(m, p):
-            behaviour.start_online(m, p, 0.0)
-            tally.online(s.tally, 0.0, 1)
-            if s.k.polled:
-                polled.poll_at(s, i, m.phase * p.sleep_s)
-            else:
-                module.hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
-                module.send(s, i, 0.0)
+            slots.wake(s, i)
+            start_online(s, i)
         elif m.link == OFFLINE:
             behaviour.start(m, p, 0.0)
-        module.rearm(s, i)
-        module.line_up(s, i)
+            slots.wait(s, i, m.link_at)
+
+
+def start_online(s: Any, i: int) -> None:
+    """A module that is online already is known to the cloud."""
+    m = s.modules[i]
+    p = s.profiles[m.group]
+    behaviour.start_online(m, p, 0.0)
+    tally.online(s.tally, 0.0, 1)
+    if s.k.polled:
+        polled.poll_at(s, i, m.phase * p.sleep_s)
+    else:
+        module.hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
+        module.send(s, i, 0.0)
+    module.rearm(s, i)
+    module.line_up(s, i)
 
 
 def run_until(s: Any, until_s: float) -> int:
-    """Everything before `until_s` happens. Returns FINISHED, or FULL when the arrays need more room first."""
+    """Everything before `until_s` happens. Returns FINISHED, or which array needs more room first."""
     k = s.k
     k.until_s = until_s
     while True:
-        if is_full(s):
-            return FULL
+        lacking = full(s)
+        if lacking:
+            return lacking
         cloud_s = module.cloud_next_s(s)
         transfer_s = egress.next_at(s.egress)
         cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
@@ -141,18 +152,20 @@ def run_until(s: Any, until_s: float) -> int:
             next_module(s, now, min(order_s, cloud_s))
 
 
-def is_full(s: Any) -> bool:
-    """Whether one more instant might overflow an array; one instant adds at most two entries per module."""
+def full(s: Any) -> int:
+    """Which array one more instant might overflow, or FINISHED; one instant adds at most two entries per module."""
     k, room = s.k, 2 * len(s.modules) + 64
-    return bool(
-        k.pool_used + room > len(s.pool)
-        or s.q.row.used + room > len(s.q.pool)
-        or s.q.row.sorted + room > len(s.q.heap)
-        or s.timers.row.count + 2 * room > len(s.timers.entries)
-        or s.senders.row.count + room > len(s.senders.entries)
-        or (k.recording and (k.notes + 4 * room > len(s.notes) or k.events + room > len(s.events)))
-        or k.decisions + 256 > len(s.decisions)
-    )
+    if k.slots_used >= len(s.vacant):
+        return FULL_SLOTS
+    if k.pool_used + room > len(s.pool):
+        return FULL_POOL
+    if s.q.row.used + room > len(s.q.pool) or s.q.row.sorted + room > len(s.q.heap):
+        return FULL_QUEUE
+    if s.timers.row.count + 2 * room > len(s.timers.entries) or s.senders.row.count + room > len(s.senders.entries):
+        return FULL_TIMERS
+    if k.recording and (k.notes + 4 * room > len(s.notes) or k.events + room > len(s.events)):
+        return FULL_EVENTS
+    return FULL_DECISIONS if k.decisions + 256 > len(s.decisions) else FINISHED
 
 
 def next_order_s(s: Any) -> float:
@@ -204,12 +217,18 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
     """The first module of the queue, unless it has moved."""
     i = queue.next_who(s.q)
     queue.pop(s.q)
-    d = s.drives[i]
-    if d.queued_at != now:
-        if d.parked_at == now:
-            d.parked_at = inf
-        return
-    d.queued_at = inf
+    if s.slots[i] <= 0:
+        if not slots.is_due(s, i, now):
+            return
+        slots.wake(s, i)
+        s.modules[i].armed_at = now
+    else:
+        m = s.modules[i]
+        if m.queued_at != now:
+            if m.parked_at == now:
+                m.parked_at = inf
+            return
+        m.queued_at = inf
     s.k.bound_s = min(s.k.until_s, cloud_s) if s.k.calm else -inf
     run_module(s, i)
 
@@ -219,75 +238,32 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
 
 def run_module(s: Any, i: int) -> None:
     """The module's next event, which is due, and the private ones that follow it."""
-    d = s.drives[i]
+    m = s.modules[i]
     due = True
     while True:
-        at, listed = d.armed_at, False
-        if d.head != NONE:
-            entry = s.pool[d.head]
-            if entry.time < at or (entry.time == at and entry.order < d.armed_order):
+        at, listed = m.armed_at, False
+        if m.head != NONE:
+            entry = s.pool[m.head]
+            if entry.time < at or (entry.time == at and entry.order < m.armed_order):
                 at, listed = entry.time, True
-        if not due and not (at < s.k.bound_s and is_private(s, i, listed)):
+        if not due and not (at < s.k.bound_s and private.touches_nobody(s, i, listed)):
             module.line_up(s, i)
             return
         due = False
         if listed:
             happen(s, i, at)
         else:
-            d.armed_at = inf
+            m.armed_at = inf
             if s.k.polled and polled.keeps_awake(s, i, at):
                 module.rearm(s, i)
             else:
                 module.deliver(s, i, behaviour.WAKE, at)
 
 
-def is_private(s: Any, i: int, listed: bool) -> bool:
-    """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
-    d, e, m = s.drives[i], s.books.es[i], s.modules[i]
-    if d.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
-        return False
-    if not listed:
-        return is_private_timer(m, e)
-    entry = s.pool[d.head]
-    if entry.kind == pending.HELLO:
-        return is_idle_talk(s, e)
-    if entry.kind == pending.STATUS:
-        return bool(s.k.quiet and is_progress(entry.code) and (ex.is_terminal(e.state) or is_idle_talk(s, e)))
-    if entry.kind == pending.ANSWER:
-        return bool(d.transfer != NOT_ANSWERED or entry.number != d.fetch)
-    return entry.kind != pending.UNHEARD or not going_matters(e)
-
-
-def is_private_timer(m: Any, e: Any) -> bool:
-    """Whether the module's own timer does nothing but to the module."""
-    if m.ota_at <= m.link_at and m.ota_at < m.power_at and m.ota_then == behaviour.DECIDE:
-        return True
-    at_gate = m.link_at < m.ota_at and m.link_at < m.power_at and m.link_then == behaviour.ATTACHED
-    return not at_gate and not going_matters(e)
-
-
-def going_matters(e: Any) -> bool:
-    """Whether the module's going offline is felt: an open offer counts against the plan's cap."""
-    return bool(e.counted and ex.is_waiting(e.state))
-
-
-def is_idle_talk(s: Any, e: Any) -> bool:
-    """Whether the cloud has nothing to answer to a module that tells how it is."""
-    if ex.is_terminal(e.state):
-        return not e.stop_pending
-    pending_order = e.canceling or e.retry_pending or e.stop_pending or (s.k.holds and e.state == ex.DOWNLOADED)
-    return not (ex.is_waiting(e.state) or pending_order)
-
-
-def is_progress(status: int) -> bool:
-    """Statuses of an upgrade that goes its way."""
-    return status in (DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
-
-
 def happen(s: Any, i: int, now: float) -> None:
     """The first entry of the module's list is due."""
-    d, m = s.drives[i], s.modules[i]
-    entry = pending.take(s, d)
+    m = s.modules[i]
+    entry = pending.take(s, m)
     kind = entry.kind
     if kind >= pending.SERVED:
         answers.happen_polled(s, i, kind, entry, now)
@@ -302,20 +278,20 @@ def happen(s: Any, i: int, now: float) -> None:
             s.books.notes[0, 3] = version  # the reported version itself, for the log
         module.send(s, i, now)
     elif kind == pending.ARRIVAL:
-        if m.link == ONLINE and d.session == entry.number:
+        if m.link == ONLINE and m.session == entry.number:
             module.arrive(s, i, entry.code, entry.component, entry.flag, now)
     elif kind == pending.CONNECTED:
         if m.link == CONNECTING and m.sessions == entry.number:
             module.connected(s, i, now)
     elif kind == pending.ANSWER:
-        if d.transfer == NOT_ANSWERED and d.fetch == entry.number:
+        if m.transfer == NOT_ANSWERED and m.fetch == entry.number:
             answer(s, i, now)
     elif kind == pending.ACCESS:
         if access.tries(m, entry.number):
             module.deliver(s, i, entry.code, now)
     elif kind == pending.DROP:
         drop(s, i, now)
-    elif d.session == entry.number:
+    elif m.session == entry.number:
         rules.offline(s.books, i)
 
 
@@ -324,10 +300,10 @@ def happen(s: Any, i: int, now: float) -> None:
 
 def answer(s: Any, i: int, now: float) -> None:
     """The answer to a GET: a slot and bytes, or an error."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     cause = refusal(s, i)
     if cause != 0:
-        d.transfer = NONE
+        m.transfer = NONE
         m.cause = cause
         module.deliver(s, i, states.BROKEN, now)
         return
@@ -335,8 +311,8 @@ def answer(s: Any, i: int, now: float) -> None:
     tally.downloads(s.tally, s.downloads.active[0])
     wanted = m.piece_bytes - m.kept_bytes
     carrier, share = cells.carrier(m.cell, p.technology), cells.download_share(m, p)
-    d.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
-    pending.add(s, d, now + radio.drop_after_s(m, p), pending.DROP)
+    m.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
+    pending.add(s, m, now + radio.drop_after_s(m, p), pending.DROP)
     module.deliver(s, i, states.HEADER, now)
 
 
@@ -354,11 +330,11 @@ def refusal(s: Any, i: int) -> int:
 
 def drop(s: Any, i: int, now: float) -> None:
     """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     m.cause = C_LINK_LOST
     tally.online(s.tally, now, -1)
-    entry = pending.add(s, d, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
-    entry.number = d.session
+    entry = pending.add(s, m, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
+    entry.number = m.session
     module.deliver(s, i, behaviour.LINK_LOST, now)
 
 
@@ -385,9 +361,15 @@ def transfer_due(s: Any, now: float) -> None:
 
 
 def close(s: Any, now: float) -> None:
-    """The run ends: transfers under way are booked, and the charge every module has left is read."""
+    """The run ends: transfers under way are booked."""
     for i in range(len(s.modules)):
-        m = s.modules[i]
-        s.charge[i] = battery.true_percent(m, s.profiles[m.group], now)
-        if s.drives[i].transfer >= 0:
-            tally.transfer(s.tally, s.egress.transfers[s.drives[i].transfer].began_s, now, 0.0)
+        if s.slots[i] > 0 and s.modules[i].transfer >= 0:
+            tally.transfer(s.tally, s.egress.transfers[s.modules[i].transfer].began_s, now, 0.0)
+
+
+def read_charge(s: Any, now: float) -> None:
+    """The charge that some modules have left, per cent."""
+    first = s.k.charge_first
+    for j in range(min(len(s.charge), len(s.modules) - first)):
+        m = s.modules[first + j]
+        s.charge[j] = battery.true_percent(m, s.profiles[m.group], now)

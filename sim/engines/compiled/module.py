@@ -8,7 +8,7 @@ from typing import Any
 from sim.cloud import books, capacity, egress, rollout, rules
 from sim.cloud import execution as ex
 from sim.engines import tally
-from sim.engines.compiled import access, pending, polled, queue, timers
+from sim.engines.compiled import access, pending, polled, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import PLAN_RECEIVED, UPDATE_SUCCESS
 from sim.module import battery, behaviour, radio, states
@@ -24,7 +24,7 @@ VERSION_FLAGS = 4
 
 def hear(s: Any, i: int, gauge: float, rsrp_dbm: float, level: int, at_target: int, asks: int, now: float) -> None:
     """The cloud hears how a module is, and whether it asks for its plan."""
-    source_ok = int(s.drives[i].source_bad & ~at_target == 0)
+    source_ok = int(s.source_bad[min(i, len(s.source_bad) - 1)] & ~at_target == 0)
     rules.hello(s.books, i, gauge, rsrp_dbm, level, s.modules[i].free_bytes, at_target, source_ok, asks, now)
 
 
@@ -34,27 +34,35 @@ def cloud_next_s(s: Any) -> float:
 
 
 def line_up(s: Any, i: int) -> None:
-    """Puts a module into the queue at its next event, if it is not there already."""
-    d = s.drives[i]
-    at = d.armed_at
-    if d.head != NONE:
-        at = min(at, s.pool[d.head].time)
-    if at == d.queued_at:
+    """Puts a module into the queue at its next event, if it is not there already; with nothing under way it sleeps."""
+    m = s.modules[i]
+    at = m.armed_at
+    if m.head == NONE and slots.may_sleep(s, i):
+        queued = at in (m.queued_at, m.parked_at)
+        slots.sleep(s, i)
+        if at == inf:
+            s.slots[i] = slots.FOR_GOOD
+        elif not queued:
+            slots.wait(s, i, at)
         return
-    if d.queued_at < inf:  # the old entry stays behind, and may serve again
-        d.parked_at = d.queued_at
-    d.queued_at = at
-    if at == d.parked_at:
-        d.parked_at = inf
+    if m.head != NONE:
+        at = min(at, s.pool[m.head].time)
+    if at == m.queued_at:
+        return
+    if m.queued_at < inf:  # the old entry stays behind, and may serve again
+        m.parked_at = m.queued_at
+    m.queued_at = at
+    if at == m.parked_at:
+        m.parked_at = inf
     elif at < s.k.horizon_s:
         queue.push(s.q, at, i)
     else:
-        d.queued_at = inf
+        m.queued_at = inf
 
 
 def connected(s: Any, i: int, now: float) -> None:
     """The cloud has let the module in: a session begins."""
-    s.drives[i].session += 1
+    s.modules[i].session += 1
     tally.online(s.tally, now, 1)
     deliver(s, i, behaviour.CONNECTED, now)
 
@@ -65,7 +73,7 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
     if message == books.SEND_NOTICE:
         if states.next_status(m.status, states.NOTICE) < 0:
             return
-        s.drives[i].told_back = back
+        s.modules[i].told_back = back
         m.min_battery_percent = int(s.books.r.min_battery_percent)
         m.min_rsrp_dbm = int(s.books.r.min_rsrp_dbm)
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
@@ -99,12 +107,12 @@ def deliver(s: Any, i: int, given: int, now: float) -> None:
 
 def rearm(s: Any, i: int) -> None:
     """One timer per module, at its deadline; a finished module is left alone."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     at = inf if is_retired(s, i) else behaviour.deadline(m)
-    if at != d.armed_at:
-        d.armed_at = at
-        d.armed_order = d.order
-        d.order += 1
+    if at != m.armed_at:
+        m.armed_at = at
+        m.armed_order = m.order
+        m.order += 1
 
 
 def is_retired(s: Any, i: int) -> bool:
@@ -120,7 +128,7 @@ def is_retired(s: Any, i: int) -> bool:
 
 def perform(s: Any, i: int, effects: int, now: float) -> None:
     """What a module's receiving asks of its driver."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     if effects & behaviour.ENTERED:
         entered(s, i, now)
     if effects & behaviour.STOP_FETCH:
@@ -136,23 +144,23 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
         talk(s, i, effects, now)
     if effects & behaviour.FETCH:
         tally.requests(s.tally, now, 1)
-        d.fetch += 1
-        d.transfer = NOT_ANSWERED
-        entry = pending.add(s, d, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
-        entry.number = d.fetch
+        m.fetch += 1
+        m.transfer = NOT_ANSWERED
+        entry = pending.add(s, m, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
+        entry.number = m.fetch
     if effects & behaviour.DISCONNECT:
-        d.session += 1
+        m.session += 1
         tally.online(s.tally, now, -1)
         rules.offline(s.books, i)
 
 
 def talk(s: Any, i: int, effects: int, now: float) -> None:
     """Connecting and reporting over one session that stays open."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     if effects & behaviour.CONNECT:
         accepted = capacity.admit(s.connections, now)
         tally.connects(s.tally, accepted)
-        entry = pending.add(s, d, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
+        entry = pending.add(s, m, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
         entry.number = m.sessions
     if effects & behaviour.HELLO:
         tally.requests(s.tally, now, HELLO_REQUESTS)
@@ -165,7 +173,7 @@ def talk(s: Any, i: int, effects: int, now: float) -> None:
 def entered(s: Any, i: int, now: float) -> None:
     """A module entered a status."""
     m = s.modules[i]
-    if s.k.recording:
+    if s.k.recording and is_watched(s, i):
         event = s.events[s.k.events]
         s.k.events += 1
         event.time = now
@@ -177,20 +185,20 @@ def entered(s: Any, i: int, now: float) -> None:
         event.package_bytes = m.package_bytes
         event.offset_bytes = m.offset_bytes
         event.piece_bytes = m.piece_bytes
-        event.back = s.drives[i].told_back if m.published == PLAN_RECEIVED else m.reverting
+        event.back = s.modules[i].told_back if m.published == PLAN_RECEIVED else m.reverting
     if m.published == UPDATE_SUCCESS:
         m.kept_bytes = 0.0
 
 
 def say_hello(s: Any, i: int, now: float) -> None:
     """The module's report on connecting goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     p = s.profiles[m.group]
     gauge = battery.gauge_percent(m, p, now)
     delay_s = radio.uplink_s(m, p)
     if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.HELLO)
+        m.heard_at = max(now + delay_s, m.heard_at)
+        entry = pending.add(s, m, m.heard_at, pending.HELLO)
         entry.battery_percent = gauge
         entry.rsrp_dbm = m.rsrp_dbm
         entry.level = m.level
@@ -199,11 +207,11 @@ def say_hello(s: Any, i: int, now: float) -> None:
 
 def publish(s: Any, i: int, now: float) -> None:
     """The status just entered goes to the cloud."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     delay_s = radio.uplink_s(m, s.profiles[m.group])
     if delay_s >= 0.0:
-        d.heard_at = max(now + delay_s, d.heard_at)
-        entry = pending.add(s, d, d.heard_at, pending.STATUS)
+        m.heard_at = max(now + delay_s, m.heard_at)
+        entry = pending.add(s, m, m.heard_at, pending.STATUS)
         entry.code = m.published
         entry.component = m.component
         on_target = (m.at_target >> m.component) & 1
@@ -234,11 +242,11 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
     """One message of the cloud to a module."""
     beats_per_s = s.downloads.active[0] / states.PROGRESS_INTERVAL_S
     leaves = capacity.answered_at(s.workers, now, beats_per_s, s.workers.service_s)
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     delay_s = radio.downlink_s(m, s.profiles[m.group])
     if delay_s >= 0.0 and m.link == ONLINE:
-        entry = pending.add(s, d, leaves + delay_s, pending.ARRIVAL)
-        entry.number = d.session
+        entry = pending.add(s, m, leaves + delay_s, pending.ARRIVAL)
+        entry.number = m.session
         entry.code = code
         entry.component = component
         entry.flag = s.books.es[i].reverting
@@ -246,13 +254,19 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
             line_up(s, i)
 
 
+def is_watched(s: Any, i: int) -> bool:
+    """Whether the module's events are recorded."""
+    return bool(s.watched[min(i, len(s.watched) - 1)])
+
+
 def keep_log(s: Any) -> None:
     """Moves lines of the upgrade log and decisions of the plan from the outboxes to the records."""
     b, c, k = s.books, s.books.c, s.k
     for j in range(c.notes):
-        for column in range(4):
-            s.notes[k.notes, column] = b.notes[j, column]
-        k.notes += 1
+        if is_watched(s, int(b.notes[j, 0])):
+            for column in range(4):
+                s.notes[k.notes, column] = b.notes[j, column]
+            k.notes += 1
     c.notes = 0
     for j in range(c.logged):
         for column in range(books.DECISION_WIDTH):
@@ -263,13 +277,13 @@ def keep_log(s: Any) -> None:
 
 def stop_fetch(s: Any, i: int, now: float) -> None:
     """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""
-    d, m = s.drives[i], s.modules[i]
-    if d.transfer == NOT_ANSWERED:
-        d.transfer = NONE
-    if d.transfer == NONE:
+    m = s.modules[i]
+    if m.transfer == NOT_ANSWERED:
+        m.transfer = NONE
+    if m.transfer == NONE:
         return
-    began_s = s.egress.transfers[d.transfer].began_s
-    arrived = egress.stop(s.egress, d.transfer, now)
+    began_s = s.egress.transfers[m.transfer].began_s
+    arrived = egress.stop(s.egress, m.transfer, now)
     m.received_bytes += arrived
     m.kept_bytes = m.kept_bytes + arrived if s.profiles[m.group].resume_download else 0.0
     close_fetch(s, i, began_s, arrived, now)
@@ -277,8 +291,8 @@ def stop_fetch(s: Any, i: int, now: float) -> None:
 
 def close_fetch(s: Any, i: int, began_s: float, arrived_bytes: float, now: float) -> None:
     """Gives the download slot back and books the transfer."""
-    d = s.drives[i]
-    d.transfer = NONE
-    pending.forget(s, d, pending.DROP)
+    m = s.modules[i]
+    m.transfer = NONE
+    pending.forget(s, m, pending.DROP)
     capacity.close_slot(s.downloads)
     tally.transfer(s.tally, began_s, now, 8.0 * arrived_bytes)

@@ -57,7 +57,7 @@ class Pending:
 
 @dataclass(slots=True)
 class Drive:
-    """What the driver keeps of a module: its armed timer, its pending list, its session and its download."""
+    """What the driver adds to the row of a module under way: its armed timer, its list, its session and its download."""
 
     armed_at: float = inf
     heard_at: float = 0.0
@@ -72,8 +72,6 @@ class Drive:
     """Its number in the egress; NOT_ANSWERED while a download is asked for."""
     told_back: int = 0
     """Whether the last notice was of a rollback."""
-    source_bad: int = 0
-    """Components whose version at the start no package of the plan fits, as bits."""
     busy: int = 0
     polls: int = 0
     known: int = 0
@@ -87,7 +85,7 @@ class Drive:
 NOT_ANSWERED = -2
 
 
-def add(s: Any, d: Any, time: float, kind: int) -> Any:
+def add(s: Any, m: Any, time: float, kind: int) -> Any:
     """A new entry of the module's list, after those of the same time; returns it to be filled."""
     k = s.k
     at = k.pool_free
@@ -100,13 +98,13 @@ def add(s: Any, d: Any, time: float, kind: int) -> Any:
     entry = s.pool[at]
     entry.time = time
     entry.kind = kind
-    entry.order = d.order
-    d.order += 1
-    if d.head == NONE or s.pool[d.head].time > time:
-        entry.next = d.head
-        d.head = at
+    entry.order = m.order
+    m.order += 1
+    if m.head == NONE or s.pool[m.head].time > time:
+        entry.next = m.head
+        m.head = at
         return entry
-    before = s.pool[d.head]
+    before = s.pool[m.head]
     while before.next != NONE and s.pool[before.next].time <= time:
         before = s.pool[before.next]
     entry.next = before.next
@@ -114,32 +112,32 @@ def add(s: Any, d: Any, time: float, kind: int) -> Any:
     return entry
 
 
-def take(s: Any, d: Any) -> Any:
+def take(s: Any, m: Any) -> Any:
     """Takes the first entry off the module's list. It stays readable until the next one is added."""
-    at = d.head
+    at = m.head
     entry = s.pool[at]
-    d.head = entry.next
+    m.head = entry.next
     _give_back(s, at)
     return entry
 
 
-def first_of(s: Any, d: Any, kind: int) -> int:
+def first_of(s: Any, m: Any, kind: int) -> int:
     """Place of the first entry of that kind, or NONE."""
-    at = d.head
+    at = m.head
     while at != NONE and s.pool[at].kind != kind:
         at = s.pool[at].next
     return int(at)
 
 
-def forget(s: Any, d: Any, kind: int) -> None:
+def forget(s: Any, m: Any, kind: int) -> None:
     """Drops the first entry of that kind, if there is one."""
-    before, at = NONE, d.head
+    before, at = NONE, m.head
     while at != NONE and s.pool[at].kind != kind:
         before, at = at, s.pool[at].next
     if at == NONE:
         return
     if before == NONE:
-        d.head = s.pool[at].next
+        m.head = s.pool[at].next
     else:
         s.pool[before].next = s.pool[at].next
     _give_back(s, at)

@@ -33,11 +33,11 @@ NO_ACTION, OPEN, OVER = range(3)
 
 def ask(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """A request gets in line, and begins when nothing else is under way."""
-    d = s.drives[i]
+    m = s.modules[i]
     kind = pending.POLL_IN_LINE if what == POLL else pending.IN_LINE
     if what == POLL:
-        pending.forget(s, d, kind)
-    entry = pending.add(s, d, inf, kind)
+        pending.forget(s, m, kind)
+    entry = pending.add(s, m, inf, kind)
     entry.level = what
     entry.code = code
     entry.component = component
@@ -48,13 +48,13 @@ def ask(s: Any, i: int, what: int, code: int, component: int, flag: int, number:
 
 def begin(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """A request opens its connection."""
-    d, m = s.drives[i], s.modules[i]
-    d.busy = 1
+    m = s.modules[i]
+    m.busy = 1
     tally.requests(s.tally, now, 1)
     accepted = capacity.admit(s.connections, now)
     if what == POLL and flag:
         tally.connects(s.tally, accepted)
-    entry = pending.add(s, d, accepted + THERE * m.rtt_s, pending.SERVED)
+    entry = pending.add(s, m, accepted + THERE * m.rtt_s, pending.SERVED)
     entry.level = what
     entry.code = code
     entry.component = component
@@ -64,26 +64,26 @@ def begin(s: Any, i: int, what: int, code: int, component: int, flag: int, numbe
 
 def begin_next(s: Any, i: int, now: float) -> None:
     """The next request in line, if there is one and nothing is under way; a poll after whatever else waits."""
-    d = s.drives[i]
-    if d.busy:
+    m = s.modules[i]
+    if m.busy:
         return
     kind = pending.IN_LINE
-    at = pending.first_of(s, d, kind)
+    at = pending.first_of(s, m, kind)
     if at == NONE:
         kind = pending.POLL_IN_LINE
-        at = pending.first_of(s, d, kind)
+        at = pending.first_of(s, m, kind)
     if at == NONE:
         return
     entry = s.pool[at]
     what, code, component, flag, number = entry.level, entry.code, entry.component, entry.flag, entry.number
-    pending.forget(s, d, kind)
+    pending.forget(s, m, kind)
     begin(s, i, what, code, component, flag, number, now)
 
 
 def answer_later(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """The server has acted; its answer leaves when a worker is through with it."""
     leaves = capacity.answered_at(s.workers, now, 0.0, s.workers.service_s)
-    entry = pending.add(s, s.drives[i], leaves + BACK * s.modules[i].rtt_s, pending.ANSWERED)
+    entry = pending.add(s, s.modules[i], leaves + BACK * s.modules[i].rtt_s, pending.ANSWERED)
     entry.level = what
     entry.code = code
     entry.component = component
@@ -93,31 +93,31 @@ def answer_later(s: Any, i: int, what: int, code: int, component: int, flag: int
 
 def poll_at(s: Any, i: int, at: float) -> None:
     """The next poll, unless another one is answered before."""
-    d = s.drives[i]
-    entry = pending.add(s, d, at, pending.POLL_DUE)
-    entry.number = d.polls
+    m = s.modules[i]
+    entry = pending.add(s, m, at, pending.POLL_DUE)
+    entry.number = m.polls
 
 
 def sleep(s: Any, i: int, now: float) -> None:
     """A poll was answered: the next one comes after the server's sleep, moved by its jitter."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     p = s.profiles[m.group]
-    d.polls += 1
+    m.polls += 1
     sleep_s = p.registration_s if is_unknown(s, i) else p.sleep_s
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_WAIT, d.polls)
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_WAIT, m.polls)
     poll_at(s, i, now + sleep_s * (1.0 + p.sleep_jitter * (2.0 * unit - 1.0)))
 
 
 def is_unknown(s: Any, i: int) -> bool:
     """Whether the server still has to learn of the module before it offers anything."""
-    return bool(s.profiles[s.modules[i].group].registration_s > 0.0 and s.drives[i].told < 0)
+    return bool(s.profiles[s.modules[i].group].registration_s > 0.0 and s.modules[i].told < 0)
 
 
 def keeps_awake(s: Any, i: int, now: float) -> bool:
     """Whether a module that would fall asleep now waits for an answer first; it then looks again soon."""
     m = s.modules[i]
     due = m.link == ONLINE and m.link_then == behaviour.SLEEP and m.link_at <= now
-    if not (due and s.drives[i].busy) or s.profiles[m.group].check_in == DIURNAL:
+    if not (due and s.modules[i].busy) or s.profiles[m.group].check_in == DIURNAL:
         return False
     m.link_at = now + AWAKE_S
     return bool(behaviour.deadline(m) > now)
@@ -139,20 +139,20 @@ def next_component(at_target: int) -> int:
 
 def publish(s: Any, i: int, now: float) -> None:
     """The status just entered becomes feedback; an action agreed to goes on by itself."""
-    d, m = s.drives[i], s.modules[i]
+    m = s.modules[i]
     status = m.published
-    if d.action != OPEN or (d.confirming and status not in (SUBMITTED, REFUSED)):
+    if m.action != OPEN or (m.confirming and status not in (SUBMITTED, REFUSED)):
         return
     if status == DOWNLOADING or (status == PLAN_RECEIVED and m.offers != 1):
         return
     whole = status == UPDATE_SUCCESS and m.at_target == (1 << s.profiles[m.group].components) - 1
     last_word = status == REFUSED and (m.cause == C_USER_REFUSED or s.books.r.reject_unmet)
     if whole or last_word or status == UPDATE_ERROR:
-        d.action = OVER
+        m.action = OVER
     said = status * 64 + (m.cause if status in (REFUSED, DOWNLOAD_ERROR) else 0)
-    if said != d.said:
-        d.said = said
+    if said != m.said:
+        m.said = said
         on_target = status in (UPDATE_SUCCESS, UPDATE_ERROR) and (m.at_target >> m.component) & 1
         ask(s, i, FEEDBACK, status, m.component, 1 if on_target else 0, 1 if last_word else 0, now)
-    if (status == SUBMITTED and not d.confirming) or (status == UPDATE_SUCCESS and not whole):
-        pending.add(s, d, now, pending.GO_ON)
+    if (status == SUBMITTED and not m.confirming) or (status == UPDATE_SUCCESS and not whole):
+        pending.add(s, m, now, pending.GO_ON)

@@ -35,14 +35,13 @@ class QueueRow:
 class Queue(NamedTuple):
     """The arrays of a queue: `row`, heap of (time, who), first entry of each bucket, pool of (time, who, next).
 
-    The others are read by whoever is due, and fetched when their bucket is sorted.
+    `modules` and `executions` are read by whoever is due, and fetched when their bucket is sorted.
     """
 
     row: Any
     heap: Any
     buckets: Any
     pool: Any
-    drives: Any
     modules: Any
     executions: Any
 
@@ -106,20 +105,25 @@ def pop(q: Any) -> None:
 
 
 def _sort_bucket(q: Any, place: int) -> None:
+    """Moves a bucket to the heap; what the next one speaks of is fetched meanwhile."""
     row = q.row
     at = q.buckets[place]
     while at != NONE:
         entry = q.pool[at]
         following = entry.next
-        fetch_ahead(q.drives, entry.who)
-        fetch_ahead(q.modules, entry.who)
-        fetch_ahead(q.executions, entry.who)
         _sift_in(q, entry.time, entry.who)
         entry.next = row.free
         row.free = at
         row.far -= 1
         at = following
     q.buckets[place] = NONE
+    if place + 1 < row.buckets:
+        at = q.buckets[place + 1]
+        while at != NONE:
+            entry = q.pool[at]
+            fetch_ahead(q.modules, entry.who)
+            fetch_ahead(q.executions, entry.who)
+            at = entry.next
 
 
 def _sift_in(q: Any, time: float, who: int) -> None:

@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 from sim.cloud import egress as eg
 from sim.cloud.books import DECISION_WIDTH
 from sim.cloud.center import notice, open_books
+from sim.cloud.execution import Execution
 from sim.engines import layout
+from sim.engines.compiled import kernel
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.pending import Drive, Pending
 from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_count
+from sim.engines.compiled.split import Rows
 from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.fleet import source_bad
+from sim.engines.sample import watched
 from sim.engines.tally import Tally, tally
 from sim.engines.world import World, air_limit
+from sim.module.rows import ALWAYS, ModuleRow
 from sim.network.cells import CARRIERS
+from sim.records import ROWS_AT_ONCE
 from sim.strategy import settings as st
 from sim.strategy.progress import Criterion, Group
 
@@ -31,34 +37,50 @@ DECISIONS = 4096
 inf = np.inf
 
 
-def lay_out(world: World, *, events: bool) -> tuple[Tally, dict[str, Any]]:
+def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]:
     """Arrays for one world by the names the kernel uses; the tally comes by itself as well.
 
-    The run works on the world's own rows and executions: a world is good for one run.
+    The run works on the world's own rows and executions and gives up its ranks: a world is good for one run.
     """
     n = len(world.fleet.rows)
     room = 3 * n + SPARE
     load = tally(world.horizon_s)
-    drives = layout.blank(Drive(), layout.DRIVE, n)
-    drives["source_bad"] = source_bad(world.fleet)
     given = world.scenario.cloud.capacity
-    books = _books(world, events)
     parts: dict[str, Any] = {
-        "k": layout.single(_kernel(world, events)), "modules": world.fleet.rows,
-        "profiles": _profiles(world), "drives": drives,
-        "pool": np.empty(room, layout.record(Pending, layout.PENDING)), 
-        "books": books, "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
+        "k": layout.single(_kernel(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
+        **_slots(world), "watched": watched(world, events), "pool": np.empty(room, layout.record(Pending, layout.PENDING)),
+        "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
         "tally": Bag(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
-        "charge": np.empty(n), "senders": _timers(room), "sent": np.empty(n, np.int64),
+        "charge": np.empty(ROWS_AT_ONCE), "senders": _timers(room), "sent": np.empty(n, np.int64),
         "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
         "events": np.empty(2 * room if events else 1, layout.EVENT),
         "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, DECISION_WIDTH)),
     }  # fmt: skip
+    rows, slots = world.fleet, parts["slots"]
+    parts["modules"] = Rows(slots, rows.rows, parts["awake_modules"], rows.rare)
+    executions = Rows(slots, world.executions, parts["awake_executions"], world.waits)
+    parts["books"] = _books(world, executions, bool(events))
+    world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
     parts["q"] = _queue(world.horizon_s, parts, room)
     return load, parts
+
+
+def _slots(world: World) -> dict[str, NDArray[Any]]:
+    """What lasts only while something is under way: a blank slot, and room for those who are online from the start."""
+    fleet = world.fleet
+    always = np.array([p.check_in == ALWAYS for p in fleet.profiles])[fleet.rows["group"]]
+    room = SPARE + int(always.sum()) + len(always) // 64
+    module = ModuleRow(needed_bytes=world.plan.settings.needed_bytes)
+    return {
+        "slots": np.zeros(len(always), np.int32), "vacant": np.empty(room, np.int32),
+        "awake_modules": layout.joined(
+            layout.blank(module, layout.MODULE, room, layout.MODULE_AWAKE), layout.blank(Drive(), layout.DRIVE, room)
+        ),
+        "awake_executions": layout.blank(Execution(0), layout.EXECUTION, room, layout.EXECUTION_AWAKE),
+    }  # fmt: skip
 
 
 def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -115,8 +137,7 @@ def _queue(horizon_s: float, parts: dict[str, Any], room: int) -> Bag:
     row = QueueRow(width_s=horizon_s / buckets, buckets=buckets)
     return Bag(
         row=layout.single(row), heap=np.empty(room, HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(room, POOL_ENTRY), drives=parts["drives"], modules=parts["modules"],
-        executions=parts["books"].es,
+        pool=np.empty(room, POOL_ENTRY), modules=parts["modules"], executions=parts["books"].es,
     )  # fmt: skip
 
 
@@ -124,11 +145,9 @@ def _timers(room: int) -> Bag:
     return Bag(row=layout.single(TimersRow()), entries=np.empty(room, TIMER))
 
 
-def _books(world: World, events: bool) -> Bag:
-    executions = world.executions
-    late = executions["late"].astype(np.int64)
-    member_of = executions["group"].astype(np.int64)
-    b = open_books(world.plan, executions, member_of, late, world.ranks, len(world.fleet.cells))
+def _books(world: World, executions: Rows, events: bool) -> Bag:
+    given = world.executions
+    b = open_books(world.plan, given, given["group"], given["late"], world.ranks, len(world.fleet.cells))
     b.c.noting = int(events)
     return Bag(
         r=layout.single(b.r), c=layout.single(b.c), es=executions, groups=layout.records(Group, {}, b.groups),
@@ -153,25 +172,36 @@ def _components(world: World) -> NDArray[Any]:
     return np.array([(c.kind, c.size_bytes, c.rollback_bytes) for c in world.plan.components], COMPONENT)
 
 
-def grown(parts: dict[str, Any]) -> None:
-    """Doubles every array that can fill up; what they hold stays."""
-    for name in ("pool", "events", "notes", "decisions"):
-        parts[name] = _doubled(parts[name])
-    for name in ("timers", "senders"):
-        parts[name] = Bag(row=parts[name].row, entries=_doubled(parts[name].entries))
-    q = parts["q"]
-    parts["q"] = Bag(
-        row=q.row,
-        heap=_doubled(q.heap),
-        buckets=q.buckets,
-        pool=_doubled(q.pool),
-        drives=q.drives,
-        modules=q.modules,
-        executions=q.executions,
-    )
+def grown(parts: dict[str, Any], which: int) -> None:
+    """Doubles the arrays that have filled up, one of the kernel's FULL_…; what they hold stays."""
+    k, books, q = parts["k"], parts["books"], parts["q"]
+    if which == kernel.FULL_SLOTS:
+        for name in ("vacant", "awake_modules", "awake_executions"):
+            parts[name] = _doubled(parts[name], int(k["slots_used"]))
+        parts["modules"] = parts["modules"].with_room(parts["awake_modules"])
+        parts["books"] = books.replaced(es=books.es.with_room(parts["awake_executions"]))
+        parts["q"] = q.replaced(modules=parts["modules"], executions=parts["books"].es)
+    elif which == kernel.FULL_QUEUE:
+        parts["q"] = q.replaced(
+            heap=_doubled(q.heap, int(q.row["sorted"])), pool=_doubled(q.pool, int(q.row["used"]))
+        )  # fmt: skip
+    elif which == kernel.FULL_TIMERS:
+        for name in ("timers", "senders"):
+            heap = parts[name]
+            parts[name] = heap.replaced(entries=_doubled(heap.entries, int(heap.row["count"])))
+    else:
+        for name, fill in _FILLS[which].items():
+            parts[name] = _doubled(parts[name], int(k[fill]))
 
 
-def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+_FILLS = {
+    kernel.FULL_POOL: {"pool": "pool_used"}, kernel.FULL_EVENTS: {"events": "events", "notes": "notes"},
+    kernel.FULL_DECISIONS: {"decisions": "decisions"},
+}  # fmt: skip
+"""Arrays that grow by themselves, and what of the kernel's numbers says how full they are."""
+
+
+def _doubled(array: NDArray[Any], fill: int) -> NDArray[Any]:
     larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
+    larger[:fill] = array[:fill]
     return larger

@@ -33,8 +33,12 @@ _BITS = 11
 """Bits of a value that count: a histogram of three digits has 2048 steps up to 2048, then 1024 for each doubling."""
 
 
+def step_of(seconds: float) -> int:
+    """The smallest value, in microseconds, of the histogram's step that a time falls into."""
+    return _step(max(int(seconds * 1e6), LOWEST_US))
+
+
 def _step(value: int) -> int:
-    """The smallest value of the histogram's step that a value falls into."""
     shift = value.bit_length() - _BITS
     return value >> shift << shift if shift > 0 else value
 
@@ -51,9 +55,13 @@ class Latencies:
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""
-        value = _step(max(int(seconds * 1e6), LOWEST_US))
+        value = step_of(seconds)
         counts = self._legs[leg]
         counts[value] = counts.get(value, 0) + 1
+
+    def counts(self, leg: str) -> dict[int, int]:
+        """Measurements of a leg by step, see `step_of`."""
+        return self._legs[leg]
 
     def fail(self, leg: str, reason: str) -> None:
         """A leg that did not come to its end; the kinds of reasons kept are bounded."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -35,4 +36,34 @@ class Snapshot:
 Watch = Callable[[Snapshot], None]
 SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
 
-__all__ = ["SHOWN_LEGS", "Snapshot", "Watch"]
+_ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", "delivered_bits", "workers")
+
+
+def together(parts: Sequence[Snapshot]) -> Snapshot:
+    """How several processes stand as one. Quantiles cannot be added: each is that of the process with the worst one."""
+    sums = {name: sum(getattr(part, name) for part in parts) for name in _ADDED_UP}
+    states, counts, failures = Counter[str](), Counter[str](), Counter[str]()
+    for part in parts:
+        states.update(part.states)
+        counts.update(part.counts)
+        failures.update(part.failures)
+    return Snapshot(
+        max((part.real_s for part in parts), default=0.0), max((part.run_s for part in parts), default=0.0),
+        states=dict(states), latencies_s=_worst(parts), counts=dict(counts), failures=dict(failures),
+        faults=tuple(fault for part in parts for fault in part.faults), **sums,
+    )  # fmt: skip
+
+
+def _worst(parts: Sequence[Snapshot]) -> dict[str, tuple[float | None, float | None]]:
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for leg, (p50, p99) in ((leg, quantiles) for part in parts for leg, quantiles in part.latencies_s.items()):
+        before = found.get(leg, (None, None))
+        found[leg] = (_larger(before[0], p50), _larger(before[1], p99))
+    return found
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+__all__ = ["SHOWN_LEGS", "Snapshot", "Watch", "together"]

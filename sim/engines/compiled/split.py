@@ -1,0 +1,193 @@
+"""Rows in parts, which compiled functions read like one: `rows[i].status`, wherever `status` is kept.
+
+What lasts lies in one record for each row. What matters only while something is under way lies in a slot that a row has
+for that time; a row without one reads the blank slot 0, and nobody writes to it. What few scenarios need has a record for
+each row, or one for all.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global, signature
+from numba.extending import (
+    infer_getattr,
+    lower_builtin,
+    lower_getattr_generic,
+    lower_setattr_generic,
+    models,
+    register_model,
+)
+from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
+
+_COUNT, _SLOTS, _LASTING, _AWAKE, _RARE, _RARE_SIZE = range(6)
+"""Words of the table of a Rows: how many rows, addresses of slots and parts, step from one rare record to the next."""
+
+
+class Rows:
+    """Rows of three parts: `lasting` by number, `awake` by slot, `rare` by number or one for all; any may be None.
+
+    `slots` has the slot of each row, 0 for none, and -1 for a row that will not need one again.
+    """
+
+    def __init__(
+        self, slots: NDArray[np.int32], lasting: NDArray[Any] | None, awake: NDArray[Any], rare: NDArray[Any] | None = None
+    ) -> None:  # fmt: skip
+        self.slots, self.lasting, self.awake, self.rare = slots, lasting, awake, rare
+        self.kind = RowsType(tuple(None if part is None else from_dtype(part.dtype) for part in (lasting, awake, rare)))
+        step = 0 if rare is None or len(rare) == 1 else rare.itemsize
+        addresses = [0 if part is None else part.ctypes.data for part in (lasting, awake, rare)]
+        self._words = np.array([len(slots), slots.ctypes.data, *addresses, step], dtype=np.int64)
+        self.address = self._words.ctypes.data
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def with_room(self, awake: NDArray[Any]) -> Rows:
+        """The same rows with other slots."""
+        return Rows(self.slots, self.lasting, awake, self.rare)
+
+
+class RowsType(types.Type):
+    """The type of rows: the records of their parts."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+        super().__init__(name=f"Rows{parts}")
+
+
+class RowType(types.Type):
+    """The type of one row: an address for each part."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+        super().__init__(name=f"Row{parts}")
+
+    def place(self, wanted: str) -> tuple[int, Any]:
+        """Which part a field is in, and that part's record."""
+        return next(
+            ((i, part) for i, part in enumerate(self.parts) if part is not None and wanted in part.fields), (-1, None)
+        )
+
+
+@register_model(RowsType)
+class _RowsModel(models.PrimitiveModel):
+    """The address of the table."""
+
+    def __init__(self, manager: Any, kind: RowsType) -> None:
+        super().__init__(manager, kind, ir.IntType(64))
+
+
+@register_model(RowType)
+class _RowModel(models.StructModel):
+    """The addresses of the parts."""
+
+    def __init__(self, manager: Any, kind: RowType) -> None:
+        super().__init__(manager, kind, [(f"part_{i}", types.voidptr) for i in range(len(kind.parts))])
+
+
+# --- one row ---------------------------------------------------------------------------------------------------------
+
+
+@infer_getattr
+class _RowAttributes(AttributeTemplate):
+    key = RowType
+
+    def generic_resolve(self, kind: RowType, name: str) -> Any:
+        _, part = kind.place(name)
+        return None if part is None else part.typeof(name)
+
+
+def _part(context: Any, builder: Any, kind: RowType, value: Any, name: str) -> tuple[Any, Any]:
+    """The record a field is in: its type, and its address as a record."""
+    at, part = kind.place(name)
+    row = cgutils.create_struct_proxy(kind)(context, builder, value=value)
+    return part, builder.bitcast(getattr(row, f"part_{at}"), context.get_value_type(part))
+
+
+@lower_getattr_generic(RowType)
+def _get(context: Any, builder: Any, kind: RowType, value: Any, name: str) -> Any:
+    part, record = _part(context, builder, kind, value, name)
+    return context.get_getattr(part, name)(context, builder, part, record, name)
+
+
+@lower_setattr_generic(RowType)
+def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
+    kind, given = sig.args
+    part, record = _part(context, builder, kind, args[0], name)
+    setter = context.get_setattr(name, signature(types.void, part, given))
+    setter(builder, (record, args[1]))
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+@infer_global(operator.getitem)
+class _RowsItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        assert not kws
+        rows, place = args
+        if isinstance(rows, RowsType) and isinstance(place, types.Integer):
+            return signature(RowType(rows.parts), rows, place)
+        return None
+
+
+@infer_global(len)
+class _RowsLen(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        assert not kws
+        return signature(types.intp, *args) if isinstance(args[0], RowsType) else None
+
+
+def _word(builder: Any, table: Any, at: int) -> Any:
+    """A word of the table, which nobody writes while it is used."""
+    word = ir.IntType(64)
+    found = builder.load(builder.gep(builder.inttoptr(table, word.as_pointer()), [ir.Constant(word, at)]))
+    found.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return found
+
+
+@lower_builtin(len, RowsType)
+def _len(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+    return _word(builder, args[0], _COUNT)
+
+
+@lower_builtin(operator.getitem, RowsType, types.Integer)
+def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind, table = sig.return_type, args[0]
+    word, byte = ir.IntType(64), ir.IntType(8).as_pointer()
+    place = context.cast(builder, args[1], sig.args[1], types.intp)
+    row = cgutils.create_struct_proxy(kind)(context, builder)
+    for at, part in enumerate(kind.parts):
+        if part is None:
+            continue
+        size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(part)))
+        offset = builder.mul(place, size)
+        if at == _AWAKE - _LASTING:
+            slot = builder.sext(builder.load(row_slot(builder, table, place)), word)
+            none = builder.icmp_signed("<", slot, ir.Constant(word, 0))
+            offset = builder.mul(builder.select(none, ir.Constant(word, 0), slot), size)
+        elif at == _RARE - _LASTING:
+            offset = builder.mul(place, _word(builder, table, _RARE_SIZE))
+        start = builder.inttoptr(_word(builder, table, _LASTING + at), byte)
+        setattr(row, f"part_{at}", builder.gep(start, [offset]))
+    return row._getvalue()
+
+
+def row_slot(builder: Any, table: Any, place: Any) -> Any:
+    """The address of a row's slot."""
+    slots = builder.inttoptr(_word(builder, table, _SLOTS), ir.IntType(32).as_pointer())
+    return builder.gep(slots, [place])
+
+
+def lasting_row(context: Any, builder: Any, table: Any, part: Any, place: Any) -> Any:
+    """The address of what lasts of a row, for hints to the processor."""
+    size = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(part)))
+    start = builder.inttoptr(_word(builder, table, _LASTING), ir.IntType(8).as_pointer())
+    return builder.gep(start, [builder.mul(place, size)])
