@@ -61,8 +61,9 @@ class Fleet:
 
     def names_of(self, part: slice | NDArray[np.int64]) -> list[str]:
         """Names of some of the modules."""
-        whole = self.kept is None and isinstance(part, slice)
-        numbers = range(*part.indices(len(self.rows))) if whole else self.numbers[part].tolist()
+        numbers: Iterable[int] = self.numbers[part].tolist() if self.kept is not None else ()
+        if self.kept is None:
+            numbers = range(*part.indices(len(self.rows))) if isinstance(part, slice) else part.tolist()
         numbered = [f"m{number:07d}" for number in numbers]
         if self.given_names is None:
             return numbered
