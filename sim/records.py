@@ -280,7 +280,7 @@ def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
 def _refuse_foreign(target: Path, kind: str) -> None:
     """Only a folder that is a run may be replaced by a run, and so on."""
     if not target.is_dir() or not (target / MANIFEST).exists():
-        raise RecordsError(f"{target}: exists and is not the folder of a {KINDS[kind]}; choose another --out")
+        raise RecordsError(f"{target}: exists and is not a {KINDS[kind]} folder; choose another --out")
     check_free(target, kind)
 
 

@@ -30,8 +30,8 @@ from sim.cli.common import app
 
 CLOUD = "http://127.0.0.1:8080"
 """Where the pages say the cloud is."""
-ANSWER_S, COMMAND_S = 60.0, 60.0
-SCALE = "600"
+ANSWER_S, COMMAND_S = 90.0, 120.0
+SCALE = "200"
 """How much faster the clouds and fleets of the pages go here, whatever a page says."""
 SMALL = {
     "run": ("--modules", "100", "--workers", "1"), "sweep": ("--modules", "60", "--replications", "2", "--workers", "1"),

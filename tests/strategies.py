@@ -193,13 +193,13 @@ ANY = st.builds(
 """Any scenario of a small fleet under any strategy."""
 
 
-def _polled(keys: dict[str, str]) -> dict[str, str]:
+def _polled(keys: dict[str, str], server: str) -> dict[str, str]:
     """The same against a DDI server, which cannot roll back."""
     strategy = json.loads(keys["plan.strategy"].replace('"rollback"', '"pause"')) | {"rollback": []}
     strategy.pop("pause", None)
     strategy.setdefault("in_flight", {})["on_revoked"] = "keep"
-    return {**keys, "cloud.kind": "ddi", "plan.strategy": json.dumps(strategy)}
+    return {**keys, "cloud.kind": "ddi", "cloud.server": server, "plan.strategy": json.dumps(strategy)}
 
 
-ANY_POLLED = ANY.map(_polled)
+ANY_POLLED = st.builds(_polled, ANY, pick("hawkbit", "goosebit"))
 """Any of them that a DDI server can carry out."""

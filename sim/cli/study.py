@@ -53,12 +53,13 @@ def compare(
     from sim.study.compare import compare as run_comparison
 
     sides = _sides(sources, variant, with_options(set_, seed, modules))
+    folder = _free(out or Path("reports") / _slug("compare", *sides), "comparison")
     with Reporter("compare", quiet=as_json) as reporter:
         result = run_comparison(
             sides, replications=replications, metrics=metric or METRICS, engine=engine, workers=workers,
             cluster=cluster, progress=reporter,
         )  # fmt: skip
-    page = result.save(out or Path("reports") / _slug("compare", *sides))
+    page = result.save(folder)
     if as_json:
         print(
             json.dumps(
@@ -117,6 +118,14 @@ def _sides(sources: list[Path], variant: list[str], overrides: list[str]) -> dic
     return sides
 
 
+def _free(folder: Path, kind: str) -> Path:
+    """The folder, when a result of that kind may be written there: a long study must not fail at its end."""
+    from sim.records import check_free
+
+    check_free(folder, kind)
+    return folder
+
+
 def _slug(*names: str) -> str:
     text = "-".join("".join(c if c.isalnum() or c in "._" else "-" for c in name) for name in names)
     return text[:100].rstrip("-.")
@@ -156,7 +165,7 @@ def tune(
     from sim.study.tune import tune as run_search
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune"
+    folder = _free(out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune", "tune")
     with Reporter("tune", quiet=as_json) as reporter:
         result = run_search(
             loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
@@ -199,12 +208,13 @@ def sensitivity(
     from sim.study.sensitivity import sensitivity as run_study
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    folder = _free(out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity", "sensitivity")
     with Reporter("sensitivity", quiet=as_json) as reporter:
         result = run_study(
             loaded, metric, method=method, inputs=input_, samples=samples, replications=replications, engine=engine,
             workers=workers, cluster=cluster, progress=reporter,
         )  # fmt: skip
-    page = result.save(out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity")
+    page = result.save(folder)
     if as_json:
         print(json.dumps({"metric": metric, "nominal": result.nominal, "share_met": result.share_met,
                           "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip

@@ -125,8 +125,9 @@ class Polls:
         """The request has reached the server: it acts, and answers when a worker is through with it."""
         index, center = module.row.index, self._world.center
         if request.kind == POLL:
-            commands = center.hello(index, module.hello(now), now)
-            request.found = commands[0][1] if commands else None
+            if not self._unknown(module):
+                commands = center.hello(index, module.hello(now), now)
+                request.found = commands[0][1] if commands else None
         elif request.report is not None:
             request.gone = center.executions[index].terminal
             if not request.gone:
@@ -176,7 +177,8 @@ class Polls:
             return
         line.polls += 1
         unit = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, line.polls)
-        self._poll_at(module, now + profile.sleep_s * (1.0 + profile.sleep_jitter * (2.0 * unit - 1.0)))
+        sleep_s = profile.registration_s if self._unknown(module) else profile.sleep_s
+        self._poll_at(module, now + sleep_s * (1.0 + profile.sleep_jitter * (2.0 * unit - 1.0)))
         if line.told != row.at_target:
             line.told = row.at_target
             self._ask(module, Request(CONFIG), now)
@@ -187,6 +189,10 @@ class Polls:
             self._act(module, found, now)
         else:
             self._ask(module, Request(DOCUMENT, found=found), now)
+
+    def _unknown(self, module: Module) -> bool:
+        """Whether the server still has to learn of the module before it offers anything."""
+        return module.profile.registration_s > 0.0 and self._lines[module.row.index].told < 0
 
     def _form(self, module: Module, found: msg.ToModule) -> int:
         """Number of the form a deployment has: asked to confirm, held back, plain; 0 for a cancel, read each time."""

@@ -34,6 +34,8 @@ from sim.wire.ddi.client import POLL_JITTER
 
 DEFAULT_SLEEP = "00:05:00"
 """hawkBit's."""
+GOOSEBIT_REGISTRATION_S = 10.0
+"""goosebit 0.2.12: an unknown device gives its attributes, is to poll again after ten seconds, and only then gets offers."""
 NEVER = 365 * 86400.0
 SAMPLED_AT_ONCE = 131_072
 """Modules of a block: what sampling needs for them stays small."""
@@ -281,6 +283,7 @@ def _polls(scenario: Scenario) -> dict[str, Any]:
     sleep_s, jitter = polling(delivery.polling_time or DEFAULT_SLEEP)
     return {
         "sleep_s": sleep_s, "sleep_jitter": jitter or POLL_JITTER, "confirms_first": int(delivery.confirmation == "user"),
+        "registration_s": GOOSEBIT_REGISTRATION_S if scenario.cloud.server == "goosebit" else 0.0,
     }  # fmt: skip
 
 

@@ -165,6 +165,8 @@ class ProfileBase:
     sleep_jitter: float = 0.0
     confirms_first: int = 0
     """The server wants a confirmation before it hands out the deployment (DDI)."""
+    registration_s: float = 0.0
+    """Sleep a server gives a device it does not know; nothing is offered before its attributes are there. 0: at once."""
     device_checks: int = 1
     components: int = 1
     peaks: int = 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import pandas as pd
+
 from sim.records import Run
 from sim.report import figures
 from sim.report.model import Breakdown, RunReport, load_series
@@ -31,15 +34,22 @@ def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
         text = f"{share(tightest.used or 0.0)} of the capacity at the peak."
         blocks.append(Text(text, f"The tightest is {tightest.name}:"))
     yield Section("Load on the cloud", [*blocks, Table("cloud_load", columns, rows)], half=True)
+    timeline = _busy(run.timeline) if report.live else run.timeline
     for load, column in zip(report.loads, _TIMELINE, strict=True):
         scale, unit = _SCALES.get(load.unit, (1.0, load.unit))
         drawn = figures.load_over_time(
-            run.timeline["time_s"], load_series(run.timeline, column) / scale, y_label=unit,
+            timeline["time_s"], load_series(timeline, column) / scale, y_label=unit,
             capacity=None if load.capacity is None else load.capacity / scale,
         )  # fmt: skip
         alt = f"{load.name} over time, largest bin {show(_KINDS.get(load.unit, 'number'), load.largest_bin)}"
         note = "Mean per time bin, the largest of each stretch."
         yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True, minor=True)
+
+
+def _busy(timeline: pd.DataFrame) -> pd.DataFrame:
+    """The timeline up to the last thing that happened: a live run waits for its horizon, its cloud has long been quiet."""
+    active = np.flatnonzero(timeline[list(_TIMELINE[1:])].to_numpy(dtype=float).any(axis=1))
+    return timeline.iloc[: active[-1] + 2] if len(active) else timeline
 
 
 def cost_sections(report: RunReport) -> Iterator[Section]:

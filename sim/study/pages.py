@@ -157,9 +157,13 @@ def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
             Column(f"{metric}{end}", f"{label(metric)}{text}", kind)
             for end, text in (("", ""), ("_low", ", low"), ("_high", ", high"))
         ]
+    met = gates_met(result).all(axis=1) if result.scenario.gates and parts else None
+    if met is not None:
+        columns.insert(len(result.axes), Column("gates", "Gates", "met"))
     rows = []
     for i in range(min(len(parts[0]) if parts else 0, _MOST_ROWS)):
         row = [axis_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
+        row += [] if met is None else [bool(met.iloc[i])]
         rows.append(row + [part[name].iloc[i] for part in parts for name in ("value", "low", "high")])
     note = f" (the first {_MOST_ROWS}; all are in sweep.parquet)" if parts and len(parts[0]) > _MOST_ROWS else ""
     return Table("points", columns, rows, caption=f"Means with 95 % intervals over campaigns{note}", row_heads=True)

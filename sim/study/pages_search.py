@@ -204,7 +204,8 @@ def _hanging(result: Sensitivity) -> Verdict:
         else "none"
     )
     word = "Ranked" if result.gate is None else {"go": "Holds", "no-go": "Fails", "none": "Depends"}[key]
-    return Verdict(key, word, [Text(hangs_on(result))])  # type: ignore[arg-type]
+    told = hangs_on(result)
+    return Verdict(key, word, [Text(told[0].upper() + told[1:])])  # type: ignore[arg-type]
 
 
 def _gate_check(result: Sensitivity) -> list[Check]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sim.report.show import kind_of, show, words
+from sim.report.show import kind_of, metric_words, show
 from sim.report.study_figures import as_rows
 from sim.units import DURATIONS, show_duration
 
@@ -71,8 +71,8 @@ def _bracket(ends: list[float]) -> str:
 
 
 def label(metric: str) -> str:
-    """A metric's name as words, without the unit that its values carry."""
-    return words(metric.removesuffix("_j"))
+    """A metric's name as words, without the unit that its values carry: `duration_p95` is the time to 95 %."""
+    return metric_words(metric)
 
 
 def signed(metric: str, value: float) -> str:

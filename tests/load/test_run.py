@@ -8,7 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 
@@ -29,7 +28,7 @@ from sim.load.fleet import LoadFleet, find_target
 from sim.load.protocol import Message
 from sim.load.worker import Worker
 from sim.scenario.load import dump
-from tests.live_cloud import LiveCloud
+from tests.live_cloud import LiveCloud, served
 from tests.load.master import LOCUSTFILE, free_port
 from tests.support import HARMLESS, scenario
 
@@ -44,30 +43,6 @@ from sim.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 main()
 """
-
-
-@contextlib.contextmanager
-def cloud_in_a_thread(given):
-    """A cloud with a loop of its own."""
-    began, ended = threading.Event(), threading.Event()
-    clouds = []
-
-    async def serve():
-        clouds.append(LiveCloud(given))
-        await clouds[0].start()
-        began.set()
-        while not ended.is_set():
-            await asyncio.sleep(0.05)
-        await clouds[0].stop()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert began.wait(PATIENCE_S)
-        yield clouds[0]
-    finally:
-        ended.set()
-        thread.join(PATIENCE_S)
 
 
 def until(condition, what):
@@ -117,7 +92,7 @@ def test_a_run_tells_of_a_killed_and_of_a_starved_worker_and_stops_at_ctrl_c(tmp
     """Through the command: three workers, one dies, one is starved, one is well; then Ctrl-C."""
     (tmp_path / "s.yaml").write_text(dump(FLEET))
     progress, port = tmp_path / "progress.jsonl", free_port()
-    with cloud_in_a_thread(FLEET) as cloud:
+    with served(FLEET) as cloud:
         options = (
             "--cloud", cloud.url, "--headless", "--workers", "3", "--ramp", "30/s", "--time-scale", "20", "--port",
             str(free_port()), "--out", str(tmp_path / "out"), "--progress", str(progress), "--prometheus", str(port),

@@ -144,6 +144,9 @@ def test_no_result_is_written_over_another_kind(folders, tmp_path):
     vary = ("--vary", "plan.strategy.preconditions.min_battery_percent=1,2")
     done = CliRunner().invoke(app, ["sweep", scenario, *vary, "--out", str(tmp_path / "run")])
     assert "holds a run" in str(done.exception)
+    for command in (["tune", *vary, "--minimise", "rejected"], ["sensitivity"], ["compare", "--variant", vary[1][:-2]]):
+        done = CliRunner().invoke(app, [command[0], scenario, *command[1:], "--out", str(tmp_path / "run")])
+        assert "holds a run" in str(done.exception), command
     done = CliRunner().invoke(app, ["run", scenario, "--out", str(tmp_path / "sweep")])
     assert "holds a sweep" in str(done.exception)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -9,7 +11,7 @@ from sim import gates
 from sim.errors import RecordsError
 from sim.report.advice import advise
 from sim.report.model import Loss, build
-from sim.report.page import Text
+from sim.report.page import Points, Text
 from sim.report.run_page import run_page
 from sim.stats.slices import hot_spot
 from tests.report.made import HORIZON_S, lost, made_run, module
@@ -184,3 +186,51 @@ def test_a_package_without_room_is_named_by_its_size(tmp_path):
     modules = made_run(tmp_path, [lost("no_space")]).modules
     [advice] = advise(modules, {"plan": {"components": [{"size": 20_000_000}]}}, [])
     assert advice.current == "20 MB"
+
+
+# --- sentences -----------------------------------------------------------------------------------------------------
+
+
+def _said(folder, *rows, **scenario):
+    """Everything a run's page says in sentences."""
+    made = made_run(folder, rows, **scenario)
+    page = run_page(build(made), made)
+    texts = [b for b in page.blocks() if isinstance(b, Text)]
+    texts += [item for b in page.blocks() if isinstance(b, Points) for item in b.items]
+    return " ".join(f"{t.strong} {t.text}" for t in texts)
+
+
+@pytest.mark.parametrize(
+    ("cause", "one", "two"),
+    [("in_progress", "was still at it", "were still at it"), ("no_space", "has no room", "have no room"),
+     ("never_online", "is dark", "are dark")],
+)  # fmt: skip
+def test_one_module_is_not_many(tmp_path, cause, one, two):
+    """The verb agrees with the number."""
+    assert f"1 module (50.00 %) {one}" in _said(tmp_path / "a", module(), lost(cause))
+    assert f"2 modules (66.67 %) {two}" in _said(tmp_path / "b", module(), lost(cause), lost(cause))
+
+
+def test_one_of_everything(tmp_path):
+    """Bricks, losses, waiting ones: no plural of one."""
+    said = _said(tmp_path / "a", module(), lost("bricked", "downloaded", "failed", updating_s=400.0), lost("no_space"))
+    for words in (
+        "1 of 3 modules bricks",
+        "1 module (33.33 %) still waits for it or was never seen",
+        "1 of them was harmed",
+    ):
+        assert words in said
+    assert not re.search(r"\b1 (modules|losses|bricks|gates)\b|\b1 were\b", said)
+
+
+def test_page_one_answers_whether_to_ship(tmp_path):
+    """Ship, or not, once; what would stop a bad image; what needs to change for the gates and what does not."""
+    bricked = lost("bricked", "downloaded", "failed", updating_s=400.0)
+    said = _said(tmp_path / "a", module(), bricked, bricked, gates={"bricked": "<= 1e-4"})
+    assert said.lower().count("do not ship") == 1
+    assert "First what the gates demand" in said
+    assert "Nothing in the strategy would stop a bad image" in said
+    guarded = {"strategy": {"abort": {"criteria": [{"failure_type": "failed"}]}}}
+    said = _said(tmp_path / "b", module(), lost("no_space"), gates={"bricked": "<= 1e-4"}, plan=guarded)
+    assert "Ship it: every gate is met." in said and "Nothing has to." in said
+    assert "None of 2 modules bricks" in said and "would stop a bad image" not in said

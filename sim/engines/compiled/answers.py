@@ -35,6 +35,8 @@ def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
 def serve_poll(s: Any, i: int, now: float) -> tuple[int, int]:
     """A poll has reached the server: the message it finds, NONE for none, and its component."""
     m, b = s.modules[i], s.books
+    if polled.is_unknown(s, i):
+        return NONE, 0
     module.hear(s, i, battery.gauge_percent(m, s.profiles[m.group], now), m.rsrp_dbm, m.level, m.at_target, 1, now)
     code, component = NONE, 0
     if b.c.out:

@@ -103,8 +103,14 @@ def sleep(s: Any, i: int, now: float) -> None:
     m = s.modules[i]
     p = s.profiles[m.group]
     m.polls += 1
+    sleep_s = p.registration_s if is_unknown(s, i) else p.sleep_s
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_WAIT, m.polls)
-    poll_at(s, i, now + p.sleep_s * (1.0 + p.sleep_jitter * (2.0 * unit - 1.0)))
+    poll_at(s, i, now + sleep_s * (1.0 + p.sleep_jitter * (2.0 * unit - 1.0)))
+
+
+def is_unknown(s: Any, i: int) -> bool:
+    """Whether the server still has to learn of the module before it offers anything."""
+    return bool(s.profiles[s.modules[i].group].registration_s > 0.0 and s.modules[i].told < 0)
 
 
 def keeps_awake(s: Any, i: int, now: float) -> bool:
