@@ -55,7 +55,7 @@ def test_run_trace_report(folder):
         (("run", "s.yaml", "--set", "seed=x"), 2, "seed"),
         (("run", "none.yaml"), 2, "none.yaml"),
         (("run", "s.yaml", "--engine", "warp"), 2, "choose one of auto, simpy, compiled"),
-        (("run", "s.yaml", "--out", "s.yaml"), 3, "not the folder of a run"),
+        (("run", "s.yaml", "--out", "s.yaml"), 3, "not a run folder"),
         (("trace", "nowhere", "--module", "m"), 3, "no such run folder"),
         (("validate", "s.yaml"), 0, "valid"),
         (("schema",), 0, "properties"),
