@@ -1,19 +1,22 @@
-"""Speed of the engines in one run: the compiled engine against SimPy, its queue against SimPy, salabim and C++.
+"""Speed of the engines in one run: every figure the compiled engine is held to, each beside its peer.
 
-    python -m benchmarks.engines                      # 100,000 modules on both engines, 1,000,000 compiled, hold model
-    python -m benchmarks.engines --modules 10000000   # one more size for the compiled engine
+    python -m benchmarks.engines                   # all of it: 100,000 to 10,000,000 modules, and the hold model
+    python -m benchmarks.engines --most 1000000    # without the ten million, which take 4 GiB and some minutes
     python -m benchmarks.engines --only hold
 
-Times are of the processor, the best of `--repeat` runs; on a shared machine only the ratios mean something.
+Times are of the processor, all threads together, the best of `--repeat` runs; on a shared machine only the ratios mean
+something. Each size runs in a process of its own, so that its memory is its own, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import platform
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,8 +32,10 @@ from sim.engines.compiled import queue
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import Mirror, machine_code_of
 from sim.engines.compiled.engine import CompiledEngine, prepare
+from sim.engines.compiled.split import Rows
 from sim.engines.virtual import VirtualEngine
 from sim.engines.world import build
+from sim.records import write_blocks
 from sim.scenario import Scenario
 
 QUICKSTART = Path(__file__).parents[1] / "scenarios" / "quickstart.yaml"
@@ -62,18 +67,25 @@ int main(int, char** argv) {
 """
 
 
+SIZES = (100_000, 1_000_000, 10_000_000)
+
+
 def main() -> None:
     """Prints one line for each measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--modules", type=int, action="append", default=[], help="further sizes, compiled engine only")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="largest fleet")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", choices=("engines", "hold"))
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("simpy", "salabim", "numba", "numpy"))
-    print(f"Python {platform.python_version()}, {versions}")
     prepare(print)
+    if asked.measure:
+        print(json.dumps(measured(asked.measure, asked.repeat)))
+        return
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("simpy", "salabim", "numba", "numpy"))
+    print(f"Python {platform.python_version()}, {versions}", flush=True)
     if asked.only != "hold":
-        engines(asked.modules, asked.repeat)
+        engines([n for n in SIZES if n <= asked.most], asked.repeat)
     if asked.only != "engines":
         hold()
 
@@ -81,19 +93,45 @@ def main() -> None:
 # --- engines -------------------------------------------------------------------------------------------------------
 
 
-def engines(further: list[int], repeat: int) -> None:
-    """The quickstart at several sizes."""
-    per_module = {n: compiled_s(n, repeat) / n for n in (100_000, 1_000_000, *further)}
-    for n, seconds in per_module.items():
-        print(f"compiled, {n:>10,} modules: {seconds * n:7.2f} s, {seconds * 1e6:6.2f} us a module")
-    with_parquet(1_000_000)
-    small = compiled_s(100_000, repeat) / 100_000
-    simpy_s = timed(VirtualEngine(build(quickstart(100_000))).run) / 100_000
-    print(f"SimPy,       100,000 modules: {simpy_s * 1e5:7.2f} s, {simpy_s * 1e6:6.2f} us a module")
-    print(f"ratio at 100,000 modules: {simpy_s / min(small, per_module[100_000]):.0f}")
-    for n in further:
-        print(f"cost a module at {n:,} against 100,000: {per_module[n] / per_module[100_000]:.2f}")
-    print(f"largest memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+def engines(sizes: list[int], repeat: int) -> None:
+    """The quickstart at several sizes, and on SimPy at the smallest."""
+    found = {}
+    for n in sizes:
+        command = [sys.executable, "-m", "benchmarks.engines", "--measure", str(n), "--repeat", str(repeat)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found[n] = one = json.loads(done.stdout.splitlines()[-1])
+        print(
+            f"compiled, {n:>10,} modules: run {one['run_s']:6.2f} s, {one['run_s'] / n * 1e6:5.2f} us a module; with "
+            f"modules.parquet {one['written_s']:6.2f} s; sampling the fleet {one['built_s']:.2f} s; "
+            f"{one['peak_gib']:.2f} GiB",
+            flush=True,
+        )
+    small = min(found)
+    simpy_s = timed(VirtualEngine(build(quickstart(small))).run)
+    print(f"SimPy,    {small:>10,} modules: run {simpy_s:6.2f} s, {simpy_s / small * 1e6:5.1f} us a module")
+    print(f"compiled against SimPy at {small:,} modules: {simpy_s / found[small]['run_s']:.0f} x as fast")
+    for n in sizes[1:]:
+        ratio = found[n]["run_s"] / n / (found[small]["run_s"] / small)
+        print(f"cost a module at {n:,} against {small:,}: {ratio:.2f}", flush=True)
+
+
+def measured(modules: int, repeat: int) -> dict[str, float]:
+    """Processor seconds of sampling, of a run, and of a run with its table of modules on disk; the most memory used."""
+    best = dict.fromkeys(("built_s", "run_s", "written_s"), np.inf)
+    for _ in range(1 if modules > 2_000_000 else repeat):
+        started = time.process_time()
+        engine = CompiledEngine(build(quickstart(modules)))
+        built = time.process_time()
+        engine.run()
+        ran = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            write_blocks(Path(folder) / "modules.parquet", engine.records(complete=True, wall_s=0.0).table)
+        written = time.process_time()
+        del engine
+        gc.collect()
+        seconds = {"built_s": built - started, "run_s": ran - built, "written_s": written - built}
+        best = {name: min(best[name], value) for name, value in seconds.items()}
+    return best | {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
 def quickstart(modules: int) -> Scenario:
@@ -105,30 +143,6 @@ def quickstart(modules: int) -> Scenario:
         f"downloads: {2000 * times}, egress: {times} Gbit/s}}",
     ]
     return Scenario.load(QUICKSTART, [f"fleet.size={modules}", *(larger if times > 1 else [])])
-
-
-def compiled_s(modules: int, repeat: int) -> float:
-    """Processor seconds of a run, without sampling the fleet and without records."""
-    best = np.inf
-    for _ in range(1 if modules > 2_000_000 else repeat):
-        engine = CompiledEngine(build(quickstart(modules)))
-        best = min(best, timed(engine.run))
-        del engine
-        gc.collect()
-    return float(best)
-
-
-def with_parquet(modules: int) -> None:
-    """A run with its table of modules on disk."""
-    engine = CompiledEngine(build(quickstart(modules)))
-
-    def run() -> None:
-        engine.run()
-        table = engine.records(complete=True, wall_s=0.0).modules
-        with tempfile.TemporaryDirectory() as folder:
-            table.to_parquet(Path(folder) / "modules.parquet", index=False)
-
-    print(f"compiled, {modules:>10,} modules with modules.parquet: {timed(run):.2f} s")
 
 
 def timed(action: Callable[[], Any]) -> float:
@@ -148,10 +162,10 @@ def hold() -> None:
         ours = events / queue_s(pending, events)
         print(
             f"hold, {pending:>9,} pending: C++ priority_queue {cpp / 1e6:5.1f} M/s, compiled queue {ours / 1e6:5.1f} M/s "
-            f"({cpp / ours:.2f} of C++'s time), SimPy {simpy_rate(pending) / 1e6:.2f} M/s",
-            end="",
+            f"({cpp / ours:.2f} of C++'s time), SimPy {simpy_rate(pending) / 1e6:.2f} M/s, "
+            f"salabim {salabim_rate(pending) / 1e6:.3f} M/s",
+            flush=True,
         )
-        print(f", salabim {salabim_rate(pending) / 1e6:.2f} M/s" if pending <= 10_000 else "")
 
 
 def cpp_s(pending: int, events: int) -> float:
@@ -200,10 +214,11 @@ def queue_s(pending: int, events: int) -> float:
 def _queue(pending: int, horizon: float) -> Bag:
     buckets = queue.bucket_count(int(pending * horizon))
     blank = np.zeros(max(pending, 2), layout.record(queue.QueueRow))
+    rows = Rows(np.zeros(len(blank), np.int32), blank, blank[:1])
     return Bag(
         row=layout.single(queue.QueueRow(width_s=horizon / buckets, buckets=buckets)),
         heap=np.empty(2 * pending + 64, queue.HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(2 * pending + 64, queue.POOL_ENTRY), drives=blank, modules=blank, executions=blank,
+        pool=np.empty(2 * pending + 64, queue.POOL_ENTRY), modules=rows, executions=rows,
     )  # fmt: skip
 
 
@@ -225,7 +240,7 @@ def simpy_rate(pending: int, events: int = 300_000) -> float:
     return events / timed(lambda: [env.step() for _ in range(events)])
 
 
-def salabim_rate(pending: int) -> float:
+def salabim_rate(pending: int, events: int = 150_000) -> float:
     """Events a second of salabim's components that hold, as generators."""
     import salabim
 
@@ -244,7 +259,8 @@ def salabim_rate(pending: int) -> float:
 
     for _ in range(pending):
         Life()
-    seconds = timed(lambda: env.run(duration=15.0))
+    env.run(duration=1e-9)  # everybody begins to hold
+    seconds = timed(lambda: env.run(duration=events / pending))
     return passed[0] / seconds
 
 

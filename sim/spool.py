@@ -46,7 +46,9 @@ class BlockWriter:
         if self._written is not None:
             self._written.result()
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, schema_of(block))
+            schema = schema_of(block)
+            repeated = [c.name for c in schema if pa.types.is_dictionary(c.type) or pa.types.is_integer(c.type)]
+            self._writer = pq.ParquetWriter(self._path, schema, use_dictionary=repeated)
         self._written = self._pool.submit(self._write, self._writer, block)
 
     @staticmethod

@@ -30,14 +30,14 @@ class Block(NamedTuple):
 @dataclass(slots=True)
 class Fleet:
     """Modules numbered 0 … n-1: `rows` are records of what lasts of ModuleRow, `rare` of what few scenarios need (for
-    each module, or one for all), `late` says who joins late, `numbers` are theirs before any was left out.
+    each module, or one for all), `late` says who joins late, `kept` has their numbers before any was left out, if any was.
     """
 
     scenario: Scenario
     rows: NDArray[Any]
     rare: NDArray[Any]
     late: NDArray[np.int8]
-    numbers: NDArray[np.int32]
+    kept: NDArray[np.int32] | None
     profiles: list[Profile]
     hardware: tuple[str, ...]
     cells: list[str]
@@ -48,6 +48,11 @@ class Fleet:
     _names: list[str] = field(default_factory=list)
 
     @property
+    def numbers(self) -> NDArray[np.int32]:
+        """Numbers of the modules in the fleet before any was left out; they key their draws."""
+        return np.arange(len(self.rows), dtype=np.int32) if self.kept is None else self.kept
+
+    @property
     def names(self) -> list[str]:
         """Name of each module, made when first asked for."""
         if not self._names:
@@ -56,7 +61,10 @@ class Fleet:
 
     def names_of(self, part: slice | NDArray[np.int64]) -> list[str]:
         """Names of some of the modules."""
-        numbered = [f"m{number:07d}" for number in self.numbers[part].tolist()]
+        numbers: Iterable[int] = self.numbers[part].tolist() if self.kept is not None else ()
+        if self.kept is None:
+            numbers = range(*part.indices(len(self.rows))) if isinstance(part, slice) else part.tolist()
+        numbered = [f"m{number:07d}" for number in numbers]
         if self.given_names is None:
             return numbered
         given = self.given_names[part].tolist()
@@ -94,7 +102,8 @@ def build_fleet(
     confirmed = scenario.plan.confirmed_by_user
     rows = layout.blank(ModuleRow(), layout.MODULE, size, layout.MODULE_LASTING)
     rare = layout.blank(ModuleRow(), layout.MODULE, size if confirmed else 1, layout.MODULE_RARE)
-    late = np.zeros(size, dtype=np.int8)
+    joins = settings.continuous and any(group.joins is not None for group in scenario.fleet.groups)
+    late = np.zeros(size, dtype=np.int8) if joins else np.broadcast_to(np.zeros(1, dtype=np.int8), size)
     taken: list[tuple[Block, Any, slice]] = []
     end = 0
     for block in blocks:
@@ -104,7 +113,8 @@ def build_fleet(
         taken.append((block, keep, part))
         end = part.stop
     fleet = Fleet(
-        scenario, rows[:end], rare[:end], late[:end], np.concatenate([b.members.numbers[k] for b, k, _ in taken]),
+        scenario, rows[:end], rare[:end], late[:end],
+        np.concatenate([b.members.numbers[k] for b, k, _ in taken]) if end < size else None,
         profiles, hardware, [], _versions([(b.members.versions, k) for b, k, _ in taken]), size - end,
         _given_names([(b.members, k) for b, k, _ in taken]),
     )  # fmt: skip
@@ -117,7 +127,9 @@ def _fill(rows: NDArray[Any], rare: NDArray[Any], late: NDArray[np.int8], block:
     rows["group"] = block.group
     columns = block.members.columns
     if "joins_s" in columns:
-        late[:] = columns.pop("joins_s")[keep] > 0.0
+        joins = columns.pop("joins_s")[keep] > 0.0
+        if late.flags.writeable:  # else those who join late are not in the plan
+            late[:] = joins
     while columns:
         name, column = columns.popitem()
         if name in layout.MODULE_LASTING:
@@ -177,7 +189,9 @@ def _versions(blocks: list[tuple[dict[str, Coded], Any]]) -> dict[str, Coded]:
             else:
                 size = len(next(iter(versions.values())).codes[keep])
                 parts.append(np.full(size, -1, dtype=np.int16))
-        merged[component] = Coded(np.concatenate(parts), names)
+        codes = np.concatenate(parts)
+        alike = len(codes) > 0 and codes[0] == codes.min() == codes.max()
+        merged[component] = Coded(np.broadcast_to(codes[:1].copy(), codes.shape) if alike else codes, names)
     return merged
 
 

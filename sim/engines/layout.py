@@ -37,10 +37,10 @@ DRIVE = {
 MODULE_AWAKE = (
     "session_start_s", "rsrp_dbm", "sinr_db", "air_use", "goodput_bit_s", "rtt_s", "attach_s", "access_attempts",
     "ota_at", "ota_then", "published", "event", "package_bytes", "offset_bytes", "piece_bytes", "kept_bytes",
-    "min_battery_percent", "min_rsrp_dbm", "needed_bytes", "power_at", "transfer_start_s",
+    "min_battery_percent", "min_rsrp_dbm", "needed_bytes", "power_at", "transfer_start_s", "refusals",
 )  # fmt: skip
-EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s")
-"""What matters only while something is under way with a module: written anew before it is read after that."""
+EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s", "confirmed_s", "holds")
+"""What matters only while something is under way with a module: written anew before it is read after that, or not read."""
 MODULE_RARE = ("user_delay_s",)
 EXECUTION_RARE = ("busy_until_s", "approval_delay_s")
 """What few scenarios need: one record for all modules, unless they differ."""

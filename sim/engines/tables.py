@@ -78,7 +78,8 @@ class RowTable:
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Some or all columns, of all modules."""
-        return pd.concat(list(self.blocks(columns)), ignore_index=True)
+        wanted = [name for name in records.MODULE_COLUMNS if columns is None or name in columns]
+        return self._block(wanted, slice(0, len(self)))
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, len(self), records.ROWS_AT_ONCE):

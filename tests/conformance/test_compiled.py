@@ -107,7 +107,7 @@ def test_queue_gives_its_entries_in_order():
     blank = rows_of(500)
     q = SimpleNamespace(
         row=queue.QueueRow(width_s=10.0, buckets=100), heap=rows_of(5000, time=0.0, who=0), buckets=[-1] * 100,
-        pool=rows_of(5000, time=0.0, who=0, next=-1), drives=blank, modules=blank, executions=blank,
+        pool=rows_of(5000, time=0.0, who=0, next=-1), modules=blank, executions=blank,
     )  # fmt: skip
     plain, taken = [], 0
     for _ in range(3000):
