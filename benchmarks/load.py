@@ -298,7 +298,7 @@ async def _echo(users: int, seconds: float, folder: Path, *, native: bool) -> Fi
         process = psutil.Process(started[-1].pid)
         memory = Meter(process)
         if not await _until(lambda: len(endpoint.clients) >= users, lambda: len(endpoint.clients), started[-1]):
-            reason = "" if native else f": {PAHO_UNDER_GEVENT}"
+            reason = "" if native else f": {PAHO_UNDER_GEVENT}; its figures are those of a client at its end"
             print(f"only {len(endpoint.clients):,} of {users:,} users came{reason}")
             users = max(1, len(endpoint.clients))
         await asyncio.sleep(3.0)

@@ -135,16 +135,6 @@ def _given(cloud: str | None) -> str:
     return cloud or fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
 
 
-def _saved(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
-    """The run's page, with manifest and scenario beside what Locust wrote."""
-    from sim.load.folder import save_load
-
-    return save_load(
-        folder, loaded, found, users=start.users, ramp_per_s=start.ramp_per_s, workers=start.workers,
-        duration_s=start.duration_s, **how,
-    )  # fmt: skip
-
-
 def _exit_status(found: dict[str, Any]) -> int:
     """130 interrupted, 3 when the figures cannot be trusted or both sides do not agree, else 0."""
     if found["interrupted"]:
@@ -297,4 +287,3 @@ def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
     print(f"report: {page}")
     for fault in found["faults"]:
         print(f"fotasim: {fault}", file=sys.stderr)
-    print(f"page: {page}")

@@ -66,7 +66,7 @@ def _lines() -> Watch:
     last = [-QUIET_LINE_S]
 
     def show(now: Snapshot) -> None:
-        if now.real_s - last[0] >= QUIET_LINE_S:
+        if now.modules and now.real_s - last[0] >= QUIET_LINE_S:
             last[0] = now.real_s
             states = ", ".join(f"{name} {now.states[name]:,}" for name in _ORDER if now.states.get(name))
             print(f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}", file=sys.stderr)

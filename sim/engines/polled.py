@@ -16,6 +16,18 @@ from sim.cloud import capacity
 from sim.draws import Purpose, uniform
 from sim.engines import tally
 from sim.engines.order import MODULES
+from sim.engines.requests import (
+    AWAKE_S,
+    BACK,
+    CONFIG,
+    DOCUMENT,
+    FEEDBACK,
+    NO_ACTION,
+    OPEN,
+    OVER,
+    POLL,
+    THERE,
+)
 from sim.module import behaviour as b
 from sim.module import states
 from sim.module.machine import Module
@@ -23,13 +35,6 @@ from sim.module.rows import C_USER_REFUSED, CONNECTING, DARK, DIURNAL, ONLINE
 
 if TYPE_CHECKING:
     from sim.engines.virtual import VirtualEngine
-
-POLL, CONFIG, DOCUMENT, FEEDBACK = range(4)
-THERE, BACK = 1.5, 0.5
-"""Round trips of a request with its own connection: TCP and the request, then the answer."""
-AWAKE_S = 0.25
-"""A module does not fall asleep over a request: it looks again after this time."""
-NO_ACTION, OPEN, OVER = range(3)
 
 
 @dataclass(slots=True)

@@ -130,9 +130,10 @@ class Crew:
 
 
 def work(pipe: Connection) -> None:
-    """A worker: for each job says it is ready, begins when told to, sends its report. SIGTERM ends it gently.
+    """A worker: for each job says it is ready, begins when told to, sends its report.
 
-    The terminal's Ctrl-C reaches all processes at once; what it means for the workers is the starter's to say.
+    SIGTERM ends it gently, and so does the end of the process that started it: no load without somebody who watches it.
+    A terminal's Ctrl-C reaches all processes at once; what it means for the workers is the starter's to say.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -144,8 +145,11 @@ def work(pipe: Connection) -> None:
     async def run() -> None:
         task = asyncio.current_task()
         assert task is not None
+        loop, starter = asyncio.get_running_loop(), mp.parent_process()
+        assert starter is not None
         with suppress(NotImplementedError):  # Windows ends it at once
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            loop.add_reader(starter.sentinel, task.cancel)
         while True:
             try:
                 pipe.send(await run_part(await asyncio.to_thread(pipe.recv), begun, pipe.send))

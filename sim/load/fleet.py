@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,18 @@ class LoadFleet:
 
     async def open(
         self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None,
-        at_once: int | None = None,
+        at_once: float = inf,
     ) -> None:  # fmt: skip
         """Builds the fleet and takes every `of`-th module of it, from the `index`-th; sockets may open from now.
 
         `name` gives other device keys than the scenario's, `world` a fleet that is built already; `at_once` is how many
-        are connected at the same time, where that is not all of them.
+        are connected at the same time, where that is fewer than all.
         """
         if world is None:
             world = await asyncio.to_thread(build, self.scenario)  # the worker's heart goes on beating
         if name is not None:
             _rename(world, name)
-        own = at_once or len(range(index, len(world.modules), of))
+        own = int(min(at_once, len(range(index, len(world.modules), of))))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
         self.engine = LiveEngine(world, self._cloud(world), settings, self.latencies)

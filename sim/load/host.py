@@ -107,7 +107,9 @@ class Host:
             f"(at most {self.file_limit_hard:,}), local ports {self.ports:,}, source addresses {self.source_addresses:,}"
         ]
         lines += [f"  {name:<14}{count:>12,} modules at once" for name, count in self.carries.items()]
-        lines.append(f"this host carries about {self.carries[self.first]:,} modules; the first limit is: {self.first}")
+        lines.append(
+            f"this host carries about {self.carries[self.first]:,} modules that download at once; the first limit is: {self.first}"
+        )
         shown = ", ".join(f"{count:,} {name}" for name, count in self.generates.items())
         lines += [f"its load generators, {self.workers} process(es), make about {shown}", *self.figures.lines()]
         for what, command in self.advice():

@@ -16,6 +16,7 @@ from typing import Any
 
 import gevent
 from locust import User, constant, events, task
+from locust.html import get_html_report
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from sim.load.merge import Gathered
@@ -102,6 +103,10 @@ def _end(environment: Any, **_: Any) -> None:
         gevent.sleep(LOOK_S)
     _tell()
     gevent.sleep(CSV_STATS_INTERVAL_SEC + LOOK_S)  # Locust's own files are to have the last reports too
+    html = gathered.options.get("html_file")
+    if html:  # Locust itself writes none when it is told to end
+        page = get_html_report(environment, show_download_link=False)  # type: ignore[no-untyped-call]
+        Path(html).write_text(page, encoding="utf-8")
 
 
 def _awaited(runner: Any) -> list[str]:

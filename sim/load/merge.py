@@ -25,6 +25,8 @@ class Part:
 
     latencies: Latencies = field(default_factory=Latencies)
     final: bool = False
+    left: bool = False
+    """Gone while its modules were to run on."""
     clock_off_s: float | None = None
     """At most so far off the master's: the way of a report can only add to it."""
     faults: list[str] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Gathered:
         for leg, row in ours.get("legs", {}).items():
             part.latencies.merge(leg, row["hdr"], row["failures"])
         part.final = part.final or bool(ours.get("final"))
+        part.left = part.left or bool(ours.get("left"))
         part.users = max(part.users, int(data.get("user_count") or 0))
         off_s = float(ours.get("time", 0.0)) - self._clock()
         if part.clock_off_s is None or abs(off_s) < abs(part.clock_off_s):
@@ -141,6 +144,8 @@ class Gathered:
                     f"worker {worker} went missing with {part.users:,} modules: its last measurements are not in "
                     "these figures"
                 )
+            if part.left:
+                lines.append(f"worker {worker} left in mid-run, and {part.users:,} modules with it")
             lines += [f"worker {worker} was the bottleneck, this run is void: {fault}" for fault in part.faults]
             lines += [f"worker {worker}: {text}" for text in part.complaints]
             if part.clock_off_s is not None and abs(part.clock_off_s) > CLOCK_SLACK_S:
@@ -163,7 +168,7 @@ class Gathered:
             for worker, part in self.parts.items()
         }  # fmt: skip
         found = {
-            "complete": all(part.final for part in self.parts.values()),
+            "complete": all(part.final and not part.left for part in self.parts.values()),
             "void": any(part.void for part in self.parts.values()), "faults": self.faults(),
             "began": self.began, "ended": self.ended, "reconciliation": self.reconciliation().as_dict(),
             "legs": self.merged().table(), "workers": workers,

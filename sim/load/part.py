@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from math import ceil, isnan
+from math import ceil, inf, isnan
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ TAIL_S = 3.0
 WATCH_S = 0.25
 SPARE = 1.5
 """Room for chance, and for sessions that take long, among modules that come and go."""
+LINGERS_S = 60.0
+"""How long Linux keeps the port of a connection that this side has closed (TIME_WAIT)."""
 LAG_SHARE = 0.1
 """The generator may be late by this share of the tightest objective."""
 
@@ -79,7 +81,8 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch
         zero = await begun()
         check.start()
         await _wave(job, fleet, times, zero)
-        health = check.look(job.of * fleet.figures()["connections_opened"])
+        opened = fleet.figures()["connections_opened"]
+        health = check.look(job.of * min(opened, _at_once(job, world, LINGERS_S)))
         _unanswered(job, fleet, found)
         acknowledged, upgraded = _successes(fleet)
         figures = _figures(fleet, job.hold_s)
@@ -92,13 +95,16 @@ async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch
     }  # fmt: skip
 
 
-def _at_once(job: Job, world: World) -> int:
-    """Modules connected at the same time: all of them, unless they go back to sleep in between."""
-    count = len(world.fleet.rows)
-    if job.kind.decided:
-        return count
-    awake_s = max(profile.awake_s for profile in world.fleet.profiles) / job.settings.time_scale + job.patience_s
-    return min(count, ceil(SPARE * count * awake_s / max(job.hold_s, awake_s)))
+def _at_once(job: Job, world: World, lingers_s: float = 0.0) -> float:
+    """Connections at the same time, each `lingers_s` longer than its session; inf when none ends before the probe does.
+
+    Modules that take the upgrade stay; those that woke up by themselves go back to sleep.
+    """
+    awake_s = max(profile.awake_s for profile in world.fleet.profiles) / job.settings.time_scale
+    there_s = awake_s + job.patience_s + lingers_s
+    if job.kind.decided or there_s >= job.hold_s:
+        return inf
+    return ceil(SPARE * len(world.fleet.rows) * there_s / job.hold_s)
 
 
 async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: float) -> None:

@@ -24,7 +24,7 @@ class CurveShape(LoadTestShape):
         super().__init__()  # type: ignore[no-untyped-call]
         self._whole = whole
         self._curves: dict[tuple[int, float], Curve] = {}
-        self._last = 0
+        self._told = (0, 1.0)
 
     @classmethod
     def load(cls, path: Path) -> CurveShape:
@@ -34,7 +34,7 @@ class CurveShape(LoadTestShape):
     def reset_time(self) -> None:
         """A test begins."""
         super().reset_time()  # type: ignore[no-untyped-call]
-        self._last = 0
+        self._told = (0, 1.0)
 
     def at(self, seconds: float, users: int | None = None, most_per_s: float | None = None) -> int:
         """Users that have begun after so many seconds; at least one, as Locust wants it."""
@@ -51,8 +51,9 @@ class CurveShape(LoadTestShape):
         if run_time_s and seconds >= run_time_s:
             return None
         users = self.at(seconds, getattr(options, "num_users", None), getattr(options, "spawn_rate", None))
-        last, self._last = self._last, users
-        return users, float(max(1, users - last))
+        if users != self._told[0]:
+            self._told = (users, float(max(1, users - self._told[0])))
+        return self._told
 
 
 class ScenarioShape(CurveShape):

@@ -88,7 +88,7 @@ def probe_world(
     else:
         rows["phase"] = np.maximum(woken_s, 1e-3) / NEVER_S
         rows["session_end_s"] = 0.0
-        rows["user_delay_s"] = np.where(takes_upgrade(kind, len(woken_s), taking), 0.0, NEVER_S)
+        world.fleet.rare["user_delay_s"] = np.where(takes_upgrade(kind, len(woken_s), taking), 0.0, NEVER_S)
     return world
 
 

@@ -123,9 +123,10 @@ class Worker:
 
     async def _leave(self) -> None:
         """Stops the load and tells the master what there is; it goes on without this worker."""
+        left = self._fleet is not None
         if self._fleet is not None:
             self._fleet.halt()
-        await self._report(final=True, judged=True)
+        await self._report(final=True, judged=True, left=left)
         await self._send("quit", None)
 
     async def _join(self) -> None:
@@ -254,13 +255,16 @@ class Worker:
             await self._report()
 
     async def _report(
-        self, *, final: bool = False, judged: bool = False, compared: Reconciliation | None = None
+        self, *, final: bool = False, judged: bool = False, left: bool = False, compared: Reconciliation | None = None
     ) -> None:  # fmt: skip
-        """What happened since the last report; `judged`: the generator's health too, however little time went by."""
+        """What happened since the last report; `judged`: the generator's health too, however little time went by.
+
+        `left`: it goes while its modules were to run on.
+        """
         self._reports += 1
         data = {**self.statistics.report(), **self._users()}
         ours = data["fotasim"]
-        ours.update(final=final, complaints=self._complaints, health=self._health(judged=judged))
+        ours.update(final=final, left=left, complaints=self._complaints, health=self._health(judged=judged))
         if self._fleet is not None:
             stands = asdict(self._fleet.snapshot())
             ours["snapshot"] = {name: stands[name] for name in stands if name not in _MASTER_KNOWS}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sim import gates as gate_rules
 from sim.report import study_figures as drawn
-from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Verdict
+from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
 from sim.report.show import Kind, kind_of, plural, show, words
 from sim.study.words import label, signed
 
@@ -56,7 +56,7 @@ def sweep_page(result: Sweep) -> Page:
         verdict=_sweep_verdict(result), checks=_sweep_checks(result),
         sections=[
             *(_metric_section(result, m) for m in metrics if m not in same), *_same_section(result, same),
-            Section("Every point", [_point_table(result, metrics)]),
+            Section("Every point", [_point_table(result, metrics), _interval_table(result, metrics)]),
         ],
     )  # fmt: skip
 
@@ -149,24 +149,36 @@ def _settings(axes: Sequence[Axis], row: Any) -> str:
 
 
 def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
+    """Every setting with whether it meets the gates and the mean of each metric."""
     columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
     parts = [result.summary(m) for m in metrics]
-    for metric in metrics:
-        kind = kind_of(metric)
-        columns += [
-            Column(f"{metric}{end}", f"{label(metric)}{text}", kind)
-            for end, text in (("", ""), ("_low", ", low"), ("_high", ", high"))
-        ]
     met = gates_met(result).all(axis=1) if result.scenario.gates and parts else None
     if met is not None:
-        columns.insert(len(result.axes), Column("gates", "Gates", "met"))
+        columns.append(Column("gates", "Gates", "met"))
+    columns += [Column(metric, label(metric), kind_of(metric)) for metric in metrics]
     rows = []
     for i in range(min(len(parts[0]) if parts else 0, _MOST_ROWS)):
         row = [axis_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
         row += [] if met is None else [bool(met.iloc[i])]
-        rows.append(row + [part[name].iloc[i] for part in parts for name in ("value", "low", "high")])
+        rows.append(row + [part["value"].iloc[i] for part in parts])
     note = f" (the first {_MOST_ROWS}; all are in sweep.parquet)" if parts and len(parts[0]) > _MOST_ROWS else ""
-    return Table("points", columns, rows, caption=f"Means with 95 % intervals over campaigns{note}", row_heads=True)
+    return Table("points", columns, rows, caption=f"Means over campaigns{note}", row_heads=True)
+
+
+def _interval_table(result: Sweep, metrics: Sequence[str]) -> Table:
+    """Every mean with its interval, a row for each setting and metric."""
+    columns = [
+        *(Column(a.key, words(a.name), axis_kind(a)) for a in result.axes), Column("metric", "Figure", "metric"),
+        Column("value", "Mean", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
+    ]  # fmt: skip
+    rows = [
+        [*(axis_cell(a, row[a.key]) for a in result.axes), metric,
+         *(Value(kind_of(metric), row[name]) for name in ("value", "low", "high"))]
+        for metric in metrics for row in drawn.as_rows(result.summary(metric).head(_MOST_ROWS // len(metrics)))
+    ]  # fmt: skip
+    cut = len(metrics) * len(result.points) > len(rows)
+    caption = f"With 95 % intervals over campaigns{' (the first; all are in sweep.parquet)' if cut else ''}"
+    return Table("intervals", columns, rows, caption=caption, row_heads=False, folded=True)
 
 
 def axis_cell(axis: Axis, value: Any) -> Any:

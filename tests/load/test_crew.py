@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 from sim.engines.live.engine import Settings
 from sim.load.live import LiveProbe
@@ -27,12 +32,53 @@ def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
             assert whole.legs["notice"]["count"] == whole.legs["download"]["count"] == whole.figures["modules"] == 40
             assert not any("missing" in fault for fault in whole.void)
             assert max((snapshot.workers, snapshot.modules) for snapshot in seen) == (2, 40)
-            victim = probe.crew.hands[0].process
-            threading.Timer(1.5, victim.kill).start()
+            victim, before = probe.crew.hands[0].process, len(there.logins)
+            killer = threading.Thread(target=lambda: (_until(lambda: len(there.logins) > before + 2), victim.kill()))
+            killer.start()
             broken = probe(300.0, 5.0)
+            killer.join()
             assert any("worker 1 went missing" in fault for fault in broken.void)
             assert set(broken.health) == {"2"}
             assert not victim.is_alive()
         finally:
             probe.close()
     assert all(not hand.process.is_alive() for hand in probe.crew.hands)
+
+
+STARTER = """\
+import sys
+from sim.engines.live.engine import Settings
+from sim.load.live import LiveProbe
+from sim.load.slo import parse
+from sim.load.wave import KINDS
+from tests.support import scenario
+
+if __name__ == "__main__":
+    slo = parse("p99(notify)<5s")
+    probe = LiveProbe(scenario(), sys.argv[1], KINDS["wakeups"], slo, Settings(), workers=2)
+    probe(60_000.0, 100.0)
+"""
+
+
+def test_workers_end_with_who_started_them(tmp_path):
+    """No load goes on that nobody watches: the starter is killed in mid-wave, and the wave ends with it."""
+    (tmp_path / "starter.py").write_text(STARTER)
+    with served(probe_scenario(GIVEN, 12_000)) as there:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        starter = subprocess.Popen([sys.executable, str(tmp_path / "starter.py"), there.url], env=environment)
+        try:
+            _until(lambda: len(there.logins) > 20)
+            starter.send_signal(signal.SIGKILL)
+            starter.wait(30)
+            _until(lambda: not there.endpoint.clients)  # awake for a minute each: never so while the wave goes on
+            assert len(there.logins) < 9_000
+        finally:
+            starter.kill()
+            starter.wait(30)
+
+
+def _until(holds, within_s=90.0):
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)

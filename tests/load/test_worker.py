@@ -137,6 +137,27 @@ def test_merged_histograms_equal_the_sum_of_the_parts():
     assert gathered.faults() == []
 
 
+def test_a_worker_that_leaves_in_mid_run_is_named(tmp_path):
+    """SIGTERM or Ctrl-C at a worker: it reports what it has, and the run is not whole."""
+
+    async def run():
+        with master(tmp_path, "-u", "4", "-r", "4", "-t", "5s", "--expect-workers", "2") as (process, port):
+            stays, leaves = (Worker("127.0.0.1", port, Stub) for _ in range(2))
+            tasks = [asyncio.ensure_future(worker.run()) for worker in (stays, leaves)]
+            while leaves.state != "running":
+                await asyncio.sleep(0.05)
+            tasks[1].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert await asyncio.to_thread(process.wait, 60) == 0
+        return leaves.id
+
+    left = asyncio.run(asyncio.wait_for(run(), 90))
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert (report["complete"], report["workers"][left]["final"]) == (False, True)
+    assert report["workers"][left]["counts"]["connect"] == 2
+    assert f"worker {left} left in mid-run, and 2 modules with it" in report["faults"]
+
+
 def test_clocks_that_differ_are_told():
     gathered = Gathered(lambda: 100.0)
     gathered.take("w", {"fotasim": {"time": 97.5, "final": True, "legs": {}}, "user_count": 1})

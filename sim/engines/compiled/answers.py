@@ -6,6 +6,7 @@ from typing import Any
 
 from sim.cloud import books, rules
 from sim.cloud import execution as ex
+from sim.engines import requests
 from sim.engines.compiled import module, pending, polled
 from sim.engines.compiled.pending import NONE
 from sim.messages import DOWNLOADED, NO_PLAN, REFUSED, SUBMITTED, UPDATING
@@ -18,16 +19,16 @@ def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
     m = s.modules[i]
     what, code, component, flag, number = entry.level, entry.code, entry.component, entry.flag, entry.number
     if kind == pending.SERVED:
-        if what == polled.POLL:
+        if what == requests.POLL:
             code, component = serve_poll(s, i, now)
-        elif what == polled.FEEDBACK and serve_feedback(s, i, code, component, flag, number, now):
+        elif what == requests.FEEDBACK and serve_feedback(s, i, code, component, flag, number, now):
             code = NONE
         polled.answer_later(s, i, what, code, component, flag, number, now)
     elif kind == pending.ANSWERED:
         answered(s, i, what, code, flag, number, now)
     elif kind == pending.POLL_DUE:
         if m.link == ONLINE and m.polls == number and not module.is_retired(s, i):
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, m.session, now)
+            polled.ask(s, i, requests.POLL, NONE, 0, 0, m.session, now)
     else:
         go_on(s, i, now)
 
@@ -61,15 +62,15 @@ def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: 
     """The answer to a request; `code` is the message found, or the status told, NONE for nothing and for 410."""
     m = s.modules[i]
     m.busy = 0
-    if what == polled.POLL:
+    if what == requests.POLL:
         poll_answered(s, i, code, flag, number, now)
-    elif what == polled.DOCUMENT:
+    elif what == requests.DOCUMENT:
         act(s, i, code, now)
-    elif what == polled.FEEDBACK:
+    elif what == requests.FEEDBACK:
         if code == NONE:
             give_up(s, i, now)
         elif m.confirming and code == SUBMITTED:
-            polled.ask(s, i, polled.POLL, NONE, 0, 0, m.session, now)
+            polled.ask(s, i, requests.POLL, NONE, 0, 0, m.session, now)
     if m.link != DARK:
         polled.begin_next(s, i, now)
 
@@ -86,13 +87,13 @@ def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: 
     polled.sleep(s, i, now)
     if m.told != m.at_target:
         m.told = m.at_target
-        polled.ask(s, i, polled.CONFIG, NONE, 0, 0, 0, now)
+        polled.ask(s, i, requests.CONFIG, NONE, 0, 0, 0, now)
     if found == NONE:
         m.known = 0
     elif found != books.SEND_CANCEL and m.known == polled.form(s, i, found == books.SEND_NOTICE):
         act(s, i, found, now)
     else:
-        polled.ask(s, i, polled.DOCUMENT, found, 0, 0, 0, now)
+        polled.ask(s, i, requests.DOCUMENT, found, 0, 0, 0, now)
 
 
 def act(s: Any, i: int, found: int, now: float) -> None:
@@ -102,7 +103,7 @@ def act(s: Any, i: int, found: int, now: float) -> None:
         m.known = 0
         if m.status != UPDATING:  # honoured until the image is being written
             give_up(s, i, now)
-            polled.ask(s, i, polled.FEEDBACK, REFUSED, 0, 0, 0, now)
+            polled.ask(s, i, requests.FEEDBACK, REFUSED, 0, 0, 0, now)
         return
     asks = found == books.SEND_NOTICE
     m.known = polled.form(s, i, asks)
@@ -112,14 +113,14 @@ def act(s: Any, i: int, found: int, now: float) -> None:
     if not asks:
         go_on(s, i, now)
     elif m.status == NO_PLAN:
-        m.action = polled.OPEN
+        m.action = requests.OPEN
         module.arrive(s, i, books.SEND_NOTICE, 0, 0, now)
 
 
 def go_on(s: Any, i: int, now: float) -> None:
     """An action the module has agreed to: the next component, or the order to install what it holds."""
     m = s.modules[i]
-    if m.action != polled.OPEN or m.link != ONLINE:
+    if m.action != requests.OPEN or m.link != ONLINE:
         return
     if m.status in (NO_PLAN, SUBMITTED):
         module.arrive(s, i, books.SEND_URL, polled.next_component(m.at_target), 0, now)
@@ -129,6 +130,6 @@ def go_on(s: Any, i: int, now: float) -> None:
 
 def give_up(s: Any, i: int, now: float) -> None:
     """The action is over, whatever the module was at."""
-    s.modules[i].action = polled.OVER
+    s.modules[i].action = requests.OVER
     if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
         module.arrive(s, i, books.SEND_CANCEL, 0, 0, now)

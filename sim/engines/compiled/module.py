@@ -7,7 +7,7 @@ from typing import Any
 
 from sim.cloud import books, capacity, egress, rollout, rules
 from sim.cloud import execution as ex
-from sim.engines import tally
+from sim.engines import requests, tally
 from sim.engines.compiled import access, pending, polled, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.messages import PLAN_RECEIVED, UPDATE_SUCCESS
@@ -137,7 +137,7 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
         access.join(s, i, m.sessions, now)
     if s.k.polled:
         if effects & behaviour.CONNECT:
-            polled.ask(s, i, polled.POLL, NONE, 0, 1, m.sessions, now)
+            polled.ask(s, i, requests.POLL, NONE, 0, 1, m.sessions, now)
         if effects & behaviour.PUBLISH:
             polled.publish(s, i, now)
     else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.cloud import capacity
 from sim.draws import Purpose, uniform
-from sim.engines import tally
+from sim.engines import requests, tally
 from sim.engines.compiled import pending
 from sim.engines.compiled.pending import NONE
 from sim.messages import (
@@ -25,17 +25,12 @@ from sim.messages import (
 from sim.module import behaviour
 from sim.module.rows import C_USER_REFUSED, DIURNAL, ONLINE
 
-POLL, CONFIG, DOCUMENT, FEEDBACK = range(4)
-THERE, BACK = 1.5, 0.5
-AWAKE_S = 0.25
-NO_ACTION, OPEN, OVER = range(3)
-
 
 def ask(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """A request gets in line, and begins when nothing else is under way."""
     m = s.modules[i]
-    kind = pending.POLL_IN_LINE if what == POLL else pending.IN_LINE
-    if what == POLL:
+    kind = pending.POLL_IN_LINE if what == requests.POLL else pending.IN_LINE
+    if what == requests.POLL:
         pending.forget(s, m, kind)
     entry = pending.add(s, m, inf, kind)
     entry.level = what
@@ -52,9 +47,9 @@ def begin(s: Any, i: int, what: int, code: int, component: int, flag: int, numbe
     m.busy = 1
     tally.requests(s.tally, now, 1)
     accepted = capacity.admit(s.connections, now)
-    if what == POLL and flag:
+    if what == requests.POLL and flag:
         tally.connects(s.tally, accepted)
-    entry = pending.add(s, m, accepted + THERE * m.rtt_s, pending.SERVED)
+    entry = pending.add(s, m, accepted + requests.THERE * m.rtt_s, pending.SERVED)
     entry.level = what
     entry.code = code
     entry.component = component
@@ -83,7 +78,7 @@ def begin_next(s: Any, i: int, now: float) -> None:
 def answer_later(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """The server has acted; its answer leaves when a worker is through with it."""
     leaves = capacity.answered_at(s.workers, now, 0.0, s.workers.service_s)
-    entry = pending.add(s, s.modules[i], leaves + BACK * s.modules[i].rtt_s, pending.ANSWERED)
+    entry = pending.add(s, s.modules[i], leaves + requests.BACK * s.modules[i].rtt_s, pending.ANSWERED)
     entry.level = what
     entry.code = code
     entry.component = component
@@ -119,7 +114,7 @@ def keeps_awake(s: Any, i: int, now: float) -> bool:
     due = m.link == ONLINE and m.link_then == behaviour.SLEEP and m.link_at <= now
     if not (due and s.modules[i].busy) or s.profiles[m.group].check_in == DIURNAL:
         return False
-    m.link_at = now + AWAKE_S
+    m.link_at = now + requests.AWAKE_S
     return bool(behaviour.deadline(m) > now)
 
 
@@ -141,18 +136,18 @@ def publish(s: Any, i: int, now: float) -> None:
     """The status just entered becomes feedback; an action agreed to goes on by itself."""
     m = s.modules[i]
     status = m.published
-    if m.action != OPEN or (m.confirming and status not in (SUBMITTED, REFUSED)):
+    if m.action != requests.OPEN or (m.confirming and status not in (SUBMITTED, REFUSED)):
         return
     if status == DOWNLOADING or (status == PLAN_RECEIVED and m.offers != 1):
         return
     whole = status == UPDATE_SUCCESS and m.at_target == (1 << s.profiles[m.group].components) - 1
     last_word = status == REFUSED and (m.cause == C_USER_REFUSED or s.books.r.reject_unmet)
     if whole or last_word or status == UPDATE_ERROR:
-        m.action = OVER
+        m.action = requests.OVER
     said = status * 64 + (m.cause if status in (REFUSED, DOWNLOAD_ERROR) else 0)
     if said != m.said:
         m.said = said
         on_target = status in (UPDATE_SUCCESS, UPDATE_ERROR) and (m.at_target >> m.component) & 1
-        ask(s, i, FEEDBACK, status, m.component, 1 if on_target else 0, 1 if last_word else 0, now)
+        ask(s, i, requests.FEEDBACK, status, m.component, 1 if on_target else 0, 1 if last_word else 0, now)
     if (status == SUBMITTED and not m.confirming) or (status == UPDATE_SUCCESS and not whole):
         pending.add(s, m, now, pending.GO_ON)

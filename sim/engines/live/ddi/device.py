@@ -22,7 +22,7 @@ from sim.engines.live.ddi.reconcile import CANCELED, ERROR, FINISHED, RUNNING, S
 from sim.engines.live.device import LiveModule
 from sim.engines.live.fetch import Package
 from sim.engines.live.reconcile import mirror
-from sim.engines.virtual import FETCH_ROUND_TRIPS
+from sim.engines.requests import AWAKE_S, ROUND_TRIPS
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module.machine import Module
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from sim.engines.live.ddi.cloud import Ddi
     from sim.engines.live.engine import LiveEngine
 
-AWAKE_S = 0.25
-"""A module does not fall asleep over a request: it looks again after so many real seconds."""
 BOARD = "fotasim"
 """The device's hw_boardname."""
 
@@ -211,7 +209,7 @@ class DdiModule(LiveModule):
         scale = engine.settings.time_scale
         wait_s = engine.messages.slot(engine.clock()) - engine.clock()
         if engine.settings.radio:
-            wait_s += FETCH_ROUND_TRIPS * self.module.row.rtt_s / scale  # a connection of its own, then the request
+            wait_s += ROUND_TRIPS * self.module.row.rtt_s / scale  # a connection of its own, then the request
         if wait_s > 0.0:
             await asyncio.sleep(wait_s)
         engine.recorder.requests(engine.now(), 1)
