@@ -62,6 +62,8 @@ def run(
 
     if engine not in ENGINES:
         fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
+    if events_of is not None:
+        _check_sample(events_of)
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
     repeated = until or (replications or 1) > 1
@@ -84,6 +86,17 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not all(gate["met"] for gate in summary["gates"]):
         raise typer.Exit(GATES_NOT_MET)
+
+
+def _check_sample(asked: str) -> None:
+    """A sample that is none is wrong use, told before anything runs."""
+    from sim.engines.sample import size_of
+    from sim.errors import FotasimError
+
+    try:
+        size_of(asked, 1)
+    except FotasimError as error:
+        fail(f"--events-of: {error}")
 
 
 def _report(folder: Path) -> Path:

@@ -82,3 +82,14 @@ def test_work_ahead_keeps_its_order(workers):
     assert list(ahead([lambda i=i: i * i for i in range(20)], workers)) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):
         list(ahead([lambda: 1, lambda: 1 // 0, lambda: 2], workers))
+
+
+def test_a_wrong_sample_is_wrong_use(tmp_path):
+    """Exit status 2, before anything runs."""
+    from typer.testing import CliRunner
+
+    from sim.cli import app
+
+    asked = ["run", "scenarios/quickstart.yaml", "--events-of", "many", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2 and not (tmp_path / "run").exists()
