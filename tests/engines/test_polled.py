@@ -225,13 +225,11 @@ def test_a_rollout_ends_live_as_it_was_predicted():
         scenario(*PREDICTED, "fleet.size=60"), DocumentedServer(package_bytes(200_000)), ramp_per_s=1e6,
         time_scale=SCALE, radio=True,
     )  # fmt: skip
-    if health.faults:
-        pytest.skip(health.faults[0])  # this host cannot measure now: no evidence either way
     seen = found.outcome.records.modules.set_index("module").loc[predicted.index]
     assert (predicted["outcome"].astype(str) == seen["outcome"].astype(str)).all()
     assert (predicted["cause"].astype(str) == seen["cause"].astype(str)).all()
     assert predicted["outcome"].nunique() >= 3
-    for end, begin in STAGES:
+    for end, begin in () if health.faults else STAGES:  # durations are evidence only from a host that keeps time
         a, b = (t[end] if begin is None else t[end] - t[begin] for t in (predicted, seen))
         off_s = (b - a).dropna()
         assert len(off_s) > 20

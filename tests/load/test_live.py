@@ -128,8 +128,11 @@ def test_a_stall_shows_in_the_percentiles_as_theory_says():
         await cloud.stop()
         return found, health
 
-    found, health = asyncio.run(asyncio.wait_for(run(), 60))
-    if health.faults:
+    for _ in range(3):
+        found, health = asyncio.run(asyncio.wait_for(run(), 60))
+        if not health.faults:
+            break
+    else:
         pytest.skip(health.faults[0])  # this host cannot measure now: no evidence either way
     for percent in (85.0, 90.0, 95.0, 99.0):
         theory = 2.0 * (percent / 100 - 0.8) / 0.2
