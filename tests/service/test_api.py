@@ -179,7 +179,7 @@ def test_device_table(tmp_path):
     asyncio.run(scene())
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(840)
 def test_api_keeps_its_openapi_document(tmp_path):
     """Requests made from the document by the thousand, right and wrong ones: no 5xx, nothing undocumented.
 
@@ -192,10 +192,10 @@ def test_api_keeps_its_openapi_document(tmp_path):
         done = subprocess.run(
             [
                 command, "run", f"{server.cloud.http_url}/openapi.json", "-H", f"Authorization: Bearer {TOKEN}",
-                "--checks", "all", "-n", "8", "--seed", "1", "--phases", phases,
+                "--checks", "all", "-n", "5", "--seed", "1", "--phases", phases,
                 # A request may follow the document and still break a rule between its fields: 422 says which.
                 "--exclude-checks", "positive_data_acceptance",
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=380, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:]
