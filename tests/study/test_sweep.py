@@ -151,7 +151,7 @@ def test_a_spread_design(tmp_path):
 
 def test_the_command_killed_and_started_again(tmp_path):
     """SIGKILL in the middle of `fotasim sweep`, then Ctrl-C, then to the end: the table of an undisturbed sweep."""
-    (tmp_path / "s.yaml").write_text(scenario(*TINY, "fleet.size=60").to_yaml())
+    (tmp_path / "s.yaml").write_text(scenario(*TINY, "fleet.size=5000").to_yaml())
     command = [
         sys.executable,
         "-m",
