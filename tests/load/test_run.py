@@ -37,12 +37,6 @@ FLEET = scenario(
     "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always",
 )  # fmt: skip
 PATIENCE_S = 90.0
-COMMAND = """\
-import signal
-from sim.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
-main()
-"""
 
 
 def until(condition, what):
@@ -59,7 +53,7 @@ def until(condition, what):
 def command(*arguments):
     """`fotasim load` as a user starts it; it and its children are gone afterwards."""
     started = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "load", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "sim.cli", "load", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     family = []
     try:
