@@ -26,6 +26,15 @@ from sim.module import behaviour
 from sim.module.rows import C_USER_REFUSED, DIURNAL, ONLINE
 
 
+def _describe(entry: Any, what: int, code: int, component: int, flag: int, number: int) -> None:
+    """Lays the request in an entry of the module's list."""
+    entry.level = what
+    entry.code = code
+    entry.component = component
+    entry.flag = flag
+    entry.number = number
+
+
 def ask(s: Any, i: int, what: int, code: int, component: int, flag: int, number: int, now: float) -> None:
     """A request gets in line, and begins when nothing else is under way."""
     m = s.modules[i]
@@ -33,11 +42,7 @@ def ask(s: Any, i: int, what: int, code: int, component: int, flag: int, number:
     if what == requests.POLL:
         pending.forget(s, m, kind)
     entry = pending.add(s, m, inf, kind)
-    entry.level = what
-    entry.code = code
-    entry.component = component
-    entry.flag = flag
-    entry.number = number
+    _describe(entry, what, code, component, flag, number)
     begin_next(s, i, now)
 
 
@@ -50,11 +55,7 @@ def begin(s: Any, i: int, what: int, code: int, component: int, flag: int, numbe
     if what == requests.POLL and flag:
         tally.connects(s.tally, accepted)
     entry = pending.add(s, m, accepted + requests.THERE * m.rtt_s, pending.SERVED)
-    entry.level = what
-    entry.code = code
-    entry.component = component
-    entry.flag = flag
-    entry.number = number
+    _describe(entry, what, code, component, flag, number)
 
 
 def begin_next(s: Any, i: int, now: float) -> None:
@@ -79,11 +80,7 @@ def answer_later(s: Any, i: int, what: int, code: int, component: int, flag: int
     """The server has acted; its answer leaves when a worker is through with it."""
     leaves = capacity.answered_at(s.workers, now, 0.0, s.workers.service_s)
     entry = pending.add(s, s.modules[i], leaves + requests.BACK * s.modules[i].rtt_s, pending.ANSWERED)
-    entry.level = what
-    entry.code = code
-    entry.component = component
-    entry.flag = flag
-    entry.number = number
+    _describe(entry, what, code, component, flag, number)
 
 
 def poll_at(s: Any, i: int, at: float) -> None:
