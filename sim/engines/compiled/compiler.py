@@ -23,6 +23,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite.binding import Linkage
 from numba.core import caching, codegen, registry
 
 from sim.engines.compiled import hints
@@ -190,12 +191,13 @@ def machine_code_of(name: str) -> Iterator[None]:
     """While this lasts, only the function of that name becomes machine code, with all it calls inside it.
 
     Numba would optimise and assemble every callee by itself as well, which takes longer than all the rest. Callees are
-    linked as they are and optimised within their caller; nobody can call them from Python afterwards.
+    linked as they are and optimised within their caller; nobody can call them from Python afterwards. So they are known
+    to nobody else, which lets the optimiser drop checks of errors that cannot be and dissolve whatever is called once.
     """
     registry.cpu_target.target_context  # noqa: B018  # the runtime is assembled the usual way, before
     library: Any = codegen.JITCodeLibrary
     maker: Any = codegen.JITCPUCodegen
-    finalize, set_env = library.finalize, maker.set_env
+    finalize, optimize, set_env = library.finalize, library._optimize_final_module, maker.set_env
 
     def link_only(self: Any) -> None:
         if self.name == name:
@@ -206,12 +208,18 @@ def machine_code_of(name: str) -> Iterator[None]:
             self._final_module.link_in(other._get_module_for_linking(), preserve=True)
         self._finalized = True
 
+    def optimize_alone(self: Any) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
+        optimize(self)
+
     def set_known_env(self: Any, env_name: str, env: Any) -> None:
         if self._engine.is_symbol_defined(env_name):
             set_env(self, env_name, env)
 
-    library.finalize, maker.set_env = link_only, set_known_env
+    library.finalize, library._optimize_final_module, maker.set_env = link_only, optimize_alone, set_known_env
     try:
         yield
     finally:
-        library.finalize, maker.set_env = finalize, set_env
+        library.finalize, library._optimize_final_module, maker.set_env = finalize, optimize, set_env
