@@ -10,4 +10,4 @@ def interpolate(xs: tuple[float, ...], ys: tuple[float, ...], x: float) -> float
     for i in range(1, len(xs)):
         if x < xs[i]:
             return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
-    return ys[-1]
+    return ys[len(ys) - 1]

@@ -47,6 +47,7 @@ def sizes(targets: int, percents: Sequence[float | None], counts: Sequence[int |
     for percent, count in zip(percents[:-1], counts[:-1], strict=True):
         whole = left if remaining else targets
         wanted = count if count is not None else math.floor(whole * (percent or 0.0) / 100.0 + 0.5 + ROUNDING)
-        found.append(min(left, wanted))
-        left -= found[-1]
+        size = min(left, wanted)
+        found.append(size)
+        left -= size
     return [*found, left]

@@ -25,6 +25,7 @@ import numba
 import numpy as np
 from llvmlite.binding import Linkage
 from numba.core import caching, codegen, registry
+from numba.np import arrayobj
 
 from sim.engines.compiled import hints
 
@@ -193,11 +194,13 @@ def machine_code_of(name: str) -> Iterator[None]:
     Numba would optimise and assemble every callee by itself as well, which takes longer than all the rest. Callees are
     linked as they are and optimised within their caller; nobody can call them from Python afterwards. So they are known
     to nobody else, which lets the optimiser drop checks of errors that cannot be and dissolve whatever is called once.
+    Places in arrays are taken as they are: the core never counts from the end, which would cost at every access.
     """
     registry.cpu_target.target_context  # noqa: B018  # the runtime is assembled the usual way, before
     library: Any = codegen.JITCodeLibrary
     maker: Any = codegen.JITCPUCodegen
     finalize, optimize, set_env = library.finalize, library._optimize_final_module, maker.set_env
+    index: Any = arrayobj.fix_integer_index
 
     def link_only(self: Any) -> None:
         if self.name == name:
@@ -218,8 +221,13 @@ def machine_code_of(name: str) -> Iterator[None]:
         if self._engine.is_symbol_defined(env_name):
             set_env(self, env_name, env)
 
+    def index_from_zero(context: Any, builder: Any, kind: Any, value: Any, _size: Any) -> Any:
+        return context.cast(builder, value, kind, numba.types.intp)
+
     library.finalize, library._optimize_final_module, maker.set_env = link_only, optimize_alone, set_known_env
+    arrayobj.fix_integer_index = index_from_zero
     try:
         yield
     finally:
+        arrayobj.fix_integer_index = index
         library.finalize, library._optimize_final_module, maker.set_env = finalize, optimize, set_env
