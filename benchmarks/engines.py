@@ -212,14 +212,11 @@ def queue_s(pending: int, events: int) -> float:
 
 
 def _queue(pending: int, horizon: float) -> Bag:
-    buckets = queue.bucket_count(int(pending * horizon))
     blank = np.zeros(max(pending, 2), layout.record(queue.QueueRow))
     rows = Rows(np.zeros(len(blank), np.int32), blank, blank[:1])
-    return Bag(
-        row=layout.single(queue.QueueRow(width_s=horizon / buckets, buckets=buckets)),
-        heap=np.empty(2 * pending + 64, queue.HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(2 * pending + 64, queue.POOL_ENTRY), modules=rows, executions=rows,
-    )  # fmt: skip
+    made = queue.arrays(horizon, int(pending * horizon), 2 * pending + 64)
+    made["row"] = layout.single(made["row"])
+    return Bag(**made, modules=rows, executions=rows)
 
 
 def simpy_rate(pending: int, events: int = 300_000) -> float:

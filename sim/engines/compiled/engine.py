@@ -15,7 +15,7 @@ from sim.engines.compiled import events as event_words
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import ROOT, Mirror, entry, machine_code_of, source_key
 from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
-from sim.engines.compiled.state import grown, lay_out
+from sim.engines.compiled.state import given_up, grown, lay_out
 from sim.engines.tables import Ends, Watched, peaks, records_of
 from sim.engines.world import World, build
 from sim.records import Records
@@ -118,6 +118,8 @@ class CompiledEngine:
         self._spool(0 if self.happened is None or not len(self.happened) else 1)
         self._call(CLOSE, now)
         self.end_s = now
+        given_up(self.parts)
+        self.state = Bag(**self.parts)
 
     def _charge(self, part: slice) -> NDArray[np.float64]:
         """The charge that some modules have left, per cent; a block of them at a time."""

@@ -128,28 +128,31 @@ def start_online(s: Any, i: int) -> None:
 
 def run_until(s: Any, until_s: float) -> int:
     """Everything before `until_s` happens. Returns FINISHED, or which array needs more room first."""
-    k = s.k
-    k.until_s = until_s
+    s.k.until_s = until_s
     while True:
         lacking = full(s)
         if lacking:
             return lacking
-        cloud_s = module.cloud_next_s(s)
-        transfer_s = egress.next_at(s.egress)
-        cell_s, order_s = timers.first_s(s.senders), next_order_s(s)
-        now = min(order_s, cloud_s, cell_s, transfer_s, queue.next_time(s.q))
+        cloud_s, order_s = module.cloud_next_s(s), next_order_s(s)
+        unasked_s = min(cloud_s, order_s)
+        transfer_s, cell_s = egress.next_at(s.egress), timers.first_s(s.senders)
+        shared_s = min(unasked_s, cell_s, transfer_s)
+        now = min(shared_s, queue.next_time(s.q))
         if now >= until_s:
             return FINISHED
-        if order_s == now:
-            operate(s, now)
+        s.k.bound_s = min(until_s, unasked_s) if s.k.calm else -inf
+        if now < shared_s:
+            i, due = next_module(s, now), True
+        elif order_s == now:
+            i, due = operate(s, now), False
         elif cloud_s == now:
-            wake_cloud(s, now)
+            i, due = wake_cloud(s, now), False
         elif cell_s == now:
-            opportunity(s)
-        elif transfer_s == now:
-            transfer_due(s, now)
+            i, due = opportunity(s), False
         else:
-            next_module(s, now, min(order_s, cloud_s))
+            i, due = transfer_due(s, now), False
+        if i != NONE:
+            run_module(s, i, due)
 
 
 def full(s: Any) -> int:
@@ -159,7 +162,7 @@ def full(s: Any) -> int:
         return FULL_SLOTS
     if k.pool_used + room > len(s.pool):
         return FULL_POOL
-    if s.q.row.used + room > len(s.q.pool) or s.q.row.sorted + room > len(s.q.heap):
+    if not queue.holds(s.q, room):
         return FULL_QUEUE
     if s.timers.row.count + 2 * room > len(s.timers.entries) or s.senders.row.count + room > len(s.senders.entries):
         return FULL_TIMERS
@@ -173,8 +176,8 @@ def next_order_s(s: Any) -> float:
     return float(s.orders[s.k.orders].time) if s.k.orders < len(s.orders) else inf
 
 
-def operate(s: Any, now: float) -> None:
-    """The operator's next doing."""
+def operate(s: Any, now: float) -> int:
+    """The operator's next doing. Like what follows, returns the module that goes on by itself, or NONE."""
     order, b = s.orders[s.k.orders], s.books
     s.k.orders += 1
     what = order.what
@@ -192,9 +195,10 @@ def operate(s: Any, now: float) -> None:
         for j in range(order.first, order.first + order.count):
             rules.cancel(b, s.ordered[j], now)
     module.send(s, NONE, now)
+    return NONE
 
 
-def wake_cloud(s: Any, now: float) -> None:
+def wake_cloud(s: Any, now: float) -> int:
     """Timers of modules in order, then the plan: its end, groups, releases, pushes."""
     while timers.first_s(s.timers) <= now:
         first = s.timers.entries[0]
@@ -205,21 +209,23 @@ def wake_cloud(s: Any, now: float) -> None:
     if rollout.deadline(s.books.c) <= now:
         rollout.wake(s.books, now)
         module.send(s, NONE, now)
+    return NONE
 
 
-def opportunity(s: Any) -> None:
+def opportunity(s: Any) -> int:
     """The first opportunity of random access is over."""
     for j in range(access.decide(s)):
         module.line_up(s, s.sent[j])
+    return NONE
 
 
-def next_module(s: Any, now: float, cloud_s: float) -> None:
+def next_module(s: Any, now: float) -> int:
     """The first module of the queue, unless it has moved."""
     i = queue.next_who(s.q)
     queue.pop(s.q)
     if s.slots[i] <= 0:
         if not slots.is_due(s, i, now):
-            return
+            return NONE
         slots.wake(s, i)
         s.modules[i].armed_at = now
     else:
@@ -227,19 +233,17 @@ def next_module(s: Any, now: float, cloud_s: float) -> None:
         if m.queued_at != now:
             if m.parked_at == now:
                 m.parked_at = inf
-            return
+            return NONE
         m.queued_at = inf
-    s.k.bound_s = min(s.k.until_s, cloud_s) if s.k.calm else -inf
-    run_module(s, i)
+    return i
 
 
 # --- modules ---------------------------------------------------------------------------------------------------------
 
 
-def run_module(s: Any, i: int) -> None:
-    """The module's next event, which is due, and the private ones that follow it."""
+def run_module(s: Any, i: int, due: bool) -> None:
+    """The module's next event, if it is due, and the private ones that follow."""
     m = s.modules[i]
-    due = True
     while True:
         at, listed = m.armed_at, False
         if m.head != NONE:
@@ -338,11 +342,11 @@ def drop(s: Any, i: int, now: float) -> None:
     module.deliver(s, i, behaviour.LINK_LOST, now)
 
 
-def transfer_due(s: Any, now: float) -> None:
+def transfer_due(s: Any, now: float) -> int:
     """The first transfer of the egress is complete."""
     slot = egress.next_slot(s.egress)
     transfer = s.egress.transfers[slot]
-    i = transfer.owner
+    i = int(transfer.owner)
     egress.finish(s.egress, slot, now)
     m = s.modules[i]
     p = s.profiles[m.group]
@@ -350,14 +354,13 @@ def transfer_due(s: Any, now: float) -> None:
     module.close_fetch(s, i, transfer.began_s, arrived, now)
     m.received_bytes += arrived
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.CHECKSUM, m.transfers)
-    s.k.bound_s = -inf
     if dice < p.checksum_error:
         m.cause = C_CHECKSUM
         m.kept_bytes = 0.0
         module.deliver(s, i, states.BROKEN, now)
     else:
         module.deliver(s, i, states.DONE, now)
-    module.line_up(s, i)
+    return i
 
 
 def close(s: Any, now: float) -> None:

@@ -1,81 +1,111 @@
 """The queue of the compiled engine: who is due next, and when.
 
-Far entries lie unsorted in buckets of time; only the bucket that time has reached is sorted, in a heap of four children
-that stays small enough for the cache. Ties go to the lower number. An entry cannot be taken out: who moved is
-recognised by the reader, who knows what is still valid.
+Three tiers, by how far off an entry is. Wide buckets of time hold the far future, unsorted, in chunks that are written
+and read in sequence. The wide bucket that time has reached is spread over narrow buckets of a few entries at most. Only
+the narrow bucket that time has reached is sorted, in a heap of four children that stays in the cache; and what the next
+ones speak of is fetched meanwhile. Ties go to the lower number. An entry cannot be taken out: who moved is recognised by
+the reader, who knows what is still valid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from sim.engines.compiled.hints import fetch_ahead
+from sim.engines.compiled.hints import fetch_ahead, fetch_entry_ahead, fetch_slot_ahead
 
 NONE = -1
 CHILDREN = 4
+CHUNK = 64
+"""Far entries in one chunk."""
+ENTRIES_PER_WIDE = 1024
+MIN_WIDE, MAX_WIDE = 64, 1 << 14
+MIN_NARROW, MAX_NARROW = 64, 1 << 16
+NARROW_PER_ENTRY = 4
+ENTRIES_AHEAD, ROWS_AHEAD, SLOTS_AHEAD = 32, 16, 8
+"""How many narrow buckets ahead entries are fetched, then the lasting rows they speak of, then those rows' slots."""
 
 
 @dataclass(slots=True)
 class QueueRow:
-    """Where the queue stands: width of a bucket, the bucket that is sorted, fills of heap and pool."""
+    """Where the queue stands."""
 
-    width_s: float = 1.0
-    bucket: int = 0
-    buckets: int = 0
+    wide_s: float = 1.0
+    """Width of a wide bucket."""
+    start_s: float = 0.0
+    """Where the present wide bucket begins."""
+    wides: int = MIN_WIDE
+    narrow_per_s: float = 1.0
+    wide: int = NONE
+    """The wide bucket that time has reached."""
+    narrow: int = MAX_NARROW
+    """The narrow bucket that time has reached, of `narrows`."""
+    narrows: int = 1
     sorted: int = 0
+    near: int = 0
     far: int = 0
-    used: int = 0
-    free: int = NONE
+    """Entries in the heap, in narrow buckets and in chunks."""
+    pool_used: int = 0
+    pool_free: int = NONE
+    chunks_used: int = 0
+    chunk_free: int = NONE
 
 
-class Queue(NamedTuple):
-    """The arrays of a queue: `row`, heap of (time, who), first entry of each bucket, pool of (time, who, next).
-
-    `modules` and `executions` are read by whoever is due, and fetched when their bucket is sorted.
-    """
-
-    row: Any
-    heap: Any
-    buckets: Any
-    pool: Any
-    modules: Any
-    executions: Any
-
-
-HEAP_ENTRY = np.dtype([("time", "f8"), ("who", "i8")])
+ENTRY = np.dtype([("time", "f8"), ("who", "i8")])
 POOL_ENTRY = np.dtype([("time", "f8"), ("who", "i4"), ("next", "i4")])
-ENTRIES_PER_BUCKET = 4
-MIN_BUCKETS, MAX_BUCKETS = 64, 1 << 20
+WIDE_BUCKET = np.dtype([("chunk", "i4"), ("filled", "i4")])
 
 
-def bucket_count(entries: int) -> int:
-    """How many buckets suit so many entries: a power of two."""
-    wanted = max(1, entries // ENTRIES_PER_BUCKET)
-    return min(MAX_BUCKETS, max(MIN_BUCKETS, 1 << (wanted - 1).bit_length()))
+def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
+    """An empty queue for times before `horizon_s` and about so many entries at once, `room` at most.
+
+    `heap` and `pool` hold entries of the present narrow bucket and of later ones, `narrow` the first entry in the pool of
+    each narrow bucket; `far` holds chunks, `links` the chunk that was filled before each, `wide` the chunk that each wide
+    bucket fills and how full it is. A queue has besides the `modules` and `executions` that its entries speak of.
+    """
+    wides = power_of_two(entries // ENTRIES_PER_WIDE, MIN_WIDE, MAX_WIDE)
+    wide = np.zeros(wides, WIDE_BUCKET)
+    wide["chunk"], wide["filled"] = NONE, CHUNK
+    chunks = room // CHUNK + 2 * wides
+    return {
+        "row": QueueRow(wide_s=horizon_s / wides, wides=wides), "heap": np.empty(room, ENTRY),
+        "narrow": np.full(MAX_NARROW + ENTRIES_AHEAD + 1, NONE, np.int32), "pool": np.empty(room, POOL_ENTRY),
+        "wide": wide, "far": np.empty(chunks * CHUNK, ENTRY), "links": np.empty(chunks, np.int32),
+    }  # fmt: skip
+
+
+def power_of_two(wanted: int, least: int, most: int) -> int:
+    """The first power of two that is not below what is wanted, within two others."""
+    found = least
+    while found < min(wanted, most):
+        found *= 2
+    return found
+
+
+def holds(q: Any, more: int) -> bool:
+    """Whether so many more entries find room, wherever they go."""
+    row = q.row
+    entries = row.sorted + row.near + row.far + more
+    return bool(entries <= len(q.pool) and row.chunks_used + more // CHUNK + row.wides <= len(q.links))
 
 
 def push(q: Any, time: float, who: int) -> None:
     """Adds an entry."""
     row = q.row
-    place = int(time / row.width_s)
-    if place <= row.bucket or place >= row.buckets:
-        _sift_in(q, time, who)
+    place = min(int(time / row.wide_s), row.wides - 1)
+    if place <= row.wide:
+        _push_near(q, time, who)
         return
-    at = row.free
-    if at == NONE:
-        at = row.used
-        row.used += 1
-    else:
-        row.free = q.pool[at].next
-    entry = q.pool[at]
+    bucket = q.wide[place]
+    if bucket.filled == CHUNK:
+        _add_chunk(q, bucket)
+    entry = q.far[CHUNK * bucket.chunk + bucket.filled]
     entry.time = time
     entry.who = who
-    entry.next = q.buckets[place]
-    q.buckets[place] = at
+    bucket.filled += 1
     row.far += 1
 
 
@@ -83,10 +113,12 @@ def next_time(q: Any) -> float:
     """The time of the first entry, or inf; sorts the next bucket when the present one is empty."""
     row = q.row
     while row.sorted == 0:
-        if row.far == 0:
-            return inf
-        row.bucket += 1
-        _sort_bucket(q, row.bucket)
+        if row.near == 0:
+            if row.far == 0:
+                return inf
+            _open_wide(q)
+        else:
+            _open_narrow(q)
     return float(q.heap[0].time)
 
 
@@ -104,26 +136,108 @@ def pop(q: Any) -> None:
         _sift_down(q, last.time, last.who, row.sorted)
 
 
-def _sort_bucket(q: Any, place: int) -> None:
-    """Moves a bucket to the heap; what the next one speaks of is fetched meanwhile."""
+# --- tiers -----------------------------------------------------------------------------------------------------------
+
+
+def _add_chunk(q: Any, bucket: Any) -> None:
+    """Gives a wide bucket an empty chunk to fill."""
     row = q.row
-    at = q.buckets[place]
+    at = row.chunk_free
+    if at == NONE:
+        at = row.chunks_used
+        row.chunks_used += 1
+    else:
+        row.chunk_free = q.links[at]
+    q.links[at] = bucket.chunk
+    bucket.chunk = at
+    bucket.filled = 0
+
+
+def _open_wide(q: Any) -> None:
+    """Spreads the next wide bucket over narrow ones."""
+    row = q.row
+    row.wide += 1
+    bucket = q.wide[row.wide]
+    at, fill = bucket.chunk, bucket.filled
+    count = fill if at != NONE else 0
+    chunk = at
+    while chunk != NONE and q.links[chunk] != NONE:
+        count += CHUNK
+        chunk = q.links[chunk]
+    row.narrows = power_of_two(NARROW_PER_ENTRY * count, MIN_NARROW, MAX_NARROW)
+    row.start_s = row.wide * row.wide_s
+    row.narrow_per_s = row.narrows / row.wide_s
+    row.narrow = NONE
+    row.far -= count
+    while at != NONE:
+        for place in range(CHUNK * at, CHUNK * at + fill):
+            entry = q.far[place]
+            _push_near(q, entry.time, entry.who)
+        following = q.links[at]
+        q.links[at] = row.chunk_free
+        row.chunk_free = at
+        at, fill = following, CHUNK
+    bucket.chunk = NONE
+    bucket.filled = CHUNK
+    for ahead in range(ROWS_AHEAD):
+        _fetch(q, ahead, True)
+
+
+def _push_near(q: Any, time: float, who: int) -> None:
+    """Adds an entry of the present wide bucket, or of an earlier time."""
+    row = q.row
+    place = min(int((time - row.start_s) * row.narrow_per_s), row.narrows - 1)
+    if place <= row.narrow:
+        _sift_in(q, time, who)
+        return
+    at = row.pool_free
+    if at == NONE:
+        at = row.pool_used
+        row.pool_used += 1
+    else:
+        row.pool_free = q.pool[at].next
+    entry = q.pool[at]
+    entry.time = time
+    entry.who = who
+    entry.next = q.narrow[place]
+    q.narrow[place] = at
+    row.near += 1
+
+
+def _open_narrow(q: Any) -> None:
+    """Sorts the next narrow bucket; what later ones speak of is fetched meanwhile."""
+    row = q.row
+    row.narrow += 1
+    fetch_entry_ahead(q.pool, max(0, q.narrow[row.narrow + ENTRIES_AHEAD]))
+    _fetch(q, row.narrow + ROWS_AHEAD, True)
+    _fetch(q, row.narrow + SLOTS_AHEAD, False)
+    at = q.narrow[row.narrow]
+    q.narrow[row.narrow] = NONE
     while at != NONE:
         entry = q.pool[at]
         following = entry.next
         _sift_in(q, entry.time, entry.who)
-        entry.next = row.free
-        row.free = at
-        row.far -= 1
+        entry.next = row.pool_free
+        row.pool_free = at
+        row.near -= 1
         at = following
-    q.buckets[place] = NONE
-    if place + 1 < row.buckets:
-        at = q.buckets[place + 1]
-        while at != NONE:
-            entry = q.pool[at]
+
+
+def _fetch(q: Any, place: int, lasting: bool) -> None:
+    """Fetches the rows that a narrow bucket speaks of: the lasting ones, or those in slots."""
+    at = q.narrow[place]
+    while at != NONE:
+        entry = q.pool[at]
+        if lasting:
             fetch_ahead(q.modules, entry.who)
             fetch_ahead(q.executions, entry.who)
-            at = entry.next
+        else:
+            fetch_slot_ahead(q.modules, entry.who)
+            fetch_slot_ahead(q.executions, entry.who)
+        at = entry.next
+
+
+# --- the heap --------------------------------------------------------------------------------------------------------
 
 
 def _sift_in(q: Any, time: float, who: int) -> None:

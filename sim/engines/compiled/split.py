@@ -26,8 +26,10 @@ from numba.extending import (
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-_COUNT, _SLOTS, _LASTING, _AWAKE, _RARE, _RARE_SIZE = range(6)
-"""Words of the table of a Rows: how many rows, addresses of slots and parts, step from one rare record to the next."""
+LASTING, AWAKE, RARE = range(3)
+"""The parts of a row."""
+_COUNT, _SLOTS, _RARE_SIZE, _PARTS = range(4)
+"""Words of the table of a Rows: how many, address of slots, step from one rare record to the next, addresses of parts."""
 
 
 class Rows:
@@ -43,7 +45,7 @@ class Rows:
         self.kind = RowsType(tuple(None if part is None else from_dtype(part.dtype) for part in (lasting, awake, rare)))
         step = 0 if rare is None or len(rare) == 1 else rare.itemsize
         addresses = [0 if part is None else part.ctypes.data for part in (lasting, awake, rare)]
-        self._words = np.array([len(slots), slots.ctypes.data, *addresses, step], dtype=np.int64)
+        self._words = np.array([len(slots), slots.ctypes.data, step, *addresses], dtype=np.int64)
         self.address = self._words.ctypes.data
 
     def __len__(self) -> int:
@@ -161,33 +163,31 @@ def _len(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
 @lower_builtin(operator.getitem, RowsType, types.Integer)
 def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind, table = sig.return_type, args[0]
-    word, byte = ir.IntType(64), ir.IntType(8).as_pointer()
     place = context.cast(builder, args[1], sig.args[1], types.intp)
     row = cgutils.create_struct_proxy(kind)(context, builder)
     for at, part in enumerate(kind.parts):
-        if part is None:
-            continue
-        size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(part)))
-        offset = builder.mul(place, size)
-        if at == _AWAKE - _LASTING:
-            slot = builder.sext(builder.load(row_slot(builder, table, place)), word)
-            none = builder.icmp_signed("<", slot, ir.Constant(word, 0))
-            offset = builder.mul(builder.select(none, ir.Constant(word, 0), slot), size)
-        elif at == _RARE - _LASTING:
-            offset = builder.mul(place, _word(builder, table, _RARE_SIZE))
-        start = builder.inttoptr(_word(builder, table, _LASTING + at), byte)
-        setattr(row, f"part_{at}", builder.gep(start, [offset]))
+        if part is not None:
+            setattr(row, f"part_{at}", row_part(context, builder, table, kind, at, place))
     return row._getvalue()
+
+
+def row_part(context: Any, builder: Any, table: Any, kind: Any, at: int, place: Any) -> Any:
+    """The address of one part of a row."""
+    word = ir.IntType(64)
+    size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(kind.parts[at])))
+    if at == AWAKE:
+        slot = builder.sext(builder.load(row_slot(builder, table, place)), word)
+        none = builder.icmp_signed("<", slot, ir.Constant(word, 0))
+        offset = builder.mul(builder.select(none, ir.Constant(word, 0), slot), size)
+    elif at == RARE:
+        offset = builder.mul(place, _word(builder, table, _RARE_SIZE))
+    else:
+        offset = builder.mul(place, size)
+    start = builder.inttoptr(_word(builder, table, _PARTS + at), ir.IntType(8).as_pointer())
+    return builder.gep(start, [offset])
 
 
 def row_slot(builder: Any, table: Any, place: Any) -> Any:
     """The address of a row's slot."""
     slots = builder.inttoptr(_word(builder, table, _SLOTS), ir.IntType(32).as_pointer())
     return builder.gep(slots, [place])
-
-
-def lasting_row(context: Any, builder: Any, table: Any, part: Any, place: Any) -> Any:
-    """The address of what lasts of a row, for hints to the processor."""
-    size = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(part)))
-    start = builder.inttoptr(_word(builder, table, _LASTING), ir.IntType(8).as_pointer())
-    return builder.gep(start, [builder.mul(place, size)])

@@ -12,11 +12,10 @@ from sim.cloud.books import DECISION_WIDTH
 from sim.cloud.center import notice, open_books
 from sim.cloud.execution import Execution
 from sim.engines import layout
-from sim.engines.compiled import kernel
+from sim.engines.compiled import kernel, queue
 from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.pending import Drive, Pending
-from sim.engines.compiled.queue import HEAP_ENTRY, POOL_ENTRY, QueueRow, bucket_count
 from sim.engines.compiled.split import Rows
 from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.fleet import source_bad
@@ -133,12 +132,9 @@ def _profiles(world: World) -> NDArray[Any]:
 
 
 def _queue(horizon_s: float, parts: dict[str, Any], room: int) -> Bag:
-    buckets = bucket_count(len(parts["modules"]))
-    row = QueueRow(width_s=horizon_s / buckets, buckets=buckets)
-    return Bag(
-        row=layout.single(row), heap=np.empty(room, HEAP_ENTRY), buckets=np.full(buckets, -1, np.int32),
-        pool=np.empty(room, POOL_ENTRY), modules=parts["modules"], executions=parts["books"].es,
-    )  # fmt: skip
+    made = queue.arrays(horizon_s, len(parts["modules"]), room)
+    made["row"] = layout.single(made["row"])
+    return Bag(**made, modules=parts["modules"], executions=parts["books"].es)
 
 
 def _timers(room: int) -> Bag:
@@ -182,9 +178,9 @@ def grown(parts: dict[str, Any], which: int) -> None:
         parts["books"] = books.replaced(es=books.es.with_room(parts["awake_executions"]))
         parts["q"] = q.replaced(modules=parts["modules"], executions=parts["books"].es)
     elif which == kernel.FULL_QUEUE:
-        parts["q"] = q.replaced(
-            heap=_doubled(q.heap, int(q.row["sorted"])), pool=_doubled(q.pool, int(q.row["used"]))
-        )  # fmt: skip
+        fills = {"heap": q.row["sorted"], "pool": q.row["pool_used"], "links": q.row["chunks_used"]}
+        larger = {name: _doubled(getattr(q, name), int(fill)) for name, fill in fills.items()}
+        parts["q"] = q.replaced(**larger, far=_doubled(q.far, queue.CHUNK * int(q.row["chunks_used"])))
     elif which == kernel.FULL_TIMERS:
         for name in ("timers", "senders"):
             heap = parts[name]
@@ -192,6 +188,16 @@ def grown(parts: dict[str, Any], which: int) -> None:
     else:
         for name, fill in _FILLS[which].items():
             parts[name] = _doubled(parts[name], int(k[fill]))
+
+
+def given_up(parts: dict[str, Any]) -> None:
+    """Gives back what only a run that goes on needs: the queue, and what is under way."""
+    q = parts["q"]
+    parts["q"] = q.replaced(**{name: getattr(q, name)[:0].copy() for name in ("heap", "pool", "far", "links")})
+    for name in ("timers", "senders"):
+        parts[name] = parts[name].replaced(entries=parts[name].entries[:0].copy())
+    for name in ("pool", "sent", "outcomes", "outcome_times"):
+        parts[name] = parts[name][:0].copy()
 
 
 _FILLS = {
