@@ -67,6 +67,8 @@ int main(int, char** argv) {
 """
 
 
+REFERENCE_PER_S = 0.70e6
+"""Events a second of SimPy on the hold model at 10,000 pending, on the host for which the targets were set."""
 SIZES = (100_000, 1_000_000, 10_000_000)
 
 
@@ -110,6 +112,13 @@ def engines(sizes: list[int], repeat: int) -> None:
     simpy_s = timed(VirtualEngine(build(quickstart(small))).run)
     print(f"SimPy,    {small:>10,} modules: run {simpy_s:6.2f} s, {simpy_s / small * 1e6:5.1f} us a module")
     print(f"compiled against SimPy at {small:,} modules: {simpy_s / found[small]['run_s']:.0f} x as fast")
+    here = simpy_rate(10_000) / REFERENCE_PER_S
+    scaled = ", ".join(
+        f"{one['run_s'] * here:.2f} s for {n:,} ({one['written_s'] * here:.2f} s)" for n, one in found.items()
+    )
+    print(
+        f"SimPy's bare events go {here:.2f} x as fast here as where the targets were set; there, run (with table): {scaled}"
+    )
     for n in sizes[1:]:
         ratio = found[n]["run_s"] / n / (found[small]["run_s"] / small)
         print(f"cost a module at {n:,} against {small:,}: {ratio:.2f}", flush=True)
