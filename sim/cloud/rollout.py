@@ -230,6 +230,7 @@ def join(b: Books, e: Execution, now: float) -> None:
     g.targets += 1
     g.members += 1
     b.joined[c.joined] = e.index
+    b.rank[e.index] = len(b.order) + c.joined
     c.joined += 1
     release(b, now)
 

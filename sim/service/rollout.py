@@ -66,8 +66,9 @@ class LiveCenter(DeveloperCenter):
         self.log = self.log  # it says in the counts whether lines are wanted
         b.groups = [Group(**row) for row in given["groups"]]
         b.criteria = [Criterion(**row) for row in given["criteria"]]
-        joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (not e.released, e.index))
+        joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (e.released_s, e.index))
         b.joined[: len(joined)] = [e.index for e in joined]
+        b.rank[b.joined[: len(joined)]] = len(b.order) + np.arange(len(joined))
         for e in self.executions:
             e.waiting_at = -1
             rules.offline(b, e.index)

@@ -190,6 +190,23 @@ def test_late_joiners_belong_to_the_last_group():
     assert sorted(cloud.released()[2:]) == [(50.0, 2), (50.0, 3)]
 
 
+def test_late_joiners_are_offered_in_the_order_they_joined():
+    """Definitions 4 and 5: at a tick of the push grid those who joined first come first, whatever their number."""
+    cloud = continuous(
+        6,
+        [2, 3, 4, 5],
+        rollout={"max_in_progress": 1, "in_progress_counts": "offered"},
+        delivery={"polling_time": "1h"},
+    )
+    cloud.until(0.5 * HOUR)
+    for number in (4, 2, 5, 3):
+        cloud.hello(number)
+    cloud.until(1.5 * HOUR)
+    for number in (0, 1, 4, 2, 5):
+        cloud.succeed(number).until(cloud.now + HOUR)
+    assert [i for _, i in cloud.told(NOTICE)] == [0, 1, 4, 2, 5, 3]
+
+
 def test_who_joins_a_plan_that_is_over_gets_nothing():
     """Definition 4: the plan must be running."""
     cloud = continuous(2, [1]).operator("terminate")
