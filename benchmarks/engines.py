@@ -207,12 +207,14 @@ def queue_s(pending: int, events: int) -> float:
 
     gaps = np.random.default_rng(1).exponential(size=65536)
     jitted = [numba.njit(error_model="numpy")(function) for function in (fill, loop)]
+    small = _queue(2, 40.0)
+    for function in jitted:
+        with machine_code_of(function.py_func.__qualname__):
+            function(small, gaps, 1)
     best = np.inf
     for _ in range(3):
         q = _queue(pending, 1.2 * events / pending + 30.0)
         for function, count in zip(jitted, (pending, events), strict=True):
-            with machine_code_of(function.py_func.__qualname__):
-                function(_queue(2, 40.0), gaps, 1)
             started = time.process_time()
             function(q, gaps, count)
             seconds = time.process_time() - started
