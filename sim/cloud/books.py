@@ -65,9 +65,10 @@ N_STATUS = 200
 class Books:
     """One plan over `len(es)` modules: settings, progress and the outboxes.
 
-    `order` lists the executions in order of release, group by group; `rank` is its inverse, and goes on with those who join
-    numbers: `out` (module, message, component), `armed` (time, module, timer, stamp), `notes` (module, time, code,
-    value), `log` (DECISION_WIDTH columns); `cells` counts modules under way by cell and coverage level.
+    `order` lists the executions in order of release, group by group; `rank` is its inverse, and goes on with those who
+    join late, in the order they joined. Outboxes are arrays of numbers: `out` (module, message, component), `armed` (time,
+    module, timer, stamp), `notes` (module, time, code, value), `log` (DECISION_WIDTH columns); `cells` counts modules
+    under way by cell and coverage level.
     """
 
     r: Settings

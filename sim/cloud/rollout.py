@@ -229,10 +229,15 @@ def join(b: Books, e: Execution, now: float) -> None:
     c.members += 1
     g.targets += 1
     g.members += 1
-    b.joined[c.joined] = e.index
-    b.rank[e.index] = len(b.order) + c.joined
+    stand_in_line(b, e.index, c.joined)
     c.joined += 1
     release(b, now)
+
+
+def stand_in_line(b: Books, index: int, place: int) -> None:
+    """The module is the late joiner number `place`, behind all who were there and who joined before."""
+    b.joined[place] = index
+    b.rank[index] = len(b.order) + place
 
 
 def push(b: Books, now: float, only_held: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from sim import draws
 from sim import messages as msg
 from sim.cloud import books as bk
-from sim.cloud import rules
+from sim.cloud import rollout, rules
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
@@ -67,8 +67,8 @@ class LiveCenter(DeveloperCenter):
         b.groups = [Group(**row) for row in given["groups"]]
         b.criteria = [Criterion(**row) for row in given["criteria"]]
         joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (e.released_s, e.index))
-        b.joined[: len(joined)] = [e.index for e in joined]
-        b.rank[b.joined[: len(joined)]] = len(b.order) + np.arange(len(joined))
+        for place, late in enumerate(joined):
+            rollout.stand_in_line(b, late.index, place)
         for e in self.executions:
             e.waiting_at = -1
             rules.offline(b, e.index)

@@ -46,7 +46,6 @@ class Kernel:
     """The driver's numbers."""
 
     horizon_s: float = inf
-    until_s: float = 0.0
     bound_s: float = 0.0
     """Private moments before this time may be run ahead."""
     keepalive_s: float = 120.0
@@ -128,7 +127,6 @@ def start_online(s: Any, i: int) -> None:
 
 def run_until(s: Any, until_s: float) -> int:
     """Everything before `until_s` happens. Returns FINISHED, or which array needs more room first."""
-    s.k.until_s = until_s
     while True:
         lacking = full(s)
         if lacking:
@@ -141,16 +139,17 @@ def run_until(s: Any, until_s: float) -> int:
         if now >= until_s:
             return FINISHED
         s.k.bound_s = min(until_s, unasked_s) if s.k.calm else -inf
-        if now < shared_s:
-            i, due = next_module(s, now), True
+        i, due = NONE, now < shared_s
+        if due:
+            i = next_module(s, now)
         elif order_s == now:
-            i, due = operate(s, now), False
+            operate(s, now)
         elif cloud_s == now:
-            i, due = wake_cloud(s, now), False
+            wake_cloud(s, now)
         elif cell_s == now:
-            i, due = opportunity(s), False
+            opportunity(s)
         else:
-            i, due = transfer_due(s, now), False
+            i = transfer_due(s, now)
         if i != NONE:
             run_module(s, i, due)
 
@@ -176,8 +175,8 @@ def next_order_s(s: Any) -> float:
     return float(s.orders[s.k.orders].time) if s.k.orders < len(s.orders) else inf
 
 
-def operate(s: Any, now: float) -> int:
-    """The operator's next doing. Like what follows, returns the module that goes on by itself, or NONE."""
+def operate(s: Any, now: float) -> None:
+    """The operator's next doing."""
     order, b = s.orders[s.k.orders], s.books
     s.k.orders += 1
     what = order.what
@@ -195,10 +194,9 @@ def operate(s: Any, now: float) -> int:
         for j in range(order.first, order.first + order.count):
             rules.cancel(b, s.ordered[j], now)
     module.send(s, NONE, now)
-    return NONE
 
 
-def wake_cloud(s: Any, now: float) -> int:
+def wake_cloud(s: Any, now: float) -> None:
     """Timers of modules in order, then the plan: its end, groups, releases, pushes."""
     while timers.first_s(s.timers) <= now:
         first = s.timers.entries[0]
@@ -209,18 +207,16 @@ def wake_cloud(s: Any, now: float) -> int:
     if rollout.deadline(s.books.c) <= now:
         rollout.wake(s.books, now)
         module.send(s, NONE, now)
-    return NONE
 
 
-def opportunity(s: Any) -> int:
+def opportunity(s: Any) -> None:
     """The first opportunity of random access is over."""
     for j in range(access.decide(s)):
         module.line_up(s, s.sent[j])
-    return NONE
 
 
 def next_module(s: Any, now: float) -> int:
-    """The first module of the queue, unless it has moved."""
+    """The first module of the queue, or NONE when it has moved."""
     i = queue.next_who(s.q)
     queue.pop(s.q)
     if s.slots[i] <= 0:
@@ -343,7 +339,7 @@ def drop(s: Any, i: int, now: float) -> None:
 
 
 def transfer_due(s: Any, now: float) -> int:
-    """The first transfer of the egress is complete."""
+    """The first transfer of the egress is complete; returns its module, which goes on by itself."""
     slot = egress.next_slot(s.egress)
     transfer = s.egress.transfers[slot]
     i = int(transfer.owner)
