@@ -41,7 +41,7 @@ class QueueRow:
     narrow_per_s: float = 1.0
     wide: int = NONE
     """The wide bucket that time has reached."""
-    narrow: int = MAX_NARROW
+    narrow: int = NONE
     """The narrow bucket that time has reached, of `narrows`."""
     narrows: int = 1
     sorted: int = 0
@@ -56,7 +56,7 @@ class QueueRow:
 
 ENTRY = np.dtype([("time", "f8"), ("who", "i8")])
 POOL_ENTRY = np.dtype([("time", "f8"), ("who", "i4"), ("next", "i4")])
-WIDE_BUCKET = np.dtype([("chunk", "i4"), ("filled", "i4")])
+WIDE_BUCKET = np.dtype([("chunk", "i4"), ("count", "i4")])
 
 
 def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
 
     `heap` and `pool` hold entries of the present narrow bucket and of later ones, `narrow` the first entry in the pool of
     each narrow bucket; `far` holds chunks, `links` the chunk that was filled before each, `wide` the chunk that each wide
-    bucket fills and how full it is. A queue has besides the `modules` and `executions` that its entries speak of.
+    bucket fills and how many entries it has. A queue has besides the `modules` and `executions` that its entries speak of.
     """
     wides = power_of_two(entries // ENTRIES_PER_WIDE, MIN_WIDE, MAX_WIDE)
     wide = np.zeros(wides, WIDE_BUCKET)
-    wide["chunk"], wide["filled"] = NONE, CHUNK
+    wide["chunk"] = NONE
     chunks = room // CHUNK + 2 * wides
     return {
         "row": QueueRow(wide_s=horizon_s / wides, wides=wides), "heap": np.empty(room, ENTRY),
@@ -100,12 +100,13 @@ def push(q: Any, time: float, who: int) -> None:
         _push_near(q, time, who)
         return
     bucket = q.wide[place]
-    if bucket.filled == CHUNK:
+    in_chunk = bucket.count % CHUNK
+    if in_chunk == 0:
         _add_chunk(q, bucket)
-    entry = q.far[CHUNK * bucket.chunk + bucket.filled]
+    entry = q.far[CHUNK * bucket.chunk + in_chunk]
     entry.time = time
     entry.who = who
-    bucket.filled += 1
+    bucket.count += 1
     row.far += 1
 
 
@@ -150,7 +151,6 @@ def _add_chunk(q: Any, bucket: Any) -> None:
         row.chunk_free = q.links[at]
     q.links[at] = bucket.chunk
     bucket.chunk = at
-    bucket.filled = 0
 
 
 def _open_wide(q: Any) -> None:
@@ -158,27 +158,24 @@ def _open_wide(q: Any) -> None:
     row = q.row
     row.wide += 1
     bucket = q.wide[row.wide]
-    at, fill = bucket.chunk, bucket.filled
-    count = fill if at != NONE else 0
-    chunk = at
-    while chunk != NONE and q.links[chunk] != NONE:
-        count += CHUNK
-        chunk = q.links[chunk]
+    at, count = bucket.chunk, bucket.count
     row.narrows = power_of_two(NARROW_PER_ENTRY * count, MIN_NARROW, MAX_NARROW)
     row.start_s = row.wide * row.wide_s
     row.narrow_per_s = row.narrows / row.wide_s
     row.narrow = NONE
     row.far -= count
     while at != NONE:
-        for place in range(CHUNK * at, CHUNK * at + fill):
+        in_chunk = (count - 1) % CHUNK + 1
+        for place in range(CHUNK * at, CHUNK * at + in_chunk):
             entry = q.far[place]
             _push_near(q, entry.time, entry.who)
+        count -= in_chunk
         following = q.links[at]
         q.links[at] = row.chunk_free
         row.chunk_free = at
-        at, fill = following, CHUNK
+        at = following
     bucket.chunk = NONE
-    bucket.filled = CHUNK
+    bucket.count = 0
     for ahead in range(ROWS_AHEAD):
         _fetch(q, ahead, True)
 
