@@ -99,9 +99,9 @@ def build_fleet(
     size: int, hardware: tuple[str, ...],
 ) -> Fleet:  # fmt: skip
     """All modules that the plan's lists allow and that are there when it begins, of `size` in all blocks."""
-    confirmed = scenario.plan.confirmed_by_user
+    differ = scenario.plan.confirmed_by_user or scenario.fleet.cells is not None
     rows = layout.blank(ModuleRow(), layout.MODULE, size, layout.MODULE_LASTING)
-    rare = layout.blank(ModuleRow(), layout.MODULE, size if confirmed else 1, layout.MODULE_RARE)
+    rare = layout.blank(ModuleRow(), layout.MODULE, size if differ else 1, layout.MODULE_RARE)
     joins = settings.continuous and any(group.joins is not None for group in scenario.fleet.groups)
     late = np.zeros(size, dtype=np.int8) if joins else np.broadcast_to(np.zeros(1, dtype=np.int8), size)
     taken: list[tuple[Block, Any, slice]] = []
@@ -109,7 +109,7 @@ def build_fleet(
     for block in blocks:
         keep = _kept(scenario, settings, block.members)
         part = slice(end, end + len(block.members.numbers[keep]))
-        _fill(rows[part], rare[part] if confirmed else rare[:0], late[part], block, keep)
+        _fill(rows[part], rare[part] if differ else rare[:0], late[part], block, keep)
         taken.append((block, keep, part))
         end = part.stop
     fleet = Fleet(
@@ -145,7 +145,7 @@ def _finish(fleet: Fleet, key: tuple[int, int], taken: list[tuple[Block, Any, sl
     fleet.cells = settle(fleet.scenario.fleet.cells, key, [block.members for block, _, _ in taken])
     for block, keep, part in taken:
         if fleet.cells:
-            rows["cell"][part] = block.members.columns.pop("cell")[keep]
+            fleet.rare["cell"][part] = block.members.columns.pop("cell")[keep]
     for i, component in enumerate(fleet.scenario.plan.components):
         rows["at_target"] |= _runs(fleet.versions, component.component, component.target_version).astype(np.int32) << i
     if fleet.given_names is not None and len(set(fleet.names)) < len(rows):

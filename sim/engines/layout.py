@@ -41,7 +41,7 @@ MODULE_AWAKE = (
 )  # fmt: skip
 EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s", "confirmed_s", "holds")
 """What matters only while something is under way with a module: written anew before it is read after that, or not read."""
-MODULE_RARE = ("user_delay_s",)
+MODULE_RARE = ("user_delay_s", "cell", "preambles")
 EXECUTION_RARE = ("busy_until_s", "approval_delay_s")
 """What few scenarios need: one record for all modules, unless they differ."""
 EVENT = np.dtype([

@@ -222,7 +222,7 @@ def build_executions(
     executions = layout.blank(Execution(0), layout.EXECUTION, len(numbers), layout.EXECUTION_LASTING)
     executions["index"] = np.arange(len(numbers))
     executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
-    executions["cell"] = fleet.rows["cell"]
+    executions["cell"] = fleet.rare["cell"]
     executions["late"] = fleet.late
     held = plan.earlier_plan is not None or plan.strategy.delivery.confirmation == "operator"
     rare = layout.blank(Execution(0), layout.EXECUTION, len(numbers) if held else 1, layout.EXECUTION_RARE)

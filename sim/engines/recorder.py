@@ -62,10 +62,9 @@ class Recorder:
     def _ends(self) -> Ends:
         modules = self.world.modules
         charge = np.array([battery.true_percent(m.row, m.profile, self.end_s) for m in modules])
-        return Ends(
-            layout.records(ModuleRow, layout.MODULE, [m.row for m in modules]),
-            layout.records(Execution, layout.EXECUTION, self.world.center.executions), charge.__getitem__,
-        )  # fmt: skip
+        rows = layout.records(ModuleRow, layout.MODULE, [m.row for m in modules])
+        executions = layout.records(Execution, layout.EXECUTION, self.world.center.executions)
+        return Ends(rows, rows, executions, charge.__getitem__)
 
     def _events(self) -> WholeTable | None:
         if self.events is None:

@@ -37,11 +37,12 @@ class Watched:
 
 @dataclass(slots=True)
 class Ends:
-    """How a run left its modules: records of ModuleRow and Execution, what lasts of them at least; the true charge at the
-    end, per cent, of some of the modules.
+    """How a run left its modules: records of ModuleRow and Execution, what lasts of them at least; what is rare of
+    ModuleRow, for each module or one for all; the true charge at the end, per cent, of some of the modules.
     """
 
     rows: NDArray[Any]
+    rare: NDArray[Any]
     executions: NDArray[Any]
     charge: Callable[[slice], NDArray[np.float64]]
 
@@ -112,10 +113,14 @@ class RowTable:
         if name in ("group", "hardware"):
             return np.asarray(m[name])
         numbers: dict[str, Callable[[], NDArray[Any]]] = {
-            "cell": lambda: m["cell"] + 1, "outcome": lambda: self._outcome[part], "cause": lambda: self._cause[part],
+            "cell": lambda: self._rare("cell", part) + 1, "outcome": lambda: self._outcome[part], "cause": lambda: self._cause[part],
             "cloud_state": lambda: e["state"], "stage": lambda: _stage(m, e),
         }  # fmt: skip
         return numbers[name]()
+
+    def _rare(self, name: str, part: slice) -> NDArray[Any]:
+        """A field that is kept for each module, or once for all."""
+        return np.broadcast_to(self._ends.rare[name], len(self))[part]
 
     def _makers(self, part: slice) -> dict[str, Callable[[], Any]]:
         """How the other columns are made."""
@@ -127,6 +132,7 @@ class RowTable:
         }
         makers |= {name: partial(e.__getitem__, name) for name in ("attempts", "deferrals", "reported_s")}
         return makers | {
+            "preambles": lambda: self._rare("preambles", part),
             "replication": lambda: np.full(len(m), world.replication, dtype=np.int16),
             "module": lambda: world.fleet.names_of(part),
             "components_done": lambda: np.bitwise_count(m["at_target"]),

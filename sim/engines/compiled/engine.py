@@ -141,7 +141,7 @@ class CompiledEngine:
         """The tables of this run."""
         parts, k = self.parts, self.parts["k"]
         decided = [decision_of(row) for row in parts["decisions"][: int(k["decisions"])]]
-        ends = Ends(self.world.fleet.rows, self.world.executions, self._charge)
+        ends = Ends(self.world.fleet.rows, self.world.fleet.rare, self.world.executions, self._charge)
         cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
         return records_of(
             self.world, ends, self.load, cloud_peaks, decided, self.happened, Watched(complete, wall_s, self.end_s)
