@@ -19,6 +19,7 @@ from sim.cloud import capacity, egress, offers, rollout, rules
 from sim.draws import Purpose, uniform
 from sim.engines import tally
 from sim.engines.compiled import access, answers, module, pending, polled, private, queue, slots, timers
+from sim.engines.compiled.hints import fetch_ahead, fetch_slot_ahead
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
@@ -344,6 +345,7 @@ def transfer_due(s: Any, now: float) -> int:
     transfer = s.egress.transfers[slot]
     i = int(transfer.owner)
     egress.finish(s.egress, slot, now)
+    fetch_next_owner(s)
     m = s.modules[i]
     p = s.profiles[m.group]
     arrived = m.piece_bytes - m.kept_bytes
@@ -357,6 +359,16 @@ def transfer_due(s: Any, now: float) -> int:
     else:
         module.deliver(s, i, states.DONE, now)
     return i
+
+
+def fetch_next_owner(s: Any) -> None:
+    """The module whose transfer is probably the next to complete: what there is of it will be needed soon."""
+    if egress.next_at(s.egress) < inf:
+        i = int(s.egress.transfers[egress.next_slot(s.egress)].owner)
+        fetch_ahead(s.modules, i)
+        fetch_ahead(s.books.es, i)
+        fetch_slot_ahead(s.modules, i)
+        fetch_slot_ahead(s.books.es, i)
 
 
 def close(s: Any, now: float) -> None:

@@ -25,7 +25,11 @@ ENTRIES_PER_WIDE = 1024
 MIN_WIDE, MAX_WIDE = 64, 1 << 14
 MIN_NARROW, MAX_NARROW = 64, 1 << 16
 NARROW_PER_ENTRY = 4
-ENTRIES_AHEAD, ROWS_AHEAD, SLOTS_AHEAD = 32, 16, 8
+AT_ONCE = 32
+"""So many narrow buckets are looked ahead at together."""
+SLOTS_AHEAD = 8
+ROWS_AHEAD = SLOTS_AHEAD + AT_ONCE
+ENTRIES_AHEAD = ROWS_AHEAD + AT_ONCE
 """How many narrow buckets ahead entries are fetched, then the lasting rows they speak of, then those rows' slots."""
 
 
@@ -72,7 +76,7 @@ def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
     chunks = room // CHUNK + 2 * wides
     return {
         "row": QueueRow(wide_s=horizon_s / wides, wides=wides), "heap": np.empty(room, ENTRY),
-        "narrow": np.full(MAX_NARROW + ENTRIES_AHEAD + 1, NONE, np.int32), "pool": np.empty(room, POOL_ENTRY),
+        "narrow": np.full(MAX_NARROW + ENTRIES_AHEAD + AT_ONCE, NONE, np.int32), "pool": np.empty(room, POOL_ENTRY),
         "wide": wide, "far": np.empty(chunks * CHUNK, ENTRY), "links": np.empty(chunks, np.int32),
     }  # fmt: skip
 
@@ -163,6 +167,8 @@ def _open_wide(q: Any) -> None:
     row.start_s = row.wide * row.wide_s
     row.narrow_per_s = row.narrows / row.wide_s
     row.narrow = NONE
+    row.pool_used = 0  # nobody is near: the pool is filled in sequence again
+    row.pool_free = NONE
     row.far -= count
     while at != NONE:
         in_chunk = (count - 1) % CHUNK + 1
@@ -205,9 +211,8 @@ def _open_narrow(q: Any) -> None:
     """Sorts the next narrow bucket; what later ones speak of is fetched meanwhile."""
     row = q.row
     row.narrow += 1
-    fetch_entry_ahead(q.pool, max(0, q.narrow[row.narrow + ENTRIES_AHEAD]))
-    _fetch(q, row.narrow + ROWS_AHEAD, True)
-    _fetch(q, row.narrow + SLOTS_AHEAD, False)
+    if row.narrow % AT_ONCE == 0:
+        _look_ahead(q, row.narrow)
     at = q.narrow[row.narrow]
     q.narrow[row.narrow] = NONE
     while at != NONE:
@@ -218,6 +223,16 @@ def _open_narrow(q: Any) -> None:
         row.pool_free = at
         row.near -= 1
         at = following
+
+
+def _look_ahead(q: Any, narrow: int) -> None:
+    """Fetches what coming buckets speak of, of many at once: the waits for far memory and its addresses overlap."""
+    for ahead in range(narrow + ENTRIES_AHEAD, narrow + ENTRIES_AHEAD + AT_ONCE):
+        fetch_entry_ahead(q.pool, max(0, q.narrow[ahead]))
+    for ahead in range(narrow + ROWS_AHEAD, narrow + ROWS_AHEAD + AT_ONCE):
+        _fetch(q, ahead, True)
+    for ahead in range(narrow + SLOTS_AHEAD, narrow + SLOTS_AHEAD + AT_ONCE):
+        _fetch(q, ahead, False)
 
 
 def _fetch(q: Any, place: int, lasting: bool) -> None:
