@@ -25,12 +25,12 @@ from numba.extending import (
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
-from sim.engines.compiled.split import Rows, RowsType
+from sim.engines.compiled.split import Compound, Rows, RowsType
 
 WORD = 8
 
 
-class BagType(types.Type):
+class BagType(Compound):
     """The type of a bag: names and types of what it holds, in order."""
 
     def __init__(self, fields: tuple[tuple[str, Any], ...]) -> None:

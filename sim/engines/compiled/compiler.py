@@ -24,7 +24,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite.binding import Linkage
-from numba.core import caching, codegen, registry
+from numba.core import caching, codegen, errors, registry
 from numba.np import arrayobj
 
 from sim.engines.compiled import hints
@@ -192,7 +192,7 @@ def machine_code_of(name: str) -> Iterator[None]:
     """While this lasts, only the function of that name becomes machine code, with all it calls inside it.
 
     Numba would optimise and assemble every callee by itself as well, which takes longer than all the rest. Callees are
-    linked as they are and optimised within their caller; nobody can call them from Python afterwards. So they are known
+    linked as they are and optimised within the function; nobody can call them from Python afterwards. So they are known
     to nobody else, which lets the optimiser drop checks of errors that cannot be and dissolve whatever is called once.
     Places in arrays are taken as they are: the core never counts from the end, which would cost at every access.
     """
@@ -201,6 +201,8 @@ def machine_code_of(name: str) -> Iterator[None]:
     maker: Any = codegen.JITCPUCodegen
     finalize, optimize, set_env = library.finalize, library._optimize_final_module, maker.set_env
     index: Any = arrayobj.fix_integer_index
+    messages: Any = errors
+    colours = messages._termcolor_inst
 
     def link_only(self: Any) -> None:
         if self.name == name:
@@ -224,10 +226,19 @@ def machine_code_of(name: str) -> Iterator[None]:
     def index_from_zero(context: Any, builder: Any, kind: Any, value: Any, _size: Any) -> Any:
         return context.cast(builder, value, kind, numba.types.intp)
 
+    messages._termcolor_inst = _Plain()
     library.finalize, library._optimize_final_module, maker.set_env = link_only, optimize_alone, set_known_env
     arrayobj.fix_integer_index = index_from_zero
     try:
         yield
     finally:
+        messages._termcolor_inst = colours
         arrayobj.fix_integer_index = index
         library.finalize, library._optimize_final_module, maker.set_env = finalize, optimize, set_env
+
+
+class _Plain:
+    """Messages without colours: of the thousands that are made on the way nobody sees one, and colouring them takes time."""
+
+    def __getattr__(self, _style: str) -> Any:
+        return str

@@ -46,7 +46,7 @@ def prepare(tell: Callable[[str], None] | None = None) -> None:
     if _COMPILED:
         return
     if tell is not None and not is_kept():
-        tell("compiling the engine: once after each installation, some 20 seconds")
+        tell("compiling the engine: once after each installation, 20 to 60 seconds")
     CompiledEngine(build(Scenario.from_text(SMALLEST))).run()
 
 

@@ -7,6 +7,7 @@ each row, or one for all.
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from typing import Any
 
@@ -56,15 +57,24 @@ class Rows:
         return Rows(self.slots, self.lasting, awake, self.rare)
 
 
-class RowsType(types.Type):
+class Compound(types.Type):
+    """A type with a long name: in symbols a digest stands for it, or spelling them takes a tenth of a compilation."""
+
+    @property
+    def mangling_args(self) -> tuple[str, tuple[str]]:
+        """What symbols call it."""
+        return type(self).__name__, (hashlib.sha256(self.name.encode()).hexdigest()[:16],)
+
+
+class RowsType(Compound):
     """The type of rows: the records of their parts."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
-        self.parts = parts
+        self.parts, self.row = parts, RowType(parts)
         super().__init__(name=f"Rows{parts}")
 
 
-class RowType(types.Type):
+class RowType(Compound):
     """The type of one row: an address for each part."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
@@ -136,7 +146,7 @@ class _RowsItem(AbstractTemplate):
         assert not kws
         rows, place = args
         if isinstance(rows, RowsType) and isinstance(place, types.Integer):
-            return signature(RowType(rows.parts), rows, place)
+            return signature(rows.row, rows, place)
         return None
 
 
