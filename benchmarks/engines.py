@@ -33,6 +33,7 @@ from sim.engines.compiled.bag import Bag
 from sim.engines.compiled.compiler import Mirror, machine_code_of
 from sim.engines.compiled.engine import CompiledEngine, prepare
 from sim.engines.compiled.split import Rows
+from sim.engines.compiled.state import queue_of
 from sim.engines.virtual import VirtualEngine
 from sim.engines.world import build
 from sim.records import write_blocks
@@ -101,22 +102,13 @@ def engines(sizes: list[int], repeat: int) -> None:
     The host may change its speed between two sizes: the cost of a module in a larger fleet is held against the smallest
     fleet before and after it, each by the median of its runs.
     """
-    small = min(sizes)
-    found, ratios = {}, {}
-    beside: dict[str, float] = {}
-    for n in sizes:
-        found[n] = one = apart(n, repeat)
-        print(
-            f"compiled, {n:>10,} modules: run {one['run_s']:6.2f} s, {one['run_s'] / n * 1e6:5.2f} us a module; with "
-            f"modules.parquet {one['written_s']:6.2f} s; sampling the fleet {one['built_s']:.2f} s; "
-            f"{one['peak_gib']:.2f} GiB",
-            flush=True,
-        )
-        if n == small:
-            beside = one
-        else:
-            before_s, beside = beside["median_s"], apart(small, repeat)
-            ratios[n] = one["median_s"] / n / ((before_s + beside["median_s"]) / 2 / small)
+    small, *larger = sizes
+    beside = shown(small, repeat)
+    found, ratios = {small: beside}, {}
+    for n in larger:
+        before, found[n], beside = beside, shown(n, repeat), apart(small, repeat)
+        beside_s = (before["median_s"] + beside["median_s"]) / 2
+        ratios[n] = found[n]["median_s"] / n / (beside_s / small)
     simpy_s = timed(VirtualEngine(build(quickstart(small))).run)
     print(f"SimPy,    {small:>10,} modules: run {simpy_s:6.2f} s, {simpy_s / small * 1e6:5.1f} us a module")
     print(f"compiled against SimPy at {small:,} modules: {simpy_s / beside['run_s']:.0f} x as fast")
@@ -129,6 +121,17 @@ def engines(sizes: list[int], repeat: int) -> None:
     )
     for n, ratio in ratios.items():
         print(f"cost a module at {n:,} against {small:,} before and after it: {ratio:.2f}", flush=True)
+
+
+def shown(modules: int, repeat: int) -> dict[str, float]:
+    """What `apart` finds, printed as well."""
+    one = apart(modules, repeat)
+    print(
+        f"compiled, {modules:>10,} modules: run {one['run_s']:6.2f} s, {one['run_s'] / modules * 1e6:5.2f} us a module; with "
+        f"modules.parquet {one['written_s']:6.2f} s; sampling the fleet {one['built_s']:.2f} s; {one['peak_gib']:.2f} GiB",
+        flush=True,
+    )
+    return one
 
 
 def apart(modules: int, repeat: int) -> dict[str, float]:
@@ -246,9 +249,7 @@ def queue_s(pending: int, events: int) -> float:
 def _queue(pending: int, horizon: float) -> Bag:
     blank = np.zeros(max(pending, 2), layout.record(queue.QueueRow))
     rows = Rows(np.zeros(len(blank), np.int32), blank, blank[:1])
-    made = queue.arrays(horizon, int(pending * horizon), 2 * pending + 64)
-    made["row"] = layout.single(made["row"])
-    return Bag(**made, modules=rows, executions=rows)
+    return queue_of(rows, rows, horizon, int(pending * horizon), 2 * pending + 64)
 
 
 def simpy_rate(pending: int, events: int = 300_000) -> float:

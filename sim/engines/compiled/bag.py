@@ -25,7 +25,7 @@ from numba.extending import (
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
-from sim.engines.compiled.split import Compound, Rows, RowsType
+from sim.engines.compiled.split import Compound, Rows, RowsType, record_size
 
 WORD = 8
 
@@ -140,8 +140,7 @@ def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> An
 
 def _array(context: Any, builder: Any, wanted: Any, load: Any) -> Any:
     array = context.make_array(wanted)(context, builder)
-    size = context.get_abi_sizeof(context.get_data_type(wanted.dtype))
-    itemsize = context.get_constant(types.intp, size)
+    itemsize = context.get_constant(types.intp, record_size(context, wanted.dtype))
     shape = [load(1 + i) for i in range(wanted.ndim)]
     strides: list[Any] = []
     stride = itemsize

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sim.engines.compiled.split import AWAKE, LASTING, row_part, row_slot
+from sim.engines.compiled.split import AWAKE, LASTING, record_size, row_part, row_slot
 
 LINE_BYTES = 64
 
@@ -33,7 +33,7 @@ def fetch_entry_ahead_compiled(_context: Any, entries: Any, place: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(entries)(context, builder, arguments[0])
         number = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        size = ir.Constant(ir.IntType(64), _size(context, entries.dtype))
+        size = ir.Constant(ir.IntType(64), record_size(context, entries.dtype))
         start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
         _prefetch(builder, builder.gep(start, [builder.mul(number, size)]), 1)
         return context.get_dummy_value()
@@ -50,7 +50,7 @@ def fetch_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
         number = context.cast(builder, arguments[1], signature.args[1], types.intp)
         start = row_part(context, builder, arguments[0], rows, LASTING, number)
         slot = row_slot(builder, arguments[0], number)
-        _prefetch(builder, start, _size(context, part))
+        _prefetch(builder, start, record_size(context, part))
         _prefetch(builder, builder.bitcast(slot, start.type), 1)
         return context.get_dummy_value()
 
@@ -64,14 +64,10 @@ def fetch_slot_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        _prefetch(builder, row_part(context, builder, arguments[0], rows, AWAKE, number), _size(context, part))
+        _prefetch(builder, row_part(context, builder, arguments[0], rows, AWAKE, number), record_size(context, part))
         return context.get_dummy_value()
 
     return types.void(rows, place), generate
-
-
-def _size(context: Any, part: Any) -> int:
-    return int(context.get_abi_sizeof(context.get_data_type(part)))
 
 
 def _prefetch(builder: Any, start: Any, size: int) -> None:

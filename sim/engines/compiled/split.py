@@ -184,7 +184,7 @@ def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 def row_part(context: Any, builder: Any, table: Any, kind: Any, at: int, place: Any) -> Any:
     """The address of one part of a row."""
     word = ir.IntType(64)
-    size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(kind.parts[at])))
+    size = ir.Constant(word, record_size(context, kind.parts[at]))
     if at == AWAKE:
         slot = builder.sext(builder.load(row_slot(builder, table, place)), word)
         none = builder.icmp_signed("<", slot, ir.Constant(word, 0))
@@ -195,6 +195,11 @@ def row_part(context: Any, builder: Any, table: Any, kind: Any, at: int, place: 
         offset = builder.mul(place, size)
     start = builder.inttoptr(_word(builder, table, _PARTS + at), ir.IntType(8).as_pointer())
     return builder.gep(start, [offset])
+
+
+def record_size(context: Any, record: Any) -> int:
+    """Bytes from one record of an array to the next."""
+    return int(context.get_abi_sizeof(context.get_data_type(record)))
 
 
 def row_slot(builder: Any, table: Any, place: Any) -> Any:

@@ -63,7 +63,7 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     parts["books"] = _books(world, executions, bool(events))
     world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
-    parts["q"] = _queue(world.horizon_s, parts, room)
+    parts["q"] = queue_of(parts["modules"], executions, world.horizon_s, n, room)
     return load, parts
 
 
@@ -131,10 +131,11 @@ def _profiles(world: World) -> NDArray[Any]:
     return array
 
 
-def _queue(horizon_s: float, parts: dict[str, Any], room: int) -> Bag:
-    made = queue.arrays(horizon_s, len(parts["modules"]), room)
+def queue_of(modules: Rows, executions: Rows, horizon_s: float, entries: int, room: int) -> Bag:
+    """An empty queue whose entries will speak of these rows; the rest as for `queue.arrays`."""
+    made = queue.arrays(horizon_s, entries, room)
     made["row"] = layout.single(made["row"])
-    return Bag(**made, modules=parts["modules"], executions=parts["books"].es)
+    return Bag(**made, modules=modules, executions=executions)
 
 
 def _timers(room: int) -> Bag:
