@@ -35,9 +35,9 @@ from sim.engines.live.link import Link, Links
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.run import loop_factory
 from sim.engines.live.snapshot import Snapshot
-from sim.load.launch import LOCUSTFILE
-from sim.load.protocol import Statistics
-from sim.load.worker import Worker
+from sim.load.locust_workers.launch import LOCUSTFILE
+from sim.load.locust_workers.native_worker import Worker
+from sim.load.locust_workers.worker_protocol import Statistics
 from sim.scenario.load import dump
 from sim.service.endpoint import Endpoint
 from tests.live_cloud import LiveCloud

@@ -28,8 +28,8 @@ from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.cli.report import Formats, formats_of
 
 if TYPE_CHECKING:
-    from sim.load.capacity import Findings, Search
-    from sim.load.search import Point
+    from sim.load.capacity.findings import Findings, Search
+    from sim.load.capacity.search import Point
 
 DEFAULT_SCALE = 60.0
 
@@ -85,9 +85,9 @@ def capacity(
     """
     from sim.engines.live.engine import Settings
     from sim.engines.live.target import Limits
-    from sim.load.capacity import KINDS, Search, find
-    from sim.load.search import Bounds
-    from sim.load.slo import parse
+    from sim.load.capacity.findings import KINDS, Search, find
+    from sim.load.capacity.search import Bounds
+    from sim.load.capacity.slo import parse
 
     loaded = load_scenario(scenario, set_)
     if of not in KINDS:
@@ -116,7 +116,7 @@ def capacity(
 
 def _end(found: Findings, out: Path, formats: list[str], as_json: bool) -> None:
     """Writes the folder with its report, says what was found, ends with its status."""
-    from sim.load.capacity import save
+    from sim.load.capacity.findings import save
     from sim.report.capacity_page import page
     from sim.report.faces import write_faces
 
@@ -149,7 +149,7 @@ def _status(found: Findings) -> int:
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     """What a search would send, at most."""
     from sim.engines.plan import build_plan
-    from sim.load.wave import takes_upgrade, wake_times
+    from sim.load.capacity.wake_ups import takes_upgrade, wake_times
 
     bounds, kind = wanted.bounds, wanted.kind
     size = sum(c.size_bytes for c in build_plan(scenario).components)

@@ -13,7 +13,7 @@ import typer
 from sim.cli.common import AsJson, app, say
 
 if TYPE_CHECKING:
-    from sim.load.host import Host
+    from sim.load.this_host.limits import Host
 
 
 Measure = Annotated[
@@ -52,11 +52,11 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
     except ModuleNotFoundError:
         return None
     from sim.engines.compiled.compiler import cache_folder
-    from sim.load.figures import keep, known
-    from sim.load.host import look
+    from sim.load.this_host.limits import look
+    from sim.load.this_host.module_cost import keep, known
 
     if measure:
-        from sim.load.measure import measure as measured
+        from sim.load.this_host.measurement import measure as measured
 
         keep(measured(say if not quiet else lambda _: None), cache_folder())
     return look(known(cache_folder()))

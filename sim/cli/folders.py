@@ -55,7 +55,7 @@ def _sensitivity(folder: Path) -> Page:
 
 
 def _load(folder: Path) -> Page:
-    from sim.load.folder import page_of_load
+    from sim.load.load_folder import page_of_load
 
     return page_of_load(folder)
 

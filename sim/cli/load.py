@@ -123,7 +123,7 @@ def load_(
 
 def _page(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
     """Makes the folder whole: manifest, scenario, page. Gives the page."""
-    from sim.load.folder import save_load
+    from sim.load.load_folder import save_load
 
     return save_load(
         folder, loaded, found, users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
@@ -151,7 +151,7 @@ def _users(loaded: Any, users: int | None, max_connections: int) -> int:
 
 def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
     """When the modules of the whole fleet begin; Locust's own ramp needs none."""
-    from sim.load.shape import SHAPES, curve
+    from sim.load.load_shape import SHAPES, curve
 
     if shape not in SHAPES:
         fail(f"--shape {shape}: choose from {', '.join(SHAPES)}")
@@ -162,7 +162,7 @@ def _check(loaded: Any, cloud: str, settings: Settings, folder: Path) -> None:
     """FotasimError for a cloud that may not or cannot be reached, and for a folder that holds something else."""
     import asyncio
 
-    from sim.load.fleet import find_target
+    from sim.load.load_fleet import find_target
     from sim.records import check_free
 
     check_free(folder, "load")
@@ -172,7 +172,7 @@ def _check(loaded: Any, cloud: str, settings: Settings, folder: Path) -> None:
 
 def _launch() -> Any:
     try:
-        from sim.load import launch
+        from sim.load.locust_workers import launch
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name} is missing: pip install 'fotasim[load]'") from None
     return launch

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.load.shape_user import ScenarioShape
-    from sim.load.user import ModuleUser
+    from sim.load.locust_workers.module_user import ModuleUser
+    from sim.load.locust_workers.scenario_shape import ScenarioShape
 
 __all__ = ["ModuleUser", "ScenarioShape"]
 
@@ -18,11 +18,11 @@ __all__ = ["ModuleUser", "ScenarioShape"]
 def __getattr__(name: str) -> Any:
     """Loads Locust and what is built on it when a name is asked for."""
     if name == "ModuleUser":
-        from sim.load.user import ModuleUser
+        from sim.load.locust_workers.module_user import ModuleUser
 
         return ModuleUser
     if name == "ScenarioShape":
-        from sim.load.shape_user import ScenarioShape
+        from sim.load.locust_workers.scenario_shape import ScenarioShape
 
         return ScenarioShape
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

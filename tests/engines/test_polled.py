@@ -11,7 +11,7 @@ from scipy import stats
 from sim.engines.live.engine import Settings
 from sim.engines.live.run import live
 from sim.errors import ScenarioError
-from sim.load.watch import SelfCheck
+from sim.load.this_host.self_check import SelfCheck
 from tests.ddi_server import DocumentedServer
 from tests.live_cloud import package_bytes
 from tests.support import HARMLESS, run, scenario

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-LOCUSTFILE = Path("sim/load/locustfile.py").resolve()
+LOCUSTFILE = Path("sim/load/locust_workers/locustfile.py").resolve()
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ from sim.engines.live.engine import Settings
 from sim.engines.live.snapshot import Snapshot, together
 from sim.engines.live.target import Limits
 from sim.errors import FotasimError
-from sim.load.launch import share
+from sim.load.locust_workers.launch import share
 from sim.load.telemetry import exported
 from sim.scenario.load import dump
 from tests.live_cloud import served

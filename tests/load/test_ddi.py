@@ -10,12 +10,12 @@ import threading
 import pytest
 
 from sim.engines.live.engine import Settings
-from sim.load.capacity import KINDS
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.live import LiveProbe
-from sim.load.simulated import SimulatedProbe
-from sim.load.slo import parse
-from sim.load.worker import Worker
+from sim.load.capacity.findings import KINDS
+from sim.load.capacity.live_probe import LiveProbe
+from sim.load.capacity.simulated_probe import SimulatedProbe
+from sim.load.capacity.slo import parse
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.locust_workers.native_worker import Worker
 from tests.ddi_server import DocumentedServer
 from tests.live_cloud import package_bytes
 from tests.load.master import master

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from sim import messages as msg
 from sim.cli.common import app
-from sim.load import measure
-from sim.load.figures import SHIPPED, Figures, keep, known
-from sim.load.host import Host
-from sim.load.wave import probe_scenario
+from sim.load.capacity.wake_ups import probe_scenario
+from sim.load.this_host import measurement as measure
+from sim.load.this_host.limits import Host
+from sim.load.this_host.module_cost import SHIPPED, Figures, keep, known
 from tests.live_cloud import served
 from tests.support import scenario
 

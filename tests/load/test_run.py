@@ -23,10 +23,10 @@ from sim.engines.live.latency import Latencies
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError
-from sim.load import worker as worker_module
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.protocol import Message
-from sim.load.worker import Worker
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.locust_workers import native_worker as worker_module
+from sim.load.locust_workers.native_worker import Worker
+from sim.load.locust_workers.worker_protocol import Message
 from sim.scenario.load import dump
 from tests.live_cloud import LiveCloud, served
 from tests.load.master import LOCUSTFILE, free_port
@@ -274,7 +274,7 @@ class Forgetful(LiveCloud):
 
 @pytest.mark.parametrize(("kind", "agrees"), [(LiveCloud, True), (Forgetful, False)])
 def test_client_and_cloud_are_compared_after_a_load(kind, agrees, monkeypatch):
-    monkeypatch.setattr("sim.load.fleet.RECONCILE_S", 1.5)
+    monkeypatch.setattr("sim.load.load_fleet.RECONCILE_S", 1.5)
     given = scenario(*HARMLESS, "fleet.size=6", "fleet.groups.0.power=mains", "fleet.groups.0.rsrp_dbm=-90",
                      "fleet.groups.0.free_space=10 MB", "fleet.groups.0.check_in=always")  # fmt: skip
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sim.engines.live.latency import Latencies
 from sim.errors import FotasimError
-from sim.load.search import Bounds, Measurement, search
-from sim.load.slo import parse
+from sim.load.capacity.search import Bounds, Measurement, search
+from sim.load.capacity.slo import parse
 
 SLO = parse("p99(notify)<2s")
 TERM = "p99(notify)<2s"

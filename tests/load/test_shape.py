@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import FotasimError
-from sim.load.curve import Curve
-from sim.load.shape import curve
-from sim.load.worker import Worker
+from sim.load.load_shape import curve
+from sim.load.locust_workers.native_worker import Worker
+from sim.load.start_curve import Curve
 from sim.scenario.load import dump, vary
 from tests.load.master import master
-from tests.load.test_worker import Stub
+from tests.load.test_native_worker import Stub
 from tests.support import HARMLESS, scenario
 
 MODULES = 4000

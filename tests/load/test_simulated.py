@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sim.errors import FotasimError
-from sim.load.search import Bounds, search
-from sim.load.simulated import SimulatedProbe
-from sim.load.slo import parse
-from sim.load.wave import KINDS, probe_scenario, takes_upgrade, wake_times
+from sim.load.capacity.search import Bounds, search
+from sim.load.capacity.simulated_probe import SimulatedProbe
+from sim.load.capacity.slo import parse
+from sim.load.capacity.wake_ups import KINDS, probe_scenario, takes_upgrade, wake_times
 from tests.support import scenario
 
 SLO = parse("p99(notify)<1s, error_rate<0.1%")

@@ -9,8 +9,8 @@ from playwright.sync_api import Error
 
 from sim.engines.live import latency
 from sim.engines.live.engine import Settings
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.worker import Worker
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.locust_workers.native_worker import Worker
 from tests.live_cloud import LiveCloud
 from tests.load.master import free_port, master
 from tests.report.browser import chromium

@@ -11,8 +11,8 @@ from sim.cli.folders import kind_of, page_of
 from sim.engines.live.latency import Latencies
 from sim.engines.live.reconcile import Check, Reconciliation
 from sim.engines.run import save
-from sim.load.folder import save_load
-from sim.load.merge import Gathered
+from sim.load.load_folder import save_load
+from sim.load.locust_workers.worker_reports import Gathered
 from sim.report.page import Page
 from sim.report.write import single
 from sim.scenario import Scenario

@@ -14,9 +14,9 @@ import pytest
 from sim.cli.folders import page_of
 from sim.engines.live.engine import Settings
 from sim.errors import RecordsError
-from sim.load.capacity import KINDS, Findings, Search, save
-from sim.load.search import Bounds, Measurement, search
-from sim.load.slo import parse
+from sim.load.capacity.findings import KINDS, Findings, Search, save
+from sim.load.capacity.search import Bounds, Measurement, search
+from sim.load.capacity.slo import parse
 from sim.report.capacity_page import capacity_page
 from sim.report.faces import FORMATS, write_faces
 from sim.report.html import render

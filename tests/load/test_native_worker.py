@@ -13,10 +13,10 @@ from sim.engines.live.engine import Settings
 from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import ProtocolError
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.merge import Gathered
-from sim.load.protocol import Message, Statistics, decode, rounded_ms
-from sim.load.worker import Worker
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.locust_workers.native_worker import Worker
+from sim.load.locust_workers.worker_protocol import Message, Statistics, decode, rounded_ms
+from sim.load.locust_workers.worker_reports import Gathered
 from tests.live_cloud import LiveCloud
 from tests.load.master import master
 from tests.support import HARMLESS, scenario

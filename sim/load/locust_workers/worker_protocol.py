@@ -17,7 +17,7 @@ import msgpack
 
 from sim.engines.live.latency import LEGS, Latencies, step_of
 from sim.errors import ProtocolError
-from sim.load.merge import encoded_legs
+from sim.load.locust_workers.worker_reports import encoded_legs
 
 READY, SPAWNING, RUNNING = "ready", "spawning", "running"
 """States a worker tells in its heartbeat."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from locust import LoadTestShape, events
 
-from sim.load.curve import Curve
+from sim.load.start_curve import Curve
 
 
 class CurveShape(LoadTestShape):
@@ -57,7 +57,7 @@ class CurveShape(LoadTestShape):
 
 
 class ScenarioShape(CurveShape):
-    """Subclass it in a locustfile and set `scenario` and `shape`, one of sim.load.shape.SHAPES.
+    """Subclass it in a locustfile and set `scenario` and `shape`, one of sim.load.load_shape.SHAPES.
 
     `time_scale` shortens the curve as it does the modules' waits: set it as for `ModuleUser`.
     """
@@ -68,7 +68,7 @@ class ScenarioShape(CurveShape):
     time_scale: ClassVar[float] = 1.0
 
     def __init__(self) -> None:
-        from sim.load.shape import curve
+        from sim.load.load_shape import curve
         from sim.scenario import Scenario
 
         super().__init__(curve(Scenario.load(Path(self.scenario)), self.shape, self.time_scale))

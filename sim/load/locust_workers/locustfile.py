@@ -19,8 +19,8 @@ from locust import User, constant, events, task
 from locust.html import get_html_report
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from sim.load.merge import Gathered
-from sim.load.shape_user import CurveShape
+from sim.load.locust_workers.scenario_shape import CurveShape
+from sim.load.locust_workers.worker_reports import Gathered
 
 logger = logging.getLogger(__name__)
 gathered = Gathered()

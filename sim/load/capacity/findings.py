@@ -11,11 +11,11 @@ from typing import Any
 from sim.engines.live.engine import Settings
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
-from sim.load.live import LiveProbe
-from sim.load.search import Bounds, Point, Probe, Verdict, search
-from sim.load.simulated import SimulatedProbe
-from sim.load.slo import Slo
-from sim.load.wave import KINDS, Kind
+from sim.load.capacity.live_probe import LiveProbe
+from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
+from sim.load.capacity.simulated_probe import SimulatedProbe
+from sim.load.capacity.slo import Slo
+from sim.load.capacity.wake_ups import KINDS, Kind
 from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
 from sim.scenario import Scenario
 

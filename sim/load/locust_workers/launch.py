@@ -20,9 +20,9 @@ from sim.engines.live.engine import Settings
 from sim.engines.live.run import loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
-from sim.load.curve import Curve
-from sim.load.fleet import LoadFleet, find_target, share_of
-from sim.load.worker import Worker
+from sim.load.load_fleet import LoadFleet, find_target, share_of
+from sim.load.locust_workers.native_worker import Worker
+from sim.load.start_curve import Curve
 from sim.scenario import Scenario
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -88,13 +88,13 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
     report = out / REPORT
     report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:  # a locust.conf that lies about elsewhere is not ours
-        crew = _Crew(Path(folder), watch)
-        with crew.running(_master(start, out, Path(folder)), [worker] * start.workers):
-            crew.wait()
+        processes = _Processes(Path(folder), watch)
+        with processes.running(_master(start, out, Path(folder)), [worker] * start.workers):
+            processes.wait()
     if not report.exists():
         raise FotasimError("Locust's master ended without a report; what it printed says why")
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    interrupted = crew.interrupted_at is not None and (found["ended"] or 0.0) >= crew.interrupted_at
+    interrupted = processes.interrupted_at is not None and (found["ended"] or 0.0) >= processes.interrupted_at
     if interrupted:
         found["complete"] = False
     found["interrupted"] = interrupted
@@ -102,13 +102,13 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
     return found
 
 
-class _Crew:
+class _Processes:
     """A master, its workers, and what the master tells of them. Ctrl-C of a terminal reaches this process alone."""
 
     def __init__(self, folder: Path, watch: Watch | None) -> None:
         self.interrupted_at: float | None = None
         self._folder, self._watch = folder, watch
-        self._told = 0
+        self._read_to = 0
         self._began = False
 
     @contextmanager
@@ -165,9 +165,9 @@ class _Crew:
         if not path.exists():
             return
         with path.open(encoding="utf-8") as lines:
-            lines.seek(self._told)
+            lines.seek(self._read_to)
             while (line := lines.readline()).endswith("\n"):
-                self._told = lines.tell()
+                self._read_to = lines.tell()
                 yield Snapshot(**json.loads(line))
 
 

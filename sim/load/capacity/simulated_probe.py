@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.run import driver_for
 from sim.errors import FotasimError
-from sim.load.search import Measurement, legs_of
-from sim.load.slo import Slo
-from sim.load.wave import Kind, probe_world, wake_times
+from sim.load.capacity.search import Measurement, legs_of
+from sim.load.capacity.slo import Slo
+from sim.load.capacity.wake_ups import Kind, probe_world, wake_times
 from sim.scenario import Scenario
 
 MIN_TAIL_S = 60.0

@@ -10,9 +10,9 @@ import threading
 import time
 
 from sim.engines.live.engine import Settings
-from sim.load.live import LiveProbe
-from sim.load.slo import parse
-from sim.load.wave import KINDS, probe_scenario
+from sim.load.capacity.live_probe import LiveProbe
+from sim.load.capacity.slo import parse
+from sim.load.capacity.wake_ups import KINDS, probe_scenario
 from tests.live_cloud import served
 from tests.support import scenario
 
@@ -32,7 +32,7 @@ def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
             assert whole.legs["notice"]["count"] == whole.legs["download"]["count"] == whole.figures["modules"] == 40
             assert not any("missing" in fault for fault in whole.void)
             assert max((snapshot.workers, snapshot.modules) for snapshot in seen) == (2, 40)
-            victim, before = probe.crew.hands[0].process, len(there.logins)
+            victim, before = probe.pool.members[0].process, len(there.logins)
             killer = threading.Thread(target=lambda: (_until(lambda: len(there.logins) > before + 2), victim.kill()))
             killer.start()
             broken = probe(300.0, 5.0)
@@ -42,15 +42,15 @@ def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
             assert not victim.is_alive()
         finally:
             probe.close()
-    assert all(not hand.process.is_alive() for hand in probe.crew.hands)
+    assert all(not member.process.is_alive() for member in probe.pool.members)
 
 
 STARTER = """\
 import sys
 from sim.engines.live.engine import Settings
-from sim.load.live import LiveProbe
-from sim.load.slo import parse
-from sim.load.wave import KINDS
+from sim.load.capacity.live_probe import LiveProbe
+from sim.load.capacity.slo import parse
+from sim.load.capacity.wake_ups import KINDS
 from tests.support import scenario
 
 if __name__ == "__main__":

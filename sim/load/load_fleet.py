@@ -27,7 +27,7 @@ from sim.engines.live.reconcile import Reconciliation
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.engines.live.target import TOKEN, Target, checked_url, target_of
 from sim.engines.world import World, build
-from sim.load.shape import check_ins_s
+from sim.load.load_shape import check_ins_s
 from sim.scenario import Scenario
 
 STEP_S = 1.0

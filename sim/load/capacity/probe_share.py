@@ -1,4 +1,4 @@
-"""One worker's part of a live probe: wakes its modules at their moments, times every leg, watches itself."""
+"""One worker's share of a live probe: wakes its modules at their moments, times every leg, watches itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
 from sim.engines.live.snapshot import Watch
 from sim.engines.world import World
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.merge import encoded_legs
-from sim.load.slo import Slo
-from sim.load.watch import MAX_LAG_S, SelfCheck
-from sim.load.wave import Kind, probe_world, takes_upgrade, wake_times
+from sim.load.capacity.slo import Slo
+from sim.load.capacity.wake_ups import Kind, probe_world, takes_upgrade, wake_times
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.locust_workers.worker_reports import encoded_legs
+from sim.load.this_host.self_check import MAX_LAG_S, SelfCheck
 from sim.scenario import Scenario
 
 START_S = 0.05
@@ -38,7 +38,7 @@ LAG_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A probe, and which part of it: every `of`-th wake-up from the `index`-th on. `prefix` begins the device keys."""
+    """A probe, and which share of it: every `of`-th wake-up from the `index`-th on. `prefix` begins the device keys."""
 
     scenario: Scenario
     cloud: str
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def wake_times(self) -> NDArray[np.float64]:
-        """When the modules of this part wake up, seconds from the probe's begin."""
+        """When the modules of this share wake up, seconds from the probe's begin."""
         return wake_times(self.kind, self.load, self.hold_s, self.scenario.seed)[self.index :: self.of]
 
     @property
@@ -64,8 +64,8 @@ class Job:
         return self.slo.patience_s + TAIL_S
 
 
-async def run_part(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
-    """Runs the part and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
+async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
+    """Runs the share and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
 
     The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
     `merge.Gathered` takes, with `figures`, `acknowledged` and `upgraded` beside it.
@@ -159,4 +159,4 @@ def _successes(fleet: LoadFleet) -> tuple[int, int]:
     return acknowledged, upgraded
 
 
-__all__ = ["START_S", "TAIL_S", "Job", "is_over", "run_part"]
+__all__ = ["START_S", "TAIL_S", "Job", "is_over", "run_share"]

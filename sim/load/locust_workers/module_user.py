@@ -19,8 +19,8 @@ from locust import User, constant, task
 from sim.engines.live.target import TOKEN, Limits, Target, checked_url, target_of
 from sim.engines.world import World, build
 from sim.errors import FotasimError
-from sim.load.gevent_module import BlockingModule
-from sim.load.protocol import METHOD
+from sim.load.locust_workers.blocking_module import BlockingModule
+from sim.load.locust_workers.worker_protocol import METHOD
 from sim.scenario import Scenario
 from sim.wire import http
 

@@ -8,7 +8,7 @@ from math import sqrt
 from typing import Any
 
 from sim.engines.live.latency import LEGS, Latencies
-from sim.load.slo import Slo
+from sim.load.capacity.slo import Slo
 
 STEP = 2.0
 STEP_BACK = 0.04

@@ -9,7 +9,7 @@ import numpy as np
 from sim.engines.run import simulate
 from sim.engines.world import World, build
 from sim.errors import FotasimError
-from sim.load.curve import Curve, Times
+from sim.load.start_curve import Curve, Times
 from sim.module import behaviour
 from sim.module.rows import DARK
 from sim.scenario import Scenario

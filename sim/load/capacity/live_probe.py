@@ -17,13 +17,13 @@ from sim.engines.live.run import loop_factory
 from sim.engines.live.snapshot import Watch
 from sim.engines.live.target import TOKEN, Target
 from sim.errors import FotasimError
-from sim.load.crew import Crew
-from sim.load.fleet import find_target
-from sim.load.merge import Gathered
-from sim.load.part import START_S, Job, run_part
-from sim.load.search import Measurement, legs_of
-from sim.load.slo import Slo
-from sim.load.wave import Kind
+from sim.load.capacity.probe_share import START_S, Job, run_share
+from sim.load.capacity.search import Measurement, legs_of
+from sim.load.capacity.slo import Slo
+from sim.load.capacity.wake_ups import Kind
+from sim.load.capacity.worker_pool import WorkerPool
+from sim.load.load_fleet import find_target
+from sim.load.locust_workers.worker_reports import Gathered
 from sim.scenario import Scenario
 
 SETTLE_S = 1.0
@@ -48,7 +48,7 @@ class LiveProbe:
     ) -> None:  # fmt: skip
         self._job = Job(scenario, cloud, plan, kind, slo, settings, 0.0, 0.0, taking, "")
         self._slo = slo
-        self.crew = Crew(workers, watch) if workers > 1 else None
+        self.pool = WorkerPool(workers, watch) if workers > 1 else None
         self._watch = watch
         self._prefix = f"L{secrets.token_hex(2)}"
         self._probes = 0
@@ -57,8 +57,8 @@ class LiveProbe:
 
     def close(self) -> None:
         """Ends the workers and the event loop."""
-        if self.crew is not None:
-            self.crew.close()
+        if self.pool is not None:
+            self.pool.close()
         self._runner.close()
 
     def __call__(self, load: float, hold_s: float) -> Measurement:
@@ -79,9 +79,9 @@ class LiveProbe:
     def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
         self._probes += 1
         job = replace(self._job, load=load, hold_s=hold_s, prefix=f"{self._prefix}{self._probes % 256:02x}")
-        if self.crew is not None:
-            return self.crew.run(job)
-        return [self._runner.run(run_part(job, _at_once, self._watch))]
+        if self.pool is not None:
+            return self.pool.run(job)
+        return [self._runner.run(run_share(job, _at_once, self._watch))]
 
 
 async def _at_once() -> float:

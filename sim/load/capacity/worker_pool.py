@@ -1,4 +1,4 @@
-"""Native workers for capacity probes: processes on this host that each run a part, start together, and report."""
+"""Native workers for capacity probes: processes on this host that each run a share, start together, and report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from sim.engines.live.run import calm_collector, loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch, together
 from sim.errors import FotasimError
-from sim.load.fleet import share_of
-from sim.load.part import START_S, Job, run_part
+from sim.load.capacity.probe_share import START_S, Job, run_share
+from sim.load.load_fleet import share_of
 
 READY_S = 120.0
 """To start a worker, import everything and make its modules."""
@@ -25,15 +25,15 @@ END_S = 30.0
 
 
 @dataclass(slots=True)
-class Hand:
+class PoolWorker:
     """A worker's process and our end of the pipe to it."""
 
     process: mp.process.BaseProcess
     pipe: Connection
-    stands: Snapshot | None = None
+    latest: Snapshot | None = None
 
     @classmethod
-    def start(cls) -> Hand:
+    def start(cls) -> PoolWorker:
         """A new process that waits for its first job."""
         context = mp.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -42,91 +42,91 @@ class Hand:
         theirs.close()
         return cls(process, ours)
 
-    def tell(self, word: Any) -> None:
-        """Sends a word; one that is gone does not hear it."""
+    def send(self, answer: Any) -> None:
+        """Sends a answer; one that is gone does not hear it."""
         with suppress(OSError):
-            self.pipe.send(word)
+            self.pipe.send(answer)
 
-    def hear(self) -> Any:
-        """Its next word; None when it is gone."""
+    def receive(self) -> Any:
+        """Its next answer; None when it is gone."""
         with suppress(EOFError, OSError):
             return self.pipe.recv()
         return None
 
 
-class Crew:
+class WorkerPool:
     """Workers that live as long as a search. One that died in a probe is replaced for the next."""
 
     def __init__(self, workers: int, watch: Watch | None = None) -> None:
         self.workers = workers
         self._watch = watch
-        self.hands: list[Hand] = []
+        self.members: list[PoolWorker] = []
 
     def run(self, job: Job) -> Sequence[dict[str, Any] | None]:
-        """Runs the parts of a probe and gives what each worker reports; None for one that went missing.
+        """Runs the shares of a probe and gives what each worker reports; None for one that went missing.
 
         FotasimError when a worker has one. Interrupted, the workers end their connections gently.
         """
-        part = replace(job, settings=share_of(job.settings, self.workers), of=self.workers)
+        share = replace(job, settings=share_of(job.settings, self.workers), of=self.workers)
         try:
             self._complete()
-            for index, hand in enumerate(self.hands):
-                hand.tell(replace(part, index=index))
-            ready = self._heard(READY_S)
+            for index, member in enumerate(self.members):
+                member.send(replace(share, index=index))
+            ready = self._answers(READY_S)
             zero = time.monotonic() + START_S
-            for hand in self.hands:
-                hand.tell(zero)
-            reports = self._heard(job.hold_s + job.patience_s + END_S)
+            for member in self.members:
+                member.send(zero)
+            reports = self._answers(job.hold_s + job.patience_s + END_S)
         except BaseException:
             self.close()
             raise
-        return [report if word is not None else None for word, report in zip(ready, reports, strict=True)]
+        return [report if answer is not None else None for answer, report in zip(ready, reports, strict=True)]
 
     def _complete(self) -> None:
-        kept = [hand for hand in self.hands if hand.process.is_alive()]
-        self.hands = kept + [Hand.start() for _ in range(self.workers - len(kept))]
+        kept = [member for member in self.members if member.process.is_alive()]
+        self.members = kept + [PoolWorker.start() for _ in range(self.workers - len(kept))]
 
-    def _heard(self, within_s: float) -> list[Any]:
-        """The next word of each worker; who says nothing in time is not waited for again."""
+    def _answers(self, within_s: float) -> list[Any]:
+        """The next answer of each worker; who says nothing in time is not waited for again."""
         until = time.monotonic() + within_s
-        words: dict[Connection, Any] = dict.fromkeys(hand.pipe for hand in self.hands)
-        waiting = {hand.pipe: hand for hand in self.hands}
+        answers: dict[Connection, Any] = dict.fromkeys(member.pipe for member in self.members)
+        waiting = {member.pipe: member for member in self.members}
         while waiting and (left_s := until - time.monotonic()) > 0.0:
             for pipe in wait(list(waiting), left_s):
                 assert isinstance(pipe, Connection)
-                word = waiting[pipe].hear()
-                if isinstance(word, Snapshot):
-                    waiting[pipe].stands = word
-                    self._tell()
+                answer = waiting[pipe].receive()
+                if isinstance(answer, Snapshot):
+                    waiting[pipe].latest = answer
+                    self._show()
                 else:
-                    words[pipe] = word
+                    answers[pipe] = answer
                     del waiting[pipe]
-        for hand in self.hands:
-            if words[hand.pipe] is None:
-                hand.process.kill()
-        for word in words.values():
-            if isinstance(word, FotasimError):
-                raise word
-        return list(words.values())
+        for member in self.members:
+            if answers[member.pipe] is None:
+                member.process.kill()
+        for answer in answers.values():
+            if isinstance(answer, FotasimError):
+                raise answer
+        return list(answers.values())
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         """How all workers stand together."""
         if self._watch is not None:
-            self._watch(together([hand.stands for hand in self.hands if hand.stands is not None]))
+            self._watch(together([member.latest for member in self.members if member.latest is not None]))
 
     def close(self) -> None:
         """Every worker is asked to end its connections gently, and killed if it does not."""
-        for hand in self.hands:
-            hand.pipe.close()  # whoever waits for a word stops waiting
-            if hand.process.is_alive():
-                hand.process.terminate()
+        for member in self.members:
+            member.pipe.close()  # whoever waits for an answer stops waiting
+            if member.process.is_alive():
+                member.process.terminate()
         until = time.monotonic() + END_S
-        for hand in self.hands:
-            hand.process.join(max(0.0, until - time.monotonic()))
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
-        self.hands = []
+        for member in self.members:
+            member.process.join(max(0.0, until - time.monotonic()))
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+        self.members = []
 
 
 def work(pipe: Connection) -> None:
@@ -152,7 +152,7 @@ def work(pipe: Connection) -> None:
             loop.add_reader(starter.sentinel, task.cancel)
         while True:
             try:
-                pipe.send(await run_part(await asyncio.to_thread(pipe.recv), begun, pipe.send))
+                pipe.send(await run_share(await asyncio.to_thread(pipe.recv), begun, pipe.send))
             except FotasimError as error:
                 pipe.send(FotasimError(str(error)))
 
@@ -161,4 +161,4 @@ def work(pipe: Connection) -> None:
         runner.run(run())
 
 
-__all__ = ["Crew", "Hand", "work"]
+__all__ = ["PoolWorker", "WorkerPool", "work"]

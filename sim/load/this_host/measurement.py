@@ -26,10 +26,10 @@ from sim.engines.live.latency import Latencies
 from sim.engines.live.run import calm_collector, loop_factory
 from sim.engines.live.target import TOKEN
 from sim.errors import FotasimError
-from sim.load.figures import Figures, now_here
-from sim.load.fleet import LoadFleet, find_target
-from sim.load.part import is_over
-from sim.load.wave import KINDS, probe_world
+from sim.load.capacity.probe_share import is_over
+from sim.load.capacity.wake_ups import KINDS, probe_world
+from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.this_host.module_cost import Figures, now_here
 from sim.scenario import Scenario
 
 MODULES, WAVE_S = 600, 2.0

@@ -1,0 +1,1 @@
+"""What this host can carry, what a module costs it, and whether it was the bottleneck."""
