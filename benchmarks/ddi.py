@@ -18,8 +18,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import LiveOutcome, live, run_live
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import LiveOutcome, live, run_live
 from sim.scenario.load import check
 
 SCENARIO = """\

@@ -27,15 +27,15 @@ from typing import Any
 import numba
 import numpy as np
 
-from sim.engines import layout
 from sim.engines.compiled import queue
-from sim.engines.compiled.bag import Bag
-from sim.engines.compiled.compiler import Mirror, machine_code_of
-from sim.engines.compiled.engine import CompiledEngine, prepare
-from sim.engines.compiled.split import Rows
-from sim.engines.compiled.state import queue_of
-from sim.engines.virtual import VirtualEngine
-from sim.engines.world import build
+from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
+from sim.engines.compiled.engine_state import queue_of
+from sim.engines.compiled.numba_layer.compiler import Mirror, machine_code_of
+from sim.engines.compiled.numba_layer.pointer_table import Bag
+from sim.engines.compiled.numba_layer.split_rows import Rows
+from sim.engines.reference.simpy_engine import VirtualEngine
+from sim.engines.world import record_layout
+from sim.engines.world.build import build
 from sim.records import write_blocks
 from sim.scenario import Scenario
 
@@ -247,7 +247,7 @@ def queue_s(pending: int, events: int) -> float:
 
 
 def _queue(pending: int, horizon: float) -> Bag:
-    blank = np.zeros(max(pending, 2), layout.record(queue.QueueRow))
+    blank = np.zeros(max(pending, 2), record_layout.record(queue.QueueRow))
     rows = Rows(np.zeros(len(blank), np.int32), blank, blank[:1])
     return queue_of(rows, rows, horizon, int(pending * horizon), 2 * pending + 64)
 

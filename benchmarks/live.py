@@ -137,7 +137,7 @@ class _Ours:
             self.all_up.set()
 
     async def run(self, port: int, count: int) -> dict[str, float]:
-        from sim.engines.live.host import sources_for
+        from sim.engines.live.host_limits import sources_for
         from sim.engines.live.link import Links
 
         links = Links("127.0.0.1", port, username="bench", sources=sources_for(count, "127.0.0.1", ()))
@@ -248,8 +248,8 @@ def _cycles(arguments: argparse.Namespace) -> None:
 
 
 def _fleet(arguments: argparse.Namespace) -> dict[str, Any]:
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.run import run_live
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_run import run_live
 
     _raise_file_limit()
     before = _rss_bytes()

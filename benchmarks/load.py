@@ -32,8 +32,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sim.engines.live.link import Link, Links
-from sim.engines.live.reconcile import Reconciliation
-from sim.engines.live.run import loop_factory
+from sim.engines.live.live_run import loop_factory
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.load.locust_workers.launch import LOCUSTFILE
 from sim.load.locust_workers.native_worker import Worker

@@ -80,8 +80,8 @@ def _simulated(given: argparse.Namespace) -> Any:
 
 
 def _lived(given: argparse.Namespace) -> Any:
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.run import run_live
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_run import run_live
 
     command = [
         sys.executable,

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from demos.goosebit_server import PASSWORD, USER, GoosebitServer, Unavailable
 from sim.engines.live.ddi import publish
-from sim.engines.live.engine import Settings, Snapshot
-from sim.engines.live.run import LiveOutcome, run_live, save_live
+from sim.engines.live.live_engine import Settings, Snapshot
+from sim.engines.live.live_run import LiveOutcome, run_live, save_live
 from sim.errors import FotasimError
 from sim.report.html import write_html
 from sim.scenario import Scenario

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from sim.block_writer import BlockWriter
 from sim.errors import RecordsError
-from sim.spool import BlockWriter
 
 OUTCOMES = (
     "succeeded",

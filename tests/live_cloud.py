@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sim import messages as msg
 from sim.cloud import execution as ex
-from sim.engines.world import build
+from sim.engines.world.build import build
 from sim.scenario import Scenario
 from sim.service.endpoint import Endpoint
 from sim.wire.quecthing import commands, frame, login, ota

@@ -83,8 +83,8 @@ def capacity(
     for the cloud, and latencies count from there. Leaves a run folder with its report. Ctrl-C ends the search and keeps
     what is known.
     """
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.target import Limits
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_target import Limits
     from sim.load.capacity.findings import KINDS, Search, find
     from sim.load.capacity.search import Bounds
     from sim.load.capacity.slo import parse
@@ -148,7 +148,7 @@ def _status(found: Findings) -> int:
 
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     """What a search would send, at most."""
-    from sim.engines.plan import build_plan
+    from sim.engines.world.plan_settings import build_plan
     from sim.load.capacity.wake_ups import takes_upgrade, wake_times
 
     bounds, kind = wanted.bounds, wanted.kind

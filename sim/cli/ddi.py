@@ -41,8 +41,8 @@ def publish(
     import os
 
     from sim.engines.live.ddi import publish as publishing
-    from sim.engines.live.ddi.target import TARGET_TOKEN
-    from sim.engines.live.target import Limits
+    from sim.engines.live.ddi.ddi_target import TARGET_TOKEN
+    from sim.engines.live.live_target import Limits
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     url = cloud or loaded.cloud.url

@@ -51,7 +51,7 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
         import psutil  # noqa: F401 - the extra
     except ModuleNotFoundError:
         return None
-    from sim.engines.compiled.compiler import cache_folder
+    from sim.engines.compiled.numba_layer.compiler import cache_folder
     from sim.load.this_host.limits import look
     from sim.load.this_host.module_cost import keep, known
 
@@ -65,8 +65,8 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
 def _engine(quiet: bool) -> dict[str, Any]:
     """Makes the compiled engine ready and says how long it took and where it is kept."""
     try:
-        from sim.engines.compiled.compiler import cache_folder
-        from sim.engines.compiled.engine import prepare
+        from sim.engines.compiled.compiled_engine import prepare
+        from sim.engines.compiled.numba_layer.compiler import cache_folder
     except ImportError as error:
         return {"ready": False, "reason": str(error)}
     started = time.perf_counter()

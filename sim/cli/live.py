@@ -25,8 +25,8 @@ from sim.cli.common import (
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 
 if TYPE_CHECKING:
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.run import LiveOutcome
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_run import LiveOutcome
 
 CloudUrl = Annotated[
     str | None,
@@ -85,9 +85,9 @@ def live(
     FOTASIM_TOKEN holds its token. With a scenario of cloud kind ddi: FOTASIM_DDI_TARGET_TOKEN or
     FOTASIM_DDI_GATEWAY_TOKEN for the devices, FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD for the reconciliation. Ctrl-C ends the run and keeps what is there.
     """
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.run import run_live, save_live
-    from sim.engines.live.target import Limits
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_run import run_live, save_live
+    from sim.engines.live.live_target import Limits
     from sim.report.html import write_html
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))

@@ -38,7 +38,7 @@ from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from sim.engines.live.engine import Settings
+    from sim.engines.live.live_engine import Settings
 
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Workers on this machine; 0 waits for others.")]
 Headless = Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")]
@@ -182,8 +182,8 @@ def _settings(
     time_scale: float, source: list[str], radio: bool, allow: list[str], rate_cap: str | None, ca: Path | None,
     username: str | None,
 ) -> Settings:  # fmt: skip
-    from sim.engines.live.engine import Settings
-    from sim.engines.live.target import Limits
+    from sim.engines.live.live_engine import Settings
+    from sim.engines.live.live_target import Limits
 
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     return Settings(
@@ -239,7 +239,7 @@ _MASTERS = (
 
 def _dry(scenario: Any, cloud: str, settings: Settings, start: Any, shape: str) -> None:
     """What a run would send."""
-    from sim.engines.plan import build_plan
+    from sim.engines.world.plan_settings import build_plan
 
     size = sum(component.size_bytes for component in build_plan(scenario).components)
     cap = settings.limits.rate_cap_per_s
@@ -263,7 +263,7 @@ def _begin_words(start: Any, shape: str) -> str:
 
 
 def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
-    from sim.engines.live.reconcile import from_dict
+    from sim.engines.live.reconciliation import from_dict
 
     if as_json:
         legs = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found["legs"].items()}

@@ -90,7 +90,7 @@ def run(
 
 def _check_sample(asked: str) -> None:
     """A sample that is none is wrong use, told before anything runs."""
-    from sim.engines.sample import size_of
+    from sim.engines.recording.event_sample import size_of
     from sim.errors import FotasimError
 
     try:
@@ -168,7 +168,7 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """One module's life: time, status, and the callback string exactly as the device's application gets it."""
-    from sim.engines.trace import lines
+    from sim.engines.recording.module_trace import lines
     from sim.records import Run
 
     listed = lines(Run.load(run_folder), module)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from sim import records
-from sim.engines.world import build, build_profile
+from sim.engines.world.build import build, build_profile
 from sim.errors import FotasimError
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
@@ -90,7 +90,7 @@ def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[
         raise ValueError(f"engine {engine!r}: choose from {', '.join(ENGINES)}")
     if engine != "simpy":
         try:
-            from sim.engines.compiled.engine import CompiledEngine, prepare
+            from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
 
             prepare(tell)
             return "compiled", CompiledEngine
@@ -99,7 +99,7 @@ def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[
                 raise FotasimError(f"the compiled engine cannot run: {error}") from None
             if tell is not None:
                 tell(f"the compiled engine cannot run ({error}); SimPy takes its place")
-    from sim.engines.virtual import VirtualEngine
+    from sim.engines.reference.simpy_engine import VirtualEngine
 
     return "simpy", VirtualEngine
 

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 
 from sim.engines.live.api import CloudApi
-from sim.engines.live.cloud import Cloud
-from sim.engines.live.ddi.cloud import Ddi
-from sim.engines.live.ddi.target import DdiTarget, ddi_target
-from sim.engines.live.engine import LiveEngine, Settings
-from sim.engines.live.host import allow_files, sources_for
+from sim.engines.live.cloud_adapter import Cloud
+from sim.engines.live.ddi.ddi_cloud import Ddi
+from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
+from sim.engines.live.host_limits import allow_files, sources_for
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_engine import LiveEngine, Settings
+from sim.engines.live.live_target import TOKEN, Target, checked_url, target_of
 from sim.engines.live.quecthing import QuecThing
-from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot, Watch
-from sim.engines.live.target import TOKEN, Target, checked_url, target_of
-from sim.engines.world import World, build
+from sim.engines.world.build import World, build
 from sim.load.load_shape import check_ins_s
 from sim.scenario import Scenario
 

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from sim.engines.run import simulate
-from sim.engines.world import World, build
+from sim.engines.world.build import World, build
 from sim.errors import FotasimError
 from sim.load.start_curve import Curve, Times
 from sim.module import behaviour

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sim.engines.live.live_target import checked_url
 from sim.engines.live.snapshot import Snapshot, Watch
-from sim.engines.live.target import checked_url
 from sim.errors import FotasimError, MissingExtra
 
 OTLP_EVERY_MS = 5000

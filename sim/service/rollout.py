@@ -21,8 +21,8 @@ from sim.cloud import rollout, rules
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
-from sim.engines.fleet import filtered
-from sim.engines.plan import build_plan, group_of, release_ranks
+from sim.engines.world.fleet_records import filtered
+from sim.engines.world.plan_settings import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
 from sim.scenario.lists import Matcher, targeting
 from sim.service.errors import Refused

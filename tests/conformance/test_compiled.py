@@ -14,9 +14,10 @@ import numba
 import numpy as np
 import pytest
 
-from sim.engines import layout
-from sim.engines.compiled import compiler, queue, state, timers
+from sim.engines.compiled import engine_state, queue, timers
+from sim.engines.compiled.numba_layer import compiler
 from sim.engines.run import campaign_records, driver_for
+from sim.engines.world import record_layout
 from sim.module import behaviour
 from sim.module.profile import Profile
 from sim.module.rows import CHECK_INS, ModuleRow
@@ -99,12 +100,12 @@ def test_compiled_behaviour_is_bit_for_bit_the_python_one(compiled_receive):
             recharge_every_s=dice.choice([0.0, 864000.0]), partition=dice.randrange(2), online_s=2400.0,
         )  # fmt: skip
         row, given = random_row(dice), dice.choice(inputs)
-        rows = layout.records(ModuleRow, layout.MODULE, [row])
-        profiles = np.zeros(1, layout.profile_type(1, 1))
-        layout.fill(profiles, 0, profile)
+        rows = record_layout.records(ModuleRow, record_layout.MODULE, [row])
+        profiles = np.zeros(1, record_layout.profile_type(1, 1))
+        record_layout.fill(profiles, 0, profile)
         effects = behaviour.receive(row, profile, given, 100.0)
         assert compiled_receive(rows[0], profiles[0], given, 100.0) == effects
-        expected = layout.records(ModuleRow, layout.MODULE, [row])
+        expected = record_layout.records(ModuleRow, record_layout.MODULE, [row])
         for name in rows.dtype.names:
             assert rows[name].tobytes() == expected[name].tobytes(), (name, given, rows[name], expected[name])
 
@@ -165,10 +166,12 @@ def test_arrays_grow_when_they_are_full(monkeypatch):
     asked = scenario("fleet.size=60", "plan.strategy.timeouts.in_progress=1h", "fleet.failures.server_error=0.4")
     reference = campaign_records(asked, 0, engine="simpy", events=True)
     grown = []
-    monkeypatch.setattr(state, "SPARE", 66)
-    from sim.engines.compiled import engine
+    monkeypatch.setattr(engine_state, "SPARE", 66)
+    from sim.engines.compiled import compiled_engine
 
-    monkeypatch.setattr(engine, "grown", lambda parts, which: (grown.append(which), state.grown(parts, which)))
+    monkeypatch.setattr(
+        compiled_engine, "grown", lambda parts, which: (grown.append(which), engine_state.grown(parts, which))
+    )
     assert_same(reference, campaign_records(asked, 0, engine="compiled", events=True))
     assert grown
 
@@ -191,7 +194,7 @@ def test_interrupted_runs_are_the_same(share):
 
 def test_auto_falls_back_and_says_why(monkeypatch):
     """Where Numba cannot be loaded, auto takes SimPy and tells the reason; compiled, asked for by name, is refused."""
-    monkeypatch.setitem(sys.modules, "sim.engines.compiled.engine", None)
+    monkeypatch.setitem(sys.modules, "sim.engines.compiled.compiled_engine", None)
     told = []
     assert driver_for("auto", told.append)[0] == "simpy"
     assert "SimPy takes its place" in told[0]

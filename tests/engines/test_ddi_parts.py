@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import Group
-from sim.engines.live.ddi.reconcile import Counters, Said, reconcile_states
+from sim.engines.live.ddi.device_states import Counters, Said, reconcile_states
 from sim.engines.live.ddi.swu import swu
 from sim.errors import FotasimError
 from tests.support import scenario
@@ -182,8 +182,8 @@ def test_a_plan_is_published_to_hawkbit_with_groups_and_thresholds(monkeypatch):
 
 def test_hawkbits_states_and_counters_are_read_page_by_page(monkeypatch):
     from sim.engines.live.ddi.control import control_of
-    from sim.engines.live.ddi.target import ddi_target
-    from sim.engines.live.target import Limits
+    from sim.engines.live.ddi.ddi_target import ddi_target
+    from sim.engines.live.live_target import Limits
 
     monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
     monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
@@ -203,8 +203,8 @@ def test_hawkbits_states_and_counters_are_read_page_by_page(monkeypatch):
 def test_a_target_whose_action_was_canceled_is_in_sync_and_not_finished(monkeypatch):
     """hawkBit sets a target back to what it had and calls it in_sync when its cancel is accepted; its last action tells."""
     from sim.engines.live.ddi.control import control_of
-    from sim.engines.live.ddi.target import ddi_target
-    from sim.engines.live.target import Limits
+    from sim.engines.live.ddi.ddi_target import ddi_target
+    from sim.engines.live.live_target import Limits
 
     monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
     monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")

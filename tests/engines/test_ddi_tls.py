@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import live
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import live
 from sim.errors import FotasimError
 from tests.ddi_server import DocumentedServer
 from tests.engines.test_live_ddi import PACKAGE, READY, outcomes
@@ -181,9 +181,9 @@ def test_a_module_without_a_certificate_is_named_before_anything_is_sent(authori
 
 
 def test_a_name_that_leads_elsewhere_gets_no_file(tmp_path, monkeypatch):
+    from sim.engines.live.ddi.ddi_target import ddi_target
     from sim.engines.live.ddi.identity import Identities
-    from sim.engines.live.ddi.target import ddi_target
-    from sim.engines.live.target import Limits
+    from sim.engines.live.live_target import Limits
 
     monkeypatch.setenv("FOTASIM_DDI_CERT", str(tmp_path / "{id}.pem"))
     identities = Identities(ddi_target("https://127.0.0.1:1", "DEFAULT", "", Limits()), None)

@@ -10,9 +10,9 @@ import pytest
 from demos.goosebit_server import PASSWORD, USER, GoosebitServer, Unavailable
 from demos.hawkbit import SCENARIO, run
 from sim.engines.live.ddi.control import control_of
-from sim.engines.live.ddi.goosebit import Goosebit
-from sim.engines.live.ddi.target import ddi_target
-from sim.engines.live.target import Limits
+from sim.engines.live.ddi.ddi_target import ddi_target
+from sim.engines.live.ddi.goosebit_api import Goosebit
+from sim.engines.live.live_target import Limits
 from sim.engines.run import simulate
 from sim.scenario import Scenario
 from tests.support import missing

@@ -15,11 +15,11 @@ import pytest
 
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import control_of
-from sim.engines.live.ddi.hawkbit import Hawkbit
-from sim.engines.live.ddi.target import ddi_target
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import run_live
-from sim.engines.live.target import Limits
+from sim.engines.live.ddi.ddi_target import ddi_target
+from sim.engines.live.ddi.hawkbit_api import Hawkbit
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import run_live
+from sim.engines.live.live_target import Limits
 from sim.engines.run import simulate
 from tests.engines.hawkbit_server import PASSWORD, USER, HawkbitServer
 from tests.support import HARMLESS, scenario

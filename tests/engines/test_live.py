@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import LiveOutcome, live, save_live
-from sim.engines.live.target import Limits
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import LiveOutcome, live, save_live
+from sim.engines.live.live_target import Limits
 from sim.engines.run import simulate
 from sim.messages import DOWNLOAD_ERROR, UPDATE_SUCCESS
 from sim.records import Run

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from sim.engines.live.engine import Settings
 from sim.engines.live.fetch import Broken, ThinDownloader
-from sim.engines.live.run import LiveOutcome, live
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import LiveOutcome, live
 from sim.errors import FotasimError
 from sim.messages import REFUSED
 from tests.ddi_server import DocumentedServer
@@ -310,7 +310,7 @@ def test_unchanged_polls_are_answered_with_304():
     [("FOTASIM_DDI_TARGET_TOKEN", "s3cret-{id}", "TargetToken s3cret-m0000000"), ("FOTASIM_DDI_GATEWAY_TOKEN", "s3cret", "GatewayToken s3cret")],
 )  # fmt: skip
 def test_tokens_go_with_every_request_and_into_no_record(monkeypatch, tmp_path, variable, value, header):
-    from sim.engines.live.run import save_live
+    from sim.engines.live.live_run import save_live
 
     monkeypatch.setenv(variable, value)
     found, server = run_ddi("fleet.size=1", setup=lambda s: setattr(s, "token", header))

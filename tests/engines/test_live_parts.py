@@ -7,11 +7,11 @@ import hashlib
 import pytest
 
 from sim.engines.live.fetch import File, Package
-from sim.engines.live.host import sources_for
+from sim.engines.live.host_limits import sources_for
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_target import is_loopback
 from sim.engines.live.pace import Pace
-from sim.engines.live.reconcile import ModuleBooks, Reconciliation, reconcile
-from sim.engines.live.target import is_loopback
+from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, reconcile
 from sim.errors import FotasimError
 
 

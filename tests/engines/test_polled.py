@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import live
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import live
 from sim.errors import ScenarioError
 from sim.load.this_host.self_check import SelfCheck
 from tests.ddi_server import DocumentedServer

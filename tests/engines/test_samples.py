@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim import spool
-from sim.ahead import ahead
+from sim import block_writer
+from sim.engines.recording.event_sample import size_of
 from sim.engines.run import campaign_records
-from sim.engines.sample import size_of
 from sim.errors import FotasimError
+from sim.prefetch import ahead
 from sim.records import WholeTable, write_blocks
 from tests.conformance.test_engines import same_table
 from tests.support import scenario
@@ -52,10 +52,10 @@ def test_a_sample_that_is_none_is_refused(asked):
 
 def test_events_are_the_same_when_they_are_laid_aside(monkeypatch):
     """Small blocks in a file change nothing: the order and the words are those of the engine that keeps all."""
-    from sim.engines.compiled import engine
+    from sim.engines.compiled import compiled_engine
 
-    monkeypatch.setattr(engine, "EVENTS_AT_ONCE", 40)
-    monkeypatch.setattr(spool, "ROWS_IN_MEMORY", 100)
+    monkeypatch.setattr(compiled_engine, "EVENTS_AT_ONCE", 40)
+    monkeypatch.setattr(block_writer, "ROWS_IN_MEMORY", 100)
     found = campaign_records(scenario(*ASKED), 0, engine="compiled", events=True)
     assert found.happened._folder is not None and len(found.events) == len(found.happened) > 1000
     same_table("events", campaign_records(scenario(*ASKED), 0, engine="simpy", events=True).events, found.events)
@@ -65,7 +65,7 @@ def test_blocks_of_a_file_are_the_table(tmp_path):
     """More categories in a later block than in the first, numbers, gaps: read back as written."""
     names = pd.Categorical([f"n{i % 300 if i > 50 else 0}" for i in range(1000)])
     table = pd.DataFrame({"name": names, "time_s": np.where(np.arange(1000) % 7, np.arange(1000) / 3, np.nan)})
-    spooled = spool.Spool()
+    spooled = block_writer.Spool()
     for start in range(0, 1000, 100):
         part = table.iloc[start : start + 100].reset_index(drop=True)
         spooled.add(part.assign(name=part["name"].cat.remove_unused_categories()))

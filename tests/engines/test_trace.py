@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim import messages as msg
+from sim.engines.recording.module_trace import lines
 from sim.engines.run import save
-from sim.engines.trace import lines
 from sim.errors import IllegalInput, RecordsError
 from sim.module import states
 from sim.module.machine import Module

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_target import Limits
 from sim.engines.live.snapshot import Snapshot, together
-from sim.engines.live.target import Limits
 from sim.errors import FotasimError
 from sim.load.locust_workers.launch import share
 from sim.load.telemetry import exported

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.load.capacity.findings import KINDS
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.simulated_probe import SimulatedProbe

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_engine import Settings
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.search import Bounds, search
 from sim.load.capacity.slo import parse

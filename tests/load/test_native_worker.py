@@ -9,8 +9,8 @@ import json
 import pytest
 
 from sim.engines.live import latency
-from sim.engines.live.engine import Settings
-from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import ProtocolError
 from sim.load.load_fleet import LoadFleet, find_target

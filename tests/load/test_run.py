@@ -18,9 +18,9 @@ import zmq.asyncio
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
-from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError
 from sim.load.load_fleet import LoadFleet, find_target

@@ -8,7 +8,7 @@ import threading
 from playwright.sync_api import Error
 
 from sim.engines.live import latency
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.load.load_fleet import LoadFleet, find_target
 from sim.load.locust_workers.native_worker import Worker
 from tests.live_cloud import LiveCloud

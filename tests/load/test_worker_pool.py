@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.slo import parse
 from sim.load.capacity.wake_ups import KINDS, probe_scenario

@@ -9,7 +9,7 @@ from typing import Any
 
 from sim.cli.folders import kind_of, page_of
 from sim.engines.live.latency import Latencies
-from sim.engines.live.reconcile import Check, Reconciliation
+from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.engines.run import save
 from sim.load.load_folder import save_load
 from sim.load.locust_workers.worker_reports import Gathered

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from sim.cli.folders import page_of
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.errors import RecordsError
 from sim.load.capacity.findings import KINDS, Findings, Search, save
 from sim.load.capacity.search import Bounds, Measurement, search

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sim.cli.common import app
 from sim.cli.folders import PAGES, page_of
-from sim.engines.live.reconcile import Check, Reconciliation
+from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.records import KINDS
 from sim.report.faces import FORMATS, write_faces
 from sim.report.html import render

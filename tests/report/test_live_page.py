@@ -9,8 +9,8 @@ import shutil
 import jsonschema
 import pytest
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import live, save_live
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import live, save_live
 from sim.records import Run
 from sim.report.faces import FORMATS, write_faces
 from sim.report.html import render

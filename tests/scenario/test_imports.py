@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.engines.plan import build_settings
+from sim.engines.world.plan_settings import build_settings
 from sim.errors import PlanFileWarning, ScenarioError
 from sim.scenario import Scenario, imports
 from sim.scenario.imports import cron

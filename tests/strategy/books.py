@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sim.cloud import execution as ex
-from sim.engines.virtual import VirtualEngine
-from sim.engines.world import World, build
+from sim.engines.reference.simpy_engine import VirtualEngine
+from sim.engines.world.build import World, build
 from sim.scenario import Scenario
 from sim.strategy import concurrency, rate, windows
 from sim.strategy.settings import GATE_RELEASE

@@ -16,7 +16,7 @@ from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.cloud.center import DeveloperCenter
 from sim.cloud.execution import Execution
-from sim.engines.plan import build_plan, group_of
+from sim.engines.world.plan_settings import build_plan, group_of
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOAD_START,

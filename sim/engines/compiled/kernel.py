@@ -1,4 +1,4 @@
-"""The driver of the compiled engine: modules and cloud in virtual time, as virtual.py drives them, over arrays.
+"""The driver of the compiled engine: modules and cloud in virtual time, as simpy_engine.py drives them, over arrays.
 
 A module's private moments, which touch nothing shared, are run ahead up to its next shared one; only those wait in the
 queue: the connection gate, messages the cloud acts on, download slots, the shared egress. How far ahead is bounded by
@@ -17,10 +17,20 @@ from typing import Any
 
 from sim.cloud import capacity, egress, offers, rollout, rules
 from sim.draws import Purpose, uniform
-from sim.engines import tally
-from sim.engines.compiled import access, answers, module, pending, polled, private, queue, slots, timers
-from sim.engines.compiled.hints import fetch_ahead, fetch_slot_ahead
+from sim.engines.compiled import (
+    cell_access,
+    module,
+    pending,
+    polling,
+    polling_answers,
+    private_moments,
+    queue,
+    slots,
+    timers,
+)
+from sim.engines.compiled.numba_layer.cache_hints import fetch_ahead, fetch_slot_ahead
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
+from sim.engines.recording import tally
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import (
     C_CHECKSUM,
@@ -118,7 +128,7 @@ def start_online(s: Any, i: int) -> None:
     behaviour.start_online(m, p, 0.0)
     tally.online(s.tally, 0.0, 1)
     if s.k.polled:
-        polled.poll_at(s, i, m.phase * p.sleep_s)
+        polling.poll_at(s, i, m.phase * p.sleep_s)
     else:
         module.hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
         module.send(s, i, 0.0)
@@ -212,7 +222,7 @@ def wake_cloud(s: Any, now: float) -> None:
 
 def opportunity(s: Any) -> None:
     """The first opportunity of random access is over."""
-    for j in range(access.decide(s)):
+    for j in range(cell_access.decide(s)):
         module.line_up(s, s.sent[j])
 
 
@@ -247,7 +257,7 @@ def run_module(s: Any, i: int, due: bool) -> None:
             entry = s.pool[m.head]
             if entry.time < at or (entry.time == at and entry.order < m.armed_order):
                 at, listed = entry.time, True
-        if not due and not (at < s.k.bound_s and private.touches_nobody(s, i, listed)):
+        if not due and not (at < s.k.bound_s and private_moments.touches_nobody(s, i, listed)):
             module.line_up(s, i)
             return
         due = False
@@ -255,7 +265,7 @@ def run_module(s: Any, i: int, due: bool) -> None:
             happen(s, i, at)
         else:
             m.armed_at = inf
-            if s.k.polled and polled.keeps_awake(s, i, at):
+            if s.k.polled and polling.keeps_awake(s, i, at):
                 module.rearm(s, i)
             else:
                 module.deliver(s, i, behaviour.WAKE, at)
@@ -267,7 +277,7 @@ def happen(s: Any, i: int, now: float) -> None:
     entry = pending.take(s, m)
     kind = entry.kind
     if kind >= pending.SERVED:
-        answers.happen_polled(s, i, kind, entry, now)
+        polling_answers.happen_polled(s, i, kind, entry, now)
     elif kind == pending.HELLO:
         module.hear(s, i, entry.battery_percent, entry.rsrp_dbm, entry.level, entry.number, 1, now)
         module.send(s, i, now)
@@ -288,7 +298,7 @@ def happen(s: Any, i: int, now: float) -> None:
         if m.transfer == NOT_ANSWERED and m.fetch == entry.number:
             answer(s, i, now)
     elif kind == pending.ACCESS:
-        if access.tries(m, entry.number):
+        if cell_access.tries(m, entry.number):
             module.deliver(s, i, entry.code, now)
     elif kind == pending.DROP:
         drop(s, i, now)

@@ -7,9 +7,10 @@ from typing import Any
 
 from sim.cloud import books, capacity, egress, rollout, rules
 from sim.cloud import execution as ex
-from sim.engines import requests, tally
-from sim.engines.compiled import access, pending, polled, queue, slots, timers
+from sim.engines.compiled import cell_access, pending, polling, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
+from sim.engines.driver_rules import ddi_requests
+from sim.engines.recording import tally
 from sim.messages import PLAN_RECEIVED, UPDATE_SUCCESS
 from sim.module import battery, behaviour, radio, states
 from sim.module.rows import ALWAYS, DARK, OFFLINE, ONLINE
@@ -134,12 +135,12 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
     if effects & behaviour.STOP_FETCH:
         stop_fetch(s, i, now)
     if effects & behaviour.ACCESS:
-        access.join(s, i, m.sessions, now)
+        cell_access.join(s, i, m.sessions, now)
     if s.k.polled:
         if effects & behaviour.CONNECT:
-            polled.ask(s, i, requests.POLL, NONE, 0, 1, m.sessions, now)
+            polling.ask(s, i, ddi_requests.POLL, NONE, 0, 1, m.sessions, now)
         if effects & behaviour.PUBLISH:
-            polled.publish(s, i, now)
+            polling.publish(s, i, now)
     else:
         talk(s, i, effects, now)
     if effects & behaviour.FETCH:

@@ -20,7 +20,7 @@ ANSWER = 4  # the download server answers
 DROP = 5  # the session breaks under a transfer
 UNHEARD = 6  # the cloud's keep-alive runs out
 ACCESS = 7  # random access has gone through, or was given up
-SERVED = 8  # a request has reached a server that is polled; this and what follows is of polled.py
+SERVED = 8  # a request has reached a server that is polled; this and what follows is of polling.py
 ANSWERED = 9  # its answer has come
 POLL_DUE = 10  # the server's sleep is over
 GO_ON = 11  # to the module: the action it has agreed to
@@ -79,7 +79,7 @@ class Drive:
     action: int = 0
     confirming: int = 0
     said: int = -1
-    """As of engines.polled.Line."""
+    """As of simpy_polling.Line."""
 
 
 NOT_ANSWERED = -2

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.engines.compiled.hints import fetch_ahead, fetch_entry_ahead, fetch_slot_ahead
+from sim.engines.compiled.numba_layer.cache_hints import fetch_ahead, fetch_entry_ahead, fetch_slot_ahead
 
 NONE = -1
 CHILDREN = 4

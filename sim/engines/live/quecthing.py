@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
-from sim.engines.live.device import LiveModule
 from sim.engines.live.fetch import File, Package
 from sim.engines.live.link import Link, Links
-from sim.engines.live.reconcile import ModuleBooks, Reconciliation, mirror, reconcile
-from sim.engines.live.target import Target
-from sim.engines.virtual import LOGIN_ROUND_TRIPS
-from sim.engines.world import World
+from sim.engines.live.live_module import LiveModule
+from sim.engines.live.live_target import Target
+from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, mirror, reconcile
+from sim.engines.reference.simpy_engine import LOGIN_ROUND_TRIPS
+from sim.engines.world.build import World
 from sim.errors import FotasimError, ProtocolError
 from sim.module import battery, radio, states
 from sim.module import behaviour as b
@@ -29,7 +29,7 @@ from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
 if TYPE_CHECKING:
-    from sim.engines.live.engine import LiveEngine
+    from sim.engines.live.live_engine import LiveEngine
 
 CONFIG_TIMEOUT_S = 5.0
 """A bootstrapped device works without its secret when none has come by then."""

@@ -8,7 +8,7 @@ from math import floor
 from pathlib import Path
 from typing import Any
 
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
 from sim.load.capacity.live_probe import LiveProbe

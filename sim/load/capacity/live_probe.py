@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from sim.engines.live.api import CloudApi
-from sim.engines.live.ddi.target import DdiTarget
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import loop_factory
+from sim.engines.live.ddi.ddi_target import DdiTarget
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import loop_factory
+from sim.engines.live.live_target import TOKEN, Target
 from sim.engines.live.snapshot import Watch
-from sim.engines.live.target import TOKEN, Target
 from sim.errors import FotasimError
 from sim.load.capacity.probe_share import START_S, Job, run_share
 from sim.load.capacity.search import Measurement, legs_of

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import messages as msg
-from sim.engines.live.device import LiveModule
-from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_module import LiveModule
 from sim.engines.live.snapshot import Watch
-from sim.engines.world import World
+from sim.engines.world.build import World
 from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import Kind, probe_world, takes_upgrade, wake_times
 from sim.load.load_fleet import LoadFleet, find_target

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.engines.world import World, build
+from sim.engines.world.build import World, build
 from sim.errors import FotasimError
 from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from sim.engines.live.run import calm_collector, loop_factory
+from sim.engines.live.live_run import calm_collector, loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch, together
 from sim.errors import FotasimError
 from sim.load.capacity.probe_share import START_S, Job, run_share

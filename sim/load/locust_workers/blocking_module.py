@@ -14,7 +14,7 @@ from collections.abc import Callable
 from math import isnan
 
 from sim import messages as msg
-from sim.engines.live.target import Target
+from sim.engines.live.live_target import Target
 from sim.errors import ProtocolError
 from sim.module import behaviour as b
 from sim.module import states

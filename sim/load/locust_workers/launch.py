@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.engines.live.engine import Settings
-from sim.engines.live.run import loop_factory
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
 from sim.load.load_fleet import LoadFleet, find_target, share_of

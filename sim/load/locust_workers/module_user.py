@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 from locust import User, constant, task
 
-from sim.engines.live.target import TOKEN, Limits, Target, checked_url, target_of
-from sim.engines.world import World, build
+from sim.engines.live.live_target import TOKEN, Limits, Target, checked_url, target_of
+from sim.engines.world.build import World, build
 from sim.errors import FotasimError
 from sim.load.locust_workers.blocking_module import BlockingModule
 from sim.load.locust_workers.worker_protocol import METHOD

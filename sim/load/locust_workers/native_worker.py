@@ -19,7 +19,7 @@ import psutil
 import zmq
 import zmq.asyncio
 
-from sim.engines.live.reconcile import Reconciliation
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError, ProtocolError
 from sim.load.locust_workers.worker_protocol import READY, RUNNING, SPAWNING, Message, Statistics, decode

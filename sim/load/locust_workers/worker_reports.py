@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sim.engines.live.latency import LEGS, Latencies
-from sim.engines.live.reconcile import Reconciliation, combined, from_dict
+from sim.engines.live.reconciliation import Reconciliation, combined, from_dict
 from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, together
 
 CLOCK_SLACK_S = 1.0

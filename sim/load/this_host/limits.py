@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.engines.live.host import CONNECTIONS_PER_SOURCE, SPARE_FILES
+from sim.engines.live.host_limits import CONNECTIONS_PER_SOURCE, SPARE_FILES
 from sim.load.this_host.module_cost import SHIPPED, Figures
 from sim.load.this_host.self_check import local_ports
 

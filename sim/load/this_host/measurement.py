@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engines.live.engine import Settings
 from sim.engines.live.latency import Latencies
-from sim.engines.live.run import calm_collector, loop_factory
-from sim.engines.live.target import TOKEN
+from sim.engines.live.live_engine import Settings
+from sim.engines.live.live_run import calm_collector, loop_factory
+from sim.engines.live.live_target import TOKEN
 from sim.errors import FotasimError
 from sim.load.capacity.probe_share import is_over
 from sim.load.capacity.wake_ups import KINDS, probe_world

@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 
-from sim.engines.live.ddi.reconcile import Counters
-from sim.engines.live.ddi.target import PASSWORD, USER, DdiTarget
+from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
+from sim.engines.live.ddi.device_states import Counters
 from sim.errors import FotasimError
 
 TIMEOUT_S = 120.0
@@ -77,8 +77,8 @@ class Control(Protocol):
 
 def control_of(target: DdiTarget, context: tls.SSLContext) -> Control | None:
     """The control side of the target's server, or None when it is not known or has no credentials."""
-    from sim.engines.live.ddi.goosebit import Goosebit
-    from sim.engines.live.ddi.hawkbit import Hawkbit
+    from sim.engines.live.ddi.goosebit_api import Goosebit
+    from sim.engines.live.ddi.hawkbit_api import Hawkbit
 
     kinds: dict[str, type[Goosebit] | type[Hawkbit]] = {"goosebit": Goosebit, "hawkbit": Hawkbit}
     kind = kinds.get(target.server)

@@ -6,7 +6,7 @@ import ssl as tls
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim.engines.live.ddi.target import CERTIFICATE, PRIVATE_KEY, DdiTarget
+from sim.engines.live.ddi.ddi_target import CERTIFICATE, PRIVATE_KEY, DdiTarget
 from sim.errors import FotasimError
 
 ID = "{id}"

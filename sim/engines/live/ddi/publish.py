@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from hashlib import sha512
 
 from sim.engines.live.ddi.control import Action, Group, Release, control_of
-from sim.engines.live.ddi.device import BOARD
-from sim.engines.live.ddi.target import PASSWORD, USER, ddi_target
-from sim.engines.live.target import Limits
-from sim.engines.world import build
+from sim.engines.live.ddi.ddi_module import BOARD
+from sim.engines.live.ddi.ddi_target import PASSWORD, USER, ddi_target
+from sim.engines.live.live_target import Limits
+from sim.engines.world.build import build
 from sim.errors import FotasimError
 from sim.scenario import Scenario
 

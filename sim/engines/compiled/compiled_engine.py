@@ -1,0 +1,148 @@
+"""The compiled engine: lays a world out in arrays, runs it in stretches of time, hands the arrays to the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.block_writer import Spool
+from sim.cloud.center import decision_of
+from sim.engines.compiled import event_texts as event_words
+from sim.engines.compiled.engine_state import given_up, grown, lay_out
+from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
+from sim.engines.compiled.numba_layer.compiler import ROOT, Mirror, entry, machine_code_of, source_key
+from sim.engines.compiled.numba_layer.pointer_table import Bag
+from sim.engines.recording.run_tables import Ends, Watched, peaks, records_of
+from sim.engines.world.build import World, build
+from sim.records import Records
+from sim.scenario import Scenario
+
+STRETCHES = 200
+"""A run is interruptible, and shows its progress, this many times."""
+
+
+EVENTS_AT_ONCE = 250_000
+"""Events are worded and laid aside when there are so many of them."""
+
+
+_COMPILED: set[Any] = set()
+"""Layouts whose code is in memory."""
+
+
+@cache
+def compiled() -> Any:
+    """The one entry of the kernel, compiled when it is first called for a new layout of rows."""
+    mirror = Mirror()
+    return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
+
+
+def prepare(tell: Callable[[str], None] | None = None) -> None:
+    """Loads the compiled code, or compiles it and keeps it for the next time; `tell` gets a line when it compiles."""
+    if _COMPILED:
+        return
+    if tell is not None and not is_kept():
+        tell("compiling the engine: once after each installation, 20 to 60 seconds")
+    CompiledEngine(build(Scenario.from_text(SMALLEST))).run()
+
+
+def is_kept() -> bool:
+    """Whether compiled code for this version is on the disk."""
+    folder = compiled().stats.cache_path
+    return folder is not None and any(Path(folder).glob("*.nbc"))
+
+
+SMALLEST = """\
+name: smallest
+horizon: 1h
+fleet: {size: 1, groups: [{name: one, share: 1.0, technology: lte-m}]}
+plan: {name: none, components: [{component: fw, target_version: "1.1.0", size: 1 kB}]}
+"""
+
+
+class CompiledEngine:
+    """Runs one world from activation to its horizon."""
+
+    def __init__(self, world: World, *, events: bool | str = False) -> None:
+        self.world = world
+        self.happened = Spool() if events else None
+        self.load, self.parts = lay_out(world, events=events)
+        self.state = Bag(**self.parts)
+        self.end_s = world.horizon_s
+
+    def run(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Runs to the horizon; returns False when interrupted by Ctrl-C. `progress` gets the virtual time."""
+        horizon = self.world.horizon_s
+        reached = 0.0
+        try:
+            self._call(START, 0.0)
+            for i in range(1, STRETCHES + 1):
+                stop = horizon if i == STRETCHES else horizon * i / STRETCHES
+                while lacking := self._call(RUN, stop):
+                    grown(self.parts, lacking)
+                    self.state = Bag(**self.parts)
+                reached = stop
+                self._spool(EVENTS_AT_ONCE)
+                if progress is not None:
+                    progress(stop)
+        except KeyboardInterrupt:
+            self._close(reached)
+            return False
+        self._close(horizon)
+        return True
+
+    def _call(self, stage: int, until_s: float) -> int:
+        advance = compiled()
+        if self.state.kind in _COMPILED:
+            return int(advance(self.state, stage, until_s))
+        with machine_code_of("advance"):
+            code = int(advance(self.state, stage, until_s))
+        _COMPILED.add(self.state.kind)
+        return code
+
+    def _spool(self, least: int) -> None:
+        """Words the events of the stretches that are over, when there are enough of them; later ones come after."""
+        k = self.parts["k"]
+        events, notes = int(k["events"]), int(k["notes"])
+        if self.happened is not None and events + notes >= least:
+            self.happened.add(
+                event_words.table(self.world, self.parts["events"][:events], self.parts["notes"][:notes])
+            )  # fmt: skip
+            k["events"] = k["notes"] = 0
+
+    def _close(self, now: float) -> None:
+        self._spool(0 if self.happened is None or not len(self.happened) else 1)
+        self._call(CLOSE, now)
+        self.end_s = now
+        given_up(self.parts)
+        self.state = Bag(**self.parts)
+
+    def _charge(self, part: slice) -> NDArray[np.float64]:
+        """The charge that some modules have left, per cent; a block of them at a time."""
+        found = [np.empty(0)]
+        first, stop, _ = part.indices(len(self.world.fleet.rows))
+        while first < stop:
+            self.parts["k"]["charge_first"] = first
+            self._call(CHARGE, self.end_s)
+            found.append(self.parts["charge"][: stop - first].copy())
+            first += len(self.parts["charge"])
+        return np.concatenate(found)
+
+    @property
+    def released_s(self) -> NDArray[np.float64]:
+        """When each module was released, seconds after activation, inf for never; shape (n,)."""
+        return np.asarray(self.world.executions["released_s"], dtype=np.float64)
+
+    def records(self, *, complete: bool, wall_s: float) -> Records:
+        """The tables of this run."""
+        parts, k = self.parts, self.parts["k"]
+        decided = [decision_of(row) for row in parts["decisions"][: int(k["decisions"])]]
+        ends = Ends(self.world.fleet.rows, self.world.fleet.rare, self.world.executions, self._charge)
+        cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
+        return records_of(
+            self.world, ends, self.load, cloud_peaks, decided, self.happened, Watched(complete, wall_s, self.end_s)
+        )  # fmt: skip

@@ -1,0 +1,113 @@
+"""A DDI server as the cloud of a live run: its modules, the requests they made, and its word on them afterwards."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from sim.engines.live.ddi.control import control_of
+from sim.engines.live.ddi.ddi_module import DdiModule
+from sim.engines.live.ddi.ddi_target import DdiTarget
+from sim.engines.live.ddi.device_states import FINISHED, reconcile_states
+from sim.engines.live.ddi.identity import Identities
+from sim.engines.live.ddi.json_requests import Http
+from sim.engines.live.reconciliation import Reconciliation
+from sim.engines.world.build import World
+from sim.errors import FotasimError
+from sim.module.machine import Module
+
+if TYPE_CHECKING:
+    from sim.engines.live.live_engine import LiveEngine
+
+MAX_BUCKETS = 3600
+
+
+class Ddi:
+    """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
+
+    http: Http
+    identities: Identities
+    _tls: ssl.SSLContext
+    plan: int | None
+
+    def __init__(self, target: DdiTarget, world: World, rollout: int | None = None) -> None:
+        self.target = target
+        self.host, self.port, self.plan = target.host, target.port, rollout
+        self.components = world.plan.components
+        self.refused: Counter[str] = Counter()
+        self._hardware = world.fleet.hardware
+        self._requests: dict[str, Counter[int]] = {}
+
+    def hardware(self, number: int) -> str:
+        """Name of a hardware revision."""
+        return self._hardware[number] if self._hardware else ""
+
+    def asked(self, what: str, second: float) -> None:
+        """A module sends a request of this kind in this second of the run."""
+        self._requests.setdefault(what, Counter())[int(second)] += 1
+
+    def module(self, engine: LiveEngine, module: Module) -> DdiModule:
+        """See Cloud."""
+        return DdiModule(engine, module, self)
+
+    def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:
+        """See Cloud."""
+        return self.target.ssl_context(ca_file)
+
+    async def open(self, engine: LiveEngine) -> None:
+        """See Cloud."""
+        self._tls = self.ssl_context(engine.settings.ca_file)
+        self.identities = Identities(self.target, engine.settings.ca_file)
+        self.identities.check([m.module.name for m in engine.modules])
+        self.http = Http()
+
+    async def close(self) -> None:
+        """See Cloud."""
+        await self.http.close()
+
+    async def is_over(self, engine: LiveEngine) -> bool:  # noqa: ARG002 - the modules know it themselves
+        """See Cloud."""
+        return False
+
+    async def reconcile(self, engine: LiveEngine) -> Reconciliation:
+        """See Cloud."""
+        modules: list[DdiModule] = [m for m in engine.modules if isinstance(m, DdiModule)]
+        for module in modules:
+            module.settle(engine.world.center.executions[module.module.row.index])
+        control = control_of(self.target, self._tls)
+        if control is None:
+            return Reconciliation(
+                note="not possible: the server's management API is not known; set cloud.server and "
+                "FOTASIM_DDI_USER, FOTASIM_DDI_PASSWORD"
+            )
+        said = {m.module.name: m.said() for m in modules}
+        try:
+            async with control:
+                states = await control.states([name for name, ours in said.items() if ours.believed != FINISHED])
+                counters = await control.counters(self.plan)
+        except FotasimError as error:
+            return Reconciliation(note=f"not possible: {error}")
+        return reconcile_states(said, states, counters)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """See Cloud."""
+        return self.http.sent, self.http.received
+
+    def figures(self) -> dict[str, Any]:
+        """See Cloud: requests by kind, all together and over the time of the run in at most MAX_BUCKETS equal steps."""
+        seconds = max((max(counts) for counts in self._requests.values()), default=0) + 1
+        width = -(-seconds // MAX_BUCKETS)
+        over_time: dict[str, Counter[int]] = {what: Counter() for what in self._requests}
+        for what, counts in self._requests.items():
+            for second, count in counts.items():
+                over_time[what][second // width * width] += count
+        return {
+            "protocol": "ddi", "refused_requests": dict(self.refused),
+            "requests": {what: counts.total() for what, counts in self._requests.items()},
+            "requests_over_time": {
+                "bucket_s": width,
+                **{what: {str(at): n for at, n in sorted(counts.items())} for what, counts in over_time.items()},
+            },
+        }  # fmt: skip

@@ -1,0 +1,323 @@
+"""From a scenario to a world an engine can run: modules, profiles, Developer Center, strategy and capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import draws
+from sim.cloud import capacity as cap
+from sim.cloud import egress as eg
+from sim.cloud.center import Command, DeveloperCenter, Plan
+from sim.cloud.execution import Execution
+from sim.engines.world import record_layout
+from sim.engines.world.fleet_records import Block, Fleet, build_fleet
+from sim.engines.world.plan_settings import build_executions, build_plan
+from sim.errors import FotasimError
+from sim.module import fleet as sampling
+from sim.module.machine import Module
+from sim.module.parameters import PARAMETERS
+from sim.module.profile import Profile
+from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES, ModuleRow
+from sim.network.cells import CARRIERS
+from sim.prefetch import ahead
+from sim.scenario import Scenario
+from sim.scenario.strategy import polling
+from sim.strategy.settings import Settings
+from sim.wire.ddi.client import POLL_JITTER
+
+DEFAULT_SLEEP = "00:05:00"
+"""hawkBit's."""
+GOOSEBIT_REGISTRATION_S = 10.0
+"""goosebit 0.2.12: an unknown device gives its attributes, is to poll again after ten seconds, and only then gets offers."""
+NEVER = 365 * 86400.0
+SAMPLED_AT_ONCE = 131_072
+"""Modules of a block: what sampling needs for them stays small."""
+
+
+@dataclass(slots=True)
+class Capacity:
+    """What costs time in the cloud."""
+
+    connections: cap.Connections
+    workers: cap.Workers
+    downloads: cap.Downloads
+    egress: eg.Egress
+
+
+@dataclass
+class World:
+    """Everything one replication needs. Modules that the plan's lists leave out are not in it.
+
+    `fleet` and `executions` are records; the objects the Python engine drives are made from them when asked for.
+    """
+
+    scenario: Scenario
+    fleet: Fleet
+    plan: Plan
+    executions: NDArray[Any]
+    waits: NDArray[Any]
+    """What is rare of the executions: for each module, or one for all."""
+    ranks: NDArray[np.float64]
+    replication: int
+    may_retire: bool
+
+    @property
+    def horizon_s(self) -> float:
+        """How long the run is watched, seconds."""
+        return self.scenario.horizon
+
+    @property
+    def keepalive_s(self) -> float:
+        """Keep-alive of a module's connection, seconds."""
+        return self.scenario.cloud.keepalive
+
+    @property
+    def left_out(self) -> int:
+        """Modules of the fleet that are not in the plan."""
+        return self.fleet.left_out
+
+    @cached_property
+    def modules(self) -> list[Module]:
+        """The modules as objects."""
+        columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
+        rows = record_layout.objects(ModuleRow, self.fleet.rows, self.fleet.rare)
+        for row in rows:
+            row.needed_bytes = self.plan.settings.needed_bytes
+        return [
+            Module(
+                name,
+                row,
+                self.fleet.profiles[row.group],
+                {c: of[codes[i]] for c, of, codes in columns if codes[i] >= 0},
+            )
+            for i, (name, row) in enumerate(zip(self.fleet.names, rows, strict=True))
+        ]
+
+    @cached_property
+    def center(self) -> DeveloperCenter:
+        """The Developer Center with its executions as objects."""
+        executions = record_layout.objects(Execution, self.executions, self.waits)
+        return DeveloperCenter(self.plan, executions, ranks=self.ranks, cells=len(self.fleet.cells))
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        """The cloud's capacity, of Python rows."""
+        given = self.scenario.cloud.capacity
+        return Capacity(
+            cap.Connections(1.0 / given.connections_per_s, [0.0]),
+            cap.Workers(given.request_time, [0.0] * given.request_workers),
+            cap.Downloads(given.downloads, [0]),
+            eg.egress(given.egress, self.transfers, CARRIERS * len(self.fleet.cells), air_limit(self.scenario)),
+        )
+
+    @property
+    def transfers(self) -> int:
+        """The most transfers there can be at once."""
+        return min(self.scenario.cloud.capacity.downloads, len(self.fleet.rows))
+
+
+def build(scenario: Scenario, replication: int = 0) -> World:
+    """Samples the fleet of one replication and sets up its plan."""
+    key = draws.key(scenario.seed, replication)
+    plan = build_plan(scenario)
+    hardware = _hardware_names(scenario)
+    profiles = _profiles(scenario, key, plan.settings, hardware)
+    size, blocks = _sample(scenario, profiles, hardware)
+    fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
+    if not len(fleet.rows):
+        raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
+    executions, waits, ranks = build_executions(scenario, key, fleet)
+    return World(scenario, fleet, plan, executions, waits, ranks, replication, _nothing_is_undone(scenario))
+
+
+def _nothing_is_undone(scenario: Scenario) -> bool:
+    """Whether an execution that is over stays so: no operator's retry, no rollback, nothing revoked and rolled back."""
+    strategy = scenario.plan.strategy
+    retried = any(action.do == "retry-failed" for action in scenario.plan.operator)
+    return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
+
+
+def air_limit(scenario: Scenario) -> float:
+    """Share of a cell's downlink that downloads may take together."""
+    limit = PARAMETERS["cell_airtime_limit"].default
+    cells = scenario.fleet.cells
+    return float(cells.overrides().get("cell_airtime_limit", limit)) if cells else limit
+
+
+def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]) -> list[Profile]:
+    """The profile of each group."""
+    profiles = [build_profile(scenario, group, key, hardware) for group in scenario.fleet.groups]
+    for profile in profiles:
+        profile.device_checks = settings.checked_by_device
+    return profiles
+
+
+def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ...]) -> tuple[int, Iterator[Block]]:
+    """How many modules all groups have, and the modules in blocks, numbered through, sampled when they are asked for."""
+    tasks: list[Callable[[], Block]] = []
+    first = 0
+    for number, (group, count) in enumerate(_group_sizes(scenario)):
+        draw = partial(_draw, number, _population(scenario, group), profiles[number], hardware)
+        if group.file is not None:
+            block = draw(first, 0)
+            tasks.append(lambda block=block: block)  # type: ignore[misc]
+            first += len(block.members.numbers)
+            continue
+        tasks += [
+            partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)
+        ]
+        first += count
+    return first, ahead(tasks)
+
+
+def _draw(
+    number: int, population: sampling.Population, profile: Profile, hardware: tuple[str, ...], first: int, count: int
+) -> Block:
+    """`count` modules of a group, or all its file has."""
+    return Block(number, sampling.sample(population, profile, first, count, hardware))
+
+
+def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:
+    """Largest-remainder split of the fleet's size by share; groups from files bring their own count."""
+    shared = [g for g in scenario.fleet.groups if g.file is None]
+    exact = [(g.share or 0.0) * scenario.fleet.size for g in shared]
+    counts = [int(x + 1e-9) for x in exact]
+    rest = scenario.fleet.size - sum(counts) if shared else 0
+    for i in sorted(range(len(shared)), key=lambda i: counts[i] - exact[i])[:rest]:
+        counts[i] += 1
+    by_name = dict(zip((g.name for g in shared), counts, strict=True))
+    return [(g, by_name.get(g.name, 0)) for g in scenario.fleet.groups]
+
+
+def _shares(given: str | dict[str, float]) -> tuple[tuple[str, float], ...]:
+    return ((given, 1.0),) if isinstance(given, str) else tuple(given.items())
+
+
+def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for group in scenario.fleet.groups:
+        names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
+        if group.file is not None and "hardware" in group.columns:
+            table = sampling.read_file(group.file, {str(ours): theirs for ours, theirs in group.columns.items()})
+            names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
+    return tuple(names)
+
+
+def _population(scenario: Scenario, group: Any) -> sampling.Population:
+    return sampling.Population(
+        rsrp_dbm=group.rsrp_dbm,
+        battery_percent=group.battery_percent,
+        free_bytes=group.free_space,
+        user_delay_s=scenario.plan.user_delay if scenario.plan.confirmed_by_user else None,
+        versions={name: _shares(given) for name, given in group.components.items()},
+        hardware=_shares(group.hardware),
+        joins_s=group.joins,
+        file=group.file,
+        columns=group.columns,
+    )
+
+
+def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware: tuple[str, ...]) -> Profile:
+    """Settings and parameters of one group: defaults, overridden by the fleet, overridden by the group."""
+    values = {name: row.default for name, row in PARAMETERS.items()}
+    cells = scenario.fleet.cells
+    for section in (scenario.fleet.failures, scenario.fleet.physics, group.failures, group.physics, cells):
+        values.update(section.overrides() if section is not None else {})
+    check_in, battery = group.check_in, group.battery
+    always = check_in.kind == "always"
+    delivery, resume = scenario.plan.strategy.delivery, scenario.plan.strategy.retry.resume_download
+    poll_s, poll_jitter = polling(delivery.polling_time) if delivery.polling_time else (0.0, 0.0)
+    recharge = battery.recharge
+    profile = Profile(
+        **values,
+        key_0=key[0],
+        key_1=key[1],
+        technology=TECHNOLOGIES.index(group.technology),
+        random_access=int(cells is not None and cells.random_access),
+        power=POWERS.index(group.power),
+        mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
+        partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,
+        resume_download=int(group.resume_download if resume is None else resume),
+        mcu_buffer_bytes=group.mcu_buffer or 0,
+        capacity_j=battery.capacity,
+        recharge_every_s=recharge.every if recharge else 0.0,
+        recharge_to_percent=recharge.to if recharge else 100.0,
+        recharge_from_percent=recharge.down_to if recharge else 5.0,
+        check_in=CHECK_INS.index(check_in.kind),
+        check_in_every_s=poll_s if always and poll_s > 0.0 else check_in.every,
+        check_in_jitter_s=check_in.jitter,
+        check_in_at_s=float("nan") if check_in.phase_s is None else check_in.phase_s,
+        check_in_spread_s=check_in.spread,
+        awake_s=NEVER if always else check_in.awake,
+        edrx_s=check_in.edrx,
+        online_s=check_in.online,
+        trip_probability=check_in.probability,
+        day_start_s=scenario.plan.strategy.schedule.start_of_day_s,
+        confirm_mode=int(scenario.plan.confirmed_by_user),
+        force_at_s=delivery.force_time if delivery.action_type == "timeforced" else inf,
+        poll_jitter=poll_jitter if always else 0.0,
+        components=len(scenario.plan.components),
+        peaks=len(check_in.peaks_s),
+        peaks_s=check_in.peaks_s,
+        **_polls(scenario),
+        delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
+    )
+    in_place = profile.partition == IN_PLACE
+    profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
+    profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
+    return profile
+
+
+def _polls(scenario: Scenario) -> dict[str, Any]:
+    """How often a server that is polled wants to be asked."""
+    if scenario.cloud.kind != "ddi":
+        return {}
+    delivery = scenario.plan.strategy.delivery
+    sleep_s, jitter = polling(delivery.polling_time or DEFAULT_SLEEP)
+    return {
+        "sleep_s": sleep_s, "sleep_jitter": jitter or POLL_JITTER, "confirms_first": int(delivery.confirmation == "user"),
+        "registration_s": GOOSEBIT_REGISTRATION_S if scenario.cloud.server == "goosebit" else 0.0,
+    }  # fmt: skip
+
+
+def _defects(scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float) -> tuple[tuple[float, ...], ...]:
+    """Chance by component and hardware revision; a defect of the release replaces the healthy figure."""
+    table = []
+    for component in scenario.plan.components:
+        chances = dict.fromkeys(hardware, healthy)
+        for defect in component.defects:
+            value = getattr(defect, what)
+            if value is not None:
+                chances.update({name: value for name in hardware if defect.hardware in (None, name)})
+        table.append(tuple(chances.values()))
+    return tuple(table)
+
+
+def operator_actions(world: World) -> list[tuple[float, Callable[[float], list[Command] | None]]]:
+    """The operator's doings as calls on the center, by time."""
+    center = world.center
+
+    def cancel(names: list[str]) -> Callable[[float], list[Command] | None]:
+        return lambda now: center.cancel_all(np.flatnonzero(world.fleet.named(names)).tolist(), now)
+
+    calls: dict[str, Callable[[float], list[Command] | None]] = {
+        "suspend": center.suspend,
+        "resume": center.resume,
+        "next-group": center.next_group,
+        "terminate": center.terminate,
+        "retry-failed": center.retry_failed,
+    }
+    return [
+        (action.at, cancel(action.modules) if action.do == "cancel" else calls[action.do])
+        for action in world.scenario.plan.operator
+    ]
+
+
+__all__ = ["Capacity", "World", "build", "build_profile", "operator_actions"]

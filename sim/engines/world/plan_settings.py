@@ -1,0 +1,255 @@
+"""From the plan section of a scenario to the plan a cloud runs: settings in seconds and counts, groups, criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import draws, messages
+from sim.cloud.center import Plan, PlannedComponent
+from sim.cloud.execution import Execution
+from sim.draws import Purpose
+from sim.engines.world import record_layout
+from sim.engines.world.fleet_records import Fleet
+from sim.scenario import Scenario
+from sim.scenario.windows import windows
+from sim.strategy import groups as grouping
+from sim.strategy import settings as st
+from sim.strategy.progress import Criterion, Group
+from sim.strategy.settings import Settings
+
+
+def build_plan(scenario: Scenario) -> Plan:
+    """The plan of a scenario, its windows laid out over the horizon."""
+    section, strategy = scenario.plan, scenario.plan.strategy
+    return Plan(
+        section.name, _components(scenario), build_settings(scenario), silent=not section.confirmed_by_user,
+        groups=tuple(_group(g) for g in strategy.rollout.groups) or (Group(),),
+        criteria=tuple(_criterion(c) for c in strategy.abort.criteria),
+        windows=windows(strategy.schedule, scenario.horizon),
+    )  # fmt: skip
+
+
+def build_settings(scenario: Scenario) -> Settings:
+    """The strategy as numbers."""
+    given = scenario.plan.strategy
+    settings = Settings(
+        **_preconditions(scenario), **_rollout(given.rollout), **_timeouts(given.timeouts), **_retry(given.retry),
+        **_in_flight(given.in_flight), **_schedule(given.schedule),
+        need_push=int(given.delivery.need_push),
+        push_interval_s=given.delivery.push_interval,
+        operator_confirms=int(given.delivery.confirmation == "operator"),
+        download_only=int(given.delivery.action_type == "download-only"),
+        continuous=int(given.target_selection == "continuous"),
+        overwrite=st.OVERWRITE_MODES.index(given.overwrite_mode),
+        evaluation_interval_s=given.abort.evaluation_interval,
+    )  # fmt: skip
+    return replace(settings, **_OF_DDI) if scenario.cloud.kind == "ddi" else settings
+
+
+_OF_DDI: dict[str, Any] = {
+    "polled": 1, "need_push": 0, "push_interval_s": 0.0, "checked_by_cloud": 0, "retries": 0, "retries_failed": 0,
+    "retries_timed_out": 0,
+}  # fmt: skip
+"""What no DDI server can do otherwise: it never speaks first, knows no battery, and an action that failed is closed."""
+
+
+def _components(scenario: Scenario) -> tuple[PlannedComponent, ...]:
+    kinds = {"firmware": messages.FIRMWARE, "mcu": messages.MCU}
+    previous = {r.component: r for r in scenario.plan.strategy.rollback}
+    return tuple(
+        PlannedComponent(
+            c.component, kinds[c.type], c.source_version or "", c.target_version, c.total_size,
+            rollback_version=previous[c.component].version if c.component in previous else "",
+            rollback_bytes=previous[c.component].size if c.component in previous else 0,
+        )
+        for c in scenario.plan.components
+    )  # fmt: skip
+
+
+def _preconditions(scenario: Scenario) -> dict[str, Any]:
+    given = scenario.plan.strategy.preconditions
+    largest = max(c.total_size for c in scenario.plan.components)
+    needed = given.needed_space
+    return {
+        "min_battery_percent": given.min_battery_percent,
+        "min_rsrp_dbm": given.min_rsrp_dbm,
+        "needed_bytes": largest if needed == "package" else 0 if needed == "none" else int(needed),
+        "checked_by_cloud": int(given.checked_by in ("cloud", "both")),
+        "checked_by_device": int(given.checked_by in ("device", "both")),
+        "reject_unmet": int(given.on_unmet == "reject"),
+    }
+
+
+def _rollout(given: Any) -> dict[str, Any]:
+    rate, caps = given.exponential_rate, given.max_in_progress_per_cell
+    by_level = caps if isinstance(caps, dict) else {}
+    return {
+        "maximum_per_minute": inf if given.maximum_per_minute is None else float(given.maximum_per_minute),
+        "base_rate_per_minute": 0.0 if rate is None else float(rate.base_rate_per_minute),
+        "increment_factor": 1.0 if rate is None else rate.increment_factor,
+        "number_of_notified": 0 if rate is None else rate.number_of_notified or 0,
+        "number_of_succeeded": 0 if rate is None else rate.number_of_succeeded or 0,
+        "rate_applies_to_late": int(given.rate_applies_to == "all"),
+        "notified_when_released": int(given.notified_counts == "released"),
+        "max_in_progress": given.max_in_progress or 0,
+        "counts_from_release": int(given.in_progress_counts == "released"),
+        "cell_total": caps if isinstance(caps, int) else 0,
+        **{f"cell_level_{level}": by_level.get(str(level), 0) for level in range(3)},
+        "max_devices": given.max_devices or 0,
+    }
+
+
+def _timeouts(given: Any) -> dict[str, Any]:
+    step = given.step
+    return {
+        "in_progress_timeout_s": _bound(given.in_progress),
+        "timer_starts": st.FROM_DOWNLOAD_START if given.timer_starts == "download_start" else st.FROM_CONFIRMED,
+        "confirm_timeout_s": _bound(step.confirm),
+        "download_timeout_s": _bound(step.download),
+        "update_timeout_s": _bound(step.update),
+        "offer_timeout_s": _bound(given.offer),
+        "accept_late": int(given.accept_late),
+    }
+
+
+def _retry(given: Any) -> dict[str, Any]:
+    common = {"retry_back_off": given.back_off, "retry_interval_max_s": _bound(given.max_interval)}
+    by_type = {c.failure_type: c for c in given.criteria}
+    if not by_type or "all" in by_type:
+        over_all = by_type.get("all", given)
+        return {**common, "retries": over_all.number_of_retries, "retry_interval_s": over_all.retry_interval}
+    failed, timed_out = by_type.get("failed"), by_type.get("timed_out")
+    return {
+        **common,
+        "retries_failed": failed.number_of_retries if failed else 0,
+        "retry_interval_s": failed.retry_interval if failed else 0.0,
+        "retries_timed_out": timed_out.number_of_retries if timed_out else 0,
+        "retry_interval_timed_out_s": timed_out.retry_interval if timed_out else 0.0,
+    }
+
+
+def _in_flight(given: Any) -> dict[str, Any]:
+    return {
+        "on_pause": st.IN_FLIGHT.index(given.on_pause),
+        "on_cancel": st.IN_FLIGHT.index(given.on_cancel),
+        "on_force_cancel": st.IN_FLIGHT.index(given.on_force_cancel),
+        "roll_back_revoked": int(given.on_revoked == "rollback"),
+        "waiting_become_failed": int(given.waiting_become == "failed"),
+    }
+
+
+def _schedule(given: Any) -> dict[str, Any]:
+    return {
+        "end_s": _bound(given.end_time),
+        "end_behavior": st.ACTIONS.index(given.end_behavior),
+        "window_gates": st.WINDOW_GATES.index(given.window_gates),
+    }
+
+
+def _group(given: Any) -> Group:
+    return Group(
+        success_threshold_percent=given.success_threshold_percent,
+        success_action=st.ACTIONS.index(given.success_action),
+        error_threshold_percent=_bound(given.error_threshold_percent),
+        error_action=st.ACTIONS.index(given.error_action),
+        soak_s=given.soak,
+        start_s=given.start_time,
+    )
+
+
+def _criterion(given: Any) -> Criterion:
+    return Criterion(
+        failure_type=st.FAILURE_TYPES.index(given.failure_type),
+        threshold_percentage=given.threshold_percentage,
+        min_number_of_executed=given.min_number_of_executed,
+        denominator=st.DENOMINATORS.index(given.denominator),
+        action=st.ACTIONS.index(given.action),
+    )
+
+
+def _bound(given: float | None) -> float:
+    return inf if given is None else given
+
+
+# --- executions ----------------------------------------------------------------------------------------------------
+
+
+def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """Order of release within a group: a seeded shuffle, or as the fleet lists its modules."""
+    if scenario.plan.strategy.rollout.order == "listed":
+        return numbers.astype(np.float64)
+    return draws.uniforms(key[0], key[1], numbers, Purpose.RELEASE_ORDER)
+
+
+def group_of(
+    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
+) -> NDArray[np.int64]:
+    """The rollout group of each module: by filter, or by size along the order of release; late joiners in the last.
+
+    `inside` says which modules a filter takes.
+    """
+    rollout = scenario.plan.strategy.rollout
+    listed = rollout.groups
+    found = np.full(len(ranks), max(0, len(listed) - 1), dtype=np.int64)
+    if len(listed) < 2:
+        return found
+    if listed[0].filter is not None:
+        for number, group in reversed(list(enumerate(listed))):
+            if group.filter is not None:
+                found[inside(group.filter)] = number
+        return found
+    order = np.argsort(ranks, kind="stable")
+    order = order[late[order] == 0]
+    sizes = grouping.sizes(
+        len(order), [g.percent for g in listed], [g.count for g in listed], rollout.percent_of == "remaining"
+    )  # fmt: skip
+    found[order] = np.repeat(np.arange(len(sizes)), sizes)
+    return found
+
+
+def build_executions(
+    scenario: Scenario, key: tuple[int, int], fleet: Fleet
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    """One execution for each module, as records of what lasts and of what is rare, and the ranks of their release."""
+    numbers, plan = fleet.numbers, scenario.plan
+    ranks = release_ranks(scenario, key, numbers)
+    executions = record_layout.blank(
+        Execution(0), record_layout.EXECUTION, len(numbers), record_layout.EXECUTION_LASTING
+    )
+    executions["index"] = np.arange(len(numbers))
+    executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
+    executions["cell"] = fleet.rare["cell"]
+    executions["late"] = fleet.late
+    held = plan.earlier_plan is not None or plan.strategy.delivery.confirmation == "operator"
+    rare = record_layout.blank(
+        Execution(0), record_layout.EXECUTION, len(numbers) if held else 1, record_layout.EXECUTION_RARE
+    )
+    if held:
+        rare["busy_until_s"] = _busy_until(scenario, key, numbers)
+        rare["approval_delay_s"] = _approval_delay(scenario, key, numbers)
+    return executions, rare, ranks
+
+
+def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """When each module is through with the earlier plan; 0 where it has none."""
+    earlier = scenario.plan.earlier_plan
+    if earlier is None:
+        return np.zeros(len(numbers))
+    busy = draws.uniforms(key[0], key[1], numbers, Purpose.EARLIER_PLAN) < earlier.share
+    ends = earlier.ends.quantile(draws.uniforms(key[0], key[1], numbers, Purpose.EARLIER_PLAN_END))
+    return np.where(busy, np.maximum(ends, 0.0), 0.0)
+
+
+def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """How long the operator lets each module wait for approval."""
+    delivery = scenario.plan.strategy.delivery
+    if delivery.confirmation != "operator":
+        return np.zeros(len(numbers))
+    unit = draws.uniforms(key[0], key[1], numbers, Purpose.APPROVAL)
+    return np.asarray(np.maximum(delivery.approval_delay.quantile(unit), 0.0), dtype=np.float64)
