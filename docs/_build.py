@@ -153,7 +153,7 @@ def commands() -> str:
     from sim.cli.common import app
 
     parts = []
-    for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         parts.append(f"### fotasim {name}\n\n{(command.help or '').strip()}")
         rows = []
         for p in command.params:

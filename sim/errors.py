@@ -1,8 +1,9 @@
 """The error tree: everything a user can be told about.
 
 FotasimError
-├── ScenarioError   the scenario file is wrong: one Problem per mistake
-├── StudyError      a study was asked for in a way that cannot be done
+├── InputError          what was given is wrong: an option, a file
+│   ├── ScenarioError   the scenario or a file it names is wrong: one Problem per mistake
+│   └── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
 ├── ProtocolError   bytes from the other side break a wire format
@@ -21,6 +22,10 @@ class FotasimError(Exception):
     """Base of all errors that are the user's or the environment's, not ours."""
 
 
+class InputError(FotasimError):
+    """What was given cannot be used: the user's to put right (exit status 2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a scenario: where it is, what was found, what would be right."""
@@ -36,7 +41,7 @@ class Problem:
         return f"{place}: {self.key}: found {self.found}; {self.cure}"
 
 
-class ScenarioError(FotasimError):
+class ScenarioError(InputError):
     """The scenario cannot be used; `problems` lists every mistake found."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -44,7 +49,7 @@ class ScenarioError(FotasimError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class StudyError(FotasimError):
+class StudyError(InputError):
     """A study was asked for in a way that cannot be done; the text says what would be right."""
 
 

@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import (
-    GATES_NOT_MET,
-    INTERRUPTED,
-    RUN_FAILED,
-    AsJson,
-    Overrides,
-    ScenarioPath,
-    app,
-    fail,
-    load_scenario,
-)
+from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
 from sim.cli.live import rate_of as _rate
 from sim.cli.live import seconds as _seconds
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.cli.report import Formats, formats_of
+from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from sim.load.capacity.findings import Findings, Search
@@ -142,8 +133,8 @@ def _status(found: Findings) -> int:
     """0 confirmed, 1 nothing keeps the SLO or less than is needed, 3 void by the generator, 130 interrupted."""
     verdict = found.verdict
     if not verdict.complete or any(not v.complete for v in found.verdicts.values()):
-        return INTERRUPTED if "interrupted" in verdict.reason else RUN_FAILED
-    return 0 if verdict.confirmed and found.met is not False else GATES_NOT_MET
+        return ExitStatus.INTERRUPTED if "interrupted" in verdict.reason else ExitStatus.RUN_FAILED
+    return ExitStatus.GO if verdict.confirmed and found.met is not False else ExitStatus.NO_GO
 
 
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import RUN_FAILED, AsJson, Overrides, app, fail, load_scenario
+from sim.cli.common import AsJson, Overrides, app, fail, load_scenario
 from sim.errors import MissingExtra
+from sim.exit_status import ExitStatus
 from sim.units import duration
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool,
         stopping.cancel()
         if watching.done():
             await watching
-            raise typer.Exit(RUN_FAILED)
+            raise typer.Exit(ExitStatus.RUN_FAILED)
         watching.cancel()
 
 

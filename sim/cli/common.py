@@ -11,19 +11,52 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
 from sim.errors import PlanFileWarning
+from sim.exit_status import ExitStatus
+
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C in one that does not handle it reaches the entry point as an abort, which is told."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
 
 app = typer.Typer(
-    name="fotasim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="fotasim", cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False,
     help="Simulate and load-test firmware-over-the-air rollouts to fleets of cellular modules.",
 )  # fmt: skip
 
-GATES_NOT_MET, WRONG_USE, RUN_FAILED, INTERRUPTED = 1, 2, 3, 130
+KEPT: list[Path] = []
+"""Folders a command has written: named when it fails after that."""
 
 ScenarioPath = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from sim.engines.run import version
+
+        print(f"fotasim {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+    ] = False,
+) -> None:
+    del version  # its callback has done it
 
 
 def load_scenario(path: Path, overrides: list[str]) -> Any:
@@ -47,7 +80,7 @@ def with_options(overrides: list[str], seed: int | None, modules: int | None) ->
 def fail(text: str) -> NoReturn:
     """Ends the command: wrong use."""
     print(f"fotasim: {text}", file=sys.stderr)
-    raise typer.Exit(WRONG_USE)
+    raise typer.Exit(ExitStatus.WRONG_INPUT)
 
 
 def say(text: str) -> None:

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.common import (
-    GATES_NOT_MET,
-    INTERRUPTED,
-    RUN_FAILED,
     AsJson,
     Overrides,
     ScenarioPath,
@@ -23,6 +20,7 @@ from sim.cli.common import (
     with_options,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
+from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import Settings
@@ -114,10 +112,10 @@ def _exit_status(found: LiveOutcome) -> int:
     """130 interrupted, 3 when both sides do not agree, 1 when a gate is not met, else 0."""
     summary = found.outcome.summary
     if not summary["complete"]:
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
     if not found.reconciliation.agrees:
-        return RUN_FAILED
-    return 0 if all(gate["met"] for gate in summary["gates"]) else GATES_NOT_MET
+        return ExitStatus.RUN_FAILED
+    return ExitStatus.GO if all(gate["met"] for gate in summary["gates"]) else ExitStatus.NO_GO
 
 
 def seconds(option: str, text: str) -> float:

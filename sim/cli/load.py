@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import (
-    INTERRUPTED,
-    RUN_FAILED,
-    AsJson,
-    Overrides,
-    ScenarioPath,
-    app,
-    fail,
-    load_scenario,
-    say,
-    with_options,
-)
+from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, say, with_options
 from sim.cli.live import (
     Allowed,
     Certificates,
@@ -36,6 +25,7 @@ from sim.cli.live import (
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.errors import MissingExtra
+from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import Settings
@@ -138,8 +128,12 @@ def _given(cloud: str | None) -> str:
 def _exit_status(found: dict[str, Any]) -> int:
     """130 interrupted, 3 when the figures cannot be trusted or both sides do not agree, else 0."""
     if found["interrupted"]:
-        return INTERRUPTED
-    return RUN_FAILED if found["void"] or not found["complete"] or found["reconciliation"]["agrees"] is False else 0
+        return ExitStatus.INTERRUPTED
+    return (
+        ExitStatus.RUN_FAILED
+        if found["void"] or not found["complete"] or found["reconciliation"]["agrees"] is False
+        else ExitStatus.GO
+    )
 
 
 def _users(loaded: Any, users: int | None, max_connections: int) -> int:
@@ -211,7 +205,7 @@ def _join(
             )
         except KeyboardInterrupt:
             say("this worker has left; its report is with the master")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
 def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import GATES_NOT_MET, AsJson, app, fail
+from sim.cli.common import AsJson, app, fail
+from sim.exit_status import ExitStatus
 from sim.report.show import plural
 
 Formats = Annotated[
@@ -132,7 +133,7 @@ def _end(written: list[Path], page: Any, as_json: bool) -> None:
         for check in unmet:
             print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
     if unmet:
-        raise typer.Exit(GATES_NOT_MET)
+        raise typer.Exit(ExitStatus.NO_GO)
 
 
 def _written(paths: list[Path]) -> Iterator[str]:

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sim.cli.common import (
-    GATES_NOT_MET,
-    INTERRUPTED,
+    KEPT,
     AsJson,
     Overrides,
     ScenarioPath,
@@ -24,6 +23,7 @@ from sim.cli.common import (
     say,
     with_options,
 )
+from sim.exit_status import ExitStatus
 
 
 @app.command()
@@ -80,12 +80,13 @@ def run(
                 progress=lambda share: bar.update(task, completed=share),
             )  # fmt: skip
     folder, summary = write(outcome, target), outcome.summary
+    KEPT.append(folder)
     del outcome  # the report needs the memory
     _tell(summary, _report(folder), as_json)
     if not summary["complete"]:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitStatus.INTERRUPTED)
     if not all(gate["met"] for gate in summary["gates"]):
-        raise typer.Exit(GATES_NOT_MET)
+        raise typer.Exit(ExitStatus.NO_GO)
 
 
 def _check_sample(asked: str) -> None:

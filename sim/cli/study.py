@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import INTERRUPTED, AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
 from sim.cli.progress import Reporter
+from sim.exit_status import ExitStatus
 
 Vary = Annotated[
     list[str],
@@ -145,7 +146,7 @@ def _shown(frame: Any) -> str:
 def _end(complete: bool) -> None:
     if not complete:
         print("INTERRUPTED: what is there is kept and partial")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitStatus.INTERRUPTED)
 
 
 @app.command()
