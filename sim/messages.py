@@ -95,8 +95,8 @@ class ComponentNotice:
     component: str
     source_version: str
     target_version: str
-    min_battery_percent: int
-    min_rsrp_dbm: int
+    min_battery_percent: float
+    min_rsrp_dbm: float
     needed_bytes: int
 
 
@@ -149,8 +149,13 @@ def notify_callback(notice: ComponentNotice) -> str:
     n = notice
     return (
         f'{EVENT_TYPE_OTA},{TASK_NOTIFY},"{n.component}","{n.source_version}","{n.target_version}",'
-        f"{n.min_battery_percent},{n.min_rsrp_dbm},{n.needed_bytes}"
+        f"{_shortest(n.min_battery_percent)},{_shortest(n.min_rsrp_dbm)},{n.needed_bytes}"
     )
+
+
+def _shortest(number: float) -> str:
+    """A whole number without decimals, as the SDK writes it; any other in full, for only a simulated cloud sends one."""
+    return repr(int(number)) if number == int(number) else repr(number)
 
 
 def start_callback(component: str, url: FirmwareUrl) -> str:

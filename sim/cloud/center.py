@@ -293,7 +293,7 @@ def notice(plan: Plan, back: bool) -> msg.Notice:
             c.component,
             c.target_version if back else c.source_version,
             c.rollback_version if back else c.target_version,
-            int(r.min_battery_percent), int(r.min_rsrp_dbm),
+            r.min_battery_percent, r.min_rsrp_dbm,
             (c.rollback_bytes if back else c.size_bytes) if by_package else r.needed_bytes,
         )
         for c in plan.components

@@ -29,6 +29,7 @@ from sim.service.errors import Refused
 from sim.service.fleet import Device
 from sim.strategy.progress import Criterion, Group, Progress
 from sim.strategy.settings import GATE_INSTALL
+from sim.wire.quecthing.ota import fraction_in_limits
 
 HORIZON_S = 2 * 365 * 86400.0
 """Maintenance windows are laid out this far ahead."""
@@ -191,6 +192,9 @@ def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenari
     if made.plan.strategy.rollback:
         raise Refused(f"plan {plan['name']}: the mock cloud keeps no previous package to roll back to")
     settings = build_plan(made).settings
+    fraction = fraction_in_limits(settings.min_battery_percent, settings.min_rsrp_dbm)
+    if fraction:
+        raise Refused(f"plan {plan['name']}: preconditions.{fraction}")
     if settings.download_only or settings.window_gates == GATE_INSTALL:
         raise Refused(f"plan {plan['name']}: QuecThing has no command to install later what was downloaded")
     return made

@@ -8,13 +8,45 @@ from hashlib import sha256
 
 import pytest
 from aiohttp import web
+from sim.engines.live.ddi.offers import offer_of
 
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import Group
 from sim.engines.live.ddi.device_states import Counters, Said, reconcile_states
 from sim.engines.live.ddi.swu import swu
-from sim.errors import FotasimError
+from sim.engines.world.build import build
+from sim.errors import FotasimError, ProtocolError
+from sim.wire.ddi.documents import read_deployment
 from tests.support import scenario
+
+
+def offered(limit: str | None, planned: str):
+    """The notice of a deployment whose one module carries this limit, for a plan with another."""
+    metadata = [] if limit is None else [{"key": "min_battery_percent", "value": limit}]
+    artifact = {
+        "filename": "f",
+        "size": 9,
+        "hashes": {"sha256": "c" * 64},
+        "_links": {"download-http": {"href": "http://h/f"}},
+    }
+    chunk = {"part": "bApp", "name": "fw", "version": "2", "artifacts": [artifact], "metadata": metadata}
+    body = json.dumps({"id": "8", "deployment": {"download": "forced", "update": "forced", "chunks": [chunk]}}).encode()
+    plan = build(scenario(f"plan.strategy.preconditions.min_battery_percent={planned}", "fleet.size=1")).plan
+    return offer_of(read_deployment(body, "http://h/8"), plan.components, plan.settings).notice.components[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "planned", "compared"), [(None, "30.9", 30.9), ("40.5", "30", 40.5), ("40", "30", 40.0)]
+)
+def test_limits_of_an_offer_keep_their_fraction(limit, planned, compared):
+    assert offered(limit, planned).min_battery_percent == compared
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "forty"])
+def test_a_limit_that_is_no_number_is_refused(limit):
+    with pytest.raises(ProtocolError, match="is not a number"):
+        offered(limit, "30")
+
 
 DONE, FAILED = Said(True, "finished", False, True), Said(True, "error", False, False)
 

@@ -228,6 +228,16 @@ def test_module_names_that_are_no_device_keys_are_refused(tmp_path, monkeypatch)
         asyncio.run(live(given, "mqtt://127.0.0.1:1", Settings()))
 
 
+def test_limits_that_a_notice_cannot_carry_are_refused(monkeypatch):
+    from sim.errors import FotasimError
+
+    monkeypatch.setenv("FOTASIM_PRODUCT_KEY", "k")
+    monkeypatch.setenv("FOTASIM_PRODUCT_SECRET", "s" * 16)
+    given = scenario("plan.strategy.preconditions.min_battery_percent=30.9")
+    with pytest.raises(FotasimError, match=r"min_battery_percent 30\.9: .* write 30 or 31"):
+        asyncio.run(live(given, "mqtt://127.0.0.1:1", Settings()))
+
+
 async def command(made, folder, *, interrupt=False):
     """Runs the command against a cloud; `interrupt` sends Ctrl-C after its first line of progress."""
     process = await asyncio.create_subprocess_exec(

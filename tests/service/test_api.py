@@ -110,6 +110,8 @@ def test_activated_plans_are_fixed(tmp_path):
         ({"strategy": {"retry": {"number_of_retries": -1}}}, 422, "greater than or equal to 0"),
         ({"strategy": {"no_such_key": 1}}, 422, "no_such_key"),
         ({"strategy": {"delivery": {"action_type": "download-only"}}}, 422, "install later"),
+        ({"strategy": {"preconditions": {"min_battery_percent": 30.9}}}, 422, "write 30 or 31"),
+        ({"strategy": {"preconditions": {"min_rsrp_dbm": -100.5}}}, 422, "write -101 or -100"),
         ({"product_id": 99}, 404, "no product 99"),
         ({"components": [{"component_id": 99, "version_id": 1}]}, 422, "not one of model"),
         ({"starts_at": "2030-01-02T00:00", "ends_at": "2030-01-01T00:00"}, 422, "later"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sim import messages as msg
@@ -111,3 +113,35 @@ def test_needed_space(needed, outcome):
         f"plan.strategy.preconditions={{needed_space: {needed}, on_unmet: reject}}",
     ).records.modules  # fmt: skip
     assert (modules["outcome"] == outcome).all() and (modules["cause"] == "no_space").all()
+
+
+FRACTION = ("fleet.physics.gauge_sd_percent=0", "fleet.physics.rsrp_session_sd_db=0", "horizon=2d")
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+@pytest.mark.parametrize("checked_by", ["cloud", "device"])
+@pytest.mark.parametrize(
+    ("limit", "value", "refused"),
+    [
+        ("min_battery_percent: 30.9", "battery_percent=30.85", True),
+        ("min_battery_percent: 30.8", "battery_percent=30.85", False),
+        ("min_rsrp_dbm: -100.4", "rsrp_dbm=-100.5", True),
+        ("min_rsrp_dbm: -100.5", "rsrp_dbm=-100.5", False),
+        ("min_rsrp_dbm: -100.6", "rsrp_dbm=-100.5", False),
+    ],
+)
+def test_fractions_of_limits_count(engine, checked_by, limit, value, refused):
+    """Definition 10: cloud and device compare with the limit as it is written; equal is met."""
+    modules = run(
+        *HARMLESS, *FRACTION, "fleet.groups.0.rsrp_dbm=-80", "fleet.groups.0.battery_percent=90", "fleet.size=20",
+        f"fleet.groups.0.{value}", f"plan.strategy.preconditions={{{limit}, checked_by: {checked_by}, on_unmet: reject}}",
+        engine=engine,
+    ).records.modules  # fmt: skip
+    assert (modules["outcome"] == ("rejected" if refused else "succeeded")).all()
+
+
+def test_a_notice_names_the_limits_as_the_sdk_does():
+    """Whole limits without decimals, as the SDK prints them; a simulated fraction in full."""
+    whole = msg.ComponentNotice("fw", "1", "2", 30.0, -113.0, 5)
+    assert msg.notify_callback(whole) == '7,10700,"fw","1","2",30,-113,5'
+    assert msg.notify_callback(replace(whole, min_battery_percent=30.9)).endswith(",30.9,-113,5")

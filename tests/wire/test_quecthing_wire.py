@@ -48,6 +48,16 @@ def test_payloads_of_the_messages_match_the_reference():
     assert ota.encode_request(versions, "EC600N") == payload_of(FRAMES["OTA request"])
 
 
+@pytest.mark.parametrize(
+    ("battery", "rsrp", "why"), [(30.9, -113.0, "write 30 or 31"), (30.0, -112.5, "write -113 or -112")]
+)
+def test_a_limit_with_a_fraction_is_not_cut(battery, rsrp, why):
+    """The SDK's callback has whole numbers: what cannot be carried exactly is refused."""
+    notice = msg.Notice((msg.ComponentNotice("EC600N", "A01", "A02", battery, rsrp, 22536),))
+    with pytest.raises(ValueError, match=why):
+        ota.encode_notice(notice, [msg.FIRMWARE])
+
+
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 

@@ -75,8 +75,8 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
         if states.next_status(m.status, states.NOTICE) < 0:
             return
         s.modules[i].told_back = back
-        m.min_battery_percent = int(s.books.r.min_battery_percent)
-        m.min_rsrp_dbm = int(s.books.r.min_rsrp_dbm)
+        m.min_battery_percent = s.books.r.min_battery_percent
+        m.min_rsrp_dbm = s.books.r.min_rsrp_dbm
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
         deliver(s, i, states.NOTICE, now)
     elif message == books.SEND_URL:

@@ -25,6 +25,7 @@ from sim.module import battery, radio, states
 from sim.module import behaviour as b
 from sim.module.machine import Module
 from sim.module.rows import C_BATTERY_DEAD, C_LINK_LOST, CONNECTING, DARK, OFFLINE, ONLINE
+from sim.strategy.settings import Settings as StrategySettings
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
@@ -422,6 +423,7 @@ class QuecThing:
         self._api = api
         self._before: dict[str, dict[str, Any]] = {}
         _check_device_keys(world.modules)
+        _check_limits(world.plan.settings)
 
     def module(self, engine: LiveEngine, module: Module) -> QuecThingModule:
         """See Cloud."""
@@ -522,6 +524,13 @@ def _adopt(world: World, cloud: Mapping[str, Mapping[str, Any]]) -> None:
         if device.get("reason") in ex.REASON_NAMES:
             execution.reason = ex.REASON_NAMES.index(str(device["reason"]))
         execution.attempts = int(device.get("attempts", 0))
+
+
+def _check_limits(settings: StrategySettings) -> None:
+    """FotasimError for a limit that the notice cannot carry: the device would compare another number than the cloud."""
+    fraction = ota.fraction_in_limits(settings.min_battery_percent, settings.min_rsrp_dbm)
+    if fraction:
+        raise FotasimError(f"plan.strategy.preconditions.{fraction}")
 
 
 def _check_device_keys(modules: Sequence[Module]) -> None:

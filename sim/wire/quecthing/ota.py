@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import floor
 
 from sim.errors import ProtocolError
 from sim.messages import (
@@ -52,13 +53,25 @@ def encode_notice(notice: Notice, kinds: Sequence[int]) -> bytes:
 
 def _notice_nodes(c: ComponentNotice, kind: int) -> list[Node]:
     check_component(c.component, c.target_version)
+    fraction = fraction_in_limits(c.min_battery_percent, c.min_rsrp_dbm)
+    if fraction:
+        raise ValueError(fraction)
     nodes: list[Node] = [(4, c.component)]
     if c.source_version:
         nodes.append((5, c.source_version))
     return [
-        *nodes, (6, c.target_version), (7, kind), (8, c.min_battery_percent), (10, c.min_rsrp_dbm),
+        *nodes, (6, c.target_version), (7, kind), (8, int(c.min_battery_percent)), (10, int(c.min_rsrp_dbm)),
         (9, c.needed_bytes),
     ]  # fmt: skip
+
+
+def fraction_in_limits(min_battery_percent: float, min_rsrp_dbm: float) -> str:
+    """Why these limits cannot be sent, or "": the SDK reads and prints whole numbers (`%u`, `%d`)."""
+    for name, limit in (("min_battery_percent", min_battery_percent), ("min_rsrp_dbm", min_rsrp_dbm)):
+        if limit != int(limit):
+            low = floor(limit)
+            return f"{name} {limit:g}: QuecThing notices carry whole numbers; write {low} or {low + 1}"
+    return ""
 
 
 @lru_cache(maxsize=SEEN)

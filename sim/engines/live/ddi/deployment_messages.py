@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 
 from sim import messages as msg
 from sim.cloud.center import PlannedComponent
@@ -59,11 +60,14 @@ def _notice(component: PlannedComponent, chunk: Chunk, settings: Settings) -> ms
     )  # fmt: skip
 
 
-def _limit(chunk: Chunk, key: str, default: float) -> int:
+def _limit(chunk: Chunk, key: str, default: float) -> float:
     text = chunk.metadata.get(key)
     if text is None:
-        return int(default)
+        return default
     try:
-        return int(text)
+        limit = float(text)
     except ValueError:
-        raise ProtocolError(f"metadata {key} {text[:40]!r} is not a whole number") from None
+        limit = nan
+    if not isfinite(limit):
+        raise ProtocolError(f"metadata {key} {text[:40]!r} is not a number")
+    return limit
