@@ -8,10 +8,10 @@ from hashlib import sha256
 
 import pytest
 from aiohttp import web
-from sim.engines.live.ddi.offers import offer_of
 
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import Group
+from sim.engines.live.ddi.deployment_messages import offer_of
 from sim.engines.live.ddi.device_states import Counters, Said, reconcile_states
 from sim.engines.live.ddi.swu import swu
 from sim.engines.world.build import build
