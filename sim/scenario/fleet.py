@@ -214,6 +214,8 @@ class Group(Section):
     """Installed version of each component, or shares of versions: `{fw: {"1.0.0": 0.8, "1.1.0": 0.2}}`."""
     hardware: Shares = "A"
     """Hardware revision, or shares of revisions: `{A: 0.9, B: 0.1}`; defects of a release go by it."""
+    labels: dict[Name, Annotated[str, Field(max_length=200)]] = Field(default_factory=dict, max_length=32)
+    """Labels of all its modules, such as `{site: lab, customer: acme}`, for filters of rollout groups."""
     rsrp_dbm: ValueDistribution = written({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
     """Mean signal of each module in dBm (RSRP); a value or a distribution."""
     battery_percent: PercentDistribution = written({"distribution": "uniform", "low": 20, "high": 100})
@@ -249,6 +251,10 @@ class Group(Section):
             _adds_up(shares, f"components.{component}")
         _adds_up(self.hardware, "hardware")
         return self
+
+    def has(self, labels: dict[str, list[str]]) -> bool:
+        """Whether each of these labels has one of its values here."""
+        return all(self.labels.get(label) in values for label, values in labels.items())
 
 
 class Cells(CellOverrides):  # type: ignore[misc, valid-type]

@@ -100,6 +100,7 @@ class Scenario(Section):
         strategy = self.plan.strategy
         if self.cloud.kind == "ddi" and (strategy.rollback or strategy.in_flight.on_revoked == "rollback"):
             raise ValueError("cloud.kind ddi: such a server cannot roll back; leave out rollback and on_revoked")
+        self._labels_exist()
         planned = {c.component for c in self.plan.components}
         for group in self.fleet.groups:
             if not planned <= group.components.keys():
@@ -114,6 +115,17 @@ class Scenario(Section):
                 if known and defect.hardware not in (None, *known) and all(g.file is None for g in self.fleet.groups):
                     raise ValueError(f"defects: no group has hardware {defect.hardware!r}")
         return self
+
+    def _labels_exist(self) -> None:
+        """A filter by labels takes somebody."""
+        for number, wanted in enumerate(self.plan.strategy.rollout.groups):
+            labels = wanted.filter.labels if wanted.filter is not None else {}
+            if labels and not any(group.has(labels) for group in self.fleet.groups):
+                shown = ", ".join(f"{label}: {values[0]}" for label, values in labels.items())
+                raise ValueError(
+                    f"plan.strategy.rollout.groups.{number}.filter.labels: no group of the fleet has them; "
+                    f"write labels: {{{shown}}} into the fleet's groups they belong to"
+                )
 
     _written: _Written = PrivateAttr(default_factory=lambda: _Written({}))
 

@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "hawkbit": {
         "preconditions": _DEVICE_CHECKS,
         "delivery": {"need_push": False, "polling_time": "00:05:00"},
-        "rollout": {"groups": _HALVES, "order": "listed"},
+        "rollout": {"groups": _HALVES, "order": "listed", "percent_of": "hawkbit"},
         "abort": {"evaluation_interval": "2s"},
         "schedule": {"window_gates": "install"},
         "in_flight": {"on_cancel": "ask", "on_force_cancel": "revoke"},

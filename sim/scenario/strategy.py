@@ -7,7 +7,7 @@ preset fills what is not set.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -44,7 +44,9 @@ class Window(Section):
     start: Clock | None = None
     """Local time of day at which it opens, such as `"22:00"`. Without it give a `cron`."""
     cron: str | None = None
-    """Local times at which it opens, in five fields: `"0 22 * * mon-fri"`; in place of `start` and `days`."""
+    """Local times at which it opens, in five fields: `"0 22 * * mon-fri"`, or six with the second first; in place of `start` and `days`."""
+    years: list[Annotated[int, Field(ge=1970, le=2199)]] = Field(default_factory=list, max_length=230)
+    """Years in which a `cron` opens it; empty: every year."""
     duration: Annotated[Duration, Field(gt=0, le=86400)]
     """How long it stays open, such as `4h`; at most a day."""
     days: list[Day] = Field(default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1)
@@ -54,6 +56,8 @@ class Window(Section):
     def _one(self) -> Window:
         if (self.start is None) == (self.cron is None):
             raise ValueError('give either start, like "22:00", or cron, like "0 22 * * mon-fri"')
+        if self.cron is None and self.years:
+            raise ValueError("years: belong to a cron")
         if self.cron is not None:
             try:
                 CronSim(self.cron, datetime(2026, 1, 1))
@@ -65,6 +69,22 @@ class Window(Section):
     def start_s(self) -> float:
         """Second of the day at which the window opens, where it has a time of day."""
         return clock_s(self.start)
+
+
+_OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)")
+_LARGEST_OFFSET = timedelta(hours=18)
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of a name such as `Europe/Berlin`, or of an offset such as `+05:30`. ValueError for anything else."""
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None:
+        east = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        if east <= _LARGEST_OFFSET:
+            return timezone(east if offset[1] == "+" else -east)
+    elif name in available_timezones():
+        return ZoneInfo(name)
+    raise ValueError(f"time_zone: {name!r} is not a zone; write it like Europe/Berlin or +05:30")
 
 
 class Schedule(Section):
@@ -79,7 +99,7 @@ class Schedule(Section):
     end_behavior: Literal["stop-rollout", "cancel", "force-cancel"] = "stop-rollout"
     """At the end `stop-rollout` cancels only what is scheduled; `cancel` and `force-cancel` cancel the plan."""
     time_zone: str = "UTC"
-    """Zone of all clock times, such as `Europe/Berlin`."""
+    """Zone of all clock times, such as `Europe/Berlin`, or an offset from UTC such as `+05:30`."""
     maintenance_windows: list[Window] = Field(default_factory=list, max_length=50)
     """Times to which `window_gates` confines the rollout; not set: always open."""
     window_gates: Literal["release", "push", "download", "install"] = "release"
@@ -87,8 +107,7 @@ class Schedule(Section):
 
     @model_validator(mode="after")
     def _zone(self) -> Schedule:
-        if self.time_zone not in available_timezones():
-            raise ValueError(f"time_zone: {self.time_zone!r} is not a zone; write it like Europe/Berlin")
+        zone_of(self.time_zone)
         if self.start_time.tzinfo is not None:
             raise ValueError("start_time: local time of the time_zone, without an offset, like 2026-01-05T08:00")
         return self
@@ -99,9 +118,13 @@ class Schedule(Section):
         return self.start_time.hour * 3600.0 + self.start_time.minute * 60.0 + self.start_time.second
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The zone of all clock times of the plan."""
-        return ZoneInfo(self.time_zone)
+        return zone_of(self.time_zone)
+
+    def after_start_s(self, local: datetime) -> float:
+        """Seconds from activation to another local time; negative before it."""
+        return local.replace(tzinfo=self.zone).timestamp() - self.start_time.replace(tzinfo=self.zone).timestamp()
 
 
 _CLOCK_TIME = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
@@ -158,7 +181,7 @@ class Preconditions(Section):
 
 
 class Members(Section):
-    """Which modules a rollout group holds, instead of a percentage or a count."""
+    """Which modules a rollout group is taken from: those that meet each of the lists that are not empty."""
 
     fleet_groups: list[Name] = Field(default_factory=list, max_length=64)
     """Names of groups of the fleet."""
@@ -166,6 +189,10 @@ class Members(Section):
     """Hardware revisions."""
     modules: list[str] = Field(default_factory=list, max_length=100_000)
     """Modules as ids or globs."""
+    labels: dict[str, Annotated[list[str], Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=dict, max_length=32
+    )
+    """Labels of groups of the fleet with the values that are taken: `{site: [lab, plant-2]}`."""
 
 
 class RolloutGroup(Section):
@@ -174,11 +201,11 @@ class RolloutGroup(Section):
     name: Name | None = None
     """Name of the group in results; not set: its number."""
     percent: Percent | None = None
-    """Size in per cent of `percent_of`, rounded half up."""
+    """Size in per cent of `percent_of`, rounded as `rounding` says; with a `filter`, of the modules it takes."""
     count: Annotated[int, Field(ge=0)] | None = None
     """Size in modules."""
     filter: Members | None = None
-    """Its members, in place of a size."""
+    """Whom it is taken from: with a size that many of them, else all that are in no earlier group."""
     success_threshold_percent: Percent = 100.0
     """It has passed once so many per cent of its targets have succeeded, or all are finished."""
     success_action: Literal["next-group", "pause"] = "next-group"
@@ -191,11 +218,17 @@ class RolloutGroup(Section):
     """Time between its passing and the opening of the next group, such as `24h`."""
     start_time: Duration = 0.0
     """Time after activation before which it does not open, such as `2d`."""
+    start_at: Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-01-07T08:00"]})] | None = None
+    """The same as a local date and time of the schedule's zone, in place of `start_time`."""
 
     @model_validator(mode="after")
     def _one_size(self) -> RolloutGroup:
-        if sum(given is not None for given in (self.percent, self.count, self.filter)) > 1:
-            raise ValueError("give one of percent, count and filter")
+        if self.percent is not None and self.count is not None:
+            raise ValueError("give percent or count")
+        if self.start_at is not None and (self.start_time > 0.0 or self.start_at.tzinfo is not None):
+            raise ValueError(
+                "start_at: local time without an offset, like 2026-01-07T08:00, and no start_time beside it"
+            )
         return self
 
 
@@ -225,8 +258,10 @@ class Rollout(Section):
     """Within a group `shuffled` by the seed, or as `listed`."""
     groups: list[RolloutGroup] = Field(default_factory=list, max_length=500)
     """Groups released one after the other; empty: everyone in one."""
-    percent_of: Literal["total", "remaining"] = "total"
-    """What percentages of groups are of: all targets (`total`) or those `remaining` after earlier groups."""
+    percent_of: Literal["total", "remaining", "hawkbit"] = "total"
+    """What percentages of groups are of: all targets (`total`), those `remaining` after earlier groups, or all targets as hawkBit 0.5 and later cuts them (`hawkbit`: the share of what remains is rounded)."""
+    rounding: Literal["half-up", "down"] = "half-up"
+    """How sizes in per cent are rounded; `down` refuses a group that is rounded to nobody (Mender)."""
     maximum_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Most releases in a minute; not set: no limit."""
     exponential_rate: ExponentialRate | None = None
@@ -262,9 +297,6 @@ class Rollout(Section):
             raise ValueError(
                 "max_in_progress_per_cell: one number, or one for each coverage level: {0: 50, 1: 10, 2: 1}"
             )
-        filtered = [g.filter is not None for g in self.groups]
-        if any(filtered) and not all(filtered[:-1]):
-            raise ValueError("groups: either every group but the last has a filter, or none has")
         for group in self.groups[:-1]:
             if group.percent is None and group.count is None and group.filter is None:
                 raise ValueError("groups: every group but the last needs percent, count or filter")
@@ -278,14 +310,22 @@ class Criterion(Section):
 
     failure_type: FailureType = "all"
     """Which outcomes count as failures."""
-    threshold_percentage: Annotated[float, Field(gt=0, le=100)]
-    """It fires at so many per cent of failures or more."""
+    threshold_percentage: Annotated[float, Field(ge=0, le=100)]
+    """It fires at so many per cent of failures or more; 0 only beside `min_number_of_failed`."""
+    min_number_of_failed: Annotated[int, Field(ge=0)] = 0
+    """It fires only once so many modules have failed, too."""
     min_number_of_executed: Annotated[int, Field(ge=1)] = 1
     """Modules that must be through before it is looked at."""
     denominator: Literal["completed", "notified", "targets"] = "completed"
     """What the percentage is of: modules `completed`, `notified`, or all `targets`."""
     action: Action = "cancel"
     """What happens to the plan when it fires; each criterion fires once."""
+
+    @model_validator(mode="after")
+    def _not_at_once(self) -> Criterion:
+        if self.threshold_percentage == 0.0 and self.min_number_of_failed == 0:
+            raise ValueError("threshold_percentage: above 0, or with min_number_of_failed beside it")
+        return self
 
 
 class Abort(Section):
@@ -384,6 +424,19 @@ class RollbackPackage(Section):
     """Size of that package, such as `1.2 MB`."""
 
 
+class Loss(Section):
+    """Something a plan file of another product limits, selects or stops that this strategy does not."""
+
+    key: Annotated[str, Field(min_length=1, max_length=500)]
+    """Where it stands in the plan file."""
+    value: Annotated[str, Field(max_length=500)] = ""
+    """What stands there."""
+    why: Annotated[str, Field(max_length=1000)]
+    """Why it is not carried over."""
+    cure: Annotated[str, Field(max_length=1000)] = ""
+    """What can be done about it."""
+
+
 class StrategySection(Section):
     """The strategy of the plan; the preset names the product whose defaults fill what is not set."""
 
@@ -411,6 +464,8 @@ class StrategySection(Section):
     """A module busy with an earlier plan waits (`keep`), fails at once (`fail`) or is taken over (`replace`)."""
     rollback: list[RollbackPackage] = Field(default_factory=list, max_length=20)
     """The previous package of each component, for the action `rollback`."""
+    losses: list[Loss] = Field(default_factory=list, max_length=1000)
+    """What `fotasim import --accept-losses` did not carry over; stands in the manifest and in the report."""
 
     @model_validator(mode="before")
     @classmethod

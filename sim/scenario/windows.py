@@ -46,7 +46,8 @@ def _openings(window: Window, since: datetime, until: datetime) -> Iterator[date
         for opens in CronSim(window.cron, since):
             if opens >= until:
                 return
-            yield opens
+            if not window.years or opens.year in window.years:
+                yield opens
         return
     day = datetime(since.year, since.month, since.day)
     while day < until:

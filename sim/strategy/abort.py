@@ -1,7 +1,8 @@
 """Abort criteria: when too many have failed (definition 7).
 
 At each evaluation, in list order, a criterion fires iff executed >= min_number_of_executed and
-100 x failed(type) / denominator >= threshold_percentage; the first hit wins, and each fires once. AWS documents
+100 x failed(type) / denominator >= threshold_percentage and failed(type) >= min_number_of_failed; the first hit wins, and
+each fires once. AWS documents
 disagree: its guide counts completed executions (the default), its API reference notified ones; hawkBit-like criteria
 take all targets.
 """
@@ -41,4 +42,5 @@ def fires(k: Criterion, c: Progress) -> bool:
     of = whole(c, k.denominator)
     if k.fired or of <= 0 or executed(c, k.denominator) < k.min_number_of_executed:
         return False
-    return reaches(failures(c, k.failure_type), k.threshold_percentage, of)
+    failed = failures(c, k.failure_type)
+    return failed >= k.min_number_of_failed and reaches(failed, k.threshold_percentage, of)

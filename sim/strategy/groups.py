@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from sim.strategy.progress import Group
 from sim.strategy.share import ROUNDING, above, reaches
 
@@ -37,17 +39,43 @@ def opens_s(last: Group, following: Group, start_s: float) -> float:
     return max(last.passed_s + last.soak_s, start_s + following.start_s)
 
 
-def sizes(targets: int, percents: Sequence[float | None], counts: Sequence[int | None], remaining: bool) -> list[int]:
-    """Sizes of the groups: a count, or a percentage rounded half up, of all targets or of those that remain.
+TOTAL, REMAINING, HAWKBIT = range(3)
+PERCENT_OF = ("total", "remaining", "hawkbit")
+"""What a percentage is of: all, what is left, or all as hawkBit 0.5 and later cuts it."""
 
-    The last group takes the rest. Percentages that ask for more than is left get what is left.
+
+def cut(whole: int, left: int, percent: float, percent_of: int, served: float, down: bool) -> int:
+    """Size of a group of so many per cent, of `whole` modules of which `left` are in no earlier group.
+
+    `served` is the sum of the earlier groups' percentages. Rounded half up, or `down`; never more than is left.
+    """
+    if percent_of == HAWKBIT:
+        return min(left, math.floor(_of_the_rest(percent, served) * left / 100.0 + 0.5))
+    wanted = (left if percent_of == REMAINING else whole) * percent / 100.0
+    return min(left, math.floor(wanted + ROUNDING + (0.0 if down else 0.5)))
+
+
+def _of_the_rest(percent: float, served: float) -> float:
+    """A percentage of all as one of the modules left, in the single precision in which hawkBit keeps percentages."""
+    to_serve = 100.0 - served
+    if to_serve <= 1.0:
+        return 100.0
+    return min(100.0, float(np.float32(percent) * np.float32(100.0)) / to_serve)
+
+
+def sizes(
+    targets: int, percents: Sequence[float | None], counts: Sequence[int | None], percent_of: int = TOTAL,
+    down: bool = False,
+) -> list[int]:  # fmt: skip
+    """Sizes of the groups, each by its count or its percentage (`cut`); the last group takes the rest.
+
+    Percentages and counts that ask for more than is left get what is left.
     """
     found: list[int] = []
-    left = targets
+    left, served = targets, 0.0
     for percent, count in zip(percents[:-1], counts[:-1], strict=True):
-        whole = left if remaining else targets
-        wanted = count if count is not None else math.floor(whole * (percent or 0.0) / 100.0 + 0.5 + ROUNDING)
-        size = min(left, wanted)
+        size = min(left, count) if count is not None else cut(targets, left, percent or 0.0, percent_of, served, down)
         found.append(size)
         left -= size
+        served += float(np.float32(percent or 0.0))
     return [*found, left]

@@ -94,6 +94,7 @@ class Criterion:
     failure_type: int = 0
     threshold_percentage: float = 100.0
     min_number_of_executed: int = 1
+    min_number_of_failed: int = 0
     denominator: int = OF_COMPLETED
     action: int = CANCEL
     fired: int = 0

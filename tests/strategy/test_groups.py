@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.strategy.groups import sizes
+from sim.errors import ScenarioError
+from sim.strategy.groups import HAWKBIT, REMAINING, sizes
 from tests.strategy.cloud import ROLLBACK, Cloud
 
 HOUR = 3600.0
@@ -48,7 +49,7 @@ def members(cloud: Cloud, number: int) -> list[int]:
 )
 def test_percentages_of_the_targets(targets, percents, expected):
     """Definition 6: of the plan's targets at start, rounded half up; the last group takes the rest."""
-    assert sizes(targets, percents, [None] * len(percents), remaining=False) == expected
+    assert sizes(targets, percents, [None] * len(percents)) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,12 +62,49 @@ def test_percentages_of_the_targets(targets, percents, expected):
 )
 def test_percentages_of_what_remains(targets, percents, expected):
     """Definition 6: hawkBit's older reading, `percent_of: remaining`."""
-    assert sizes(targets, percents, [None] * len(percents), remaining=True) == expected
+    assert sizes(targets, percents, [None] * len(percents), REMAINING) == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "percents", "expected"),
+    [
+        (500, [10, 30, 60], [50, 150, 300]),
+        (500, [10, 33.3, 100], [50, 167, 283]),  # percentages of the rest sent to a server that takes them of all
+        (1000, [25, 33.3, 50, 100], [250, 333, 417, 0]),
+        (10, [25, 25, 50], [3, 2, 5]),  # a third of the seven left, and not a quarter of ten
+        (7, [100 / 3] * 3, [2, 2, 3]),  # percentages are kept in single precision: 49.999998 % of five
+        (100, [99.5, 0.4, 0.1], [100, 0, 0]),
+    ],
+)
+def test_percentages_as_hawkbit_cuts_them(targets, percents, expected):
+    """Definition 6: `percent_of: hawkbit`: of all targets, rounded as a share of what is left."""
+    assert sizes(targets, percents, [None] * len(percents), HAWKBIT) == expected
+
+
+def test_percentages_rounded_down():
+    """Definition 6: Mender rounds down and refuses a phase of nobody."""
+    assert sizes(19, [15, 50, None], [None] * 3, down=True) == [2, 9, 8]
+    cloud = grouped({"percent": 15}, {"percent": 50}, {}, modules=19, rollout={"rounding": "down"})
+    assert [len(members(cloud, i)) for i in range(3)] == [2, 9, 8]
+    with pytest.raises(
+        ScenarioError, match=r"groups\.0\.percent: found 5 % of 19 modules, which is rounded down to none"
+    ):
+        grouped({"percent": 5}, {}, modules=19, rollout={"rounding": "down"})
+
+
+def test_a_share_of_those_a_filter_takes():
+    """Definition 6: a filter with a size takes that many of its modules; the same filter again, what is left of them."""
+    odd = {"modules": [f"m{i:07d}" for i in range(1, 20, 2)]}
+    cloud = grouped({"percent": 30, "filter": odd}, {"count": 2}, {"filter": odd}, {})
+    assert [members(cloud, i) for i in range(3)] == [[1, 3, 5], [0, 2], [7, 9, 11, 13, 15, 17, 19]]
+    cut = grouped({"percent": 25, "filter": odd}, {"percent": 25, "filter": odd}, {"percent": 50, "filter": odd}, {},
+                  rollout={"percent_of": "hawkbit"})  # fmt: skip
+    assert [len(members(cut, i)) for i in range(4)] == [3, 2, 5, 10]
 
 
 def test_counts_take_what_is_there():
     """Definition 6: absolute sizes, of which the fleet may have fewer."""
-    assert sizes(7, [None, None, None], [5, 5, None], remaining=False) == [5, 2, 0]
+    assert sizes(7, [None, None, None], [5, 5, None]) == [5, 2, 0]
 
 
 def test_groups_are_filled_in_the_order_of_release():
@@ -333,3 +371,12 @@ def test_an_action_in_the_first_group_keeps_others_closed():
     cloud = grouped({"percent": 0}, {"percent": 0, "success_action": "pause"}, {}, modules=3)
     assert opened(cloud) == [0.0, 0.0]
     assert cloud.plan() == "Suspended" and cloud.released() == []
+
+
+def test_a_group_that_opens_at_a_date():
+    """Definition 6: `start_at` is a local time of the schedule's zone; one that is past opens at once."""
+    schedule = {"start_time": "2026-01-05T00:00", "time_zone": "+05:30"}
+    first = {"percent": 10, "success_threshold_percent": 0}
+    cloud = grouped(first, {"start_at": "2026-01-07T00:00"}, schedule=schedule).until(60 * HOUR)
+    assert opened(cloud) == [0.0, 48 * HOUR]
+    assert opened(grouped(first, {"start_at": "2025-12-31T00:00"}, schedule=schedule).until(HOUR)) == [0.0, 0.0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from sim import messages as msg
+from sim.errors import ScenarioError
 from sim.messages import DOWNLOADED, SUBMITTED
 from sim.scenario.windows import windows
 from sim.strategy.windows import is_open, next_open_s
@@ -319,3 +320,19 @@ def test_install_waits_for_the_whole_package_of_an_mcu():
     assert (modules["outcome"] == "succeeded").all()
     assert (modules["bytes_useful"] == 200_000).all() and (modules["bytes_wasted"] == 0).all()
     assert (modules["downloaded_s"] < modules["updating_s"]).all()
+
+
+def test_a_window_of_some_years():
+    """A cron with years opens in these years alone: one evening of 2027, and never in the others."""
+    once = {"cron": "50 18 13 11 *", "years": [2027], "duration": "23h"}
+    assert laid_out("2027-11-13T00:00", once, days=3)[0][0].isoformat() == "2027-11-13T18:50:00+01:00"
+    assert laid_out("2026-11-13T00:00", once, days=3)[0][1] == 0.0
+
+
+def test_a_zone_that_is_an_offset():
+    """+05:30 all year: Sunday 01:00 there is Saturday 19:30 in UTC; seconds of a six-field cron count."""
+    night = {"cron": "30 0 1 * * 0", "duration": "2h"}
+    opens = laid_out("2026-06-05T00:00", night, days=7, zone="+05:30")[0][0]
+    assert opens.astimezone(UTC).isoformat() == "2026-06-06T19:30:30+00:00"
+    with pytest.raises(ScenarioError, match=r"write it like Europe/Berlin or \+05:30"):
+        strategy(schedule={"time_zone": "+19:00"})

@@ -43,7 +43,7 @@ def _detail(scenario: Scenario, d: Decision) -> str:
         c = scenario.plan.strategy.abort.criteria[d.subject]
         return (
             f"criterion {d.subject + 1}: {d.value:.4g} % {c.failure_type} of {c.denominator}, limit "
-            f"{c.threshold_percentage:g} % from {c.min_number_of_executed} on: {c.action}"
+            f"{c.threshold_percentage:g} % from {c.min_number_of_executed} on{_failed_too(c)}: {c.action}"
         )
     if d.decision == "rate_raised":
         return f"to {d.value:g} per minute"
@@ -52,3 +52,9 @@ def _detail(scenario: Scenario, d: Decision) -> str:
     if d.decision == "group_passed" and listed:
         return f"{listed.success_threshold_percent:g} % succeeded or all finished, soak {show_duration(listed.soak)}"
     return f"{int(d.value)} modules" if d.decision == "max_devices_reached" else ""
+
+
+def _failed_too(criterion: Any) -> str:
+    """The number of failures a criterion asks for besides its share, where it asks for one."""
+    least = criterion.min_number_of_failed
+    return f" and at least {least} failed" if least else ""

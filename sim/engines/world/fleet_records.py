@@ -73,7 +73,11 @@ class Fleet:
     def inside(self, given: Any) -> NDArray[np.bool_]:
         """Which modules a filter of the plan takes."""
         groups = np.array([g.name for g in self.scenario.fleet.groups])[self.rows["group"]]
-        return filtered(given, groups, np.array(self.hardware)[self.rows["hardware"]], self.names)
+        taken = filtered(given, groups, np.array(self.hardware)[self.rows["hardware"]], self.names)
+        if given.labels:
+            labelled = [g.name for g in self.scenario.fleet.groups if g.has(given.labels)]
+            taken &= np.isin(groups, labelled)
+        return taken
 
     def named(self, entries: list[str]) -> NDArray[np.bool_]:
         """Which modules are among ids or match one of the globs."""

@@ -16,6 +16,7 @@ from sim.cloud.execution import Execution
 from sim.draws import Purpose
 from sim.engines.world import record_layout
 from sim.engines.world.fleet_records import Fleet
+from sim.errors import Problem, ScenarioError
 from sim.scenario import Scenario
 from sim.scenario.windows import windows
 from sim.strategy import groups as grouping
@@ -29,7 +30,7 @@ def build_plan(scenario: Scenario) -> Plan:
     section, strategy = scenario.plan, scenario.plan.strategy
     return Plan(
         section.name, _components(scenario), build_settings(scenario), silent=not section.confirmed_by_user,
-        groups=tuple(_group(g) for g in strategy.rollout.groups) or (Group(),),
+        groups=tuple(_group(g, strategy.schedule) for g in strategy.rollout.groups) or (Group(),),
         criteria=tuple(_criterion(c) for c in strategy.abort.criteria),
         windows=windows(strategy.schedule, scenario.horizon),
     )  # fmt: skip
@@ -152,14 +153,14 @@ def _schedule(given: Any) -> dict[str, Any]:
     }
 
 
-def _group(given: Any) -> Group:
+def _group(given: Any, schedule: Any) -> Group:
     return Group(
         success_threshold_percent=given.success_threshold_percent,
         success_action=st.ACTIONS.index(given.success_action),
         error_threshold_percent=_bound(given.error_threshold_percent),
         error_action=st.ACTIONS.index(given.error_action),
         soak_s=given.soak,
-        start_s=given.start_time,
+        start_s=given.start_time if given.start_at is None else max(0.0, schedule.after_start_s(given.start_at)),
     )
 
 
@@ -168,6 +169,7 @@ def _criterion(given: Any) -> Criterion:
         failure_type=st.FAILURE_TYPES.index(given.failure_type),
         threshold_percentage=given.threshold_percentage,
         min_number_of_executed=given.min_number_of_executed,
+        min_number_of_failed=given.min_number_of_failed,
         denominator=st.DENOMINATORS.index(given.denominator),
         action=st.ACTIONS.index(given.action),
     )
@@ -190,27 +192,65 @@ def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any
 def group_of(
     scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
-    """The rollout group of each module: by filter, or by size along the order of release; late joiners in the last.
+    """The rollout group of each module, along the order of release; whoever is in no other group is in the last.
 
-    `inside` says which modules a filter takes.
+    `inside` says which modules a filter takes. Late joiners go into the first group whose filter takes all it can, else
+    into the last. ScenarioError for a group that is rounded down to nobody.
     """
     rollout = scenario.plan.strategy.rollout
-    listed = rollout.groups
-    found = np.full(len(ranks), max(0, len(listed) - 1), dtype=np.int64)
-    if len(listed) < 2:
-        return found
-    if listed[0].filter is not None:
-        for number, group in reversed(list(enumerate(listed))):
-            if group.filter is not None:
-                found[inside(group.filter)] = number
-        return found
+    last = max(0, len(rollout.groups) - 1)
+    found = np.full(len(ranks), last, dtype=np.int64)
     order = np.argsort(ranks, kind="stable")
     order = order[late[order] == 0]
-    sizes = grouping.sizes(
-        len(order), [g.percent for g in listed], [g.count for g in listed], rollout.percent_of == "remaining"
-    )  # fmt: skip
-    found[order] = np.repeat(np.arange(len(sizes)), sizes)
+    if all(group.filter is None for group in rollout.groups):
+        found[order] = np.repeat(np.arange(last + 1), _sizes(scenario, len(order)))
+        return found
+    free = np.ones(len(ranks), dtype=np.bool_)
+    served: dict[str, float] = {}
+    for number, group in enumerate(rollout.groups[:last]):
+        taken = np.ones(len(ranks), dtype=np.bool_) if group.filter is None else inside(group.filter)
+        members = order[taken[order] & free[order]]
+        if group.percent is None and group.count is None:
+            found[taken & (late != 0) & (found == last)] = number
+        members = members[: _size(scenario, number, int(taken[order].sum()), len(members), served)]
+        found[members] = number
+        free[members] = False
     return found
+
+
+def _sizes(scenario: Scenario, targets: int) -> list[int]:
+    """Sizes of groups without filters."""
+    rollout = scenario.plan.strategy.rollout
+    percents, counts = [g.percent for g in rollout.groups], [g.count for g in rollout.groups]
+    percent_of, down = grouping.PERCENT_OF.index(rollout.percent_of), rollout.rounding == "down"
+    found = grouping.sizes(targets, percents or [None], counts or [None], percent_of, down)
+    for number, (percent, size) in enumerate(zip(percents[:-1], found, strict=False)):
+        _refuse_empty(number, percent, targets, size, down)
+    return found
+
+
+def _size(scenario: Scenario, number: int, whole: int, left: int, served: dict[str, float]) -> int:
+    """How many of the `left` modules a group takes; `served` keeps the percentages of earlier groups by filter."""
+    rollout = scenario.plan.strategy.rollout
+    group = rollout.groups[number]
+    if group.percent is None:
+        return left if group.count is None else min(left, group.count)
+    same, down = repr(group.filter), rollout.rounding == "down"
+    size = grouping.cut(
+        whole, left, group.percent, grouping.PERCENT_OF.index(rollout.percent_of), served.get(same, 0.0), down
+    )
+    served[same] = served.get(same, 0.0) + float(np.float32(group.percent))
+    _refuse_empty(number, group.percent, whole, size, down)
+    return size
+
+
+def _refuse_empty(number: int, percent: float | None, whole: int, size: int, down: bool) -> None:
+    """A percentage that is rounded down to nobody is refused, as Mender does."""
+    if down and size == 0 and percent:
+        raise ScenarioError([Problem(
+            "scenario", None, f"plan.strategy.rollout.groups.{number}.percent",
+            f"{percent:g} % of {whole} modules, which is rounded down to none", "give a larger percentage or rounding: half-up",
+        )])  # fmt: skip
 
 
 def build_executions(
