@@ -16,8 +16,8 @@ import numpy as np
 
 from sim.engines.run import save, simulate
 from sim.records import Run
-from sim.report.faces import FORMATS, write_faces
-from sim.report.write import single
+from sim.report.formats.write import FORMATS, write_formats
+from sim.report.from_runs import single
 from sim.scenario import Scenario
 from sim.stats.summary import summarise
 
@@ -40,7 +40,7 @@ def enlarged(run: Run, modules: int) -> None:
 
 
 def main() -> None:
-    """Prints a line for each face: seconds from the folder on disk to the file, and its size."""
+    """Prints a line for each format: seconds from the folder on disk to the file, and its size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--modules", type=int, default=1_000_000)
     parser.add_argument("--scenario", type=Path, default=Path("scenarios/bad_release.yaml"))
@@ -52,7 +52,7 @@ def main() -> None:
         for wanted in FORMATS:
             started = time.perf_counter()
             page, plain = single(folder)
-            written = write_faces(page, folder, [wanted], runs=plain)
+            written = write_formats(page, folder, [wanted], runs=plain)
             size = sum(path.stat().st_size for path in written)
             print(f"{wanted:<8} {time.perf_counter() - started:6.2f} s   {size / 1e6:6.3f} MB")
 

@@ -108,10 +108,10 @@ def capacity(
 def _end(found: Findings, out: Path, formats: list[str], as_json: bool) -> None:
     """Writes the folder with its report, says what was found, ends with its status."""
     from sim.load.capacity.findings import save
-    from sim.report.capacity_page import page
-    from sim.report.faces import write_faces
+    from sim.report.formats.write import write_formats
+    from sim.report.pages.capacity_page import page
 
-    written = write_faces(page(save(found, out)), out, formats)
+    written = write_formats(page(save(found, out)), out, formats)
     if as_json:
         print(json.dumps(found.as_dict()))
     else:

@@ -22,34 +22,36 @@ def kind_of(folder: Path) -> str:
 
 
 def page_of(folder: Path) -> Page:
-    """The page of a folder of any kind but a run, whose page takes options of its own (`sim.report.write`)."""
+    """The page of a folder of any kind but a run, whose page takes options of its own (`sim.report.from_runs`)."""
     return PAGES[kind_of(folder)](folder)
 
 
 def _comparison(folder: Path) -> Page:
+    from sim.report.pages.comparison_page import comparison_page
     from sim.study.folders import load_comparison
-    from sim.study.pages import comparison_page
 
     return comparison_page(load_comparison(folder))
 
 
 def _sweep(folder: Path) -> Page:
+    from sim.report.pages.sweep_page import sweep_page
     from sim.study.folders import load_sweep
-    from sim.study.pages import sweep_page
 
     return sweep_page(load_sweep(folder))
 
 
 def _tune(folder: Path) -> Page:
+    from sim.report.pages.tuning_page import tuning_page
     from sim.study.folders import load_tuning
-    from sim.study.pages_search import tuning_page
+    from sim.study.strategy_file import strategy_yaml
 
-    return tuning_page(load_tuning(folder))
+    result = load_tuning(folder)
+    return tuning_page(result, "" if result.recommended is None else strategy_yaml(result))
 
 
 def _sensitivity(folder: Path) -> Page:
+    from sim.report.pages.sensitivity_page import sensitivity_page
     from sim.study.folders import load_sensitivity
-    from sim.study.pages_search import sensitivity_page
 
     return sensitivity_page(load_sensitivity(folder))
 
@@ -61,7 +63,7 @@ def _load(folder: Path) -> Page:
 
 
 def _capacity(folder: Path) -> Page:
-    from sim.report.capacity_page import page
+    from sim.report.pages.capacity_page import page
 
     return page(folder)
 

@@ -1,4 +1,4 @@
-"""The commands around pages: report (every face of one run or several) and trend (a folder of archived runs)."""
+"""The commands around pages: report (every format of one run or several) and trend (a folder of archived runs)."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def report(
     Results are run folders (simulated, replicated, live) and the folders of compare, sweep, tune, sensitivity, load and
     capacity. Gates and their like decide the exit status.
     """
-    from sim.report.faces import write_faces
+    from sim.report.formats.write import write_formats
 
     formats = formats_of(format_)
     options = Options([_gate(text) for text in gate], price_per_mb, against, study, fail_on_regression)
     page, plain = _made(folders, options)
     target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
-    _end(write_faces(page, target, formats, runs=plain), page, as_json)
+    _end(write_formats(page, target, formats, runs=plain), page, as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Options:
 def _made(folders: list[Path], options: Options) -> Any:
     """The page of the folders and the plain reports of the runs among them."""
     from sim.cli.folders import KINDS, kind_of, page_of
-    from sim.report.write import comparison, single
+    from sim.report.from_runs import comparison, single
 
     kinds = [kind_of(folder) for folder in folders]
     others = [(folder, KINDS[kind]) for folder, kind in zip(folders, kinds, strict=True) if kind != "run"]
@@ -108,15 +108,15 @@ def trend(
     as_json: AsJson = False,
 ) -> None:
     """Figures from release to release; what got worse beyond noise is marked."""
-    from sim.report.faces import write_faces
-    from sim.report.trend_page import archived, trend_page
+    from sim.report.formats.write import write_formats
+    from sim.report.pages.trend_page import archived, trend_page
 
     if order not in ("name", "time"):
         fail(f"--order {order}: choose name or time")
     page = trend_page(
         archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
     )
-    _end(write_faces(page, out or folder, formats_of(format_), name="trend"), page, as_json)
+    _end(write_formats(page, out or folder, formats_of(format_), name="trend"), page, as_json)
 
 
 def _end(written: list[Path], page: Any, as_json: bool) -> None:
@@ -150,7 +150,7 @@ def _written(paths: list[Path]) -> Iterator[str]:
 
 def formats_of(text: str) -> list[str]:
     """The formats named with commas between them, or all."""
-    from sim.report.faces import FORMATS
+    from sim.report.formats.write import FORMATS
 
     wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if wanted == ["all"]:

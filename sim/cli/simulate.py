@@ -151,7 +151,7 @@ def schema(
 ) -> None:
     """Print a JSON Schema: of the scenario file, or of report.json."""
     if of == "report":
-        from sim.report.schema import report_schema
+        from sim.report.model.report_schema import report_schema
 
         print(json.dumps(report_schema(), indent=2))
         return

@@ -162,7 +162,7 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Search the best settings of a strategy; write it as a file, with what it is worth on campaigns it never saw."""
-    from sim.study.pages_search import settings_in_words, shown
+    from sim.report.pages.tuning_page import settings_in_words, shown
     from sim.study.tune import tune as run_search
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
@@ -205,7 +205,7 @@ def sensitivity(
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What a result hangs on: the uncertain inputs of the model, ranked."""
-    from sim.study.pages_search import hangs_on
+    from sim.report.pages.sensitivity_page import hangs_on
     from sim.study.sensitivity import sensitivity as run_study
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))

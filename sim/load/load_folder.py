@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sim.engines.run import version
 from sim.errors import RecordsError
 from sim.records import KINDS, read_manifest, write_manifest
-from sim.report.faces import write_faces
-from sim.report.load_page import LoadRun, load_page
+from sim.report.formats.write import write_formats
+from sim.report.pages.load_page import LoadRun, load_page
 from sim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def save_load(folder: Path, scenario: Scenario, found: Mapping[str, Any], **how:
     facts = {"fotasim": version(), "name": scenario.name, "description": scenario.description, **how}
     write_manifest(folder, "load", **facts, repeat=_repeat(how))
     (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
-    return write_faces(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
+    return write_formats(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
 
 
 def page_of_load(folder: Path) -> Page:

@@ -1,11 +1,11 @@
-"""A page as plain data: what is said, in which order; every face (HTML, PDF, Markdown, tables) renders these blocks.
+"""A page as plain data: what is said, in which order; every format (HTML, PDF, Markdown, tables) renders these blocks.
 
-A page is a list of sections, a section a list of blocks. Blocks hold text and numbers, never markup: faces escape what
-they print. Build one from any result and every face can show it::
+A page is a list of sections, a section a list of blocks. Blocks hold text and numbers, never markup: formats escape what
+they print. Build one from any result and every format can show it::
 
     table = Table("points", (Column("limit_percent", "Limit, %", "number"), Column("bricked", "Bricked", "share")), rows)
     page = Page("Sweep of the battery limit", sections=[Section("Points", [table, Chart(figure, alt="…")])])
-    html = render(page)                      # sim.report.html
+    html = render(page)                      # sim.report.formats.html_page
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Check:
 class Page:
     """A whole page; `facts` is one line of small print under the title, `opening` follows the verdict at once.
 
-    `checks` become test cases of the JUnit face. `kind` is that of the folder it was made from (`sim.records.KINDS`), or
+    `checks` become test cases of the JUnit format. `kind` is that of the folder it was made from (`sim.records.KINDS`), or
     `trend`.
     """
 

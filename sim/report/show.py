@@ -1,4 +1,4 @@
-"""How values are shown to people: one format for each kind of value, the same on every face of a report."""
+"""How values are shown to people: one format for each kind of value, the same in every format of a report."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def words(name: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without control characters and broken code points, which no face can hold; each becomes a question mark."""
+    """Text without control characters and broken code points, which no format can hold; each becomes a question mark."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sim.errors import StudyError
 from sim.records import Run
+from sim.report.pages.difference_words import sentence
 from sim.scenario import Scenario
 from sim.stats.agreement import agreement
 from sim.stats.campaigns import STUDY_METRICS, estimate
@@ -21,7 +22,6 @@ from sim.study import flow as flows
 from sim.study.campaign import Campaign, Job
 from sim.study.pool import Pool, Progress, collect
 from sim.study.sources import Side, in_words, load, pairs, side_of_run
-from sim.study.words import sentence
 
 METRICS = (
     "success_rate", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p95", "wasted_share",
@@ -56,13 +56,13 @@ class Comparison:
 
     def plot(self, metric: str = "success_rate") -> Any:
         """The alternatives' differences in one metric with their intervals; a matplotlib Figure."""
-        from sim.report.study_figures import differences
+        from sim.report.figures.study_figures import differences
 
         return differences(self.table[self.table["metric"] == metric], metric)
 
     def plot_flow(self, alternative: str | None = None) -> Any:
         """How fates changed between the first side and an alternative; a matplotlib Figure."""
-        from sim.report.study_figures import flow_figure
+        from sim.report.figures.study_figures import flow_figure
 
         return flow_figure(self.flows[alternative or next(iter(self.flows))])
 

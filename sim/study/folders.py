@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sim.engines.run import version
 from sim.errors import RecordsError, StudyError
 from sim.records import KINDS, read_manifest, write_manifest
-from sim.report.faces import write_faces
+from sim.report.formats.write import write_formats
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS
 from sim.study.axes import Axis
@@ -35,7 +35,7 @@ _RECOMMENDED, _PRESENT = "recommended", "present"
 
 def save_sweep(result: Sweep, folder: Path) -> Path:
     """sweep.parquet, the scenario, the page; the journal is there already."""
-    from sim.study.pages import sweep_page
+    from sim.report.pages.sweep_page import sweep_page
 
     facts = {
         "axes": [asdict(axis) for axis in result.axes], "points": result.points, "replications": result.replications,
@@ -63,7 +63,7 @@ def load_sweep(folder: Path) -> Sweep:
 
 def save_comparison(result: Comparison, folder: Path) -> Path:
     """The differences, all campaigns, the modules that ended otherwise, the page."""
-    from sim.study.pages import comparison_page
+    from sim.report.pages.comparison_page import comparison_page
 
     sides = [{"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": s.scenario} for s in result.sides]
     tables = {
@@ -116,7 +116,7 @@ def _campaigns(frame: pd.DataFrame, side: str) -> list[Campaign]:
 
 def save_tuning(result: Tuning, folder: Path) -> Path:
     """The trials, the finalists with all their campaigns, the strategy file, the page."""
-    from sim.study.pages_search import tuning_page
+    from sim.report.pages.tuning_page import tuning_page
     from sim.study.strategy_file import strategy_yaml
 
     judged = _judged(result)
@@ -129,9 +129,10 @@ def save_tuning(result: Tuning, folder: Path) -> Path:
         objectives=[[o.text, o.sign] for o in result.objectives], constraints=[c.text for c in result.constraints],
         candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete,
     )  # fmt: skip
-    if result.recommended is not None:
-        (folder / "strategy.yaml").write_text(strategy_yaml(result), encoding="utf-8")
-    return _page(tuning_page(result), folder)
+    strategy = "" if result.recommended is None else strategy_yaml(result)
+    if strategy:
+        (folder / "strategy.yaml").write_text(strategy, encoding="utf-8")
+    return _page(tuning_page(result, strategy), folder)
 
 
 def load_tuning(folder: Path) -> Tuning:
@@ -169,7 +170,7 @@ def _judged(result: Tuning) -> dict[str, Candidate]:
 
 def save_sensitivity(result: Sensitivity, folder: Path) -> Path:
     """The inputs ranked, every sampled world, the page."""
-    from sim.study.pages_search import sensitivity_page
+    from sim.report.pages.sensitivity_page import sensitivity_page
 
     _write(
         folder, "sensitivity", {"inputs": result.table, "samples": result.samples}, scenario=_tree(result.scenario),
@@ -206,7 +207,7 @@ def _write(folder: Path, kind: str, tables: Mapping[str, pd.DataFrame], **facts:
 
 
 def _page(page: Page, folder: Path) -> Path:
-    return write_faces(page, folder, ["html"])[0]
+    return write_formats(page, folder, ["html"])[0]
 
 
 def _tree(scenario: Scenario) -> dict[str, Any]:

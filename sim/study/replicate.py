@@ -99,7 +99,7 @@ class Replications:
 
     def plot(self, metric: str = "success_rate") -> Any:
         """Every campaign's value with the mean and its interval as they settle; a matplotlib Figure."""
-        from sim.report.study_figures import settling
+        from sim.report.figures.study_figures import settling
 
         return settling(self.frame, metric)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sim.engines.run import Outcome, save, simulate
 from sim.records import OUTCOMES, Run
-from sim.report import figures
+from sim.report.figures import charts
 from sim.scenario import Scenario
 from sim.stats.survival import cumulative_share
 
@@ -50,16 +50,16 @@ class Rollout:
         if by is not None:
             parts |= {str(name): part for name, part in self.modules.groupby(by, observed=True)}
         series = {name: cumulative_share(part["upgraded_s"].to_numpy(), len(part)) for name, part in parts.items()}
-        return figures.upgrade_curve(series, horizon_s=self.outcome.records.watched_s)
+        return charts.upgrade_curve(series, horizon_s=self.outcome.records.watched_s)
 
     def plot_outcomes(self) -> Any:
         """Modules by outcome; a matplotlib Figure."""
         found = self.summary["outcomes"]
-        return figures.bars({name: found[name] for name in OUTCOMES if found[name]})
+        return charts.bars({name: found[name] for name in OUTCOMES if found[name]})
 
     def plot_load(self, quantity: str = "online") -> Any:
         """A column of the timeline over time; a matplotlib Figure."""
-        return figures.load_over_time(
+        return charts.load_over_time(
             self.timeline["time_s"].to_numpy(), self.timeline[quantity].to_numpy(dtype=float),
             y_label=quantity.replace("_", " "),
         )  # fmt: skip

@@ -47,6 +47,11 @@ class Sensitivity:
     replications: int
 
     @property
+    def met(self) -> bool | None:
+        """Whether the scenario as it is meets the gate; None without a gate."""
+        return None if self.gate is None else met(self.gate, self.nominal)
+
+    @property
     def share_met(self) -> float | None:
         """Share of the sampled worlds in which the gate is met; None without a gate."""
         if self.gate is None:
@@ -68,7 +73,7 @@ class Sensitivity:
 
     def plot(self) -> Any:
         """Each input alone, between the ends of its range; a matplotlib Figure."""
-        from sim.report.study_figures import tornado
+        from sim.report.figures.study_figures import tornado
 
         return tornado(
             self.table.assign(nominal=self.nominal), self.metric, limit=None if self.gate is None else self.gate[1]
@@ -76,7 +81,7 @@ class Sensitivity:
 
     def plot_indices(self) -> Any:
         """Morris' strength and spread, or Sobol's total indices; a matplotlib Figure."""
-        from sim.report.study_figures import indices, screening
+        from sim.report.figures.study_figures import indices, screening
 
         return screening(self.table, self.metric) if self.method == "morris" else indices(self.table)
 

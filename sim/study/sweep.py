@@ -56,13 +56,13 @@ class Sweep:
 
     def plot(self, metric: str = "success_rate") -> Any:
         """A curve over one axis, curves by the second axis or a heat map; a matplotlib Figure."""
-        from sim.report.study_figures import sweep_figure
+        from sim.report.figures.study_figures import sweep_figure
 
         return sweep_figure(self.summary(metric), list(self.axes), metric)
 
     def plot_heatmap(self, metric: str = "success_rate") -> Any:
         """The first two axes against each other, the metric's mean (over the others) in colour."""
-        from sim.report.study_figures import heat_map
+        from sim.report.figures.study_figures import heat_map
 
         return heat_map(self.summary(metric), list(self.axes)[:2], metric)
 

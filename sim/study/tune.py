@@ -84,7 +84,7 @@ class Tuning:
 
     def plot(self) -> Any:
         """The front of two objectives, or the course of the search for one; a matplotlib Figure."""
-        from sim.report.study_figures import front, search
+        from sim.report.figures.study_figures import front, search
 
         names = [o.text for o in self.objectives]
         if len(names) == 1:
@@ -98,7 +98,7 @@ class Tuning:
 
     def plot_setting(self, key: str | None = None) -> Any:
         """The first objective over one key, one dot a trial; a matplotlib Figure."""
-        from sim.report.study_figures import over_setting
+        from sim.report.figures.study_figures import over_setting
 
         axis = next((a for a in self.axes if key in (None, a.key, a.name)), None)
         if axis is None:

@@ -1,4 +1,4 @@
-"""Texts that try to break out of every face, and what no face may hold because of them."""
+"""Texts that try to break out of every format, and what no format may hold because of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_pdf(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Every face of a folder; XML and JSON parse, no cell of a CSV file begins a formula."""
+    """Every format of a folder; XML and JSON parse, no cell of a CSV file begins a formula."""
     check_html((folder / "report.html").read_text())
     check_markdown((folder / "report.md").read_text())
     check_pdf(folder / "report.pdf")

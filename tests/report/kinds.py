@@ -13,8 +13,8 @@ from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.engines.run import save
 from sim.load.load_folder import save_load
 from sim.load.locust_workers.worker_reports import Gathered
+from sim.report.from_runs import single
 from sim.report.page import Page
-from sim.report.write import single
 from sim.scenario import Scenario
 from sim.study.compare import compare
 from sim.study.replicate import replicate

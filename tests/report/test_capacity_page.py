@@ -1,4 +1,4 @@
-"""The page of a capacity search: the same numbers on every face, whatever the folder's texts are."""
+"""The page of a capacity search: the same numbers in every format, whatever the folder's texts are."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sim.errors import RecordsError
 from sim.load.capacity.findings import KINDS, Findings, Search, save
 from sim.load.capacity.search import Bounds, Measurement, search
 from sim.load.capacity.slo import parse
-from sim.report.capacity_page import capacity_page
-from sim.report.faces import FORMATS, write_faces
-from sim.report.html import render
-from sim.report.load_figures import evidence_curve
-from sim.report.schema import report_schema
+from sim.report.figures.load_figures import evidence_curve
+from sim.report.formats.html_page import render
+from sim.report.formats.write import FORMATS, write_formats
+from sim.report.model.report_schema import report_schema
+from sim.report.pages.capacity_page import capacity_page
 from tests.report.browser import chromium
 from tests.report.hostile import HOSTILE, html_of
 from tests.support import scenario
@@ -64,9 +64,9 @@ def findings(live=800.0, simulated=1000.0, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with every face."""
+    """A folder with every format."""
     place = save(findings(need=500.0), tmp_path_factory.mktemp("capacity") / "run")
-    write_faces(page_of(place), place, FORMATS)
+    write_formats(page_of(place), place, FORMATS)
     return place
 
 
@@ -175,7 +175,7 @@ def test_hostile_texts_are_texts(tmp_path):
         for point in poisoned[name]["curve"]:
             point["hints"], point["phase"] = [HOSTILE], HOSTILE
     page = capacity_page(poisoned, _poisoned(_manifest()))
-    write_faces(page, tmp_path, FORMATS)
+    write_formats(page, tmp_path, FORMATS)
     html, markdown = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert html.count("<script") == 1 and "<img" not in html and "\x00" not in html and "\u202e" not in html
     assert not re.search(r"<(script|img|a|h1)\b", html_of(markdown))

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from sim.cli.common import app
 from sim.engines.run import save
-from sim.report.changes import changes, settings
-from sim.report.model import build
-from sim.report.trend_page import archived, trend_page
-from sim.report.write import comparison, single
+from sim.report.from_runs import comparison, single
+from sim.report.model.run_changes import changes, settings
+from sim.report.model.run_report import build
+from sim.report.pages.trend_page import archived, trend_page
 from tests.report.made import lost, made_run, module
 from tests.support import run
 

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from sim.cli.common import app
 from sim.engines.run import save
 from sim.records import Run
-from sim.report.html import render, write_html
+from sim.report.formats.html_page import render
+from sim.report.from_runs import comparison, single
+from sim.report.html import write_html
 from sim.report.page import Code, Column, Page, Section, Table, Text, Value
-from sim.report.write import comparison, single
 from tests.report.browser import chromium
 from tests.support import run
 

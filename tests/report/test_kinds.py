@@ -1,4 +1,4 @@
-"""Every kind of folder has its page in every face, made from what lies in the folder alone."""
+"""Every kind of folder has its page in every format, made from what lies in the folder alone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sim.cli.common import app
 from sim.cli.folders import PAGES, page_of
 from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.records import KINDS
-from sim.report.faces import FORMATS, write_faces
-from sim.report.html import render
-from sim.report.schema import report_schema
+from sim.report.formats.html_page import render
+from sim.report.formats.write import FORMATS, write_formats
+from sim.report.model.report_schema import report_schema
+from sim.report.pages.sweep_page import sweep_page
 from sim.study.axes import Axis
 from sim.study.folders import load_sweep
-from sim.study.pages import sweep_page
 from sim.study.sweep import sweep
 from sim.study.tune import tune
 from tests.report.browser import chromium
@@ -179,7 +179,7 @@ def test_hostile_words_in_every_kind(folders, tmp_path):
     )  # fmt: skip
     _rewrite(tmp_path / "load", lambda f: f.update(cloud=HOSTILE, name=HOSTILE, fotasim=HOSTILE, repeat=HOSTILE))
     for name in ("comparison", "hostile-sweep", "hostile-tune", "load"):
-        write_faces(page_of(tmp_path / name), tmp_path / name, FORMATS)
+        write_formats(page_of(tmp_path / name), tmp_path / name, FORMATS)
         check_folder(tmp_path / name)
 
 

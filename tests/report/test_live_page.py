@@ -12,12 +12,12 @@ import pytest
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import live, save_live
 from sim.records import Run
-from sim.report.faces import FORMATS, write_faces
-from sim.report.html import render
-from sim.report.model import build
-from sim.report.run_page import run_page
-from sim.report.schema import report_schema
-from sim.report.write import single
+from sim.report.formats.html_page import render
+from sim.report.formats.write import FORMATS, write_formats
+from sim.report.from_runs import single
+from sim.report.model.report_schema import report_schema
+from sim.report.model.run_report import build
+from sim.report.pages.run_page import run_page
 from tests.live_cloud import LiveCloud
 from tests.report.browser import chromium
 from tests.report.hostile import HOSTILE, check_folder
@@ -112,7 +112,7 @@ def test_without_its_latencies_it_still_has_a_page(folder, tmp_path):
 
 
 def test_every_face_and_hostile_words_of_a_server(folder, tmp_path):
-    """The schema holds, and no word of a manifest or of the latencies breaks out of any face."""
+    """The schema holds, and no word of a manifest or of the latencies breaks out of any format."""
     check = {"what": HOSTILE, "client": 1, "cloud": 2, "differ": 1, "examples": [HOSTILE]}
     books = {"agrees": False, "note": HOSTILE, "findings": [HOSTILE], "checks": [check]}
     copy = tampered(folder, tmp_path, target=HOSTILE, reconciliation=books)
@@ -128,7 +128,7 @@ def test_every_face_and_hostile_words_of_a_server(folder, tmp_path):
     (copy / "latencies.json").write_text(json.dumps({HOSTILE: leg}))
     run = Run.load(copy)
     report = build(run)
-    write_faces(run_page(report, run), tmp_path, FORMATS, runs=[report.plain()])
+    write_formats(run_page(report, run), tmp_path, FORMATS, runs=[report.plain()])
     check_folder(tmp_path)
     jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), report_schema())
 

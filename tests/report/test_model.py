@@ -9,10 +9,10 @@ import pytest
 
 from sim import gates
 from sim.errors import RecordsError
-from sim.report.advice import advise
-from sim.report.model import Loss, build
+from sim.report.model.advice import advise
+from sim.report.model.run_report import Loss, build
 from sim.report.page import Points, Text
-from sim.report.run_page import run_page
+from sim.report.pages.run_page import run_page
 from sim.stats.slices import hot_spot
 from tests.report.made import HORIZON_S, lost, made_run, module
 

@@ -11,10 +11,10 @@ import pytest
 from sim.engines.run import save, simulate
 from sim.errors import StudyError
 from sim.records import Run
+from sim.report.pages.difference_words import phrase, sentence
 from sim.scenario import Scenario
 from sim.study.compare import compare
 from sim.study.sources import changes, variants
-from sim.study.words import phrase, sentence
 from tests.study.known import BATTERY, battery_limit, dark_share
 from tests.support import scenario
 

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from sim.report.figures import STYLE
+from sim.report.figures.charts import STYLE
 from sim.report.show import printable
 
 _OPENING = re.compile(r"<svg [^>]*>")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.report.load_figures import evidence_curve
+from sim.report.figures.load_figures import evidence_curve
 from sim.report.page import Chart, Column, Section, Table, Text, Value
 from sim.report.show import Kind, show
 

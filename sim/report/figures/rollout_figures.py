@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
-from sim.report.figures import BLUE, INK, ORANGE, RED, SOFT, WIDE, axis_of, canvas, curves, plain, styled
+from sim.report.figures.charts import BLUE, INK, ORANGE, RED, SOFT, WIDE, axis_of, canvas, curves, plain, styled
 
 _NODE = 0.035
 _LINE = 0.105

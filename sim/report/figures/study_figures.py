@@ -1,4 +1,4 @@
-"""Figures of studies: numbers in, a matplotlib figure out, in the style and palette of `sim.report.figures`."""
+"""Figures of studies: numbers in, a matplotlib figure out, in the style and palette of `sim.report.figures.charts`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from sim.report import figures
-from sim.report.figures import BLUE, INK, MAX_SERIES, RED, SERIES, SOFT, WIDE, canvas, styled
+from sim.report.figures import charts
+from sim.report.figures.charts import BLUE, INK, MAX_SERIES, RED, SERIES, SOFT, WIDE, canvas, styled
 from sim.report.show import kind_of, words
 from sim.stats.campaigns import estimate
 from sim.units import DURATIONS, SIZES
@@ -94,7 +94,7 @@ def settling(frame: pd.DataFrame, metric: str) -> Figure:
     found = [estimate(frame.iloc[:n], metric) for n in counts]
     factor, label = metric_scale(metric, float(frame[metric].max()))
     mean, low, high = (factor * np.array([getattr(f, name) for f in found]) for name in ("value", "low", "high"))
-    return figures.curves(
+    return charts.curves(
         {"mean": (counts, mean)}, bands={"mean": (low, high)}, x_label="campaigns", y_label=label, from_zero=False
     )
 
@@ -107,7 +107,7 @@ def differences(rows: pd.DataFrame, metric: str) -> Figure:
         str(row["alternative"]): tuple(factor * row[name] for name in ("difference", "low", "high"))
         for row in as_rows(rows)
     }
-    return figures.intervals(drawn, x_label=f"difference in {label}")
+    return charts.intervals(drawn, x_label=f"difference in {label}")
 
 
 def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figure:
@@ -129,9 +129,9 @@ def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> 
             ", ".join(a.show(row[a.key]) for a in axes): tuple(factor * row[c] for c in ("value", "low", "high"))
             for row in as_rows(summary.head(30))
         }
-        return figures.intervals(rows, x_label=label, zero=False)
+        return charts.intervals(rows, x_label=label, zero=False)
     scale, name = axis_scale(first, summary[first.key].to_numpy(dtype=float))
-    return figures.scatter(
+    return charts.scatter(
         {label: (scale * summary[first.key].to_numpy(dtype=float), factor * summary["value"])},
         x_label=name,
         y_label=label,
@@ -148,7 +148,7 @@ def _curves(summary: pd.DataFrame, first: Varied, by: Varied | None, factor: flo
         series[title] = (at, factor * line["value"].to_numpy())
         if by is None or summary[by.key].nunique() <= _MOST_BANDS:
             bands[title] = (factor * line["low"].to_numpy(), factor * line["high"].to_numpy())
-    return figures.curves(
+    return charts.curves(
         series, bands=bands, x_label=name, y_label=label, markers=len(summary) <= 60, from_zero=False
     )  # fmt: skip
 
@@ -163,7 +163,7 @@ def heat_map(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figu
         plain = axis.numeric and not axis.unit
         names.append(axis_scale(axis, values.to_numpy(dtype=float))[1] if plain else words(axis.name))
         places.append([f"{float(v):.4g}" if plain else axis.show(v) for v in values.tolist()])
-    return figures.heat_map(
+    return charts.heat_map(
         places[0], places[1], factor * grid.to_numpy(), x_label=names[0], y_label=names[1], value_label=label
     )
 
@@ -258,7 +258,7 @@ def screening(rows: pd.DataFrame, metric: str) -> Figure:
     factor, label = metric_scale(metric, float(np.nanmax(rows["mu_star"], initial=0.0)))
     strongest = rows[rows["mu_star"] > 0].nlargest(3, "mu_star")
     marks = {words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)}
-    return figures.scatter(
+    return charts.scatter(
         {"inputs": (factor * rows["mu_star"], factor * rows["sigma"])}, marks=marks,
         x_label=f"effect on {label}", y_label="spread of the effect",
     )  # fmt: skip
@@ -271,7 +271,7 @@ def indices(rows: pd.DataFrame, *, most: int = 15) -> Figure:
         words(row["input"]): (row["total"], row["total"] - row["total_conf"], row["total"] + row["total_conf"])
         for row in as_rows(shown)
     }
-    return figures.intervals(drawn, x_label="share of the variance (total index)")
+    return charts.intervals(drawn, x_label="share of the variance (total index)")
 
 
 def front(
@@ -289,7 +289,7 @@ def front(
         if chosen.any():
             clouds[name] = tuple(scales[m][0] * trials.loc[chosen, m] for m in (x, y))
     named = {name: (scales[x][0] * at[0], scales[y][0] * at[1]) for name, at in (marks or {}).items()}
-    return figures.scatter(clouds, marks=named, x_label=scales[x][1], y_label=scales[y][1])
+    return charts.scatter(clouds, marks=named, x_label=scales[x][1], y_label=scales[y][1])
 
 
 def search(trials: pd.DataFrame, metric: str, *, smallest: bool = True) -> Figure:
@@ -297,7 +297,7 @@ def search(trials: pd.DataFrame, metric: str, *, smallest: bool = True) -> Figur
     factor, label = metric_scale(metric, float(np.nanmax(trials[metric], initial=0.0)))
     value = trials[metric].where(trials["feasible"])
     best = value.cummin() if smallest else value.cummax()
-    return figures.curves(
+    return charts.curves(
         {"best so far": (trials["trial"], factor * best), "trial": (trials["trial"], factor * trials[metric])},
         x_label="trial", y_label=label, from_zero=False,
     )  # fmt: skip
@@ -312,11 +312,11 @@ def over_setting(trials: pd.DataFrame, axis: Varied, metric: str) -> Figure:
             axis.show(level): tuple(factor * float(v) for v in row)
             for level, row in zip(levels.index, levels.to_numpy(), strict=True)
         }
-        return figures.intervals(rows, x_label=f"{label} (median, least, most)", zero=False)
+        return charts.intervals(rows, x_label=f"{label} (median, least, most)", zero=False)
     scale, name = axis_scale(axis, trials[axis.key].to_numpy(dtype=float))
     clouds = {}
     for title, chosen in (("feasible", trials["feasible"]), ("breaks a constraint", ~trials["feasible"])):
         part = trials[chosen.astype(bool)]
         if len(part):
             clouds[title] = (scale * part[axis.key].to_numpy(dtype=float), factor * part[metric].to_numpy(dtype=float))
-    return figures.scatter(clouds, x_label=name, y_label=label)
+    return charts.scatter(clouds, x_label=name, y_label=label)

@@ -1,4 +1,4 @@
-"""The report as plain data: every figure a release review asks for, read from one run folder, before any face is chosen.
+"""The report as plain data: every figure a release review asks for, read from one run folder, before any format is chosen.
 
 `build(run)` computes it once; pages, PDF, Markdown, JUnit and JSON only print it. JSON is this very structure.
 """
@@ -15,11 +15,11 @@ import pandas as pd
 
 from sim import gates as gate_rules
 from sim.records import CAUSES, OUTCOMES, STAGES, Run
-from sim.report.advice import Advice, advise
-from sim.report.finish import Finish, finish_of
-from sim.report.live import Live, live_of
-from sim.report.risk import Risk, risk_of
-from sim.report.studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
+from sim.report.model.advice import Advice, advise
+from sim.report.model.finish import Finish, finish_of
+from sim.report.model.live_findings import Live, live_of
+from sim.report.model.nearby_studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
+from sim.report.model.risk import Risk, risk_of
 from sim.stats.slices import Slice, pairs, slices
 from sim.stats.summary import SHARES, losses
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sim.records import Run
-from sim.report import evidence, figures
-from sim.report.changes import changes, settings
-from sim.report.model import RunReport
+from sim.report.figures import charts
+from sim.report.model.run_changes import changes, settings
+from sim.report.model.run_report import RunReport
 from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
-from sim.report.run_page import WORDS, checks, gate_table, interval_note, risk_sentence, tiles
+from sim.report.pages import run_evidence
+from sim.report.pages.run_page import WORDS, checks, gate_table, interval_note, risk_sentence, tiles
 from sim.report.show import Kind, kind_of, metric_words, plural
 from sim.stats.differences import Change
 from sim.stats.survival import cumulative_share
@@ -43,7 +44,7 @@ def compare_page(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Page:
         lead=names, facts="The first is what the others are compared with.", verdict=_verdict(best, reports),
         opening=[_figures_table(reports), Text(interval_note(reports[0]), hint=True)],
         sections=[*_together(reports, runs), *(s for r, own in zip(reports, per_run, strict=True)
-                  for s in (own, *evidence.sections(r, runs[r.facts.label], r.facts.label)))],
+                  for s in (own, *run_evidence.sections(r, runs[r.facts.label], r.facts.label)))],
         checks=[check for r in reports for check in checks(r)],
     )  # fmt: skip
 
@@ -165,12 +166,12 @@ def change_text(change: Change) -> str:
 def _curves(runs: Mapping[str, Run]) -> Chart:
     series = {
         label: cumulative_share(run.modules["upgraded_s"], len(run.modules))
-        for label, run in list(runs.items())[: figures.MAX_SERIES]
+        for label, run in list(runs.items())[: charts.MAX_SERIES]
     }
     horizon_s = max(float(run.manifest["watched_s"]) for run in runs.values())
     ends = ", ".join(f"{label} {100 * float(y[-1]) if len(y) else 0:.1f} %" for label, (_, y) in series.items())
     return Chart(
-        figures.upgrade_curve(series, horizon_s=horizon_s),
+        charts.upgrade_curve(series, horizon_s=horizon_s),
         f"Share on the target version over {show_duration(horizon_s)}; at the end: {ends}",
     )
 
@@ -187,7 +188,7 @@ def _intervals(reports: Sequence[RunReport]) -> list[Block]:
             alt = f"{metric_words(metric)}: " + ", ".join(
                 f"{k} {v:.3g} % ({lo:.3g} to {hi:.3g})" for k, (v, lo, hi) in rows.items()
             )
-            blocks.append(Chart(figures.intervals(rows, x_label=label, zero=False), alt))
+            blocks.append(Chart(charts.intervals(rows, x_label=label, zero=False), alt))
     return blocks or [Text("No intervals to show.")]
 
 

@@ -1,4 +1,4 @@
-"""The faces of a report: one page of blocks, written in every format asked for."""
+"""The formats of a report: one page of blocks, written in every format asked for."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import RecordsError
-from sim.report import tables
+from sim.report.formats import table_files
 from sim.report.page import Page
 
 FORMATS = ("html", "pdf", "md", "junit", "json", "csv", "parquet")
 """What `--format` takes, besides `all`."""
 
 
-def write_faces(
+def write_formats(
     page: Page, folder: Path, formats: Sequence[str], *, runs: Sequence[dict[str, Any]] = (), name: str = "report"
 ) -> list[Path]:
     """Writes `name`.html, .pdf, .md, .xml (JUnit), .json and tables/ into the folder; returns what was written.
 
-    `runs` are the plain reports the page was made from; the JSON face carries them beside the tables.
+    `runs` are the plain reports the page was made from; the JSON format carries them beside the tables.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def to_json(page: Page, runs: Sequence[dict[str, Any]] = ()) -> str:
         "format": 1, "kind": page.kind, "title": page.title,
         "verdict": None if verdict is None else {"key": verdict.key, "word": verdict.word},
         "checks": [{"name": c.name, "suite": c.suite, "passed": c.passed, "text": c.text} for c in page.checks],
-        "runs": list(runs), "tables": tables.records(page),
+        "runs": list(runs), "tables": table_files.records(page),
     }  # fmt: skip
     return json.dumps(_finite(whole), indent=1, allow_nan=False) + "\n"
 
@@ -52,13 +52,13 @@ def _finite(value: Any) -> Any:
 
 
 def _html(page: Page, folder: Path, name: str, _: Any) -> list[Path]:
-    from sim.report.html import render
+    from sim.report.formats.html_page import render
 
     return _text(folder / f"{name}.html", render(page))
 
 
 def _pdf(page: Page, folder: Path, name: str, _: Any) -> list[Path]:
-    from sim.report.pdf import to_pdf
+    from sim.report.formats.pdf import to_pdf
 
     path = folder / f"{name}.pdf"
     path.write_bytes(to_pdf(page))
@@ -66,13 +66,13 @@ def _pdf(page: Page, folder: Path, name: str, _: Any) -> list[Path]:
 
 
 def _markdown(page: Page, folder: Path, name: str, _: Any) -> list[Path]:
-    from sim.report.markdown import to_markdown
+    from sim.report.formats.markdown import to_markdown
 
     return _text(folder / f"{name}.md", to_markdown(page))
 
 
 def _junit(page: Page, folder: Path, name: str, _: Any) -> list[Path]:
-    from sim.report.junit import to_junit
+    from sim.report.formats.junit import to_junit
 
     return _text(folder / f"{name}.xml", to_junit(page))
 
@@ -82,11 +82,11 @@ def _json(page: Page, folder: Path, name: str, runs: Sequence[dict[str, Any]]) -
 
 
 def _csv(page: Page, folder: Path, _: str, __: Any) -> list[Path]:
-    return tables.write_csv(page, _tables(folder))
+    return table_files.write_csv(page, _tables(folder))
 
 
 def _parquet(page: Page, folder: Path, _: str, __: Any) -> list[Path]:
-    return tables.write_parquet(page, _tables(folder))
+    return table_files.write_parquet(page, _tables(folder))
 
 
 def _tables(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Every face says the same, and nothing in a name or text can break out of any of them."""
+"""Every format says the same, and nothing in a name or text can break out of any of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from sim.report.faces import FORMATS, write_faces
-from sim.report.markdown import escape
-from sim.report.model import build
+from sim.report.formats.markdown import escape
+from sim.report.formats.write import FORMATS, write_formats
+from sim.report.model.report_schema import report_schema
+from sim.report.model.run_report import build
 from sim.report.page import Tiles
-from sim.report.run_page import run_page
-from sim.report.schema import report_schema
+from sim.report.pages.run_page import run_page
 from tests.report.hostile import HOSTILE, check_folder, html_of
 from tests.report.made import lost, made_run, module
 from tests.support import require
@@ -47,12 +47,12 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def faces(run, tmp_path_factory):
-    """Page and folder with every face of it."""
+def formats(run, tmp_path_factory):
+    """Page and folder with every format of it."""
     report = build(run, price_per_mb=0.1)
     page = run_page(report, run)
-    folder = tmp_path_factory.mktemp("faces")
-    write_faces(page, folder, FORMATS, runs=[report.plain()])
+    folder = tmp_path_factory.mktemp("formats")
+    write_formats(page, folder, FORMATS, runs=[report.plain()])
     return page, folder
 
 
@@ -82,18 +82,18 @@ class _Tables(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def test_html_shows_every_table(faces):
+def test_html_shows_every_table(formats):
     """Cell by cell, with the headings."""
-    page, folder = faces
+    page, folder = formats
     parser = _Tables()
     parser.feed((folder / "report.html").read_text())
     for table in page.tables():
         assert parser.tables[table.name] == [[c.label for c in table.columns], *table.shown()]
 
 
-def test_markdown_shows_the_same(faces):
+def test_markdown_shows_the_same(formats):
     """Every table that is not folded, cell by cell, read back by a Markdown reader."""
-    page, folder = faces
+    page, folder = formats
     text = (folder / "report.md").read_text()
     parser = _Tables()
     parser.feed(html_of(text).replace("<table>", '<table data-name="all">'))
@@ -104,9 +104,9 @@ def test_markdown_shows_the_same(faces):
     assert len(text) < 65_536
 
 
-def test_pdf_shows_the_same(faces):
+def test_pdf_shows_the_same(formats):
     """Every cell of every table that is not folded, and every tile, stands in the PDF."""
-    page, folder = faces
+    page, folder = formats
     done = subprocess.run(
         [require("pdftotext"), "-layout", folder / "report.pdf", "-"], capture_output=True, text=True, check=True
     )
@@ -127,9 +127,9 @@ def _joined(text: str) -> str:
     return re.sub(r"[\s\u200b]+", "", text)
 
 
-def test_tables_hold_the_raw_values(faces):
+def test_tables_hold_the_raw_values(formats):
     """CSV and Parquet give the numbers behind what is shown; JSON gives them too."""
-    page, folder = faces
+    page, folder = formats
     whole = json.loads((folder / "report.json").read_text())
     for table in page.tables():
         keys = [column.key for column in table.columns]
@@ -150,9 +150,9 @@ def test_tables_hold_the_raw_values(faces):
                 )
 
 
-def test_junit_has_a_case_for_each_gate(faces):
+def test_junit_has_a_case_for_each_gate(formats):
     """Three gates, those not met are failures."""
-    page, folder = faces
+    page, folder = formats
     root = ET.parse(folder / "report.xml").getroot()
     cases = root.findall(".//testcase")
     assert [case.get("name") for case in cases] == [check.name for check in page.checks]
@@ -164,19 +164,19 @@ def test_junit_has_a_case_for_each_gate(faces):
     assert root.get("failures") == "2"
 
 
-def test_json_follows_its_schema(faces):
+def test_json_follows_its_schema(formats):
     """The schema that is checked in is the one in force, and the report obeys it."""
-    _, folder = faces
+    _, folder = formats
     schema = json.loads(Path("reports/report.schema.json").read_text())
     assert schema == json.loads(json.dumps(report_schema()))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads((folder / "report.json").read_text()), schema)
 
 
-def test_same_page_same_bytes(faces, run, tmp_path):
-    """Nothing random, no date, in any face."""
-    page, folder = faces
-    write_faces(page, tmp_path, FORMATS, runs=[build(run, price_per_mb=0.1).plain()])
+def test_same_page_same_bytes(formats, run, tmp_path):
+    """Nothing random, no date, in any format."""
+    page, folder = formats
+    write_formats(page, tmp_path, FORMATS, runs=[build(run, price_per_mb=0.1).plain()])
     for path in folder.rglob("*.*"):
         assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes(), path.name
 
@@ -207,8 +207,8 @@ def hostile(tmp_path_factory):
     found = {f"plan.{HOSTILE}": [HOSTILE], HOSTILE: [0.1], f"{HOSTILE} low": [0.0], f"{HOSTILE} high": [0.2]}
     pd.DataFrame(found).to_parquet(made.path / "finalists.parquet")
     report = build(made, label=HOSTILE)
-    folder = tmp_path_factory.mktemp("hostile-faces")
-    write_faces(run_page(report, made), folder, FORMATS, runs=[report.plain()])
+    folder = tmp_path_factory.mktemp("hostile-formats")
+    write_formats(run_page(report, made), folder, FORMATS, runs=[report.plain()])
     return folder
 
 

@@ -9,17 +9,6 @@ from typing import Any, Literal
 
 from sim.errors import RecordsError
 from sim.records import CAPACITY_FILE, read_manifest
-from sim.report.capacity_evidence import (
-    NAMES,
-    Found,
-    agreement,
-    at_capacity,
-    difference_of,
-    evidence,
-    generator,
-    levers,
-    steps,
-)
 from sim.report.page import (
     Block,
     Check,
@@ -31,6 +20,17 @@ from sim.report.page import (
     Tile,
     Tiles,
     Verdict,
+)
+from sim.report.pages.capacity_evidence import (
+    NAMES,
+    Found,
+    agreement,
+    at_capacity,
+    difference_of,
+    evidence,
+    generator,
+    levers,
+    steps,
 )
 from sim.report.show import Kind, plural, show
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from sim.gates import Gate
 from sim.records import Run
-from sim.report.compare_page import against as compare_with_old
-from sim.report.compare_page import compare_page
-from sim.report.model import build
+from sim.report.model.run_report import build
 from sim.report.page import Page
-from sim.report.run_page import run_page
+from sim.report.pages.run_page import run_page
+from sim.report.pages.side_by_side_page import against as compare_with_old
+from sim.report.pages.side_by_side_page import compare_page
 
 Made = tuple[Page, list[dict[str, Any]]]
 

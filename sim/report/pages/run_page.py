@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.records import Run
-from sim.report import evidence
-from sim.report.advice import CONSEQUENCES
-from sim.report.live import agreement_check, agreement_text
-from sim.report.model import GateResult, RunReport
+from sim.report.model.advice import CONSEQUENCES
+from sim.report.model.run_report import GateResult, RunReport
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
+from sim.report.pages import run_evidence
+from sim.report.pages.live_sections import agreement_check, agreement_text
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
 
@@ -28,7 +28,7 @@ def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra
     return Page(
         title=facts.scenario, kicker=f"Rollout report · {facts.kind} · fotasim {facts.version}", lead=facts.description,
         facts=_facts_line(report), verdict=verdict(report, remarks), opening=opening(report),
-        sections=[*extra, *evidence.sections(report, run)], checks=checks(report),
+        sections=[*extra, *run_evidence.sections(report, run)], checks=checks(report),
     )  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from sim.records import Run
-from sim.report import flow
-from sim.report.model import RunReport
+from sim.report.figures import rollout_figures
+from sim.report.model.risk import HARM
+from sim.report.model.run_report import RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text
-from sim.report.risk import HARM
 from sim.report.show import outcome_words, plural, was, words
 from sim.units import show_duration
 
@@ -81,7 +81,7 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
     grid = np.linspace(0.0, shown_s, 300)
     labels = [(d.time_s, words(f"{d.decision} {d.group}".strip())) for d in risk.decisions]
     yield Chart(
-        flow.decision_timeline(grid, np.searchsorted(took, grid, "right"), np.searchsorted(harmed, grid, "right"), labels, horizon_s=shown_s),
+        rollout_figures.decision_timeline(grid, np.searchsorted(took, grid, "right"), np.searchsorted(harmed, grid, "right"), labels, horizon_s=shown_s),
         "Decisions: " + "; ".join(f"{text} at {show_duration(at)}" for at, text in labels[:30]),
         title="Decisions of the strategy",
     )  # fmt: skip

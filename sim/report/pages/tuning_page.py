@@ -1,26 +1,19 @@
-"""Pages of a search and of a study of the inputs."""
+"""The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sim.module.parameters import PARAMETERS
-from sim.report import study_figures as drawn
 from sim.report.page import Block, Chart, Check, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.pages.difference_words import label, signed
+from sim.report.pages.study_parts import axis_cell, axis_kind, facts, whole
+from sim.report.pages.study_results import Candidate, Tuning
 from sim.report.show import Kind, kind_of, show, words
-from sim.study.pages import axis_cell, axis_kind, facts, whole
-from sim.study.sensitivity import met
-from sim.study.strategy_file import strategy_yaml
-from sim.study.words import label, signed
-
-if TYPE_CHECKING:
-    from sim.stats.replicated import Estimate
-    from sim.study.sensitivity import Sensitivity
-    from sim.study.tune import Candidate, Tuning
+from sim.stats.replicated import Estimate
 
 
-def tuning_page(result: Tuning) -> Page:
-    """The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went."""
+def tuning_page(result: Tuning, strategy: str) -> Page:
+    """The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went; `strategy` is its file's text."""
     names = ", ".join(words(a.name) for a in result.axes)
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
@@ -28,7 +21,7 @@ def tuning_page(result: Tuning) -> Page:
         title=f"{result.scenario.name}: tuning of {names}", kind="tune", kicker="Search", lead=f"Wanted: {goals}{bounds}.",
         facts=facts(result.scenario, f"{len(result.trials)} trials"), verdict=_tuning_verdict(result),
         opening=[_value_tiles(result)] if result.recommended is not None else [],
-        sections=[*_recommendation(result), *_finalists(result), *_course(result)], checks=_constraint_checks(result),
+        sections=[*_recommendation(result, strategy), *_finalists(result), *_course(result)], checks=_constraint_checks(result),
     )  # fmt: skip
 
 
@@ -99,14 +92,14 @@ def _value_tiles(result: Tuning) -> Tiles:
     return Tiles(tiles)
 
 
-def _recommendation(result: Tuning) -> list[Section]:
+def _recommendation(result: Tuning, strategy: str) -> list[Section]:
     if result.recommended is None:
         return []
     note = (
         f"These values come from {len(result.recommended.frame)} campaigns that neither the search nor the choice among "
         "the finalists has seen, so they are not flattered by having been picked."
     )
-    return [Section("The strategy to use", [Code(strategy_yaml(result)), Text(note, hint=True)])]
+    return [Section("The strategy to use", [Code(strategy), Text(note, hint=True)])]
 
 
 def _finalists(result: Tuning) -> list[Section]:
@@ -145,98 +138,3 @@ def _course(result: Tuning) -> list[Section]:
         chart = Chart(result.plot_setting(axis.key), alt=f"{label(first)} over {words(axis.name)}: {told}")
         sections.append(Section(f"{label(first)} over {words(axis.name)}", [chart], half=True))
     return sections
-
-
-def sensitivity_page(result: Sensitivity) -> Page:
-    """The page of a study of the inputs: what the result hangs on."""
-    metric, kind = result.metric, kind_of(result.metric)
-    strongest = ", ".join(words(n) for n in result.table["input"].head(3))
-    method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
-    return Page(
-        title=f"What {label(metric)} hangs on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
-        lead=f"Most: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
-        verdict=_hanging(result),
-        sections=[
-            Section("Each input alone", [
-                Text(f"{label(metric)} is {show(kind, result.nominal)} with every input at its value in the scenario."),
-                Chart(result.plot(), alt=_swings(result)),
-            ]),
-            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
-            Section("Inputs", [_inputs(result)]),
-        ],
-        checks=_gate_check(result),
-    )  # fmt: skip
-
-
-_METHODS = {
-    "morris": "Strength is the mean size of an input's effect over its whole range, wherever the others stand; a large "
-    "spread says that its effect depends on the others or bends.",
-    "sobol": "The total index is the share of the metric's variance that would be gone if the input were known. Indices "
-    "whose interval holds 0 are not shown to matter.",
-}
-
-
-def hangs_on(result: Sensitivity) -> str:
-    """The answer in words."""
-    kind = kind_of(result.metric)
-    strongest = result.table.iloc[0]
-    told = (
-        f"{label(result.metric)} hangs most on {words(strongest['input'])}: {show(kind, strongest['at_low'])} at its low "
-        f"end, {show(kind, strongest['at_high'])} at its high end."
-    )
-    if result.gate is None:
-        return told
-    sign, limit = result.gate
-    gate = f"{label(result.metric)} {sign} {show(kind, limit)}"
-    flips = result.flips
-    alone = f"alone can change that: {', '.join(map(words, flips))}" if flips else "no input changes that alone"
-    return f"{told} The gate {gate} is met in {100 * (result.share_met or 0):.0f} % of the sampled worlds; {alone}."
-
-
-def _hanging(result: Sensitivity) -> Verdict:
-    key = (
-        "none"
-        if result.gate is None
-        else "go"
-        if result.share_met == 1.0
-        else "no-go"
-        if result.share_met == 0.0
-        else "none"
-    )
-    word = "Ranked" if result.gate is None else {"go": "Holds", "no-go": "Fails", "none": "Depends"}[key]
-    told = hangs_on(result)
-    return Verdict(key, word, [Text(told[0].upper() + told[1:])])  # type: ignore[arg-type]
-
-
-def _gate_check(result: Sensitivity) -> list[Check]:
-    """Whether the gate on the metric is met by the scenario as it is."""
-    if result.gate is None:
-        return []
-    kind, (sign, limit) = kind_of(result.metric), result.gate
-    name = f"{label(result.metric)} {sign} {show(kind, limit)}"
-    text = f"found {show(kind, result.nominal)}; met in {100 * (result.share_met or 0):.0f} % of the sampled worlds"
-    return [Check(name, result.scenario.name, met(result.gate, result.nominal), text)]
-
-
-def _swings(result: Sensitivity) -> str:
-    kind = kind_of(result.metric)
-    rows = drawn.as_rows(result.table.nlargest(5, "swing"))
-    return "; ".join(f"{words(r['input'])} {show(kind, r['at_low'])} to {show(kind, r['at_high'])}" for r in rows)
-
-
-def _inputs(result: Sensitivity) -> Table:
-    kind = kind_of(result.metric)
-    indices = ("mu_star", "mu_star_conf", "sigma") if result.method == "morris" else ("first", "total", "total_conf")
-    titles = {"mu_star": "Strength", "mu_star_conf": "±", "sigma": "Spread", "first": "First index", "total": "Total index",
-              "total_conf": "±"}  # fmt: skip
-    columns = [
-        Column("input", "Input", "name"), Column("low", "Low", "number"), Column("nominal", "In the scenario", "number"),
-        Column("high", "High", "number"), Column("unit", "Unit"), Column("at_low", f"{label(result.metric)} at low", kind),
-        Column("at_high", "at high", kind), *(Column(n, titles[n], "number") for n in indices), Column("meaning", "Meaning"),
-    ]  # fmt: skip
-    rows = []
-    for row in drawn.as_rows(result.table):
-        known = PARAMETERS[row["input"]]
-        given = {**row, "unit": known.unit, "meaning": known.meaning}
-        rows.append([given[c.key] for c in columns])
-    return Table("inputs", columns, rows)

@@ -11,9 +11,9 @@ from typing import Any
 
 import matplotlib as mpl
 
+from sim.report.formats.svg import to_print
 from sim.report.page import Block, Chart, Code, Page, Points, Section, Table, Text, Tiles
 from sim.report.show import printable
-from sim.report.svg import to_print
 
 _BREAKS = re.compile(r"(?<=[A-Za-z][._/=])(?=[A-Za-z])|(?<=\w{24})(?=\w)")
 _UNITS = re.compile(r"(?<=\d) (?=(?:%|d|h|min|s|ms|J|kJ|B|kB|MB|GB|points|modules?)(?:\W|$))")
@@ -27,7 +27,7 @@ def to_pdf(page: Page) -> bytes:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        template = resources.files("sim.report").joinpath("templates/page.typ").read_bytes()
+        template = resources.files("sim.report.formats").joinpath("templates/page.typ").read_bytes()
         (folder / "page.typ").write_bytes(template)
         (folder / "page.json").write_text(json.dumps(_Setter(folder).page(page)), encoding="utf-8")
         # The letters of the figures' own font, so that every machine sets the same page.

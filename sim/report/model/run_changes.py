@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sim.records import METRICS, Run
-from sim.report.model import Measure, RunReport
+from sim.report.model.run_report import Measure, RunReport
 from sim.stats.campaigns import measure
 from sim.stats.differences import Change, mover, verdict
 from sim.stats.paired import paired_difference, unpaired_difference

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from sim.errors import RecordsError
-from sim.report import figures
-from sim.report.changes import changes_of_summaries, measures
-from sim.report.compare_page import change_table, change_text
+from sim.report.figures import charts
+from sim.report.model.run_changes import changes_of_summaries, measures
 from sim.report.page import Block, Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
+from sim.report.pages.side_by_side_page import change_table, change_text
 from sim.report.show import kind_of, metric_words, plural
 from sim.stats.differences import Change
 
@@ -118,7 +118,7 @@ def _scenario(scenario: str, runs: list[Archived], steps: list[list[Change]]) ->
 
 
 def _charts(runs: list[Archived]) -> list[tuple[str, Chart]]:
-    charts = []
+    listed = []
     for metric, label, scale in _CHARTS:
         points = [measures(run.summary).get(metric) for run in runs]
         if any(p is None or p.value is None for p in points):
@@ -128,15 +128,15 @@ def _charts(runs: list[Archived]) -> list[tuple[str, Chart]]:
             for column in zip(*((p.value, p.low, p.high) for p in points if p is not None), strict=True)
         )
         x = np.arange(len(runs), dtype=float)
-        drawn = figures.curves(
+        drawn = charts.curves(
             {label: (x, value)}, bands={label: (low, high)}, x_label="run", y_label=label, markers=True, from_zero=False
         )
         axes, step = drawn.axes[0], max(1, -(-len(runs) // _MOST_TICKS))
-        axes.set_xticks(x[::step], [figures.plain(run.name[-14:]) for run in runs[::step]], rotation=30, ha="right")
+        axes.set_xticks(x[::step], [charts.plain(run.name[-14:]) for run in runs[::step]], rotation=30, ha="right")
         axes.margins(x=0.04)
         alt = f"{label}: " + ", ".join(f"{run.name} {v:.3g}" for run, v in zip(runs, value, strict=True))
-        charts.append((label, Chart(drawn, alt)))
-    return charts
+        listed.append((label, Chart(drawn, alt)))
+    return listed
 
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:

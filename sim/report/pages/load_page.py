@@ -6,18 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.report.live import (
-    MS,
-    Books,
-    Leg,
-    agreement_check,
-    agreement_text,
-    book_sections,
-    books_of,
-    leg_sections,
-    legs_of,
-)
+from sim.report.model.live_findings import Books, Leg, books_of, legs_of
 from sim.report.page import Block, Check, Code, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.pages.live_sections import MS, agreement_check, agreement_text, book_sections, leg_sections
 from sim.report.show import number, plural
 from sim.units import show_duration
 

@@ -1,4 +1,4 @@
-"""Figures of load tests: numbers in, a matplotlib figure out, in the style and palette of `sim.report.figures`."""
+"""Figures of load tests: numbers in, a matplotlib figure out, in the style and palette of `sim.report.figures.charts`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from sim.report.figures import DASHES, GREEN, INK, RED, SERIES, SOFT, WIDTH, canvas, label_ends, plain, styled
+from sim.report.figures.charts import DASHES, GREEN, INK, RED, SERIES, SOFT, WIDTH, canvas, label_ends, plain, styled
 
 _ROOM = 1.12
 """The axis of loads ends so much beyond the largest one, for the names of the lines."""

@@ -1,22 +1,19 @@
-"""Pages of studies, built from blocks that every face of a report can show."""
+"""The page of a sweep: which settings meet the gates, every metric over the varied keys, every point."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sim import gates as gate_rules
-from sim.report import study_figures as drawn
+from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
-from sim.report.show import Kind, kind_of, plural, show, words
-from sim.study.words import label, signed
-
-if TYPE_CHECKING:
-    from sim.study.axes import Axis
-    from sim.study.compare import Comparison
-    from sim.study.sweep import Sweep
+from sim.report.pages.difference_words import label
+from sim.report.pages.study_parts import PARTIAL, axis_cell, axis_kind, facts, whole
+from sim.report.pages.study_results import Axis, Sweep
+from sim.report.show import kind_of, plural, show, words
 
 SHOWN = (
     "success_rate",
@@ -31,17 +28,6 @@ SHOWN = (
 """Metrics a page shows unless the study is about others."""
 _MOST_ROWS = 400
 _MOST_NAMED = 4
-_PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])
-
-
-def axis_kind(axis: Axis) -> Kind:
-    """How a table shows a varied key."""
-    return {"duration": "duration", "size": "size", "bit rate": "bit_rate"}.get(axis.unit, "text")  # type: ignore[return-value]
-
-
-def facts(scenario: Any, campaigns: str) -> str:
-    """The line of small print under a title."""
-    return f"{scenario.fleet.size:,} modules a campaign · {campaigns} · seed {scenario.seed}"
 
 
 def sweep_page(result: Sweep) -> Page:
@@ -61,15 +47,6 @@ def sweep_page(result: Sweep) -> Page:
     )  # fmt: skip
 
 
-def whole(complete: bool, suite: str) -> list[Check]:
-    """The check that fails when a study was interrupted."""
-    return (
-        []
-        if complete
-        else [Check("the study is complete", suite, False, "it was interrupted: its figures decide nothing")]
-    )
-
-
 def gates_met(result: Sweep) -> pd.DataFrame:
     """One row per point, one column per gate of the scenario: whether the point's campaigns meet it."""
     gates = [gate_rules.parse(metric, text) for metric, text in result.scenario.gates.items()]
@@ -85,7 +62,7 @@ def gates_met(result: Sweep) -> pd.DataFrame:
 def _sweep_verdict(result: Sweep) -> Verdict | None:
     """Which settings meet every gate; nothing to say without gates."""
     if not result.complete:
-        return _PARTIAL
+        return PARTIAL
     met = gates_met(result)
     if met.empty:
         return None
@@ -95,7 +72,7 @@ def _sweep_verdict(result: Sweep) -> Verdict | None:
         worst = [str(gate) for gate in met if not met[gate].any()]
         hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
         return Verdict("no-go", "None fits", [Text(f"meet every gate of the scenario.{hard}", strong=count.strip())])
-    rows = [row for row, fit in zip(drawn.as_rows(points), fits, strict=True) if fit]
+    rows = [row for row, fit in zip(study_figures.as_rows(points), fits, strict=True) if fit]
     listed = "; ".join(_settings(result.axes, row) for row in rows[:_MOST_NAMED])
     more = f"; and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
     verb = "meets" if len(rows) == 1 else "meet"
@@ -174,91 +151,8 @@ def _interval_table(result: Sweep, metrics: Sequence[str]) -> Table:
     rows = [
         [*(axis_cell(a, row[a.key]) for a in result.axes), metric,
          *(Value(kind_of(metric), row[name]) for name in ("value", "low", "high"))]
-        for metric in metrics for row in drawn.as_rows(result.summary(metric).head(_MOST_ROWS // len(metrics)))
+        for metric in metrics for row in study_figures.as_rows(result.summary(metric).head(_MOST_ROWS // len(metrics)))
     ]  # fmt: skip
     cut = len(metrics) * len(result.points) > len(rows)
     caption = f"With 95 % intervals over campaigns{' (the first; all are in sweep.parquet)' if cut else ''}"
     return Table("intervals", columns, rows, caption=caption, row_heads=False, folded=True)
-
-
-def axis_cell(axis: Axis, value: Any) -> Any:
-    """A varied value as a table takes it."""
-    return value if axis_kind(axis) != "text" else axis.show(value)
-
-
-def comparison_page(result: Comparison) -> Page:
-    """The page of a comparison: the verdict in words, the differences, and which modules ended otherwise."""
-    base = result.sides[0]
-    names = ", ".join(side.name for side in result.sides[1:])
-    verdict = Verdict("partial" if not result.complete else "none", "Partial" if not result.complete else "Compared",
-                      [Text(text) for text in result.verdicts])  # fmt: skip
-    sections = [_difference_section(result, side.name) for side in result.sides[1:]]
-    for name, flow in result.flows.items():
-        sections.append(_flow_section(name, flow))
-    for name, tested in result.agreement.items():
-        sections.append(_agreement_section(name, tested))
-    if result.notes:
-        sections.append(Section("Notes", [Points([Text(note) for note in result.notes])]))
-    return Page(
-        title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
-        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, sections=sections,
-        checks=whole(result.complete, base.name),
-    )  # fmt: skip
-
-
-def _difference_section(result: Comparison, name: str) -> Section:
-    rows = result.table[result.table["alternative"] == name]
-    paired = bool(rows["paired"].all())
-    columns = [
-        Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
-        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "number"),
-        Column("verdict", "Beyond noise?"), Column("narrower", "Narrower by", "number"),
-    ]  # fmt: skip
-    cells = []
-    for row in drawn.as_rows(rows):
-        kind, low, high = kind_of(row["metric"]), row["low"], row["high"]
-        reach = "–" if low != low else f"{signed(row['metric'], low)} to {signed(row['metric'], high)}"  # noqa: PLR0124 - NaN
-        factor = row["variance_reduction"] ** 0.5
-        cells.append([
-            label(row["metric"]), show(kind, row["a"]), show(kind, row["b"]), signed(row["metric"], row["difference"]),
-            reach, row["p_holm"],
-            "differs" if row["differs"] else "not shown to differ", factor,
-        ])  # fmt: skip
-    how = (
-        "Both sides ran on the same random numbers, so each campaign is its own control: “narrower by” tells how many "
-        "times shorter that makes the interval than independent seeds would."
-        if paired
-        else "The sides do not share random numbers; the interval is Welch's."
-    )
-    holm = "p-values are adjusted by Holm's method for all alternatives and metrics looked at together."
-    return Section(name, [Table("differences", columns, cells), Text(f"{how} {holm}", hint=True)])
-
-
-def _flow_section(name: str, flow: Any) -> Section:
-    if not len(flow):
-        return Section("Which modules ended otherwise", [Text(f"None, between the sides of {name}.")])
-    columns = [
-        Column("outcome_a", "Was", "name"), Column("cause_a", "because of", "name"), Column("outcome_b", "Becomes", "name"),
-        Column("cause_b", "because of", "name"), Column("modules_per_campaign", "Modules per campaign", "number"),
-        Column("rsrp_dbm_median", "Typical RSRP, dBm", "number"),
-    ]  # fmt: skip
-    rows = [[row[c.key] for c in columns] for row in drawn.as_rows(flow.head(30))]
-    first = rows[0]
-    alt = (
-        f"most: {words(first[0])} {words(first[1])} to {words(first[2])} {words(first[3])}, {first[4]:.3g} per campaign"
-    )
-    chart = Chart(
-        drawn.flow_figure(flow), alt=alt, note="Modules per campaign; left under the first side, right under the other."
-    )
-    return Section(f"Which modules ended otherwise: {name}", [chart, Table("flow", columns, rows, row_heads=False)])
-
-
-def _agreement_section(name: str, tested: Any) -> Section:
-    columns = [
-        Column("quantity", "Quantity"), Column("test", "Test"), Column("n_a", "Modules", "count"),
-        Column("n_b", "Modules, other", "count"), Column("median_a", "Median", "duration"),
-        Column("median_b", "Median, other", "duration"), Column("p_holm", "p (Holm)", "number"),
-    ]  # fmt: skip
-    rows = [[row[c.key] for c in columns] for row in drawn.as_rows(tested)]
-    note = "A small p says that the two do not come from one distribution. Modules of one run are not independent, so these tests cry wolf more often than 5 %."
-    return Section(f"Live beside simulated: {name}", [Table("agreement", columns, rows), Text(note, hint=True)])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from sim.report.figures.study_figures import as_rows
 from sim.report.show import kind_of, metric_words, show
-from sim.report.study_figures import as_rows
 from sim.units import DURATIONS, show_duration
 
 _NOUNS = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sim.records import Run
-from sim.report import figures, flow
-from sim.report.exposure import risk_sections
-from sim.report.live import live_sections
-from sim.report.model import Assumption, GateResult, RunReport
+from sim.report.figures import charts, rollout_figures
+from sim.report.model.nearby_studies import Sensitivity
+from sim.report.model.risk import HARM
+from sim.report.model.run_report import Assumption, GateResult, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
-from sim.report.resources import appendix_sections, breakdown_sections, cost_sections, load_sections
-from sim.report.risk import HARM
+from sim.report.pages.live_sections import live_sections
+from sim.report.pages.run_resources import appendix_sections, breakdown_sections, cost_sections, load_sections
+from sim.report.pages.run_risk import risk_sections
 from sim.report.show import kind_of, metric_words, number, plural, share, show, was, words
-from sim.report.studies import Sensitivity
 from sim.stats.survival import cumulative_share
 from sim.units import show_duration
 
@@ -66,9 +66,7 @@ def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
             else " No input changes the answer of its gate alone."
         )
     shown = [x for x in found.influences if x.strength][:10]
-    figure = figures.bars(
-        {x.input: x.strength or 0.0 for x in shown}, labels=[number(x.strength or 0.0) for x in shown]
-    )
+    figure = charts.bars({x.input: x.strength or 0.0 for x in shown}, labels=[number(x.strength or 0.0) for x in shown])
     alt = "Influence: " + ", ".join(f"{words(x.input)} {number(x.strength or 0.0)}" for x in shown)
     columns = (
         Column("input", "Input", "name"), Column("low", "Low", "number"), Column("high", "High", "number"),
@@ -164,7 +162,7 @@ def _lost(report: RunReport) -> Iterator[Section]:
     stages = [("in the plan", total), *report.stages.items()]
     order = {"none": 0, **{name: i for i, name in enumerate(report.stages, 1)}}
     losses = [(order.get(x.stage, 0), words(x.cause), x.modules, x.cause in HARM) for x in report.losses]
-    alt = "Stages: " + figures.describe([s for s, _ in stages], [n for _, n in stages]) + ". Lost: "
+    alt = "Stages: " + charts.describe([s for s, _ in stages], [n for _, n in stages]) + ". Lost: "
     alt += "; ".join(f"{n:,} after {stages[at][0]} by {cause}" for at, cause, n, _ in losses) or "none"
     funnel = Table(
         "stages", (Column("stage", "Stage", "name"), Column("modules", "Modules", "count"), Column("share", "Share of the plan", "share")),
@@ -181,7 +179,7 @@ def _lost(report: RunReport) -> Iterator[Section]:
         note += f" The plan had nothing for {plural(unneeded, 'module')}, which are not lost."
     yield Section(
         "How far the modules got, and where they are lost",
-        [Chart(flow.loss_flow(stages, losses), alt, note=note), funnel, lost],
+        [Chart(rollout_figures.loss_flow(stages, losses), alt, note=note), funnel, lost],
     )
 
 
@@ -190,10 +188,10 @@ def _time(report: RunReport, run: Run) -> Iterator[Section]:
     modules = run.modules
     curves = {"all": cumulative_share(modules["upgraded_s"], len(modules))}
     parts = modules.groupby("group", observed=True)["upgraded_s"]
-    if 1 < parts.ngroups < figures.MAX_SERIES:
+    if 1 < parts.ngroups < charts.MAX_SERIES:
         curves |= {str(name): cumulative_share(part, len(part)) for name, part in parts}
     ends = ", ".join(f"{name} {share(float(y[-1]) if len(y) else 0.0)}" for name, (_, y) in curves.items())
-    drawn = figures.upgrade_curve(curves, horizon_s=report.facts.watched_s)
+    drawn = charts.upgrade_curve(curves, horizon_s=report.facts.watched_s)
     yield Section("Time to upgrade", [
         Chart(drawn, f"Share on the target version over time; at the end: {ends}", note=(
             "Modules that fail, are refused or never appear stay in the denominator. Those still waiting at the horizon "

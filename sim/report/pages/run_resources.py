@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sim.records import Run
-from sim.report import figures
-from sim.report.model import Breakdown, RunReport, load_series
+from sim.report.figures import charts
+from sim.report.model.run_report import Breakdown, RunReport, load_series
 from sim.report.page import Block, Chart, Code, Column, Section, Table, Text, Value
 from sim.report.show import Kind, share, show
 
@@ -37,7 +37,7 @@ def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
     timeline = _busy(run.timeline) if report.live else run.timeline
     for load, column in zip(report.loads, _TIMELINE, strict=True):
         scale, unit = _SCALES.get(load.unit, (1.0, load.unit))
-        drawn = figures.load_over_time(
+        drawn = charts.load_over_time(
             timeline["time_s"], load_series(timeline, column) / scale, y_label=unit,
             capacity=None if load.capacity is None else load.capacity / scale,
         )  # fmt: skip

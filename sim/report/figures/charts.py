@@ -1,6 +1,6 @@
 """Figures: numbers in, a matplotlib figure out. One palette, units on every axis, labels at the data.
 
-Every function returns a `matplotlib.figure.Figure`, which notebooks show as it is; `sim.report.svg.to_svg` turns it into
+Every function returns a `matplotlib.figure.Figure`, which notebooks show as it is; `sim.report.formats.svg.to_svg` turns it into
 an element of a page. Colours are Okabe and Ito's, which colour-blind readers tell apart and which keep distinct grey
 values in print; where several series meet they differ in dash as well.
 """

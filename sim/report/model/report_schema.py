@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sim.records import KINDS
-from sim.report.model import RunReport
+from sim.report.model.run_report import RunReport
 
 _TEXT = {"type": "string"}
 _CHECK = {

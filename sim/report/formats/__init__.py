@@ -1,0 +1,1 @@
+"""A page in every format: HTML, PDF, Markdown, JUnit, JSON, tables."""

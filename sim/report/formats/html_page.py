@@ -1,0 +1,69 @@
+"""Any page of blocks as one self-contained HTML file: escaped, printable, usable without scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sim.report.formats.svg import to_svg
+from sim.report.page import Column, Page, Table
+from sim.report.show import printable, words
+
+_LONG_TEXT = 40
+
+
+def render(page: Page) -> str:
+    """Any page of blocks as one self-contained HTML text; everything shown is escaped."""
+    text: str = environment().get_template("base.html").render(page=page)
+    return text
+
+
+@cache
+def environment() -> Environment:
+    """The templates with their filters; pages that extend base.html load them here."""
+    made = Environment(
+        loader=PackageLoader("sim.report.formats", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable,
+    )  # fmt: skip
+    made.filters.update(
+        words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
+        cells=_cells,
+    )  # fmt: skip
+    return made
+
+
+def _printable(value: object) -> object:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell ready for the template: its tag and classes, the number it sorts by, its text."""
+
+    tag: str
+    classes: str
+    raw: float | None
+    text: str
+
+
+def _cells(table: Table) -> Iterator[list[_Cell]]:
+    for row, shown in zip(table.raw(), table.shown(), strict=True):
+        yield [
+            _cell(column, value, text, head=table.row_heads and i == 0)
+            for i, (column, value, text) in enumerate(zip(table.columns, row, shown, strict=True))
+        ]
+
+
+def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
+    tag = "th" if head else "td"
+    if column.kind == "met":
+        return _Cell(tag, "met" if value else "unmet", None, text)
+    if not column.numeric:
+        return _Cell(tag, "long" if len(text) > _LONG_TEXT else "", None, text)
+    raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return _Cell(tag, "n zero" if raw == 0 and column.kind == "count" else "n", raw, text)

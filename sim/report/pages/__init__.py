@@ -1,0 +1,1 @@
+"""Pages: which blocks say it, in the order a reader asks."""

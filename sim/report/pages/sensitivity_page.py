@@ -1,0 +1,106 @@
+"""The page of a study of the inputs: what the result depends on."""
+
+from __future__ import annotations
+
+from sim.module.parameters import PARAMETERS
+from sim.report.figures import study_figures
+from sim.report.page import Chart, Check, Column, Page, Section, Table, Text, Verdict
+from sim.report.pages.difference_words import label
+from sim.report.pages.study_parts import facts
+from sim.report.pages.study_results import Sensitivity
+from sim.report.show import kind_of, show, words
+
+
+def sensitivity_page(result: Sensitivity) -> Page:
+    """The page of a study of the inputs: what the result hangs on."""
+    metric, kind = result.metric, kind_of(result.metric)
+    strongest = ", ".join(words(n) for n in result.table["input"].head(3))
+    method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
+    return Page(
+        title=f"What {label(metric)} hangs on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
+        lead=f"Most: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
+        verdict=_hanging(result),
+        sections=[
+            Section("Each input alone", [
+                Text(f"{label(metric)} is {show(kind, result.nominal)} with every input at its value in the scenario."),
+                Chart(result.plot(), alt=_swings(result)),
+            ]),
+            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
+            Section("Inputs", [_inputs(result)]),
+        ],
+        checks=_gate_check(result),
+    )  # fmt: skip
+
+
+_METHODS = {
+    "morris": "Strength is the mean size of an input's effect over its whole range, wherever the others stand; a large "
+    "spread says that its effect depends on the others or bends.",
+    "sobol": "The total index is the share of the metric's variance that would be gone if the input were known. Indices "
+    "whose interval holds 0 are not shown to matter.",
+}
+
+
+def hangs_on(result: Sensitivity) -> str:
+    """The answer in words."""
+    kind = kind_of(result.metric)
+    strongest = result.table.iloc[0]
+    told = (
+        f"{label(result.metric)} hangs most on {words(strongest['input'])}: {show(kind, strongest['at_low'])} at its low "
+        f"end, {show(kind, strongest['at_high'])} at its high end."
+    )
+    if result.gate is None:
+        return told
+    sign, limit = result.gate
+    gate = f"{label(result.metric)} {sign} {show(kind, limit)}"
+    flips = result.flips
+    alone = f"alone can change that: {', '.join(map(words, flips))}" if flips else "no input changes that alone"
+    return f"{told} The gate {gate} is met in {100 * (result.share_met or 0):.0f} % of the sampled worlds; {alone}."
+
+
+def _hanging(result: Sensitivity) -> Verdict:
+    key = (
+        "none"
+        if result.gate is None
+        else "go"
+        if result.share_met == 1.0
+        else "no-go"
+        if result.share_met == 0.0
+        else "none"
+    )
+    word = "Ranked" if result.gate is None else {"go": "Holds", "no-go": "Fails", "none": "Depends"}[key]
+    told = hangs_on(result)
+    return Verdict(key, word, [Text(told[0].upper() + told[1:])])  # type: ignore[arg-type]
+
+
+def _gate_check(result: Sensitivity) -> list[Check]:
+    """Whether the gate on the metric is met by the scenario as it is."""
+    if result.gate is None:
+        return []
+    kind, (sign, limit) = kind_of(result.metric), result.gate
+    name = f"{label(result.metric)} {sign} {show(kind, limit)}"
+    text = f"found {show(kind, result.nominal)}; met in {100 * (result.share_met or 0):.0f} % of the sampled worlds"
+    return [Check(name, result.scenario.name, bool(result.met), text)]
+
+
+def _swings(result: Sensitivity) -> str:
+    kind = kind_of(result.metric)
+    rows = study_figures.as_rows(result.table.nlargest(5, "swing"))
+    return "; ".join(f"{words(r['input'])} {show(kind, r['at_low'])} to {show(kind, r['at_high'])}" for r in rows)
+
+
+def _inputs(result: Sensitivity) -> Table:
+    kind = kind_of(result.metric)
+    indices = ("mu_star", "mu_star_conf", "sigma") if result.method == "morris" else ("first", "total", "total_conf")
+    titles = {"mu_star": "Strength", "mu_star_conf": "±", "sigma": "Spread", "first": "First index", "total": "Total index",
+              "total_conf": "±"}  # fmt: skip
+    columns = [
+        Column("input", "Input", "name"), Column("low", "Low", "number"), Column("nominal", "In the scenario", "number"),
+        Column("high", "High", "number"), Column("unit", "Unit"), Column("at_low", f"{label(result.metric)} at low", kind),
+        Column("at_high", "at high", kind), *(Column(n, titles[n], "number") for n in indices), Column("meaning", "Meaning"),
+    ]  # fmt: skip
+    rows = []
+    for row in study_figures.as_rows(result.table):
+        known = PARAMETERS[row["input"]]
+        given = {**row, "unit": known.unit, "meaning": known.meaning}
+        rows.append([given[c.key] for c in columns])
+    return Table("inputs", columns, rows)

@@ -1,0 +1,37 @@
+"""What the pages of studies share: the line of facts, how varied keys read, the check of an interrupted study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.report.page import Check, Text, Verdict
+from sim.report.pages.study_results import Axis
+from sim.report.show import Kind
+from sim.scenario import Scenario
+
+PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])
+"""The verdict of an interrupted study."""
+
+
+def axis_kind(axis: Axis) -> Kind:
+    """How a table shows a varied key."""
+    return {"duration": "duration", "size": "size", "bit rate": "bit_rate"}.get(axis.unit, "text")  # type: ignore[return-value]
+
+
+def axis_cell(axis: Axis, value: Any) -> Any:
+    """A varied value as a table takes it."""
+    return value if axis_kind(axis) != "text" else axis.show(value)
+
+
+def facts(scenario: Scenario, campaigns: str) -> str:
+    """The line of small print under a title."""
+    return f"{scenario.fleet.size:,} modules a campaign · {campaigns} · seed {scenario.seed}"
+
+
+def whole(complete: bool, suite: str) -> list[Check]:
+    """The check that fails when a study was interrupted."""
+    return (
+        []
+        if complete
+        else [Check("the study is complete", suite, False, "it was interrupted: its figures decide nothing")]
+    )
