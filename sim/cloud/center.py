@@ -1,7 +1,7 @@
 """The Developer Center as an object: versions, texts and messages around the rules of one plan.
 
 Messages and the time go in, messages come out; it reads no clock. The virtual engine drives it in virtual time, a
-server drives the very same object in real time. The rules are in rules.py and rollout.py, what costs time in a cloud in
+server drives the very same object in real time. The rules are in message_rules.py and plan_rules.py, what costs time in a cloud in
 capacity.py.
 """
 
@@ -18,19 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import messages as msg
-from sim.cloud import books as bk
 from sim.cloud import execution as ex
-from sim.cloud import offers, rollout, rules
-from sim.cloud.books import PLAN_STATES, SAVED, Books
+from sim.cloud import message_rules, offer_rules, plan_rules
 from sim.cloud.execution import Execution
+from sim.cloud.plan_states import PlanState
+from sim.cloud.rollout_state import (
+    DECISION_WIDTH,
+    NOTE_OF_STATE,
+    NOTE_OF_STATUS,
+    NOTE_TEXT,
+    DecisionKind,
+    MessageKind,
+    Note,
+    RolloutState,
+)
 from sim.strategy.progress import Criterion, Group, Progress
-from sim.strategy.settings import GATE_INSTALL, Settings
+from sim.strategy.settings import Settings, WindowGate
 
 Command = tuple[int, msg.ToModule]
 """A message for the module of that index."""
 
 _BARE: dict[int, msg.ToModule] = {
-    bk.SEND_INSTALL: msg.Install(), bk.SEND_CANCEL: msg.Cancel(), bk.SEND_REVOKED: msg.Revoked(),
+    MessageKind.INSTALL: msg.Install(), MessageKind.CANCEL: msg.Cancel(), MessageKind.REVOKED: msg.Revoked(),
 }  # fmt: skip
 _UNMET_NAMES = ("", "low battery", "weak signal", "no space")
 
@@ -103,7 +112,9 @@ class DeveloperCenter:
         self.executions = executions
         self.decisions: list[Decision] = []
         groups, late = ([getattr(e, name) for e in executions] for name in ("group", "late"))
-        self.books = open_books(plan, executions, np.array(groups, np.int64), np.array(late, np.int64), ranks, cells)
+        self.rollout = open_rollout(
+            plan, executions, np.array(groups, np.int64), np.array(late, np.int64), ranks, cells
+        )
         self.log = log
         self._timers: list[tuple[float, int, int, int]] = []
 
@@ -115,76 +126,76 @@ class DeveloperCenter:
     @log.setter
     def log(self, log: Callable[[int, float, str], None] | None) -> None:
         self._log = log
-        self.books.c.noting = int(log is not None)
+        self.rollout.progress.noting = int(log is not None)
 
     # --- operator ------------------------------------------------------------------------------------------------
 
     def activate(self, now: float) -> list[Command]:
         """Makes the plan run; call `wake` at the same instant once the modules that are online have said hello."""
-        rollout.activate(self.books, now)
+        plan_rules.activate(self.rollout, now)
         return self._done()
 
     def suspend(self, now: float) -> list[Command]:
         """Modules not yet upgrading wait; running ones as the in-flight policy says."""
-        rollout.pause(self.books, now)
+        plan_rules.pause(self.rollout, now)
         return self._done()
 
     def resume(self, now: float) -> list[Command]:
         """Goes on after `suspend`, with the retries that were due meanwhile."""
-        rollout.resume(self.books, now)
+        plan_rules.resume(self.rollout, now)
         return self._done()
 
     def terminate(self, now: float) -> list[Command]:
         """Ends the plan for good."""
-        rollout.terminate(self.books, now)
+        plan_rules.terminate(self.rollout, now)
         return self._done()
 
     def next_group(self, now: float) -> list[Command]:
         """Opens the next group whatever the last one has come to."""
-        rollout.next_group(self.books, now)
+        plan_rules.next_group(self.rollout, now)
         return self._done()
 
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
-        rollout.end(self.books, now)
+        plan_rules.end(self.rollout, now)
         return self._done()
 
     def cancel(self, index: int, now: float) -> list[Command] | None:
         """Cancels one module and returns what the room it makes calls for; None for one that has confirmed: it goes on."""
-        done = rules.cancel(self.books, index, now)
+        done = message_rules.cancel(self.rollout, index, now)
         commands = self._done()
         return commands if done else None
 
     def cancel_all(self, indexes: Sequence[int], now: float) -> list[Command]:
         """Cancels those of the modules that have not confirmed."""
         for index in indexes:
-            rules.cancel(self.books, index, now)
+            message_rules.cancel(self.rollout, index, now)
         return self._done()
 
     def retry_failed(self, now: float) -> list[Command]:
         """The operator's retry: failed modules of a silent plan that still run the old version, now or on connect."""
-        rules.retry_failed(self.books, now)
+        message_rules.retry_failed(self.rollout, now)
         return self._done()
 
     def monitoring(self) -> tuple[str, dict[str, int], dict[str, int]]:
         """What the console shows: the plan's state, devices by device state, devices by upgrade status."""
         devices = Counter(ex.DEVICE_STATES[e.state] for e in self.executions)
         statuses = Counter(ex.COMPONENT_STATES[e.state] for e in self.executions)
-        return PLAN_STATES[self.state], dict(devices), dict(statuses)
+        return PlanState(self.state).word, dict(devices), dict(statuses)
 
     @property
     def state(self) -> int:
-        """The plan's state, an index of PLAN_STATES."""
-        return self.books.c.state
+        """The plan's state, a PlanState."""
+        return self.rollout.progress.state
 
     def add(self, execution: Execution) -> int:
         """A module that became known after the plan was made: joins at its first hello. Returns its number."""
         index = len(self.executions)
         execution.index, execution.late = index, 1
-        execution.group = len(self.books.groups) - 1
+        execution.group = len(self.rollout.groups) - 1
         self.executions.append(execution)
-        if index >= len(self.books.waiting):
-            _grow(self.books, 2 * index + 64)
+        if index >= len(self.rollout.waiting):
+            _grow(self.rollout, 2 * index + 64)
         return index
 
     # --- messages ------------------------------------------------------------------------------------------------
@@ -192,8 +203,8 @@ class DeveloperCenter:
     def hello(self, index: int, hello: msg.Hello, now: float) -> list[Command]:
         """A module connected, or reports its state anew; a request is answered at once."""
         at_target, source_ok = self.match(hello.versions)
-        rules.hello(
-            self.books, index, hello.battery_percent, hello.rsrp_dbm, hello.level, hello.free_bytes, at_target,
+        message_rules.hello(
+            self.rollout, index, hello.battery_percent, hello.rsrp_dbm, hello.level, hello.free_bytes, at_target,
             source_ok, int(hello.asks), now,
         )  # fmt: skip
         return self._done()
@@ -211,14 +222,14 @@ class DeveloperCenter:
 
     def offline(self, index: int) -> None:
         """The cloud learns that a module is gone; an offer it never answered is open again."""
-        rules.offline(self.books, index)
+        message_rules.offline(self.rollout, index)
 
     def status(
         self, index: int, report: msg.StatusReport, now: float, *, last_word: bool = False
     ) -> list[Command]:  # fmt: skip
         """A status report (0x0114); `last_word`: a module that polls refuses for good."""
         on_target = last_word or report.version == self._wanted_version(index, report.component)
-        rules.status(self.books, index, report.status, report.component, int(on_target), now)
+        message_rules.status(self.rollout, index, report.status, report.component, int(on_target), now)
         return self._done(report.version)
 
     def _wanted_version(self, index: int, component: int) -> str:
@@ -227,14 +238,14 @@ class DeveloperCenter:
 
     def refuses_downloads(self, index: int) -> bool:
         """Whether this module's download URL is gone (a starved plan)."""
-        return offers.refuses_downloads(self.books.c, self.executions[index])
+        return offer_rules.refuses_downloads(self.rollout.progress, self.executions[index])
 
     # --- time ----------------------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float:
         """When `wake` is wanted next, or inf."""
-        plan = rollout.deadline(self.books.c)
+        plan = plan_rules.deadline(self.rollout.progress)
         return min(plan, self._timers[0][0]) if self._timers else plan
 
     def wake(self, now: float) -> list[Command]:
@@ -242,18 +253,18 @@ class DeveloperCenter:
         commands: list[Command] = []
         while self._timers and self._timers[0][0] <= now:
             _, index, kind, stamp = heapq.heappop(self._timers)
-            rules.timer(self.books, index, kind, stamp, now)
+            message_rules.timer(self.rollout, index, kind, stamp, now)
             commands += self._done()
-        if rollout.deadline(self.books.c) <= now:
-            rollout.wake(self.books, now)
+        if plan_rules.deadline(self.rollout.progress) <= now:
+            plan_rules.wake(self.rollout, now)
             commands += self._done()
         return commands
 
-    # --- out of the books ----------------------------------------------------------------------------------------
+    # --- out of the outboxes -------------------------------------------------------------------------------------
 
     def _done(self, version: str = "") -> list[Command]:
         """Empties the outboxes: arms timers, writes the log, keeps decisions, returns the messages."""
-        b, c = self.books, self.books.c
+        b, c = self.rollout, self.rollout.progress
         for i in range(c.armed):
             at, index, kind, stamp = b.armed[i]
             heapq.heappush(self._timers, (float(at), int(index), int(kind), int(stamp)))
@@ -267,9 +278,9 @@ class DeveloperCenter:
         return commands
 
     def _command(self, index: int, kind: int, component: int) -> Command:
-        if kind == bk.SEND_NOTICE:
+        if kind == MessageKind.NOTICE:
             return index, self._notice(index)
-        if kind == bk.SEND_URL:
+        if kind == MessageKind.URL:
             return index, self._url(index, component)
         return index, _BARE[kind]
 
@@ -304,7 +315,7 @@ def notice(plan: Plan, back: bool) -> msg.Notice:
 def firmware_url(plan: Plan, component: int, back: bool) -> msg.FirmwareUrl:
     """The URL of one component of a plan, or of its rollback."""
     c = plan.components[component]
-    hold = plan.settings.window_gates == GATE_INSTALL or bool(plan.settings.download_only)
+    hold = plan.settings.window_gates == WindowGate.INSTALL or bool(plan.settings.download_only)
     size = c.rollback_bytes if back else c.size_bytes
     return msg.FirmwareUrl(
         component, size, c.kind, c.url, c.md5, c.crc32, c.sha256, hold=hold, reverting=back
@@ -313,31 +324,31 @@ def firmware_url(plan: Plan, component: int, back: bool) -> msg.FirmwareUrl:
 
 def note_text(code: int, value: float, version: str = "") -> str:
     """A line of the upgrade log in words."""
-    if code >= bk.N_STATUS:
-        status = code - bk.N_STATUS
+    if code >= NOTE_OF_STATUS:
+        status = code - NOTE_OF_STATUS
         return f"status {status} {msg.STATUS_TEXT[status]} {version}".rstrip()
-    if code >= bk.N_STATE:
-        return ex.STATE_NAMES[code - bk.N_STATE]
-    if code == bk.N_DEFERRED:
-        return f"{bk.NOTES[code]}: {_UNMET_NAMES[int(value)]}"
-    return bk.NOTES[code]
+    if code >= NOTE_OF_STATE:
+        return ex.STATE_NAMES[code - NOTE_OF_STATE]
+    if code == Note.DEFERRED:
+        return f"{NOTE_TEXT[Note(code)]}: {_UNMET_NAMES[int(value)]}"
+    return NOTE_TEXT[Note(code)]
 
 
 def decision_of(row: NDArray[np.float64]) -> Decision:
     """A row of the decisions' outbox in words."""
     time_s, decision, subject, value, *counts = (float(x) for x in row)
-    return Decision(time_s, bk.DECISIONS[int(decision)], int(subject), value, *(int(n) for n in counts))
+    return Decision(time_s, DecisionKind(int(decision)).word, int(subject), value, *(int(n) for n in counts))
 
 
-def open_books(
+def open_rollout(
     plan: Plan, executions: Any, member_of: NDArray[Any], late: NDArray[Any], ranks: Ranks,
     cells: int,
-) -> Books:  # fmt: skip
-    """Empty books for a plan: groups laid out in order of release, outboxes that fit any one call.
+) -> RolloutState:  # fmt: skip
+    """The state of a rollout that has not begun: groups laid out in order of release, outboxes that fit any one call.
 
     `executions` are rows or records; `member_of` and `late` are their columns `group` and `late`, shape (n,).
     """
-    n, c = len(executions), Progress(state=SAVED, components=len(plan.components), silent=int(plan.silent))
+    n, c = len(executions), Progress(state=PlanState.SAVED, components=len(plan.components), silent=int(plan.silent))
     groups = [replace(g) for g in plan.groups]
     c.group_count = len(groups)
     order = release_order(member_of, late, ranks)
@@ -348,7 +359,7 @@ def open_books(
     for before, g in itertools.pairwise(groups):
         g.first = before.first + before.size
     c.targets = c.members = len(order)
-    return Books(
+    return RolloutState(
         plan.settings, c, executions, groups, [replace(k) for k in plan.criteria],
         np.array(plan.windows, dtype=np.float64).reshape(-1, 2), order, rank, *_outboxes(n, cells, len(groups)),
     )  # fmt: skip
@@ -368,12 +379,12 @@ def _outboxes(modules: int, cells: int, groups: int) -> tuple[NDArray[Any], ...]
     return (
         np.zeros(modules, dtype=np.int32), np.zeros(modules, dtype=np.int32), np.zeros((cells, 3), dtype=np.int64),
         np.zeros((2 * modules + 16, 3), dtype=np.int64), np.zeros((4 * modules + 16, 4)),
-        np.zeros((8 * modules + 16, 4)), np.zeros((4 * groups + 64, bk.DECISION_WIDTH)),
+        np.zeros((8 * modules + 16, 4)), np.zeros((4 * groups + 64, DECISION_WIDTH)),
     )  # fmt: skip
 
 
-def _grow(b: Books, modules: int) -> None:
-    """Makes room for that many modules; what the books hold stays."""
+def _grow(b: RolloutState, modules: int) -> None:
+    """Makes room for that many modules; what the rollout holds stays."""
     waiting, joined = b.waiting, b.joined
     b.waiting, b.joined, _, b.out, b.armed, b.notes, _ = _outboxes(modules, 0, 0)
     b.waiting[: len(waiting)], b.joined[: len(joined)] = waiting, joined

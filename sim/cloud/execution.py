@@ -5,33 +5,62 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, nan
 
-SCHEDULED, QUEUED, NOTIFIED, WAIT_FOR_CONFIRMATION, CONFIRMED, DOWNLOADING, DOWNLOADED, UPDATING = range(8)
-SUCCEEDED, FAILED, TIMED_OUT, REJECTED, CANCELED, NOT_NEEDED = range(8, 14)
+from sim.named_enum import NamedEnum
 
-STATE_NAMES = (
-    "scheduled", "queued", "notified", "wait_for_confirmation", "confirmed", "downloading", "downloaded", "updating",
-    "succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed",
-)  # fmt: skip
 
-# Why an execution ended without the module's doing.
-NO_REASON, PLAN_EXPIRED, PLAN_TERMINATED, INCOMPATIBLE, PLAN_ABORTED, REVOKED, STOPPED, ROLLED_BACK, BUSY = range(9)
-REASON_NAMES = (
-    "", "plan_expired", "plan_terminated", "source_mismatch", "plan_aborted", "revoked", "stopped", "rolled_back",
-    "busy_with_earlier_plan",
-)  # fmt: skip
+class ExecutionState(NamedEnum):
+    """Where a module stands in a plan, in order of progress; from SUCCEEDED on nothing more is expected of it."""
 
-DEVICE_STATES = {
-    SCHEDULED: "Non-upgraded", QUEUED: "Non-upgraded", NOTIFIED: "Non-upgraded", WAIT_FOR_CONFIRMATION: "Non-upgraded",
-    CONFIRMED: "In Upgrade", DOWNLOADING: "In Upgrade", DOWNLOADED: "In Upgrade", UPDATING: "In Upgrade",
-    SUCCEEDED: "Upgraded", FAILED: "Upgrade Failed", TIMED_OUT: "Upgrade Failed", REJECTED: "Upgrade Failed",
-    CANCELED: "Upgrade Failed", NOT_NEEDED: "No Update Required",
+    SCHEDULED = 0
+    QUEUED = 1
+    NOTIFIED = 2
+    WAIT_FOR_CONFIRMATION = 3
+    CONFIRMED = 4
+    DOWNLOADING = 5
+    DOWNLOADED = 6
+    UPDATING = 7
+    SUCCEEDED = 8
+    FAILED = 9
+    TIMED_OUT = 10
+    REJECTED = 11
+    CANCELED = 12
+    NOT_NEEDED = 13
+
+
+class EndReason(NamedEnum):
+    """Why an execution ended without the module's doing."""
+
+    NONE = 0
+    PLAN_EXPIRED = 1
+    PLAN_TERMINATED = 2
+    SOURCE_MISMATCH = 3
+    PLAN_ABORTED = 4
+    REVOKED = 5
+    STOPPED = 6
+    ROLLED_BACK = 7
+    BUSY_WITH_EARLIER_PLAN = 8
+
+    @property
+    def word(self) -> str:
+        """The reason as records spell it, "" for none."""
+        return "" if self == EndReason.NONE else self.name.lower()
+
+
+STATE_NAMES = ExecutionState.words()
+REASON_NAMES = EndReason.words()
+
+DEVICE_STATES: dict[int, str] = {
+    ExecutionState.SCHEDULED: "Non-upgraded", ExecutionState.QUEUED: "Non-upgraded", ExecutionState.NOTIFIED: "Non-upgraded", ExecutionState.WAIT_FOR_CONFIRMATION: "Non-upgraded",
+    ExecutionState.CONFIRMED: "In Upgrade", ExecutionState.DOWNLOADING: "In Upgrade", ExecutionState.DOWNLOADED: "In Upgrade", ExecutionState.UPDATING: "In Upgrade",
+    ExecutionState.SUCCEEDED: "Upgraded", ExecutionState.FAILED: "Upgrade Failed", ExecutionState.TIMED_OUT: "Upgrade Failed", ExecutionState.REJECTED: "Upgrade Failed",
+    ExecutionState.CANCELED: "Upgrade Failed", ExecutionState.NOT_NEEDED: "No Update Required",
 }  # fmt: skip
 """The Developer Center's device state for each state of an execution."""
 
-COMPONENT_STATES = {
-    SCHEDULED: "Start", QUEUED: "Start", NOTIFIED: "Start", WAIT_FOR_CONFIRMATION: "Start", CONFIRMED: "Confirm",
-    DOWNLOADING: "Download", DOWNLOADED: "Download", UPDATING: "Upgrading", SUCCEEDED: "Success", FAILED: "Fail",
-    TIMED_OUT: "Fail", REJECTED: "Fail", CANCELED: "Fail", NOT_NEEDED: "Success",
+COMPONENT_STATES: dict[int, str] = {
+    ExecutionState.SCHEDULED: "Start", ExecutionState.QUEUED: "Start", ExecutionState.NOTIFIED: "Start", ExecutionState.WAIT_FOR_CONFIRMATION: "Start", ExecutionState.CONFIRMED: "Confirm",
+    ExecutionState.DOWNLOADING: "Download", ExecutionState.DOWNLOADED: "Download", ExecutionState.UPDATING: "Upgrading", ExecutionState.SUCCEEDED: "Success", ExecutionState.FAILED: "Fail",
+    ExecutionState.TIMED_OUT: "Fail", ExecutionState.REJECTED: "Fail", ExecutionState.CANCELED: "Fail", ExecutionState.NOT_NEEDED: "Success",
 }  # fmt: skip
 """The status shown in Upgrade Monitoring for each state of an execution."""
 
@@ -46,8 +75,8 @@ class Execution:
     late: int = 0
     busy_until_s: float = 0.0
     approval_delay_s: float = 0.0
-    state: int = SCHEDULED
-    reason: int = NO_REASON
+    state: int = ExecutionState.SCHEDULED
+    reason: int = EndReason.NONE
     unmet: int = 0
     component: int = 0
     at_target: int = 0
@@ -91,14 +120,14 @@ class Execution:
 
 def is_terminal(state: int) -> bool:
     """Whether nothing more is expected of an execution in this state."""
-    return state >= SUCCEEDED
+    return state >= ExecutionState.SUCCEEDED
 
 
 def is_waiting(state: int) -> bool:
     """Whether the module has not confirmed yet."""
-    return state <= WAIT_FOR_CONFIRMATION
+    return state <= ExecutionState.WAIT_FOR_CONFIRMATION
 
 
 def is_in_progress(state: int) -> bool:
-    """CONFIRMED to UPDATING."""
-    return CONFIRMED <= state <= UPDATING
+    """CONFIRMED to ExecutionState.UPDATING."""
+    return ExecutionState.CONFIRMED <= state <= ExecutionState.UPDATING

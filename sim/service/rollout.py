@@ -16,11 +16,11 @@ import numpy as np
 
 from sim import draws
 from sim import messages as msg
-from sim.cloud import books as bk
-from sim.cloud import rollout, rules
+from sim.cloud import message_rules, plan_rules, rollout_state
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
+from sim.cloud.plan_states import PlanState
 from sim.engines.world.fleet_records import filtered
 from sim.engines.world.plan_settings import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
@@ -28,7 +28,7 @@ from sim.scenario.lists import Matcher, targeting
 from sim.service.errors import Refused
 from sim.service.fleet import Device
 from sim.strategy.progress import Criterion, Group, Progress
-from sim.strategy.settings import GATE_INSTALL
+from sim.strategy.settings import WindowGate
 from sim.wire.quecthing.ota import fraction_in_limits
 
 HORIZON_S = 2 * 365 * 86400.0
@@ -47,35 +47,35 @@ class LiveCenter(DeveloperCenter):
         super().__init__(*args, **options)
 
     def _done(self, version: str = "") -> list[Command]:
-        for i in range(self.books.c.armed):
-            at, index, kind, stamp = self.books.armed[i]
+        for i in range(self.rollout.progress.armed):
+            at, index, kind, stamp = self.rollout.armed[i]
             self.timers.setdefault(int(index), {})[int(kind)] = float(at), int(stamp)
         return super()._done(version)
 
     def progress(self) -> str:
         """The plan's own counts and clocks, as JSON."""
-        b = self.books
+        b = self.rollout
         rows = {"groups": [asdict(g) for g in b.groups], "criteria": [asdict(k) for k in b.criteria]}
         decided = [f"{d.decision} at {d.time_s:.0f} s" for d in self.decisions[-SHOWN_DECISIONS:]]
-        return json.dumps({"progress": asdict(b.c), **rows, "decisions": decided})
+        return json.dumps({"progress": asdict(b.progress), **rows, "decisions": decided})
 
     def restore(self, progress: str, timers: dict[int, Timers]) -> None:
         """Goes on where `progress` was taken; nobody is connected, an offer without an answer is open again."""
-        given, b = json.loads(progress), self.books
-        b.c = Progress(**given["progress"])
-        b.c.waiting = b.c.out = b.c.armed = b.c.notes = b.c.logged = 0
+        given, b = json.loads(progress), self.rollout
+        b.progress = Progress(**given["progress"])
+        b.progress.waiting = b.progress.out = b.progress.armed = b.progress.notes = b.progress.logged = 0
         self.log = self.log  # it says in the counts whether lines are wanted
         b.groups = [Group(**row) for row in given["groups"]]
         b.criteria = [Criterion(**row) for row in given["criteria"]]
         joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (e.released_s, e.index))
         for place, late in enumerate(joined):
-            rollout.stand_in_line(b, late.index, place)
+            plan_rules.stand_in_line(b, late.index, place)
         for e in self.executions:
             e.waiting_at = -1
-            rules.offline(b, e.index)
+            message_rules.offline(b, e.index)
         for index, armed in timers.items():
             for kind, (at, stamp) in armed.items():
-                bk.arm(b, at, self.executions[index], kind, stamp)
+                rollout_state.arm(b, at, self.executions[index], kind, stamp)
                 self._done()
 
 
@@ -105,12 +105,12 @@ class Rollout:
     @property
     def ended(self) -> bool:
         """Terminated, rolled back or past its end; modules under way go on all the same."""
-        return self.center.state in (bk.TERMINATED, bk.ENDED, bk.ROLLING_BACK)
+        return self.center.state in (PlanState.TERMINATED, PlanState.ENDED, PlanState.ROLLING_BACK)
 
     @property
     def state(self) -> str:
         """The plan's state as the console names it."""
-        return bk.PLAN_STATES[self.center.state]
+        return PlanState(self.center.state).word
 
     def execution(self, device: Device) -> Execution | None:
         """The device's execution in this plan, None when it is not in it."""
@@ -195,7 +195,7 @@ def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenari
     fraction = fraction_in_limits(settings.min_battery_percent, settings.min_rsrp_dbm)
     if fraction:
         raise Refused(f"plan {plan['name']}: preconditions.{fraction}")
-    if settings.download_only or settings.window_gates == GATE_INSTALL:
+    if settings.download_only or settings.window_gates == WindowGate.INSTALL:
         raise Refused(f"plan {plan['name']}: QuecThing has no command to install later what was downloaded")
     return made
 

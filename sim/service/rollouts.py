@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.cloud.center import Command
-from sim.cloud.execution import Execution
+from sim.cloud.execution import Execution, ExecutionState
 from sim.scenario.lists import targeting
 from sim.service import rollout as one
 from sim.service.errors import Conflict, NotFound, StoreFailing
@@ -241,7 +241,7 @@ class Rollouts:
         rollout = self._rollout(plan_id, "Activated", "Upgrading")
         if not rollout.center.plan.silent:
             raise Conflict("only a silent plan can be retried by the operator")
-        failed = [e for e in rollout.center.executions if e.state == ex.FAILED]
+        failed = [e for e in rollout.center.executions if e.state == ExecutionState.FAILED]
         self._answer(rollout, rollout.center.retry_failed(rollout.now(self.clock())))
         for execution in failed:
             self._note(rollout, rollout.devices[execution.index])
@@ -349,7 +349,7 @@ class Rollouts:
 def _holds(rollout: Rollout, device: Device) -> bool:
     """Whether a plan has a claim on the device: its offer is out, or its upgrade under way."""
     execution = rollout.execution(device)
-    return execution is not None and ex.NOTIFIED <= execution.state <= ex.UPDATING
+    return execution is not None and ExecutionState.NOTIFIED <= execution.state <= ExecutionState.UPDATING
 
 
 def _offered_at(rollout: Rollout, device: Device) -> tuple[bool, float]:

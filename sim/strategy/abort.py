@@ -10,37 +10,37 @@ take all targets.
 from __future__ import annotations
 
 from sim.strategy.progress import Criterion, Progress, completed
-from sim.strategy.settings import FAILURE, OF_COMPLETED, OF_NOTIFIED, REJECTION, TIMEOUT
+from sim.strategy.settings import Denominator, FailureType
 from sim.strategy.share import reaches
 
 
-def failures(c: Progress, failure_type: int) -> int:
+def failures(progress: Progress, failure_type: int) -> int:
     """Modules that finally failed in the given way."""
-    if failure_type == FAILURE:
-        return c.failed
-    if failure_type == TIMEOUT:
-        return c.timed_out
-    if failure_type == REJECTION:
-        return c.rejected
-    return c.failed + c.timed_out + c.rejected
+    if failure_type == FailureType.FAILED:
+        return progress.failed
+    if failure_type == FailureType.TIMED_OUT:
+        return progress.timed_out
+    if failure_type == FailureType.REJECTED:
+        return progress.rejected
+    return progress.failed + progress.timed_out + progress.rejected
 
 
-def executed(c: Progress, denominator: int) -> int:
+def executed(progress: Progress, denominator: int) -> int:
     """What a criterion's minimum is compared with."""
-    return c.notified if denominator == OF_NOTIFIED else completed(c)
+    return progress.notified if denominator == Denominator.NOTIFIED else completed(progress)
 
 
-def whole(c: Progress, denominator: int) -> int:
+def whole(progress: Progress, denominator: int) -> int:
     """What a criterion's share is taken of."""
-    if denominator == OF_COMPLETED:
-        return completed(c)
-    return c.notified if denominator == OF_NOTIFIED else c.targets
+    if denominator == Denominator.COMPLETED:
+        return completed(progress)
+    return progress.notified if denominator == Denominator.NOTIFIED else progress.targets
 
 
-def fires(k: Criterion, c: Progress) -> bool:
+def fires(criterion: Criterion, progress: Progress) -> bool:
     """Whether this criterion stops the plan now."""
-    of = whole(c, k.denominator)
-    if k.fired or of <= 0 or executed(c, k.denominator) < k.min_number_of_executed:
+    of = whole(progress, criterion.denominator)
+    if criterion.fired or of <= 0 or executed(progress, criterion.denominator) < criterion.min_number_of_executed:
         return False
-    failed = failures(c, k.failure_type)
-    return failed >= k.min_number_of_failed and reaches(failed, k.threshold_percentage, of)
+    failed = failures(progress, criterion.failure_type)
+    return failed >= criterion.min_number_of_failed and reaches(failed, criterion.threshold_percentage, of)

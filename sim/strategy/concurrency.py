@@ -11,28 +11,36 @@ from sim.strategy.progress import Progress
 from sim.strategy.settings import Settings
 
 
-def may_release(r: Settings, c: Progress) -> bool:
+def may_release(settings: Settings, progress: Progress) -> bool:
     """Whether one more module may be released."""
-    return r.max_in_progress <= 0 or r.counts_from_release == 0 or c.outstanding < r.max_in_progress
+    return (
+        settings.max_in_progress <= 0
+        or settings.counts_from_release == 0
+        or progress.outstanding < settings.max_in_progress
+    )
 
 
-def may_offer(r: Settings, c: Progress) -> bool:
+def may_offer(settings: Settings, progress: Progress) -> bool:
     """Whether one more offer may go out."""
-    return r.max_in_progress <= 0 or r.counts_from_release == 1 or c.in_progress < r.max_in_progress
+    return (
+        settings.max_in_progress <= 0
+        or settings.counts_from_release == 1
+        or progress.in_progress < settings.max_in_progress
+    )
 
 
-def capped_by_cell(r: Settings) -> bool:
+def capped_by_cell(settings: Settings) -> bool:
     """Whether cells have caps at all."""
-    return r.cell_total > 0 or r.cell_level_0 > 0
+    return settings.cell_total > 0 or settings.cell_level_0 > 0
 
 
-def cell_cap(r: Settings, level: int) -> int:
+def cell_cap(settings: Settings, level: int) -> int:
     """How many of one coverage level a cell may have under way; an unknown level counts as the worst."""
-    if r.cell_total > 0:
-        return r.cell_total
-    return r.cell_level_0 if level == 0 else r.cell_level_1 if level == 1 else r.cell_level_2
+    if settings.cell_total > 0:
+        return settings.cell_total
+    return settings.cell_level_0 if level == 0 else settings.cell_level_1 if level == 1 else settings.cell_level_2
 
 
-def cell_slot(r: Settings, level: int) -> int:
+def cell_slot(settings: Settings, level: int) -> int:
     """Which counter of the cell a module of this level uses: one for all, or one for each level."""
-    return 0 if r.cell_total > 0 or level == 0 else 1 if level == 1 else 2
+    return 0 if settings.cell_total > 0 or level == 0 else 1 if level == 1 else 2

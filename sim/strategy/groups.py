@@ -17,14 +17,18 @@ from sim.strategy.progress import Group
 from sim.strategy.share import ROUNDING, above, reaches
 
 
-def failed(g: Group) -> bool:
+def failed(group: Group) -> bool:
     """Whether the failed share exceeds the group's error threshold."""
-    return g.targets > 0 and above(g.failed, g.error_threshold_percent, g.targets)
+    return group.targets > 0 and above(group.failed, group.error_threshold_percent, group.targets)
 
 
-def passed(g: Group) -> bool:
+def passed(group: Group) -> bool:
     """Whether enough have succeeded, or nobody is left who could."""
-    return g.targets <= 0 or g.terminal >= g.members or reaches(g.succeeded, g.success_threshold_percent, g.targets)
+    return (
+        group.targets <= 0
+        or group.terminal >= group.members
+        or reaches(group.succeeded, group.success_threshold_percent, group.targets)
+    )
 
 
 def opens_s(last: Group, following: Group, start_s: float) -> float:

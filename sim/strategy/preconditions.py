@@ -10,10 +10,10 @@ from sim.messages import MET, unmet
 from sim.strategy.settings import Settings
 
 
-def unmet_for_cloud(r: Settings, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int:
+def unmet_for_cloud(settings: Settings, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int:
     """The first limit the last reported values do not meet, or MET; MET when only the device checks."""
-    if not r.checked_by_cloud:
+    if not settings.checked_by_cloud:
         return MET
     return unmet(
-        battery_percent, rsrp_dbm, free_bytes, r.min_battery_percent, r.min_rsrp_dbm, r.needed_bytes
+        battery_percent, rsrp_dbm, free_bytes, settings.min_battery_percent, settings.min_rsrp_dbm, settings.needed_bytes
     )  # fmt: skip

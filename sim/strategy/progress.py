@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, nan
 
-from sim.strategy.settings import CANCEL, NEXT_GROUP, OF_COMPLETED, PAUSE
-
-GROUP_WAITING, GROUP_RUNNING, GROUP_PASSED, GROUP_FAILED = range(4)
-GROUP_STATES = ("waiting", "running", "passed", "failed")
+from sim.strategy.group_states import GroupState
+from sim.strategy.settings import Action, Denominator
 
 
 @dataclass(slots=True)
@@ -72,11 +70,11 @@ class Group:
     size: int = 0
     members: int = 0
     next: int = 0
-    state: int = GROUP_WAITING
+    state: int = GroupState.WAITING
     success_threshold_percent: float = 0.0
-    success_action: int = NEXT_GROUP
+    success_action: int = Action.NEXT_GROUP
     error_threshold_percent: float = inf
-    error_action: int = PAUSE
+    error_action: int = Action.PAUSE
     soak_s: float = 0.0
     start_s: float = 0.0
     passed_s: float = nan
@@ -95,11 +93,11 @@ class Criterion:
     threshold_percentage: float = 100.0
     min_number_of_executed: int = 1
     min_number_of_failed: int = 0
-    denominator: int = OF_COMPLETED
-    action: int = CANCEL
+    denominator: int = Denominator.COMPLETED
+    action: int = Action.CANCEL
     fired: int = 0
 
 
-def completed(c: Progress) -> int:
+def completed(progress: Progress) -> int:
     """Modules whose outcome is final, each once."""
-    return c.succeeded + c.failed + c.timed_out + c.rejected
+    return progress.succeeded + progress.failed + progress.timed_out + progress.rejected

@@ -18,59 +18,63 @@ MOST_PER_MINUTE = 1e6
 """Where growth without a maximum ends: faster than any cloud, and far from what a number can hold."""
 
 
-def unlimited(r: Settings) -> bool:
+def unlimited(settings: Settings) -> bool:
     """Whether no rate is set."""
-    return r.maximum_per_minute == math.inf and r.base_rate_per_minute <= 0.0
+    return settings.maximum_per_minute == math.inf and settings.base_rate_per_minute <= 0.0
 
 
-def per_minute(r: Settings, step: int) -> float:
+def per_minute(settings: Settings, step: int) -> float:
     """The rate at step k, modules per minute."""
-    if r.base_rate_per_minute <= 0.0:
-        return r.maximum_per_minute
-    return min(_limit(r), r.base_rate_per_minute * math.pow(r.increment_factor, step))
+    if settings.base_rate_per_minute <= 0.0:
+        return settings.maximum_per_minute
+    return min(_limit(settings), settings.base_rate_per_minute * math.pow(settings.increment_factor, step))
 
 
-def step_due(r: Settings, c: Progress) -> bool:
+def step_due(settings: Settings, progress: Progress) -> bool:
     """Whether the rate has earned its next step, and has one."""
-    if r.base_rate_per_minute <= 0.0 or per_minute(r, c.rate_step) >= _limit(r):
+    if settings.base_rate_per_minute <= 0.0 or per_minute(settings, progress.rate_step) >= _limit(settings):
         return False
-    due = c.rate_step + 1
-    by_notified = r.number_of_notified > 0 and c.notified >= due * r.number_of_notified
-    return by_notified or (r.number_of_succeeded > 0 and c.succeeded >= due * r.number_of_succeeded)
+    due = progress.rate_step + 1
+    by_notified = settings.number_of_notified > 0 and progress.notified >= due * settings.number_of_notified
+    return by_notified or (
+        settings.number_of_succeeded > 0 and progress.succeeded >= due * settings.number_of_succeeded
+    )
 
 
-def next_slot_s(r: Settings, c: Progress, now: float) -> float:
+def next_slot_s(settings: Settings, progress: Progress, now: float) -> float:
     """The earliest moment, not before `now`, at which one more module may be released."""
-    if unlimited(r):
+    if unlimited(settings):
         return now
-    minute = math.floor((now - c.start_s) / MINUTE_S)
-    if minute > c.minute:
-        _begin_minute(r, c, minute)
-    elif now <= c.start_s + c.minute * MINUTE_S and c.minute_next == 0:
-        _begin_minute(r, c, c.minute)  # looked at ahead of time; the rate may have grown meanwhile
-    at = _slot_s(c)
+    minute = math.floor((now - progress.start_s) / MINUTE_S)
+    if minute > progress.minute:
+        _begin_minute(settings, progress, minute)
+    elif now <= progress.start_s + progress.minute * MINUTE_S and progress.minute_next == 0:
+        _begin_minute(settings, progress, progress.minute)  # looked at ahead of time; the rate may have grown meanwhile
+    at = _slot_s(progress)
     if at < now:  # what a pause, a window or a full house left unused is not made up for
-        c.minute_next = math.ceil((now - c.start_s - c.minute * MINUTE_S) * c.minute_slots / MINUTE_S - 1e-9)
-        at = max(now, _slot_s(c))
-    if c.minute_next >= c.minute_slots:
-        _begin_minute(r, c, c.minute + 1)
-        at = _slot_s(c)
+        progress.minute_next = math.ceil(
+            (now - progress.start_s - progress.minute * MINUTE_S) * progress.minute_slots / MINUTE_S - 1e-9
+        )
+        at = max(now, _slot_s(progress))
+    if progress.minute_next >= progress.minute_slots:
+        _begin_minute(settings, progress, progress.minute + 1)
+        at = _slot_s(progress)
     return at
 
 
-def take(c: Progress) -> None:
+def take(progress: Progress) -> None:
     """One slot of the minute is used."""
-    c.minute_next += 1
+    progress.minute_next += 1
 
 
-def _limit(r: Settings) -> float:
-    return min(r.maximum_per_minute, MOST_PER_MINUTE)
+def _limit(settings: Settings) -> float:
+    return min(settings.maximum_per_minute, MOST_PER_MINUTE)
 
 
-def _begin_minute(r: Settings, c: Progress, minute: int) -> None:
-    c.minute, c.minute_next = minute, 0
-    c.minute_slots = math.floor(per_minute(r, c.rate_step) + 1e-9)
+def _begin_minute(settings: Settings, progress: Progress, minute: int) -> None:
+    progress.minute, progress.minute_next = minute, 0
+    progress.minute_slots = math.floor(per_minute(settings, progress.rate_step) + 1e-9)
 
 
-def _slot_s(c: Progress) -> float:
-    return c.start_s + c.minute * MINUTE_S + c.minute_next * MINUTE_S / c.minute_slots
+def _slot_s(progress: Progress) -> float:
+    return progress.start_s + progress.minute * MINUTE_S + progress.minute_next * MINUTE_S / progress.minute_slots

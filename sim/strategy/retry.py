@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from sim.strategy.settings import TIMEOUT, Settings
+from sim.strategy.settings import FailureType, Settings
 
 
 class Failures(Protocol):
@@ -19,15 +19,29 @@ class Failures(Protocol):
     timeouts: int
 
 
-def may_retry(r: Settings, e: Failures, kind: int) -> bool:
+def may_retry(settings: Settings, execution: Failures, kind: int) -> bool:
     """Whether another attempt follows, the failure just had being counted already in `e`."""
-    if r.retries > 0:
-        return e.failures + e.timeouts <= r.retries
-    return e.timeouts <= r.retries_timed_out if kind == TIMEOUT else e.failures <= r.retries_failed
+    if settings.retries > 0:
+        return execution.failures + execution.timeouts <= settings.retries
+    return (
+        execution.timeouts <= settings.retries_timed_out
+        if kind == FailureType.TIMED_OUT
+        else execution.failures <= settings.retries_failed
+    )
 
 
-def interval_s(r: Settings, e: Failures, kind: int) -> float:
+def interval_s(settings: Settings, execution: Failures, kind: int) -> float:
     """Time from the failure to the next attempt, seconds."""
-    base = r.retry_interval_timed_out_s if kind == TIMEOUT and r.retries <= 0 else r.retry_interval_s
-    had = e.failures + e.timeouts if r.retries > 0 else e.timeouts if kind == TIMEOUT else e.failures
-    return min(base * math.pow(r.retry_back_off, had - 1), r.retry_interval_max_s)
+    base = (
+        settings.retry_interval_timed_out_s
+        if kind == FailureType.TIMED_OUT and settings.retries <= 0
+        else settings.retry_interval_s
+    )
+    had = (
+        execution.failures + execution.timeouts
+        if settings.retries > 0
+        else execution.timeouts
+        if kind == FailureType.TIMED_OUT
+        else execution.failures
+    )
+    return min(base * math.pow(settings.retry_back_off, had - 1), settings.retry_interval_max_s)

@@ -5,32 +5,69 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-# Who checks the preconditions is two flags; what the window gates, one number.
-GATE_RELEASE, GATE_PUSH, GATE_DOWNLOAD, GATE_INSTALL = range(4)
-WINDOW_GATES = ("release", "push", "download", "install")
+from sim.named_enum import NamedEnum
 
-# What a plan does: on a criterion, on a group's threshold, at its end.
-NEXT_GROUP, PAUSE, CANCEL, FORCE_CANCEL, ROLLBACK, STOP_ROLLOUT = range(6)
-ACTIONS = ("next-group", "pause", "cancel", "force-cancel", "rollback", "stop-rollout")
 
-# What happens to a module that has started when the plan is paused or cancelled.
-CONTINUE, ASK, REVOKE, STOP, STARVE = range(5)
-IN_FLIGHT = ("continue", "ask", "revoke", "stop", "starve")
+class WindowGate(NamedEnum):
+    """What a maintenance window gates."""
 
-# What a failure is counted as.
-ANY, FAILURE, TIMEOUT, REJECTION = range(4)
-FAILURE_TYPES = ("all", "failed", "timed_out", "rejected")
+    RELEASE = 0
+    PUSH = 1
+    DOWNLOAD = 2
+    INSTALL = 3
 
-# What a share of failures is taken of.
-OF_COMPLETED, OF_NOTIFIED, OF_TARGETS = range(3)
-DENOMINATORS = ("completed", "notified", "targets")
 
-# Where the clock of the attempt's timeout starts.
-FROM_CONFIRMED, FROM_DOWNLOAD_START = range(2)
+class Action(NamedEnum):
+    """What a plan does on a criterion, on a group's threshold, at its end."""
 
-# What becomes of a module that is busy with an earlier plan.
-KEEP, FAIL, REPLACE = range(3)
-OVERWRITE_MODES = ("keep", "fail", "replace")
+    NEXT_GROUP = 0
+    PAUSE = 1
+    CANCEL = 2
+    FORCE_CANCEL = 3
+    ROLLBACK = 4
+    STOP_ROLLOUT = 5
+
+
+class InFlight(NamedEnum):
+    """What happens to a module that has started when the plan is paused or cancelled."""
+
+    CONTINUE = 0
+    ASK = 1
+    REVOKE = 2
+    STOP = 3
+    STARVE = 4
+
+
+class FailureType(NamedEnum):
+    """What a failure is counted as."""
+
+    ALL = 0
+    FAILED = 1
+    TIMED_OUT = 2
+    REJECTED = 3
+
+
+class Denominator(NamedEnum):
+    """What a share of failures is taken of."""
+
+    COMPLETED = 0
+    NOTIFIED = 1
+    TARGETS = 2
+
+
+class TimerStart(NamedEnum):
+    """Where the clock of an attempt's timeout starts."""
+
+    CONFIRMED = 0
+    DOWNLOAD_START = 1
+
+
+class Overwrite(NamedEnum):
+    """What becomes of a module that is busy with an earlier plan."""
+
+    KEEP = 0
+    FAIL = 1
+    REPLACE = 2
 
 
 @dataclass(slots=True)
@@ -56,12 +93,12 @@ class Settings:
     download_only: int = 0
     # schedule
     end_s: float = inf
-    end_behavior: int = STOP_ROLLOUT
-    window_gates: int = GATE_RELEASE
+    end_behavior: int = Action.STOP_ROLLOUT
+    window_gates: int = WindowGate.RELEASE
     # selection
     continuous: int = 0
     rate_applies_to_late: int = 0
-    overwrite: int = KEEP
+    overwrite: int = Overwrite.KEEP
     # rollout
     maximum_per_minute: float = inf
     base_rate_per_minute: float = 0.0
@@ -80,7 +117,7 @@ class Settings:
     evaluation_interval_s: float = 0.0
     # timeouts
     in_progress_timeout_s: float = inf
-    timer_starts: int = FROM_CONFIRMED
+    timer_starts: int = TimerStart.CONFIRMED
     confirm_timeout_s: float = inf
     download_timeout_s: float = inf
     update_timeout_s: float = inf
@@ -95,8 +132,8 @@ class Settings:
     retry_back_off: float = 1.0
     retry_interval_max_s: float = inf
     # in flight
-    on_pause: int = CONTINUE
-    on_cancel: int = CONTINUE
-    on_force_cancel: int = REVOKE
+    on_pause: int = InFlight.CONTINUE
+    on_cancel: int = InFlight.CONTINUE
+    on_force_cancel: int = InFlight.REVOKE
     roll_back_revoked: int = 0
     waiting_become_failed: int = 0

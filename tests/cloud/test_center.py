@@ -86,7 +86,7 @@ def test_at_most_ten_thousand_under_way():
     made = center(10_002)
     for i in range(10_002):
         made.hello(i, HELLO, 1.0)
-    assert made.books.c.in_progress == 10_000
+    assert made.rollout.progress.in_progress == 10_000
     upgrade(made, 0)
     assert len(made.hello(10_001, HELLO, 20.0)) == 1
 

@@ -155,7 +155,7 @@ class Cloud:
     @property
     def counts(self) -> Any:
         """The plan's progress."""
-        return self.center.books.c
+        return self.center.rollout.progress
 
     def released(self) -> list[tuple[float, int]]:
         """(time, module) of every release."""

@@ -6,7 +6,7 @@ import pytest
 
 from sim.strategy import abort
 from sim.strategy.progress import Criterion, Progress
-from sim.strategy.settings import OF_TARGETS
+from sim.strategy.settings import Denominator
 from tests.strategy.cloud import REFUSED, ROLLBACK, Cloud
 
 
@@ -252,7 +252,7 @@ def test_a_resume_does_not_look_off_the_grid():
 
 def test_a_share_and_a_number_of_failures():
     """Definition 7: with min_number_of_failed both must be reached; with 0 % the number alone decides."""
-    both = Criterion(threshold_percentage=10, min_number_of_failed=3, denominator=OF_TARGETS)
+    both = Criterion(threshold_percentage=10, min_number_of_failed=3, denominator=Denominator.TARGETS)
     assert [abort.fires(both, Progress(targets=20, failed=n)) for n in (1, 2, 3)] == [False, False, True]
     assert [abort.fires(both, Progress(targets=100, failed=n)) for n in (3, 9, 10)] == [False, False, True]
     number = Criterion(threshold_percentage=0, min_number_of_failed=5)

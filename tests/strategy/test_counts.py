@@ -123,7 +123,7 @@ def test_an_accepted_late_success_moves():
     cloud = Cloud(2, timeouts={"in_progress": "1h", "accept_late": True})
     cloud.walk(0, 9)
     cloud.until(3600.0)
-    c, g = cloud.counts, cloud.center.books.groups[0]
+    c, g = cloud.counts, cloud.center.rollout.groups[0]
     assert (c.timed_out, g.failed) == (1, 1)
     cloud.status(0, 11)
     assert (c.timed_out, c.succeeded, g.failed, g.succeeded, c.terminal) == (0, 1, 0, 1, 1)

@@ -6,6 +6,7 @@ import pytest
 
 from sim import messages as msg
 from sim.cloud import execution as ex
+from sim.cloud.execution import EndReason
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOADED,
@@ -367,7 +368,7 @@ def test_rollback_of_the_whole_fleet():
     assert cloud.told(msg.Notice, 2)[-1] == (20.0, 2)
     take_back(cloud, 2)
     assert [cloud.state(i) for i in range(3)] == ["canceled"] * 3
-    assert [cloud.center.executions[i].reason for i in range(3)] == [ex.ROLLED_BACK] * 3
+    assert [cloud.center.executions[i].reason for i in range(3)] == [EndReason.ROLLED_BACK] * 3
     c = cloud.counts
     assert (c.succeeded, c.failed) == (3, 1)  # what they came to under the plan
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import ANY, overrides
-from tests.strategy.books import check_counts, check_limits, drive, first_stop_s, took_the_image
+from tests.strategy.recount import check_counts, check_limits, drive, first_stop_s, took_the_image
 from tests.support import scenario
 
 EXAMPLES = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
@@ -126,6 +126,6 @@ def test_a_paused_plan_releases_nothing(seed, at):
         f"seed={seed}", "fleet.size=50", "horizon=3d", "plan.strategy.preset=none",
         "plan.strategy.rollout={maximum_per_minute: 1}", f"plan.operator=[{{at: {at}s, do: suspend}}]",
     ))  # fmt: skip
-    assert world.center.books.c.state == 3  # suspended to the end
+    assert world.center.rollout.progress.state == 3  # suspended to the end
     assert not [line for line in log if line[0] > at and line[2] in ("released", "issuing plan")]
     assert sum(line[2] == "released" for line in log) == min(50, at // 60 + (at > 0))

@@ -119,7 +119,7 @@ def test_a_module_that_changes_its_level_leaves_from_where_it_was_counted():
     cloud.hello(1, level=2)
     assert len(cloud.told(NOTICE)) == 1
     cloud.status(0, 4, 5, 8, 9, 11)
-    assert cloud.told(NOTICE, 1) != [] and cloud.center.books.cells.sum() == 1
+    assert cloud.told(NOTICE, 1) != [] and cloud.center.rollout.cells.sum() == 1
 
 
 def test_held_ones_are_noted():

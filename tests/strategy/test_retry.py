@@ -296,4 +296,4 @@ def test_the_late_success_can_open_the_next_group():
     cloud.walk(0, UPDATING)
     cloud.until(HOUR).succeed(1)
     cloud.status(0, UPDATE_SUCCESS)
-    assert cloud.center.books.groups[0].succeeded == 2
+    assert cloud.center.rollout.groups[0].succeeded == 2

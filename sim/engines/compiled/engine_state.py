@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cloud import egress as eg
-from sim.cloud.books import DECISION_WIDTH
-from sim.cloud.center import notice, open_books
+from sim.cloud.center import notice, open_rollout
 from sim.cloud.execution import Execution
+from sim.cloud.rollout_state import DECISION_WIDTH
 from sim.engines.compiled import kernel, queue
 from sim.engines.compiled.kernel import Kernel
 from sim.engines.compiled.numba_layer.pointer_table import Bag
@@ -60,7 +60,7 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     rows, slots = world.fleet, parts["slots"]
     parts["modules"] = Rows(slots, rows.rows, parts["awake_modules"], rows.rare)
     executions = Rows(slots, world.executions, parts["awake_executions"], world.waits)
-    parts["books"] = _books(world, executions, bool(events))
+    parts["rollout"] = _rollout(world, executions, bool(events))
     world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
     parts["q"] = queue_of(parts["modules"], executions, world.horizon_s, n, room)
@@ -95,8 +95,8 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 def _kernel(world: World, events: bool) -> Kernel:
     r = world.plan.settings
-    holds = r.window_gates == st.GATE_INSTALL or bool(r.download_only)
-    slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.FROM_CONFIRMED
+    holds = r.window_gates == st.WindowGate.INSTALL or bool(r.download_only)
+    slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.TimerStart.CONFIRMED
     return Kernel(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
         calm=int(_is_calm(world)), polled=r.polled, holds=int(holds),
@@ -117,9 +117,9 @@ def _is_calm(world: World) -> bool:
     pushes at once speaks whenever a module is released.
     """
     plan, r = world.plan, world.plan.settings
-    groups = all(g.error_threshold_percent == inf and g.success_action != st.PAUSE for g in plan.groups)
+    groups = all(g.error_threshold_percent == inf and g.success_action != st.Action.PAUSE for g in plan.groups)
     pushes_at_once = r.need_push and r.push_interval_s <= 0.0
-    bounded = r.max_devices > 0 or r.offer_timeout_s < inf or r.overwrite == st.FAIL
+    bounded = r.max_devices > 0 or r.offer_timeout_s < inf or r.overwrite == st.Overwrite.FAIL
     return groups and not (plan.criteria or pushes_at_once or bounded or r.polled)
 
 
@@ -142,12 +142,12 @@ def _timers(room: int) -> Bag:
     return Bag(row=record_layout.single(TimersRow()), entries=np.empty(room, TIMER))
 
 
-def _books(world: World, executions: Rows, events: bool) -> Bag:
+def _rollout(world: World, executions: Rows, events: bool) -> Bag:
     given = world.executions
-    b = open_books(world.plan, given, given["group"], given["late"], world.ranks, len(world.fleet.cells))
-    b.c.noting = int(events)
+    b = open_rollout(world.plan, given, given["group"], given["late"], world.ranks, len(world.fleet.cells))
+    b.progress.noting = int(events)
     return Bag(
-        r=record_layout.single(b.r), c=record_layout.single(b.c), es=executions, groups=record_layout.records(Group, {}, b.groups),
+        settings=record_layout.single(b.settings), progress=record_layout.single(b.progress), executions=executions, groups=record_layout.records(Group, {}, b.groups),
         criteria=record_layout.records(Criterion, {}, b.criteria), windows=np.ascontiguousarray(b.windows), order=b.order,
         rank=b.rank, waiting=b.waiting, joined=b.joined, cells=b.cells, out=b.out, armed=b.armed, notes=b.notes,
         log=b.log,
@@ -171,13 +171,13 @@ def _components(world: World) -> NDArray[Any]:
 
 def grown(parts: dict[str, Any], which: int) -> None:
     """Doubles the arrays that have filled up, one of the kernel's FULL_…; what they hold stays."""
-    k, books, q = parts["k"], parts["books"], parts["q"]
+    k, rollout, q = parts["k"], parts["rollout"], parts["q"]
     if which == kernel.FULL_SLOTS:
         for name in ("vacant", "awake_modules", "awake_executions"):
             parts[name] = _doubled(parts[name], int(k["slots_used"]))
         parts["modules"] = parts["modules"].with_room(parts["awake_modules"])
-        parts["books"] = books.replaced(es=books.es.with_room(parts["awake_executions"]))
-        parts["q"] = q.replaced(modules=parts["modules"], executions=parts["books"].es)
+        parts["rollout"] = rollout.replaced(executions=rollout.executions.with_room(parts["awake_executions"]))
+        parts["q"] = q.replaced(modules=parts["modules"], executions=parts["rollout"].executions)
     elif which == kernel.FULL_QUEUE:
         fills = {"heap": q.row["sorted"], "pool": q.row["pool_used"], "links": q.row["chunks_used"]}
         larger = {name: _doubled(getattr(q, name), int(fill)) for name, fill in fills.items()}

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim import messages as msg
-from sim.cloud import books as bk
+from sim.cloud import rollout_state
 from sim.cloud.center import firmware_url, note_text, notice
 from sim.engines.compiled.module import VERSION_FLAGS
 from sim.engines.recording.run_tables import categories, events_table
@@ -70,7 +70,7 @@ def _log_lines(world: World, notes: NDArray[np.float64]) -> tuple[NDArray[np.int
     code, value = notes[:, 2].astype(np.int64), notes[:, 3].astype(np.int64)
     versions = np.full(len(notes), -1, dtype=np.int64)
     for i, component in enumerate(world.plan.components):
-        old = (code >= bk.N_STATUS) & (value == VERSION_FLAGS * i) & _tells_version(code)
+        old = (code >= rollout_state.NOTE_OF_STATUS) & (value == VERSION_FLAGS * i) & _tells_version(code)
         if component.component in world.fleet.versions:
             versions[old] = world.fleet.versions[component.component].codes[notes[old, 0].astype(np.int64)]
     kinds, which = np.unique(np.stack([code, value, versions], axis=1), axis=0, return_inverse=True)
@@ -78,11 +78,14 @@ def _log_lines(world: World, notes: NDArray[np.float64]) -> tuple[NDArray[np.int
 
 
 def _tells_version(code: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.isin(code - bk.N_STATUS, (msg.UPDATE_SUCCESS, msg.UPDATE_ERROR))
+    return np.isin(code - rollout_state.NOTE_OF_STATUS, (msg.UPDATE_SUCCESS, msg.UPDATE_ERROR))
 
 
 def _log_line(world: World, code: int, value: int, version: int) -> str:
-    if code < bk.N_STATUS or code - bk.N_STATUS not in (msg.UPDATE_SUCCESS, msg.UPDATE_ERROR):
+    if code < rollout_state.NOTE_OF_STATUS or code - rollout_state.NOTE_OF_STATUS not in (
+        msg.UPDATE_SUCCESS,
+        msg.UPDATE_ERROR,
+    ):
         return note_text(code, value)
     component = world.plan.components[value // VERSION_FLAGS]
     flag = value % VERSION_FLAGS

@@ -5,7 +5,7 @@ queue: the connection gate, messages the cloud acts on, download slots, the shar
 the next instant at which the cloud may speak to anybody unasked, and by the end of the present stretch.
 
 `s` is the engine's state: `k` the numbers of the driver, `modules` (with what the driver knows of them), `profiles`,
-`pool` (events under way to or from a module), `q` the queue, `books` the plan, and the parts of the cloud. A module with
+`pool` (events under way to or from a module), `q` the queue, `rollout` the plan, and the parts of the cloud. A module with
 nothing under way is asleep (slots.py): all there is of it are its lasting row and its check-in.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sim.cloud import capacity, egress, offers, rollout, rules
+from sim.cloud import capacity, egress, message_rules, offer_rules, plan_rules
 from sim.draws import Purpose, uniform
 from sim.engines.compiled import (
     cell_access,
@@ -108,7 +108,7 @@ def advance(s: Any, stage: int, until_s: float) -> int:
 
 def start(s: Any) -> None:
     """Time zero: the plan is activated, modules that are always online are known, the others arm their first check-in."""
-    rollout.activate(s.books, 0.0)
+    plan_rules.activate(s.rollout, 0.0)
     module.send(s, NONE, 0.0)
     for i in range(len(s.modules)):
         m = s.modules[i]
@@ -188,22 +188,22 @@ def next_order_s(s: Any) -> float:
 
 def operate(s: Any, now: float) -> None:
     """The operator's next doing."""
-    order, b = s.orders[s.k.orders], s.books
+    order, b = s.orders[s.k.orders], s.rollout
     s.k.orders += 1
     what = order.what
     if what == SUSPEND:
-        rollout.pause(b, now)
+        plan_rules.pause(b, now)
     elif what == RESUME:
-        rollout.resume(b, now)
+        plan_rules.resume(b, now)
     elif what == NEXT_GROUP:
-        rollout.next_group(b, now)
+        plan_rules.next_group(b, now)
     elif what == TERMINATE:
-        rollout.terminate(b, now)
+        plan_rules.terminate(b, now)
     elif what == RETRY_FAILED:
-        rules.retry_failed(b, now)
+        message_rules.retry_failed(b, now)
     else:
         for j in range(order.first, order.first + order.count):
-            rules.cancel(b, s.ordered[j], now)
+            message_rules.cancel(b, s.ordered[j], now)
     module.send(s, NONE, now)
 
 
@@ -213,10 +213,10 @@ def wake_cloud(s: Any, now: float) -> None:
         first = s.timers.entries[0]
         who, kind, stamp = int(first.who), int(first.kind), int(first.stamp)
         timers.drop(s.timers)
-        rules.timer(s.books, who, kind, stamp, now)
+        message_rules.timer(s.rollout, who, kind, stamp, now)
         module.send(s, NONE, now)
-    if rollout.deadline(s.books.c) <= now:
-        rollout.wake(s.books, now)
+    if plan_rules.deadline(s.rollout.progress) <= now:
+        plan_rules.wake(s.rollout, now)
         module.send(s, NONE, now)
 
 
@@ -282,11 +282,11 @@ def happen(s: Any, i: int, now: float) -> None:
         module.hear(s, i, entry.battery_percent, entry.rsrp_dbm, entry.level, entry.number, 1, now)
         module.send(s, i, now)
     elif kind == pending.STATUS:
-        wanted = 2 if s.books.es[i].reverting else 1
+        wanted = 2 if s.rollout.executions[i].reverting else 1
         version = entry.flag + module.VERSION_FLAGS * entry.component
-        rules.status(s.books, i, entry.code, entry.component, int(entry.flag == wanted), now)
-        if s.books.c.notes:
-            s.books.notes[0, 3] = version  # the reported version itself, for the log
+        message_rules.status(s.rollout, i, entry.code, entry.component, int(entry.flag == wanted), now)
+        if s.rollout.progress.notes:
+            s.rollout.notes[0, 3] = version  # the reported version itself, for the log
         module.send(s, i, now)
     elif kind == pending.ARRIVAL:
         if m.link == ONLINE and m.session == entry.number:
@@ -303,7 +303,7 @@ def happen(s: Any, i: int, now: float) -> None:
     elif kind == pending.DROP:
         drop(s, i, now)
     elif m.session == entry.number:
-        rules.offline(s.books, i)
+        message_rules.offline(s.rollout, i)
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def refusal(s: Any, i: int) -> int:
     """Why the cloud does not serve this download, or 0 and a slot is taken."""
     m = s.modules[i]
     p = s.profiles[m.group]
-    if offers.refuses_downloads(s.books.c, s.books.es[i]):
+    if offer_rules.refuses_downloads(s.rollout.progress, s.rollout.executions[i]):
         return C_URL_GONE
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_ERROR, m.transfers)
     if dice < p.server_error:
@@ -376,9 +376,9 @@ def fetch_next_owner(s: Any) -> None:
     if egress.next_at(s.egress) < inf:
         i = int(s.egress.transfers[egress.next_slot(s.egress)].owner)
         fetch_ahead(s.modules, i)
-        fetch_ahead(s.books.es, i)
+        fetch_ahead(s.rollout.executions, i)
         fetch_slot_ahead(s.modules, i)
-        fetch_slot_ahead(s.books.es, i)
+        fetch_slot_ahead(s.rollout.executions, i)
 
 
 def close(s: Any, now: float) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from sim.cloud import books, capacity, egress, rollout, rules
+from sim.cloud import capacity, egress, message_rules, plan_rules, rollout_state
 from sim.cloud import execution as ex
+from sim.cloud.rollout_state import MessageKind
 from sim.engines.compiled import cell_access, pending, polling, queue, slots, timers
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.engines.driver_rules import ddi_requests
@@ -26,12 +27,12 @@ VERSION_FLAGS = 4
 def hear(s: Any, i: int, gauge: float, rsrp_dbm: float, level: int, at_target: int, asks: int, now: float) -> None:
     """The cloud hears how a module is, and whether it asks for its plan."""
     source_ok = int(s.source_bad[min(i, len(s.source_bad) - 1)] & ~at_target == 0)
-    rules.hello(s.books, i, gauge, rsrp_dbm, level, s.modules[i].free_bytes, at_target, source_ok, asks, now)
+    message_rules.hello(s.rollout, i, gauge, rsrp_dbm, level, s.modules[i].free_bytes, at_target, source_ok, asks, now)
 
 
 def cloud_next_s(s: Any) -> float:
     """When the cloud wants to act of itself, or inf."""
-    return min(rollout.deadline(s.books.c), timers.first_s(s.timers))
+    return min(plan_rules.deadline(s.rollout.progress), timers.first_s(s.timers))
 
 
 def line_up(s: Any, i: int) -> None:
@@ -71,27 +72,27 @@ def connected(s: Any, i: int, now: float) -> None:
 def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) -> None:
     """A message of the cloud has reached its module."""
     m = s.modules[i]
-    if message == books.SEND_NOTICE:
+    if message == MessageKind.NOTICE:
         if states.next_status(m.status, states.NOTICE) < 0:
             return
         s.modules[i].told_back = back
-        m.min_battery_percent = s.books.r.min_battery_percent
-        m.min_rsrp_dbm = s.books.r.min_rsrp_dbm
+        m.min_battery_percent = s.rollout.settings.min_battery_percent
+        m.min_rsrp_dbm = s.rollout.settings.min_rsrp_dbm
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
         deliver(s, i, states.NOTICE, now)
-    elif message == books.SEND_URL:
+    elif message == MessageKind.URL:
         if states.next_status(m.status, states.URL) < 0:
             return
         c = s.components[component]
         m.component = component
         m.kind = c.kind
         m.package_bytes = c.rollback_bytes if back else c.size_bytes
-        m.hold = s.books.es[i].holds if s.k.polled else s.k.holds
+        m.hold = s.rollout.executions[i].holds if s.k.polled else s.k.holds
         m.reverting = back
         deliver(s, i, states.URL, now)
-    elif message == books.SEND_INSTALL:
+    elif message == MessageKind.INSTALL:
         deliver(s, i, states.UPDATE, now)
-    elif message == books.SEND_CANCEL:
+    elif message == MessageKind.CANCEL:
         deliver(s, i, states.CANCEL, now)
     else:
         deliver(s, i, behaviour.REVOKED, now)
@@ -124,7 +125,7 @@ def is_retired(s: Any, i: int) -> bool:
     if m.status != 0 or m.cached != 0 or not s.k.may_retire:
         return False
     away = m.link == OFFLINE or (m.link == ONLINE and s.profiles[m.group].check_in == ALWAYS)
-    return away and ex.is_terminal(s.books.es[i].state)
+    return away and ex.is_terminal(s.rollout.executions[i].state)
 
 
 def perform(s: Any, i: int, effects: int, now: float) -> None:
@@ -152,7 +153,7 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
     if effects & behaviour.DISCONNECT:
         m.session += 1
         tally.online(s.tally, now, -1)
-        rules.offline(s.books, i)
+        message_rules.offline(s.rollout, i)
 
 
 def talk(s: Any, i: int, effects: int, now: float) -> None:
@@ -224,7 +225,7 @@ def send(s: Any, own: int, now: float) -> None:
 
     `own` is the module being run, which finds what is added to its list by itself.
     """
-    b, c = s.books, s.books.c
+    b, c = s.rollout, s.rollout.progress
     for j in range(c.armed):
         timer = b.armed[j]
         timers.add(s.timers, timer[0], int(timer[1]), int(timer[2]), int(timer[3]))
@@ -250,7 +251,7 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
         entry.number = m.session
         entry.code = code
         entry.component = component
-        entry.flag = s.books.es[i].reverting
+        entry.flag = s.rollout.executions[i].reverting
         if i != own:
             line_up(s, i)
 
@@ -262,7 +263,7 @@ def is_watched(s: Any, i: int) -> bool:
 
 def keep_log(s: Any) -> None:
     """Moves lines of the upgrade log and decisions of the plan from the outboxes to the records."""
-    b, c, k = s.books, s.books.c, s.k
+    b, c, k = s.rollout, s.rollout.progress, s.k
     for j in range(c.notes):
         if is_watched(s, int(b.notes[j, 0])):
             for column in range(4):
@@ -270,7 +271,7 @@ def keep_log(s: Any) -> None:
             k.notes += 1
     c.notes = 0
     for j in range(c.logged):
-        for column in range(books.DECISION_WIDTH):
+        for column in range(rollout_state.DECISION_WIDTH):
             s.decisions[k.decisions, column] = b.log[j, column]
         k.decisions += 1
     c.logged = 0

@@ -119,7 +119,7 @@ def keeps_awake(s: Any, i: int, now: float) -> bool:
 def form(s: Any, i: int, asks: bool) -> int:
     """Number of the form a deployment has: asked to confirm, held back, plain."""
     confirms = asks and s.profiles[s.modules[i].group].confirms_first
-    return int(1 + s.books.es[i].holds + (2 if confirms else 0))
+    return int(1 + s.rollout.executions[i].holds + (2 if confirms else 0))
 
 
 def next_component(at_target: int) -> int:
@@ -139,7 +139,7 @@ def publish(s: Any, i: int, now: float) -> None:
     if status == DOWNLOADING or (status == PLAN_RECEIVED and m.offers != 1):
         return
     whole = status == UPDATE_SUCCESS and m.at_target == (1 << s.profiles[m.group].components) - 1
-    last_word = status == REFUSED and (m.cause == C_USER_REFUSED or s.books.r.reject_unmet)
+    last_word = status == REFUSED and (m.cause == C_USER_REFUSED or s.rollout.settings.reject_unmet)
     if whole or last_word or status == UPDATE_ERROR:
         m.action = ddi_requests.OVER
     said = status * 64 + (m.cause if status in (REFUSED, DOWNLOAD_ERROR) else 0)

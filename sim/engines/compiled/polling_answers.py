@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.cloud import books, rules
 from sim.cloud import execution as ex
+from sim.cloud import message_rules
+from sim.cloud.rollout_state import MessageKind
 from sim.engines.compiled import module, pending, polling
 from sim.engines.compiled.pending import NONE
 from sim.engines.driver_rules import ddi_requests
@@ -35,25 +36,25 @@ def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
 
 def serve_poll(s: Any, i: int, now: float) -> tuple[int, int]:
     """A poll has reached the server: the message it finds, NONE for none, and its component."""
-    m, b = s.modules[i], s.books
+    m, b = s.modules[i], s.rollout
     if polling.is_unknown(s, i):
         return NONE, 0
     module.hear(s, i, battery.gauge_percent(m, s.profiles[m.group], now), m.rsrp_dbm, m.level, m.at_target, 1, now)
     code, component = NONE, 0
-    if b.c.out:
+    if b.progress.out:
         code, component = int(b.out[0, 1]), int(b.out[0, 2])
-    b.c.out = 0
+    b.progress.out = 0
     module.send(s, i, now)
     return code, component
 
 
 def serve_feedback(s: Any, i: int, status: int, component: int, on_target: int, last_word: int, now: float) -> bool:
     """Feedback has reached the server. True when the action is closed there (410)."""
-    if ex.is_terminal(s.books.es[i].state):
+    if ex.is_terminal(s.rollout.executions[i].state):
         return True
-    rules.status(s.books, i, status, component, int(on_target or last_word), now)
-    if s.books.c.notes:
-        s.books.notes[0, 3] = on_target + module.VERSION_FLAGS * component
+    message_rules.status(s.rollout, i, status, component, int(on_target or last_word), now)
+    if s.rollout.progress.notes:
+        s.rollout.notes[0, 3] = on_target + module.VERSION_FLAGS * component
     module.send(s, i, now)
     return False
 
@@ -90,7 +91,7 @@ def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: 
         polling.ask(s, i, ddi_requests.CONFIG, NONE, 0, 0, 0, now)
     if found == NONE:
         m.known = 0
-    elif found != books.SEND_CANCEL and m.known == polling.form(s, i, found == books.SEND_NOTICE):
+    elif found != MessageKind.CANCEL and m.known == polling.form(s, i, found == MessageKind.NOTICE):
         act(s, i, found, now)
     else:
         polling.ask(s, i, ddi_requests.DOCUMENT, found, 0, 0, 0, now)
@@ -99,13 +100,13 @@ def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: 
 def act(s: Any, i: int, found: int, now: float) -> None:
     """The module has read what the server wants."""
     m = s.modules[i]
-    if found == books.SEND_CANCEL:
+    if found == MessageKind.CANCEL:
         m.known = 0
         if m.status != UPDATING:  # honoured until the image is being written
             give_up(s, i, now)
             polling.ask(s, i, ddi_requests.FEEDBACK, REFUSED, 0, 0, 0, now)
         return
-    asks = found == books.SEND_NOTICE
+    asks = found == MessageKind.NOTICE
     m.known = polling.form(s, i, asks)
     m.confirming = int(asks and s.profiles[m.group].confirms_first)
     if m.link != ONLINE:
@@ -114,7 +115,7 @@ def act(s: Any, i: int, found: int, now: float) -> None:
         go_on(s, i, now)
     elif m.status == NO_PLAN:
         m.action = ddi_requests.OPEN
-        module.arrive(s, i, books.SEND_NOTICE, 0, 0, now)
+        module.arrive(s, i, MessageKind.NOTICE, 0, 0, now)
 
 
 def go_on(s: Any, i: int, now: float) -> None:
@@ -123,13 +124,13 @@ def go_on(s: Any, i: int, now: float) -> None:
     if m.action != ddi_requests.OPEN or m.link != ONLINE:
         return
     if m.status in (NO_PLAN, SUBMITTED):
-        module.arrive(s, i, books.SEND_URL, polling.next_component(m.at_target), 0, now)
-    elif m.status == DOWNLOADED and m.hold and not s.books.es[i].holds:
-        module.arrive(s, i, books.SEND_INSTALL, 0, 0, now)
+        module.arrive(s, i, MessageKind.URL, polling.next_component(m.at_target), 0, now)
+    elif m.status == DOWNLOADED and m.hold and not s.rollout.executions[i].holds:
+        module.arrive(s, i, MessageKind.INSTALL, 0, 0, now)
 
 
 def give_up(s: Any, i: int, now: float) -> None:
     """The action is over, whatever the module was at."""
     s.modules[i].action = ddi_requests.OVER
     if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
-        module.arrive(s, i, books.SEND_CANCEL, 0, 0, now)
+        module.arrive(s, i, MessageKind.CANCEL, 0, 0, now)

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 from sim.cloud import execution as ex
+from sim.cloud.execution import ExecutionState
 from sim.engines.compiled import pending
 from sim.engines.compiled.pending import NOT_ANSWERED
 from sim.messages import DOWNLOAD_START, DOWNLOADED, DOWNLOADING, UPDATING
@@ -15,7 +16,7 @@ from sim.module.rows import ATTACHING
 
 def touches_nobody(s: Any, i: int, listed: bool) -> bool:
     """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
-    e, m = s.books.es[i], s.modules[i]
+    e, m = s.rollout.executions[i], s.modules[i]
     if m.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
         return False
     if not listed:
@@ -47,7 +48,9 @@ def is_idle_talk(s: Any, e: Any) -> bool:
     """Whether the cloud has nothing to answer to a module that tells how it is."""
     if ex.is_terminal(e.state):
         return not e.stop_pending
-    pending_order = e.canceling or e.retry_pending or e.stop_pending or (s.k.holds and e.state == ex.DOWNLOADED)
+    pending_order = (
+        e.canceling or e.retry_pending or e.stop_pending or (s.k.holds and e.state == ExecutionState.DOWNLOADED)
+    )
     return not (ex.is_waiting(e.state) or pending_order)
 
 

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 from sim.cloud import execution as ex
+from sim.cloud.execution import ExecutionState
 from sim.engines.compiled import queue
 from sim.module.rows import DARK, OFFLINE
 
@@ -39,9 +40,9 @@ def may_sleep(s: Any, i: int) -> bool:
     """Whether nothing is under way with a module whose list is empty: what its slot holds will be written anew."""
     if s.k.polled:  # what a module knows of its action outlasts its sessions
         return False
-    m, e = s.modules[i], s.books.es[i]
+    m, e = s.modules[i], s.rollout.executions[i]
     done = s.k.may_retire and ex.is_terminal(e.state)
-    if m.transfer != NONE or (e.online and not done) or e.state == ex.NOTIFIED:
+    if m.transfer != NONE or (e.online and not done) or e.state == ExecutionState.NOTIFIED:
         return False
     if m.link == DARK:
         return True

@@ -9,6 +9,7 @@ from typing import Any
 
 from sim import messages as msg
 from sim.cloud import execution as ex
+from sim.cloud.execution import ExecutionState
 
 SHOWN = 20
 NOBODY = "not possible: no worker could compare"
@@ -139,10 +140,10 @@ def _few(names: Sequence[str]) -> tuple[str, ...]:
 
 
 _STATE_AFTER = {
-    msg.PLAN_RECEIVED: ex.NOTIFIED, msg.SUBMITTED: ex.CONFIRMED, msg.REFUSED: ex.QUEUED,
-    msg.DOWNLOAD_START: ex.DOWNLOADING, msg.DOWNLOADING: ex.DOWNLOADING, msg.DOWNLOAD_ERROR: ex.CONFIRMED,
-    msg.DOWNLOADED: ex.DOWNLOADED, msg.UPDATING: ex.UPDATING, msg.UPDATE_SUCCESS: ex.UPDATING,
-    msg.UPDATE_ERROR: ex.CONFIRMED,
+    msg.PLAN_RECEIVED: ExecutionState.NOTIFIED, msg.SUBMITTED: ExecutionState.CONFIRMED, msg.REFUSED: ExecutionState.QUEUED,
+    msg.DOWNLOAD_START: ExecutionState.DOWNLOADING, msg.DOWNLOADING: ExecutionState.DOWNLOADING, msg.DOWNLOAD_ERROR: ExecutionState.CONFIRMED,
+    msg.DOWNLOADED: ExecutionState.DOWNLOADED, msg.UPDATING: ExecutionState.UPDATING, msg.UPDATE_SUCCESS: ExecutionState.UPDATING,
+    msg.UPDATE_ERROR: ExecutionState.CONFIRMED,
 }  # fmt: skip
 """What the cloud must believe after each acknowledged status, when it cannot be asked."""
 
@@ -152,4 +153,4 @@ def mirror(execution: ex.Execution, acked: Mapping[int, float], row: Any) -> Non
     if acked:
         execution.state = _STATE_AFTER[max(acked, key=lambda status: acked[status])]
     if msg.UPDATE_SUCCESS in acked and not isnan(row.upgraded_s):
-        execution.state, execution.reported_s = ex.SUCCEEDED, acked[msg.UPDATE_SUCCESS]
+        execution.state, execution.reported_s = ExecutionState.SUCCEEDED, acked[msg.UPDATE_SUCCESS]

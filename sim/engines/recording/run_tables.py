@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim import records
 from sim.cloud import execution as ex
 from sim.cloud.center import Decision
+from sim.cloud.execution import ExecutionState
 from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
 from sim.engines.world.build import World
@@ -209,7 +210,7 @@ def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 def _stored(world: World, e: NDArray[Any]) -> NDArray[np.bool_]:
     """Modules whose plan only downloads, and that have stored the package: that is its success."""
-    return np.asarray((e["state"] == ex.SUCCEEDED) & bool(world.plan.settings.download_only))
+    return np.asarray((e["state"] == ExecutionState.SUCCEEDED) & bool(world.plan.settings.download_only))
 
 
 def _bytes(world: World, m: NDArray[Any], stored: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -239,17 +240,17 @@ def outcomes(
     reasons = _codes(ex.REASON_NAMES)[reason]
     limits = _codes(LIMITS)[e["unmet"]]
     dark = (m["link"] == DARK) & np.isin(m["cause"], (C_BRICKED, C_BATTERY_DEAD))
-    in_progress = (state >= ex.CONFIRMED) & (state <= ex.UPDATING)
+    in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
     waiting = np.where(in_progress, _code("in_progress"), _first(limits, cause, _code("waiting")))
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
-        (state == ex.NOT_NEEDED, NOT_NEEDED, reasons),
-        (state == ex.CANCELED, CANCELED, _first(reasons, _code("canceled"))),
+        (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
+        (state == ExecutionState.CANCELED, CANCELED, _first(reasons, _code("canceled"))),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, _code("offline"))),
-        (state == ex.REJECTED, REJECTED, _first(limits, cause)),
-        (state == ex.FAILED, FAILED, _first(reasons, cause, _code("link_lost"))),
-        (state == ex.TIMED_OUT, TIMED_OUT, _first(reasons, cause, _code("link_lost"))),
+        (state == ExecutionState.REJECTED, REJECTED, _first(limits, cause)),
+        (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, _code("link_lost"))),
+        (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, _code("link_lost"))),
     )
     found = np.full(len(m), PENDING, dtype=np.int64)
     why = waiting.astype(np.int64)

@@ -47,7 +47,7 @@ def build_settings(scenario: Scenario) -> Settings:
         operator_confirms=int(given.delivery.confirmation == "operator"),
         download_only=int(given.delivery.action_type == "download-only"),
         continuous=int(given.target_selection == "continuous"),
-        overwrite=st.OVERWRITE_MODES.index(given.overwrite_mode),
+        overwrite=st.Overwrite.of(given.overwrite_mode),
         evaluation_interval_s=given.abort.evaluation_interval,
     )  # fmt: skip
     return replace(settings, **_OF_DDI) if scenario.cloud.kind == "ddi" else settings
@@ -110,7 +110,9 @@ def _timeouts(given: Any) -> dict[str, Any]:
     step = given.step
     return {
         "in_progress_timeout_s": _bound(given.in_progress),
-        "timer_starts": st.FROM_DOWNLOAD_START if given.timer_starts == "download_start" else st.FROM_CONFIRMED,
+        "timer_starts": st.TimerStart.DOWNLOAD_START
+        if given.timer_starts == "download_start"
+        else st.TimerStart.CONFIRMED,
         "confirm_timeout_s": _bound(step.confirm),
         "download_timeout_s": _bound(step.download),
         "update_timeout_s": _bound(step.update),
@@ -137,9 +139,9 @@ def _retry(given: Any) -> dict[str, Any]:
 
 def _in_flight(given: Any) -> dict[str, Any]:
     return {
-        "on_pause": st.IN_FLIGHT.index(given.on_pause),
-        "on_cancel": st.IN_FLIGHT.index(given.on_cancel),
-        "on_force_cancel": st.IN_FLIGHT.index(given.on_force_cancel),
+        "on_pause": st.InFlight.of(given.on_pause),
+        "on_cancel": st.InFlight.of(given.on_cancel),
+        "on_force_cancel": st.InFlight.of(given.on_force_cancel),
         "roll_back_revoked": int(given.on_revoked == "rollback"),
         "waiting_become_failed": int(given.waiting_become == "failed"),
     }
@@ -148,17 +150,17 @@ def _in_flight(given: Any) -> dict[str, Any]:
 def _schedule(given: Any) -> dict[str, Any]:
     return {
         "end_s": _bound(given.end_time),
-        "end_behavior": st.ACTIONS.index(given.end_behavior),
-        "window_gates": st.WINDOW_GATES.index(given.window_gates),
+        "end_behavior": st.Action.of(given.end_behavior),
+        "window_gates": st.WindowGate.of(given.window_gates),
     }
 
 
 def _group(given: Any, schedule: Any) -> Group:
     return Group(
         success_threshold_percent=given.success_threshold_percent,
-        success_action=st.ACTIONS.index(given.success_action),
+        success_action=st.Action.of(given.success_action),
         error_threshold_percent=_bound(given.error_threshold_percent),
-        error_action=st.ACTIONS.index(given.error_action),
+        error_action=st.Action.of(given.error_action),
         soak_s=given.soak,
         start_s=given.start_time if given.start_at is None else max(0.0, schedule.after_start_s(given.start_at)),
     )
@@ -166,12 +168,12 @@ def _group(given: Any, schedule: Any) -> Group:
 
 def _criterion(given: Any) -> Criterion:
     return Criterion(
-        failure_type=st.FAILURE_TYPES.index(given.failure_type),
+        failure_type=st.FailureType.of(given.failure_type),
         threshold_percentage=given.threshold_percentage,
         min_number_of_executed=given.min_number_of_executed,
         min_number_of_failed=given.min_number_of_failed,
-        denominator=st.DENOMINATORS.index(given.denominator),
-        action=st.ACTIONS.index(given.action),
+        denominator=st.Denominator.of(given.denominator),
+        action=st.Action.of(given.action),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sim import messages as msg
 from sim.cloud import execution as ex
+from sim.cloud.execution import ExecutionState
 from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.ddi_requests import AWAKE_S, ROUND_TRIPS
 from sim.engines.live.ddi.deployment_messages import Offer, offer_of
@@ -317,7 +318,11 @@ class DdiModule(LiveModule):
 
     def _reopen(self, action: str) -> None:
         """A new action is open; so is a failed one that the server had taken back and offers anew."""
-        again = action in self._over and not self._open and self.closed_with in (ex.FAILED, ex.REJECTED)
+        again = (
+            action in self._over
+            and not self._open
+            and self.closed_with in (ExecutionState.FAILED, ExecutionState.REJECTED)
+        )
         if again:
             self._over.discard(action)
             self._agreed, self._last = "", None
@@ -380,7 +385,7 @@ class DdiModule(LiveModule):
             self._over.add(event.action)
             self._give_up(event.action)
             if not self.closed_with:
-                self.believed, self.closed_with = CANCELED, ex.CANCELED
+                self.believed, self.closed_with = CANCELED, ExecutionState.CANCELED
         else:
             self._open = False
 
@@ -493,26 +498,26 @@ class DdiModule(LiveModule):
         """Whether what the server has just acknowledged ends the action, and how."""
         offer = self._offer
         if self.believed == FINISHED:
-            self.closed_with = ex.SUCCEEDED
+            self.closed_with = ExecutionState.SUCCEEDED
         elif self.believed == CANCELED:
-            self.closed_with = ex.CANCELED
+            self.closed_with = ExecutionState.CANCELED
         elif self.believed == ERROR:
-            self.closed_with = ex.REJECTED if status == msg.REFUSED else ex.FAILED
+            self.closed_with = ExecutionState.REJECTED if status == msg.REFUSED else ExecutionState.FAILED
         elif offer is not None and status == msg.REFUSED and offer.deployment.action in self._over:
-            self.closed_with = ex.REJECTED  # denied for good: the server goes on waiting
+            self.closed_with = ExecutionState.REJECTED  # denied for good: the server goes on waiting
         elif offer is not None and status == msg.DOWNLOADED and offer.deployment.download_only:
-            self.believed, self.closed_with = FINISHED, ex.DOWNLOADED  # all that was asked for
+            self.believed, self.closed_with = FINISHED, ExecutionState.DOWNLOADED  # all that was asked for
 
     def said(self) -> Said:
         """The client's side of the reconciliation."""
         row = self.module.row
-        carried_out = not isnan(row.upgraded_s) or self.closed_with == ex.DOWNLOADED
+        carried_out = not isnan(row.upgraded_s) or self.closed_with == ExecutionState.DOWNLOADED
         return Said(not isnan(row.first_contact_s), self.believed, self.unacknowledged, carried_out)
 
     def settle(self, execution: ex.Execution) -> None:
         """The execution as the acknowledged feedback tells it."""
         mirror(execution, self.acked, self.module.row)
-        if self.closed_with and execution.state != ex.SUCCEEDED:
+        if self.closed_with and execution.state != ExecutionState.SUCCEEDED:
             execution.state = self.closed_with
 
 

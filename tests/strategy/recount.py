@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from sim.cloud import execution as ex
+from sim.cloud.execution import ExecutionState
 from sim.engines.reference.simpy_engine import VirtualEngine
 from sim.engines.world.build import World, build
 from sim.scenario import Scenario
 from sim.strategy import concurrency, rate, windows
-from sim.strategy.settings import GATE_RELEASE
+from sim.strategy.settings import WindowGate
 
 Log = list[tuple[float, int, str]]
-ENDS = set(ex.STATE_NAMES[ex.SUCCEEDED :])
+ENDS = set(ex.STATE_NAMES[ExecutionState.SUCCEEDED :])
 
 
 def drive(scenario: Scenario) -> tuple[World, Log]:
@@ -31,12 +32,12 @@ def drive(scenario: Scenario) -> tuple[World, Log]:
 
 def final_state(e: ex.Execution) -> int:
     """What an execution came to under the plan; a rollback takes back those that have succeeded."""
-    return ex.SUCCEEDED if e.reverting else e.state
+    return ExecutionState.SUCCEEDED if e.reverting else e.state
 
 
 def check_counts(world: World) -> None:
     """Definition 3: progress of plan and groups, caps and queues, recounted from the executions."""
-    b = world.center.books
+    b = world.center.rollout
     joined = [e for e in b.es if e.late != 1]
     over = [e for e in joined if ex.is_terminal(e.state) or e.reverting]
     ends = Counter(final_state(e) for e in over)
@@ -46,9 +47,9 @@ def check_counts(world: World) -> None:
         "failed": c.failed, "timed_out": c.timed_out, "rejected": c.rejected, "released": c.released,
         "outstanding": c.outstanding, "notified": c.notified, "in_progress": c.in_progress, "waiting": c.waiting,
     } == {
-        "members": len(joined), "targets": len(joined) - ends[ex.NOT_NEEDED], "terminal": len(over),
-        "succeeded": ends[ex.SUCCEEDED], "failed": ends[ex.FAILED], "timed_out": ends[ex.TIMED_OUT],
-        "rejected": ends[ex.REJECTED], "released": sum(e.released for e in joined),
+        "members": len(joined), "targets": len(joined) - ends[ExecutionState.NOT_NEEDED], "terminal": len(over),
+        "succeeded": ends[ExecutionState.SUCCEEDED], "failed": ends[ExecutionState.FAILED], "timed_out": ends[ExecutionState.TIMED_OUT],
+        "rejected": ends[ExecutionState.REJECTED], "released": sum(e.released for e in joined),
         "outstanding": sum(e.released for e in joined) - sum(e.released for e in over),
         "notified": sum(e.notified for e in joined), "in_progress": sum(e.counted for e in joined),
         "waiting": sum(e.waiting_at >= 0 for e in joined),
@@ -56,9 +57,13 @@ def check_counts(world: World) -> None:
     for number, g in enumerate(b.groups):
         ends = Counter(final_state(e) for e in over if e.group == number)
         members = sum(e.group == number for e in joined)
-        assert (g.members, g.targets, g.terminal) == (members, members - ends[ex.NOT_NEEDED], sum(ends.values()))
+        assert (g.members, g.targets, g.terminal) == (
+            members,
+            members - ends[ExecutionState.NOT_NEEDED],
+            sum(ends.values()),
+        )
         assert (g.succeeded, g.failed) == (
-            ends[ex.SUCCEEDED], ends[ex.FAILED] + ends[ex.TIMED_OUT] + ends[ex.REJECTED]
+            ends[ExecutionState.SUCCEEDED], ends[ExecutionState.FAILED] + ends[ExecutionState.TIMED_OUT] + ends[ExecutionState.REJECTED]
         )  # fmt: skip
     if concurrency.capped_by_cell(b.r):
         under_way = Counter((e.cell, e.counted_level) for e in joined if e.counted and e.cell >= 0)
@@ -69,9 +74,9 @@ def check_limits(world: World, log: Log) -> None:
     """Definitions 4, 5 and 8: every release within rate, cap and window, and none while the plan was paused."""
     _check_rate(world, log)
     _check_cap(world, log)
-    b = world.center.books
+    b = world.center.rollout
     for at, _, text in log:
-        if text == "released" and b.r.window_gates == GATE_RELEASE:
+        if text == "released" and b.r.window_gates == WindowGate.RELEASE:
             assert windows.is_open(b.windows, at)
     pauses = [(d.time_s, d.decision) for d in world.center.decisions if d.decision not in _WITHIN]
     for (since, what), (until, _) in pairwise([*pauses, (math.inf, "")]):
@@ -85,7 +90,7 @@ _WITHIN = ("rate_raised", "group_passed", "completed", "rollout_stopped")
 
 def _check_rate(world: World, log: Log) -> None:
     """At most floor(rate) in any minute from activation, the rate being that of the minute's beginning."""
-    b = world.center.books
+    b = world.center.rollout
     if rate.unlimited(b.r):
         return
     bypass = {e.index for e in b.es if e.late and not b.r.rate_applies_to_late}
@@ -98,7 +103,7 @@ def _check_rate(world: World, log: Log) -> None:
 
 def _check_cap(world: World, log: Log) -> None:
     """Released and not over stays within the cap at every release; an operator's retry is beyond it."""
-    b = world.center.books
+    b = world.center.rollout
     retried = any(action.do == "retry-failed" for action in world.scenario.plan.operator)
     if b.r.max_in_progress <= 0 or not b.r.counts_from_release or retried:
         return
