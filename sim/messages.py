@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.causes import Cause
+
 # OTA status of a module (7 and 10 are not used by the SDK).
 NO_PLAN = 0
 PLAN_RECEIVED = 1
@@ -44,25 +46,19 @@ UPDATE_FLAG = 10707
 FIRMWARE = 0
 MCU = 1
 
-# Why a limit of a notice is not met.
-MET = 0
-LOW_BATTERY = 1
-WEAK_SIGNAL = 2
-NO_SPACE = 3
-
 
 def unmet(
     battery_percent: float, rsrp_dbm: float, free_bytes: float,
     min_battery_percent: float, min_rsrp_dbm: float, needed_bytes: float,
 ) -> int:  # fmt: skip
-    """The first limit that is not met, or MET. A value equal to its limit meets it (definition 10: `<` is unmet)."""
+    """The first limit that is not met, or NONE. A value equal to its limit meets it (definition 10: `<` is unmet)."""
     if battery_percent < min_battery_percent:
-        return LOW_BATTERY
+        return Cause.LOW_BATTERY
     if rsrp_dbm < min_rsrp_dbm:
-        return WEAK_SIGNAL
+        return Cause.WEAK_SIGNAL
     if free_bytes < needed_bytes:
-        return NO_SPACE
-    return MET
+        return Cause.NO_SPACE
+    return Cause.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from sim.block_writer import BlockWriter
+from sim.causes import Cause
 from sim.errors import RecordsError
 
 OUTCOMES = (
@@ -30,23 +31,12 @@ OUTCOMES = (
     "never_online",
 )
 
-CAUSES = (
-    "low_battery", "weak_signal", "no_space", "user_refused", "waiting", "in_progress", "offline", "never_online",
-    "no_service", "link_lost", "server_busy", "server_error", "checksum", "image_mismatch", "source_mismatch",
-    "url_timeout", "flash_error", "power_loss", "battery_dead", "boot_failure", "bricked", "mcu_timeout",
-    "plan_expired", "plan_terminated", "canceled", "url_gone", "plan_aborted", "revoked", "stopped", "rolled_back",
-    "busy_with_earlier_plan", "cell_congested",
-)  # fmt: skip
+CAUSES = Cause.words()[1:]
 
 ROWS_AT_ONCE = 262_144
 """Rows of a group in a Parquet file."""
 
 STAGES = ("none", "notified", "confirmed", "downloaded", "upgraded", "reported")
-
-CLOUD_STATES = (
-    "scheduled", "queued", "notified", "wait_for_confirmation", "confirmed", "downloading", "downloaded", "updating", "succeeded", "failed",
-    "timed_out", "rejected", "canceled", "not_needed",
-)  # fmt: skip
 
 MODULE_COLUMNS: dict[str, str] = {
     "replication": "int16", "module": "object", "group": "category", "technology": "category", "power": "category",

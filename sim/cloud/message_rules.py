@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import isnan
 
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import offer_rules, plan_rules, rollout_state
 from sim.cloud.execution import EndReason, Execution, ExecutionState
@@ -18,7 +19,6 @@ from sim.messages import (
     DOWNLOAD_START,
     DOWNLOADED,
     DOWNLOADING,
-    MET,
     PLAN_RECEIVED,
     REFUSED,
     SUBMITTED,
@@ -52,7 +52,7 @@ def hello(
         rollout_state.send(rollout, execution, MessageKind.CANCEL, execution.component)
     if ex.is_terminal(execution.state):
         return  # and why it ended stays as it was
-    execution.unmet = MET
+    execution.unmet = Cause.NONE
     if ex.is_waiting(execution.state) and not execution.reverting:
         _match(rollout, execution, at_target, source_ok, now)
     if rollout.settings.polled:

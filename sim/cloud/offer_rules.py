@@ -5,12 +5,12 @@ Pure functions over a rollout and one of its executions; see docs/strategy.md fo
 
 from __future__ import annotations
 
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import rollout_state
 from sim.cloud.execution import EndReason, Execution, ExecutionState
 from sim.cloud.plan_states import PlanState
 from sim.cloud.rollout_state import MessageKind, Note, RolloutState, TimerKind
-from sim.messages import MET
 from sim.strategy import concurrency, preconditions, retry, windows
 from sim.strategy.progress import Progress
 from sim.strategy.settings import FailureType, InFlight, Overwrite, Settings, TimerStart, WindowGate
@@ -59,7 +59,7 @@ def offer(rollout: RolloutState, execution: Execution, now: float) -> None:
     reason = preconditions.unmet_for_cloud(
         settings, execution.battery_percent, execution.rsrp_dbm, execution.free_bytes
     )
-    if reason != MET:
+    if reason != Cause.NONE:
         defer(rollout, execution, reason, now)
     elif _has_room(rollout, execution, now):
         _issue(rollout, execution, now)

@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import offer_rules, rollout_state
 from sim.cloud.execution import EndReason, Execution, ExecutionState
 from sim.cloud.plan_states import PlanState
 from sim.cloud.rollout_state import DecisionKind, Note, RolloutState, TimerKind
-from sim.messages import MET
 from sim.strategy import abort, concurrency, groups, rate, windows
 from sim.strategy.group_states import GroupState
 from sim.strategy.progress import Progress, completed
@@ -255,7 +255,7 @@ def push(rollout: RolloutState, now: float, only_held: int) -> None:
     present = rollout.waiting[: rollout.progress.waiting].copy()
     for index in present[np.argsort(rollout.rank[present])]:
         execution = rollout.executions[index]
-        if execution.unmet == MET and (execution.held or not only_held):
+        if execution.unmet == Cause.NONE and (execution.held or not only_held):
             offer_rules.offer(rollout, execution, now)
 
 
@@ -482,7 +482,7 @@ def revert(rollout: RolloutState, execution: Execution, now: float) -> None:
     execution.failures = 0
     execution.timeouts = 0
     execution.reason = EndReason.NONE
-    execution.unmet = MET
+    execution.unmet = Cause.NONE
     execution.acknowledged = 0
     rollout_state.note(rollout, execution.index, now, Note.REVERTING, 0.0)
     if execution.online:

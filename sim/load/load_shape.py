@@ -11,7 +11,7 @@ from sim.engines.world.build import World, build
 from sim.errors import FotasimError
 from sim.load.start_curve import Curve, Times
 from sim.module import behaviour
-from sim.module.rows import DARK
+from sim.module.link_states import LinkState
 from sim.scenario import Scenario
 
 SHAPES = {
@@ -48,7 +48,7 @@ def check_ins_s(world: World) -> Times:
     found = np.full(len(world.modules), inf)
     for number, module in enumerate(world.modules):
         row, profile = module.row, module.profile
-        if row.link == DARK:
+        if row.link == LinkState.DARK:
             continue
         if behaviour.starts_online(row, profile):
             found[number] = 0.0

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 
 from sim.module.profile import Profile
-from sim.module.rows import ModuleRow
-
-BATTERY = 0
+from sim.module.rows import ModuleRow, Power
 
 
 def baseline_percent(m: ModuleRow, p: Profile, now: float) -> float:
@@ -31,14 +29,14 @@ def baseline_percent(m: ModuleRow, p: Profile, now: float) -> float:
 
 def true_percent(m: ModuleRow, p: Profile, now: float) -> float:
     """Charge the battery really holds, 0-100."""
-    if p.power != BATTERY:
+    if p.power != Power.BATTERY:
         return 100.0
     return max(0.0, baseline_percent(m, p, now) - 100.0 * m.spent_cycle_j / p.capacity_j)
 
 
 def gauge_percent(m: ModuleRow, p: Profile, now: float) -> float:
     """Charge the module reports and compares: the true one with the gauge's error."""
-    if p.power != BATTERY:
+    if p.power != Power.BATTERY:
         return 100.0
     return min(100.0, max(0.0, true_percent(m, p, now) + m.gauge_offset_percent))
 
@@ -51,7 +49,7 @@ def spend(m: ModuleRow, joule: float) -> None:
 
 def empty_after_s(m: ModuleRow, p: Profile, now: float, watt: float) -> float:
     """Time until the battery is empty at this load; inf on other supplies."""
-    if p.power != BATTERY:
+    if p.power != Power.BATTERY:
         return math.inf
     return true_percent(m, p, now) / 100.0 * p.capacity_j / watt
 

@@ -7,6 +7,7 @@ by their own files and come back as inputs of the state machine in states.py.
 
 from __future__ import annotations
 
+from sim.causes import Cause
 from sim.draws import Purpose, uniform
 from sim.messages import (
     DOWNLOAD_ERROR,
@@ -14,7 +15,6 @@ from sim.messages import (
     DOWNLOADED,
     DOWNLOADING,
     FIRMWARE,
-    MET,
     NO_PLAN,
     PLAN_RECEIVED,
     REFUSED,
@@ -26,61 +26,10 @@ from sim.messages import (
     unmet,
 )
 from sim.module import battery, check_in, flash, radio, states
+from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
+from sim.module.link_states import LinkState
 from sim.module.profile import Profile
-from sim.module.rows import (
-    ALWAYS,
-    ATTACHING,
-    C_BATTERY_DEAD,
-    C_BRICKED,
-    C_CANCELED,
-    C_CELL_CONGESTED,
-    C_MCU_TIMEOUT,
-    C_NO_SERVICE,
-    C_NO_SPACE,
-    C_ROLLED_BACK,
-    C_SERVER_BUSY,
-    C_URL_TIMEOUT,
-    C_USER_REFUSED,
-    CONNECTING,
-    DARK,
-    DIURNAL,
-    FLASHING,
-    INF,
-    NAN,
-    NONE,
-    OFFLINE,
-    ONLINE,
-    ModuleRow,
-)
-
-# Inputs beyond those of the OTA machine (0-17).
-WAKE = 20  # the timer at `deadline` is due
-CHECK_IN = 21  # time to come online
-ATTACHED = 22  # radio is up: connect to the cloud
-CONNECTED = 23  # the cloud accepted the session
-CONNECT_FAILED = 24  # it did not
-LINK_LOST = 25  # the session broke
-SLEEP = 26  # the awake time is over
-DECIDE = 27  # the application (or its user) decides on a notice
-BEGIN_FLASH = 28  # radio off, write
-FLASH_ENDED = 29  # the module starts again
-BATTERY_EMPTY = 30
-POWER_BACK = 31
-READ_PIECE = 32  # the MCU has read its piece
-REVOKED = 33  # the report of a success was refused: back to the previous image
-ACCESSED = 34  # random access in the cell went through
-
-# Effects, or-ed together.
-REFUSED_INPUT = 1
-CONNECT = 2
-DISCONNECT = 4
-HELLO = 8
-PUBLISH = 16  # `m.published` goes to the cloud
-FETCH = 32  # download `piece_bytes` from `offset_bytes`
-STOP_FETCH = 64
-ERASE = 128
-ACCESS = 512  # random access in the module's cell, then ACCESSED or CONNECT_FAILED
-ENTERED = 256  # a status was entered: `m.published`, its event in `m.event`
+from sim.module.rows import INF, NAN, CheckIn, ModuleRow, Power
 
 # Reconnecting (QuecThing, net errors): 1 s x failures with jitter, half an hour beyond six.
 BACK_OFF_S = 1.0
@@ -99,18 +48,18 @@ def deadline(m: ModuleRow) -> float:
 
 def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     """Delivers one input at `now` (seconds) and returns the effects to perform, or-ed."""
-    if given == WAKE:
+    if given == Input.WAKE:
         given = _due(m)
-    if given < states.INPUT_COUNT:
+    if given < OTA_INPUT_COUNT:
         return _ota(m, p, given, now)
-    if given == DECIDE:
+    if given == Input.DECIDE:
         return _decide(m, p, now)
-    if given == REVOKED:
+    if given == Input.REVOKED:
         return _revoked(m, p, now)
-    if given == READ_PIECE:
+    if given == Input.READ_PIECE:
         last = m.offset_bytes + m.piece_bytes >= m.package_bytes
-        return _ota(m, p, states.UPDATE if last else states.NEXT_BLOCK, now)
-    if given in (BEGIN_FLASH, FLASH_ENDED, BATTERY_EMPTY, POWER_BACK):
+        return _ota(m, p, Input.UPDATE if last else Input.NEXT_BLOCK, now)
+    if given in (Input.BEGIN_FLASH, Input.FLASH_ENDED, Input.BATTERY_EMPTY, Input.POWER_BACK):
         return _power(m, p, given, now)
     return _link(m, p, given, now)
 
@@ -119,7 +68,7 @@ def _due(m: ModuleRow) -> int:
     """The input of the earliest timer, which is thereby spent; ties in the order power, OTA, link."""
     if m.power_at <= m.ota_at and m.power_at <= m.link_at:
         m.power_at = INF
-        return BATTERY_EMPTY
+        return Input.BATTERY_EMPTY
     if m.ota_at <= m.link_at:
         m.ota_at = INF
         return m.ota_then
@@ -129,7 +78,9 @@ def _due(m: ModuleRow) -> int:
 
 def starts_online(m: ModuleRow, p: Profile) -> bool:
     """Whether the module is already connected when the plan is activated."""
-    return p.check_in == ALWAYS and m.link == OFFLINE and m.away_until_s <= 0.0 and m.cause == NONE
+    return (
+        p.check_in == CheckIn.ALWAYS and m.link == LinkState.OFFLINE and m.away_until_s <= 0.0 and m.cause == Cause.NONE
+    )
 
 
 def start(m: ModuleRow, p: Profile, now: float) -> None:
@@ -141,36 +92,36 @@ def start_online(m: ModuleRow, p: Profile, now: float) -> None:
     """A module that is always online is connected already; its reports come at a phase of its own."""
     radio.begin_session(m, p)
     if m.goodput_bit_s <= 0.0:
-        m.cause = C_NO_SERVICE
+        m.cause = Cause.NO_SERVICE
         _offline(m, p, now)
         return
-    m.link = ONLINE
+    m.link = LinkState.ONLINE
     m.first_contact_s = m.session_start_s = now
     m.session_end_s = INF
     m.link_at = now + m.phase * p.check_in_every_s
-    m.link_then = SLEEP
+    m.link_then = Input.SLEEP
 
 
 # --- link ------------------------------------------------------------------------------------------------------
 
 
 def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if m.link == DARK:
-        return REFUSED_INPUT
-    if given == CHECK_IN:
+    if m.link == LinkState.DARK:
+        return Effect.REFUSED_INPUT
+    if given == Input.CHECK_IN:
         return _attach(m, p, now, False)
-    if given == ACCESSED:
-        return _attach_in(m, now) if m.link == ATTACHING else REFUSED_INPUT
-    if given == ATTACHED:
-        m.link = CONNECTING
-        return CONNECT
-    if given == CONNECTED:
+    if given == Input.ACCESSED:
+        return _attach_in(m, now) if m.link == LinkState.ATTACHING else Effect.REFUSED_INPUT
+    if given == Input.ATTACHED:
+        m.link = LinkState.CONNECTING
+        return Effect.CONNECT
+    if given == Input.CONNECTED:
         return _connected(m, p, now)
-    if given == CONNECT_FAILED:
-        if m.link == ATTACHING:
-            m.cause = C_CELL_CONGESTED
+    if given == Input.CONNECT_FAILED:
+        if m.link == LinkState.ATTACHING:
+            m.cause = Cause.CELL_CONGESTED
         return _reconnect_later(m, p, now)
-    if given == LINK_LOST:
+    if given == Input.LINK_LOST:
         return _link_lost(m, p, now)
     return _sleep(m, p, now)
 
@@ -179,56 +130,56 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
     """Opens a radio session; without service the module tries again at its next check-in."""
     radio.begin_session(m, p)
     if m.goodput_bit_s <= 0.0:
-        m.cause = C_NO_SERVICE
+        m.cause = Cause.NO_SERVICE
         return _offline(m, p, now)
-    if p.power == battery.BATTERY:
+    if p.power == Power.BATTERY:
         battery.spend(m, radio.session_j(m, p))
         if battery.true_percent(m, p, now) <= 0.0:
             return _battery_empty(m, p, now)
-    m.link = ATTACHING
+    m.link = LinkState.ATTACHING
     m.attach_s = radio.access_s(m, p, after_reboot)
     if p.random_access and m.cell >= 0:
         m.access_attempts = 0
         m.link_at = INF
-        return ACCESS
+        return Effect.ACCESS
     return _attach_in(m, now)
 
 
 def _attach_in(m: ModuleRow, now: float) -> int:
     """The radio is the module's own from here: it is up after its time to attach."""
     m.link_at = now + m.attach_s
-    m.link_then = ATTACHED
+    m.link_then = Input.ATTACHED
     return 0
 
 
 def _connected(m: ModuleRow, p: Profile, now: float) -> int:
-    m.link = ONLINE
+    m.link = LinkState.ONLINE
     m.link_failures = 0
     m.session_start_s = now
-    if m.cause in (C_NO_SERVICE, C_CELL_CONGESTED):
-        m.cause = NONE
+    if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED):
+        m.cause = Cause.NONE
     if m.first_contact_s != m.first_contact_s:
         m.first_contact_s = now
-    m.link_then = SLEEP
-    m.link_at = max(m.session_end_s, now + p.awake_s) if p.check_in != DIURNAL else max(m.session_end_s, now)
-    if p.check_in == ALWAYS:
+    m.link_then = Input.SLEEP
+    m.link_at = max(m.session_end_s, now + p.awake_s) if p.check_in != CheckIn.DIURNAL else max(m.session_end_s, now)
+    if p.check_in == CheckIn.ALWAYS:
         m.link_at = now + p.check_in_every_s
-    effects = HELLO
+    effects: int = Effect.HELLO
     if m.cached:
         m.published = m.cached
         m.cached = 0
-        effects |= PUBLISH
+        effects |= Effect.PUBLISH
     if m.status == PLAN_RECEIVED and m.decided:
         m.ota_at = now
-        m.ota_then = DECIDE
+        m.ota_then = Input.DECIDE
     return effects
 
 
 def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
     """Back-off of the SDK's net-error class."""
-    m.link = OFFLINE
+    m.link = LinkState.OFFLINE
     m.link_failures += 1
-    m.link_then = CHECK_IN
+    m.link_then = Input.CHECK_IN
     if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
         m.link_at = now + LONG_BACK_OFF_S
         return 0
@@ -239,62 +190,62 @@ def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
 
 
 def _link_lost(m: ModuleRow, p: Profile, now: float) -> int:
-    if m.link != ONLINE:
-        return REFUSED_INPUT
+    if m.link != LinkState.ONLINE:
+        return Effect.REFUSED_INPUT
     _book_awake(m, p, now)
     _reconnect_later(m, p, now)
     if m.status in (DOWNLOAD_START, DOWNLOADING):
-        return _ota(m, p, states.BROKEN, now)
+        return _ota(m, p, Input.BROKEN, now)
     return 0
 
 
 def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
     """The awake time is over: a module at work stays, a vehicle that is parked does not."""
-    if p.check_in == ALWAYS:
+    if p.check_in == CheckIn.ALWAYS:
         return _report_again(m, p, now)
-    if p.check_in == DIURNAL and m.status != UPDATING:
+    if p.check_in == CheckIn.DIURNAL and m.status != UPDATING:
         return _switched_off(m, p, now)
     if m.status in _BUSY and not (m.status == DOWNLOADED and m.hold):
         m.link_at = now + p.awake_s
-        m.link_then = SLEEP
+        m.link_then = Input.SLEEP
         return 0
     _book_awake(m, p, now)
-    return _offline(m, p, now) | DISCONNECT
+    return _offline(m, p, now) | Effect.DISCONNECT
 
 
 def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
     """A module that is always online reports its state anew from time to time."""
     m.link_at = now + check_in.next_poll_s(m, p)
-    m.link_then = SLEEP
+    m.link_then = Input.SLEEP
     if m.status in (DOWNLOAD_START, DOWNLOADING):
         return 0  # the signal of a running transfer stays as it was priced
     _book_awake(m, p, now)
     radio.begin_session(m, p)
     m.session_start_s = now
     m.goodput_bit_s = max(m.goodput_bit_s, 1.0)
-    return HELLO
+    return Effect.HELLO
 
 
 def _switched_off(m: ModuleRow, p: Profile, now: float) -> int:
     """Supply goes away in order: the module recovers at its next start as after any loss of power."""
-    stop = STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
     m.download_errors = 0
     _book_awake(m, p, now)
-    effects = _offline(m, p, now) | DISCONNECT | stop
-    return effects | _ota(m, p, states.BOOT_OLD, now)
+    effects = _offline(m, p, now) | Effect.DISCONNECT | stop
+    return effects | _ota(m, p, Input.BOOT_OLD, now)
 
 
 def _offline(m: ModuleRow, p: Profile, now: float) -> int:
-    m.link = OFFLINE
+    m.link = LinkState.OFFLINE
     m.link_failures = 0
     m.link_at = check_in.next_check_in_s(m, p, now)
-    m.link_then = CHECK_IN
+    m.link_then = Input.CHECK_IN
     return 0
 
 
 def _book_awake(m: ModuleRow, p: Profile, now: float) -> None:
     """Energy of having been awake since the session began (transfers come on top)."""
-    if p.power == battery.BATTERY and p.check_in != ALWAYS:
+    if p.power == Power.BATTERY and p.check_in != CheckIn.ALWAYS:
         battery.spend(m, p.idle_ma / 1000.0 * p.supply_v * (now - m.session_start_s))
 
 
@@ -302,12 +253,12 @@ def _book_awake(m: ModuleRow, p: Profile, now: float) -> None:
 
 
 def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if given == BEGIN_FLASH:
+    if given == Input.BEGIN_FLASH:
         return _begin_flash(m, p, now)
-    if given == FLASH_ENDED:
+    if given == Input.FLASH_ENDED:
         return _flash_ended(m, p, now)
-    if given == POWER_BACK:
-        m.link = OFFLINE
+    if given == Input.POWER_BACK:
+        m.link = LinkState.OFFLINE
         effects = _ota(m, p, _boot_input(m), now)
         return effects | _offline(m, p, now)
     return _battery_empty(m, p, now)
@@ -318,65 +269,65 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
     m.flashes += 1
     duration = flash.duration_s(m, p)
     m.flash_result = flash.result(m, p, now, duration)
-    if p.power == battery.BATTERY and m.flash_result != C_BATTERY_DEAD:
+    if p.power == Power.BATTERY and m.flash_result != Cause.BATTERY_DEAD:
         battery.spend(m, p.install_j)
     if m.kind != FIRMWARE:
         m.ota_at, m.ota_then = _mcu_end(m, now, duration)
         return 0
-    if m.flash_result == C_BATTERY_DEAD:
+    if m.flash_result == Cause.BATTERY_DEAD:
         m.power_at = now + battery.empty_after_s(m, p, now, p.install_j / duration)
         duration = INF
     elif p.partition == 0 and flash.power_fails(m, p, now, duration):
         duration += flash.outage_s(m, p) + 0.5 * duration
-    effects = DISCONNECT if m.link == ONLINE else 0
+    effects = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
     _book_awake(m, p, now)
-    m.link = FLASHING
+    m.link = LinkState.FLASHING
     m.link_at = now + duration
-    m.link_then = FLASH_ENDED
+    m.link_then = Input.FLASH_ENDED
     return effects
 
 
 def _mcu_end(m: ModuleRow, now: float, duration: float) -> tuple[float, int]:
-    if m.flash_result == NONE:
-        return now + duration, states.UPDATED
-    if m.flash_result == C_BRICKED:  # the MCU never answers: the SDK's timer speaks for it
-        m.flash_result = C_MCU_TIMEOUT
-        return now + states.MCU_UPDATE_TIMEOUT_S, states.TIMEOUT
-    return now + duration, states.UPDATE_FAILED
+    if m.flash_result == Cause.NONE:
+        return now + duration, Input.UPDATED
+    if m.flash_result == Cause.BRICKED:  # the MCU never answers: the SDK's timer speaks for it
+        m.flash_result = Cause.MCU_TIMEOUT
+        return now + states.MCU_UPDATE_TIMEOUT_S, Input.TIMEOUT
+    return now + duration, Input.UPDATE_FAILED
 
 
 def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
-    if m.flash_result == C_BRICKED:
-        return _go_dark(m, C_BRICKED, now)
-    if p.power == battery.BATTERY:
+    if m.flash_result == Cause.BRICKED:
+        return _go_dark(m, Cause.BRICKED, now)
+    if p.power == Power.BATTERY:
         battery.spend(m, p.reboot_j)
-    m.link = OFFLINE
+    m.link = LinkState.OFFLINE
     m.download_errors = 0
-    given = states.BOOT_TARGET if m.flash_result == NONE else states.BOOT_OLD
+    given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
     effects = _ota(m, p, given, now)
     m.session_end_s = now
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.REATTACH, m.flashes)
-    if unit < p.no_reattach and p.check_in != ALWAYS:
+    if unit < p.no_reattach and p.check_in != CheckIn.ALWAYS:
         return effects | _offline(m, p, now)
     return effects | _attach(m, p, now, True)
 
 
 def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
-    stop = STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
     m.spent_cycle_j = p.capacity_j  # whatever is left cannot carry the module
     m.ota_at = INF
     back = battery.recharged_at_s(m, p, now)
     if back == INF:
-        return _go_dark(m, C_BATTERY_DEAD, now) | stop | DISCONNECT
-    m.cause = C_BATTERY_DEAD
-    m.link = FLASHING if m.link == FLASHING else OFFLINE
+        return _go_dark(m, Cause.BATTERY_DEAD, now) | stop | Effect.DISCONNECT
+    m.cause = Cause.BATTERY_DEAD
+    m.link = LinkState.FLASHING if m.link == LinkState.FLASHING else LinkState.OFFLINE
     m.link_at = back
-    m.link_then = POWER_BACK
-    return stop | DISCONNECT
+    m.link_then = Input.POWER_BACK
+    return stop | Effect.DISCONNECT
 
 
 def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
-    m.link = DARK
+    m.link = LinkState.DARK
     m.cause = cause
     m.ended_s = now
     m.link_at = m.ota_at = m.power_at = INF
@@ -385,8 +336,8 @@ def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
 
 def _boot_input(m: ModuleRow) -> int:
     if m.status == UPDATING and m.kind != FIRMWARE:
-        return states.BOOT_MCU
-    return states.BOOT_OLD
+        return Input.BOOT_MCU
+    return Input.BOOT_OLD
 
 
 # --- OTA -------------------------------------------------------------------------------------------------------
@@ -394,24 +345,24 @@ def _boot_input(m: ModuleRow) -> int:
 
 def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     """Walks the table, then does what the new status asks for. Refused inputs change nothing."""
-    if given == states.BROKEN and m.download_errors >= states.TOLERATED_ERRORS:
-        given = states.TOO_MANY_ERRORS
+    if given == Input.BROKEN and m.download_errors >= states.TOLERATED_ERRORS:
+        given = Input.TOO_MANY_ERRORS
     before = m.status
     after = states.next_status(before, given)
-    if after < 0 or (given == states.UPDATE and m.offset_bytes + m.piece_bytes < m.package_bytes):
-        return REFUSED_INPUT  # a piece is no package
-    if after == before and given in (states.CONFIRM, states.UPDATE):
+    if after < 0 or (given == Input.UPDATE and m.offset_bytes + m.piece_bytes < m.package_bytes):
+        return Effect.REFUSED_INPUT  # a piece is no package
+    if after == before and given in (Input.CONFIRM, Input.UPDATE):
         return 0  # allowed, and nothing to do
     m.status = after
-    pending_s = m.ota_at if before == PLAN_RECEIVED and given == states.NOTICE else INF
+    pending_s = m.ota_at if before == PLAN_RECEIVED and given == Input.NOTICE else INF
     m.ota_at = INF
     if after == NO_PLAN:
         return 0
     m.published = after
     m.event = states.EVENT[after]
-    if p.components > 1 and given in (states.CONFIRM, states.REFUSE):
+    if p.components > 1 and given in (Input.CONFIRM, Input.REFUSE):
         m.event = UPDATE_FLAG
-    effects = ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
+    effects = Effect.ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
     if pending_s < INF:  # the same notice again does not make a user think anew
         m.ota_at = pending_s
     if states.MOMENTARY[after]:
@@ -421,9 +372,9 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
 
 def _publish(m: ModuleRow, status: int) -> int:
     """Every status is published as it is entered; offline only the latest is kept for the next connection."""
-    if m.link == ONLINE:
+    if m.link == LinkState.ONLINE:
         m.cached = 0
-        return PUBLISH
+        return Effect.PUBLISH
     m.cached = status
     return 0
 
@@ -433,11 +384,11 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     if status == PLAN_RECEIVED:
         m.offers += 1
         m.notified_s = now if m.notified_s != m.notified_s else m.notified_s
-        _arm(m, now + p.application_delay_s + _user_delay_s(m, p, now), DECIDE)
+        _arm(m, now + p.application_delay_s + _user_delay_s(m, p, now), Input.DECIDE)
     elif status == SUBMITTED:
         m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
         m.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
-        _arm(m, now + states.URL_TIMEOUT_S, states.TIMEOUT)
+        _arm(m, now + states.URL_TIMEOUT_S, Input.TIMEOUT)
     elif status == REFUSED:
         return _refused(m, p, given, now)
     elif status == DOWNLOAD_START:
@@ -467,13 +418,13 @@ def _user_delay_s(m: ModuleRow, p: Profile, now: float) -> float:
 
 def _refused(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     """The application refuses the offer, or gives up an upgrade it was asked to give up."""
-    if given != states.CANCEL:
+    if given != Input.CANCEL:
         m.refusals += 1
         return 0
     _end_transfer(m, p, now)
-    m.cause = C_CANCELED
+    m.cause = Cause.CANCELED
     m.kept_bytes = 0.0
-    return STOP_FETCH | ERASE
+    return Effect.STOP_FETCH | Effect.ERASE
 
 
 def _arm(m: ModuleRow, at: float, then: int) -> None:
@@ -484,29 +435,29 @@ def _arm(m: ModuleRow, at: float, then: int) -> None:
 def _decide(m: ModuleRow, p: Profile, now: float) -> int:
     """The application compares the notice's limits with what it has; a decision waits until it can be sent."""
     if m.status != PLAN_RECEIVED:
-        return REFUSED_INPUT
+        return Effect.REFUSED_INPUT
     m.decided = 1
-    if m.link != ONLINE:
+    if m.link != LinkState.ONLINE:
         return 0
     m.decided = 0
-    reason = MET
+    reason: int = Cause.NONE
     if p.device_checks:
         reason = unmet(
             battery.gauge_percent(m, p, now), m.rsrp_dbm, m.free_bytes,
             m.min_battery_percent, m.min_rsrp_dbm, m.needed_bytes,
         )  # fmt: skip
-    if reason == MET and uniform(p.key_0, p.key_1, m.index, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
-        reason = C_USER_REFUSED
-    if reason != MET:
+    if reason == Cause.NONE and uniform(p.key_0, p.key_1, m.index, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
+        reason = Cause.USER_REFUSED
+    if reason != Cause.NONE:
         m.cause = reason  # the three limits and their causes share their numbers
-        return _ota(m, p, states.REFUSE, now)
-    return _ota(m, p, states.CONFIRM, now)
+        return _ota(m, p, Input.REFUSE, now)
+    return _ota(m, p, Input.CONFIRM, now)
 
 
 def _start_download(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if given == states.URL:
+    if given == Input.URL:
         m.offset_bytes = 0
-        m.cause = NONE
+        m.cause = Cause.NONE
     else:  # the MCU asks for its next piece
         m.offset_bytes += m.piece_bytes
     m.transfers += 1
@@ -516,11 +467,11 @@ def _start_download(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if m.kind != FIRMWARE and p.mcu_buffer_bytes > 0:
         room = min(room, p.mcu_buffer_bytes)
     if (m.kind == FIRMWARE and room < m.package_bytes) or room <= 0:
-        _arm(m, now, states.NO_ROOM)
+        _arm(m, now, Input.NO_ROOM)
         return 0
     m.piece_bytes = min(m.package_bytes - m.offset_bytes, room)
-    _arm(m, now + states.HEADER_TIMEOUT_S, states.TIMEOUT)
-    return FETCH
+    _arm(m, now + states.HEADER_TIMEOUT_S, Input.TIMEOUT)
+    return Effect.FETCH
 
 
 def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
@@ -531,7 +482,7 @@ def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
 def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:
     """Books the energy of the transfer; the awake current is part of it."""
     m.power_at = INF
-    if p.power == battery.BATTERY and m.transfer_start_s == m.transfer_start_s:
+    if p.power == Power.BATTERY and m.transfer_start_s == m.transfer_start_s:
         battery.spend(m, radio.download_w(m, p) * (now - m.transfer_start_s))
     m.transfer_start_s = NAN
 
@@ -545,36 +496,36 @@ def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:
     if last and m.hold:
         return  # told to install later
     if m.kind == FIRMWARE:
-        _arm(m, now, states.UPDATE)
+        _arm(m, now, Input.UPDATE)
         return
     if p.mcu_read_s > states.MCU_READ_TIMEOUT_S:  # every read of the MCU restarts the SDK's timer
-        _arm(m, now + states.MCU_READ_TIMEOUT_S, states.TIMEOUT)
+        _arm(m, now + states.MCU_READ_TIMEOUT_S, Input.TIMEOUT)
         return
     reading_s = p.mcu_read_s * m.piece_bytes / 1024.0
-    _arm(m, now + reading_s, READ_PIECE)
+    _arm(m, now + reading_s, Input.READ_PIECE)
 
 
 def _download_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     """Reports 6 and erases, unless the profile can resume: then the cloud's next URL goes on where this stopped."""
     _end_transfer(m, p, now)
-    if given == states.TIMEOUT:
-        m.cause = C_SERVER_BUSY
-    if given != states.BOOT_OLD:
+    if given == Input.TIMEOUT:
+        m.cause = Cause.SERVER_BUSY
+    if given != Input.BOOT_OLD:
         m.download_errors += 1
         m.total_errors += 1
-    return ERASE | STOP_FETCH
+    return Effect.ERASE | Effect.STOP_FETCH
 
 
 def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
     if m.updating_s != m.updating_s:
         m.updating_s = now
     fault = flash.image_fault(m, p)
-    if fault != NONE:
+    if fault != Cause.NONE:
         m.cause = fault
         m.flashes += 1
-        _arm(m, now + states.FLASH_DELAY_S, states.UPDATE_FAILED)
+        _arm(m, now + states.FLASH_DELAY_S, Input.UPDATE_FAILED)
         return
-    _arm(m, now + states.FLASH_DELAY_S, BEGIN_FLASH)
+    _arm(m, now + states.FLASH_DELAY_S, Input.BEGIN_FLASH)
 
 
 def _updated(m: ModuleRow, p: Profile, now: float) -> None:
@@ -584,7 +535,7 @@ def _updated(m: ModuleRow, p: Profile, now: float) -> None:
         return
     m.at_target |= 1 << m.component
     m.upgraded |= 1 << m.component
-    m.cause = NONE
+    m.cause = Cause.NONE
     if m.at_target == (1 << p.components) - 1:
         m.upgraded_s = now
         m.ended_s = now
@@ -592,29 +543,29 @@ def _updated(m: ModuleRow, p: Profile, now: float) -> None:
 
 def _back_on_old(m: ModuleRow) -> None:
     """The module runs a previous image again, and is not upgraded any more."""
-    m.cause = C_ROLLED_BACK
+    m.cause = Cause.ROLLED_BACK
     m.upgraded_s = m.ended_s = NAN
 
 
 def _revoked(m: ModuleRow, p: Profile, now: float) -> int:
     """Boots back into the image it still has (Mender's roll-back after a refused report)."""
-    if m.link != ONLINE or m.status != NO_PLAN or m.at_target & m.upgraded == 0:
-        return REFUSED_INPUT
+    if m.link != LinkState.ONLINE or m.status != NO_PLAN or m.at_target & m.upgraded == 0:
+        return Effect.REFUSED_INPUT
     m.at_target &= ~m.upgraded
     _back_on_old(m)
     _book_awake(m, p, now)
     m.session_end_s = now
-    return DISCONNECT | _attach(m, p, now, True)
+    return Effect.DISCONNECT | _attach(m, p, now, True)
 
 
 def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     _end_transfer(m, p, now)
-    if given == states.TIMEOUT:
-        m.cause = C_MCU_TIMEOUT if m.piece_bytes else C_URL_TIMEOUT
-    elif given == states.NO_ROOM:
-        m.cause = C_NO_SPACE
-    elif given in (states.UPDATE_FAILED, states.BOOT_OLD) and m.flash_result != NONE:
+    if given == Input.TIMEOUT:
+        m.cause = Cause.MCU_TIMEOUT if m.piece_bytes else Cause.URL_TIMEOUT
+    elif given == Input.NO_ROOM:
+        m.cause = Cause.NO_SPACE
+    elif given in (Input.UPDATE_FAILED, Input.BOOT_OLD) and m.flash_result != Cause.NONE:
         m.cause = m.flash_result
-    m.flash_result = NONE
+    m.flash_result = Cause.NONE
     m.download_errors = 0
-    return STOP_FETCH
+    return Effect.STOP_FETCH

@@ -6,7 +6,7 @@ import math
 
 from sim.draws import Purpose, lognormal, normal, pair, uniform
 from sim.module.profile import Profile
-from sim.module.rows import ALWAYS, DIURNAL, INF, POISSON, ModuleRow
+from sim.module.rows import INF, CheckIn, ModuleRow
 
 DAY_S = 86400.0
 _TRIP_SIGMA = 0.3
@@ -19,12 +19,12 @@ def next_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
     module stays (`m.session_end_s`).
     """
     earliest = max(now, m.away_until_s)
-    if p.check_in == ALWAYS:
+    if p.check_in == CheckIn.ALWAYS:
         m.session_end_s = INF
         return earliest if earliest > now else now + p.check_in_every_s
-    if p.check_in == POISSON:
+    if p.check_in == CheckIn.POISSON:
         start = earliest + _interval(m, p)
-    elif p.check_in == DIURNAL:
+    elif p.check_in == CheckIn.DIURNAL:
         return _next_trip_s(m, p, earliest)
     else:
         start = _next_period_s(m, p, earliest)

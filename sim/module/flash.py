@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
+from sim.causes import Cause
 from sim.draws import Purpose, lognormal, pair, uniform
 from sim.messages import FIRMWARE
-from sim.module.battery import BATTERY, empty_after_s, true_percent
+from sim.module.battery import empty_after_s, true_percent
 from sim.module.profile import Profile
-from sim.module.rows import (
-    C_BATTERY_DEAD,
-    C_BOOT_FAILURE,
-    C_BRICKED,
-    C_FLASH_ERROR,
-    C_IMAGE_MISMATCH,
-    C_POWER_LOSS,
-    C_SOURCE_MISMATCH,
-    IN_PLACE,
-    NONE,
-    ModuleRow,
-)
+from sim.module.rows import ModuleRow, Partition, Power
 
-MAINS = 1
 LOW_BATTERY_PERCENT = 20.0
 """Below this true charge the supply may sag under the load of flashing."""
 
@@ -27,9 +16,9 @@ LOW_BATTERY_PERCENT = 20.0
 def image_fault(m: ModuleRow, p: Profile) -> int:
     """The cause for which the package is refused before anything is written, or NONE."""
     if p.delta[m.component] and m.source_mismatch:
-        return C_SOURCE_MISMATCH
+        return Cause.SOURCE_MISMATCH
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.IMAGE, m.flashes)
-    return C_IMAGE_MISMATCH if unit < p.image_mismatch else NONE
+    return Cause.IMAGE_MISMATCH if unit < p.image_mismatch else Cause.NONE
 
 
 def duration_s(m: ModuleRow, p: Profile) -> float:
@@ -44,10 +33,10 @@ def duration_s(m: ModuleRow, p: Profile) -> float:
 def power_fails(m: ModuleRow, p: Profile, now: float, duration: float) -> bool:
     """Whether the supply fails while flashing."""
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.POWER_LOSS, m.flashes)
-    if p.power == BATTERY:
+    if p.power == Power.BATTERY:
         low = true_percent(m, p, now) < LOW_BATTERY_PERCENT
         return low and unit < p.power_loss_low_battery * m.frailty
-    hazard_per_h = p.power_loss_mains_per_h if p.power == MAINS else p.power_loss_vehicle_per_h
+    hazard_per_h = p.power_loss_mains_per_h if p.power == Power.MAINS else p.power_loss_vehicle_per_h
     return unit < hazard_per_h * m.frailty * duration / 3600.0
 
 
@@ -66,21 +55,21 @@ def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
     brick, boot = pair(p.key_0, p.key_1, m.index, Purpose.BOOT, m.flashes)
     write = uniform(p.key_0, p.key_1, m.index, Purpose.FLASH_ERROR, m.flashes)
     if empty_after_s(m, p, now, p.install_j / duration) < duration:
-        return C_BATTERY_DEAD
-    if p.partition == IN_PLACE and power_fails(m, p, now, duration):
+        return Cause.BATTERY_DEAD
+    if p.partition == Partition.IN_PLACE and power_fails(m, p, now, duration):
         dice = uniform(p.key_0, p.key_1, m.index, Purpose.BRICK, m.flashes)
-        return C_BRICKED if dice < p.brick_on_power_loss else C_POWER_LOSS
+        return Cause.BRICKED if dice < p.brick_on_power_loss else Cause.POWER_LOSS
     if brick < _brick_chance(m, p) * m.frailty:
-        return C_BRICKED
+        return Cause.BRICKED
     if write < p.flash_error * m.frailty:
-        return C_FLASH_ERROR
+        return Cause.FLASH_ERROR
     if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][m.hardware]):
-        return C_BOOT_FAILURE
-    return NONE
+        return Cause.BOOT_FAILURE
+    return Cause.NONE
 
 
 def _brick_chance(m: ModuleRow, p: Profile) -> float:
     """That of the release, or of a healthy image when the previous one is being restored."""
     if m.reverting:
-        return p.brick_in_place if p.partition == IN_PLACE else p.brick
+        return p.brick_in_place if p.partition == Partition.IN_PLACE else p.brick
     return p.bricks[m.component][m.hardware]

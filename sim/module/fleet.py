@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from sim import draws
+from sim.causes import Cause
 from sim.draws import Purpose
 from sim.errors import FotasimError
+from sim.module.link_states import LinkState
 from sim.module.profile import Profile
-from sim.module.rows import C_NEVER_ONLINE, DARK, NONE, OFFLINE, TECHNOLOGIES
+from sim.module.rows import TECHNOLOGIES
 
 Array = NDArray[np.float64]
 
@@ -96,8 +98,8 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         "phase": unit(Purpose.CHECK_IN_PHASE),
         "away_until_s": _away_until(unit(Purpose.LONG_OFFLINE), unit(Purpose.LONG_OFFLINE_RETURN), profile),
         "hardware": places[revisions.codes],
-        "link": np.where(dark, DARK, OFFLINE),
-        "cause": np.where(dark, C_NEVER_ONLINE, NONE),
+        "link": np.where(dark, LinkState.DARK, LinkState.OFFLINE),
+        "cause": np.where(dark, Cause.NEVER_ONLINE, Cause.NONE),
     }
     if population.user_delay_s is not None:
         columns["user_delay_s"] = np.maximum(0.0, population.user_delay_s.quantile(unit(Purpose.USER_DELAY)))

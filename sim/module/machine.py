@@ -5,6 +5,7 @@ from __future__ import annotations
 from sim import messages as msg
 from sim.errors import IllegalInput
 from sim.module import battery, behaviour, states
+from sim.module.inputs import Effect, Input
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 
@@ -42,11 +43,11 @@ class Module:
         if isinstance(given, msg.FirmwareUrl):
             return self._receive_url(given, now)
         if isinstance(given, msg.Install):
-            return behaviour.receive(self.row, self.profile, states.UPDATE, now)
+            return behaviour.receive(self.row, self.profile, Input.UPDATE, now)
         if isinstance(given, msg.Cancel):
-            given = states.CANCEL
+            given = Input.CANCEL
         elif isinstance(given, msg.Revoked):
-            given = behaviour.REVOKED
+            given = Input.REVOKED
         before = self.row.at_target
         effects = behaviour.receive(self.row, self.profile, given, now)
         if self.row.at_target != before:
@@ -66,7 +67,7 @@ class Module:
     def demand(self, given: int, now: float) -> int:
         """Like `receive`, for callers who must not be refused: raises IllegalInput with state, input and module."""
         effects = self.receive(given, now)
-        if effects & behaviour.REFUSED_INPUT:
+        if effects & Effect.REFUSED_INPUT:
             raise IllegalInput(f"module {self.name}: {states.describe(self.row.status, given)} is not allowed")
         return effects
 
@@ -101,23 +102,23 @@ class Module:
     def _receive_notice(self, notice: msg.Notice, now: float) -> int:
         first = notice.components[0]
         row = self.row
-        if states.next_status(row.status, states.NOTICE) < 0:
-            return behaviour.REFUSED_INPUT
+        if states.next_status(row.status, Input.NOTICE) < 0:
+            return Effect.REFUSED_INPUT
         self.notice = notice
         self.components = tuple(c.component for c in notice.components)
         self.targets = tuple(c.target_version for c in notice.components)
         row.min_battery_percent = float(first.min_battery_percent)
         row.min_rsrp_dbm = float(first.min_rsrp_dbm)
         row.needed_bytes = max(c.needed_bytes for c in notice.components)
-        return behaviour.receive(row, self.profile, states.NOTICE, now)
+        return behaviour.receive(row, self.profile, Input.NOTICE, now)
 
     def _receive_url(self, url: msg.FirmwareUrl, now: float) -> int:
         row = self.row
-        if states.next_status(row.status, states.URL) < 0:
-            return behaviour.REFUSED_INPUT
+        if states.next_status(row.status, Input.URL) < 0:
+            return Effect.REFUSED_INPUT
         self.url = url
         row.component = url.component
         row.kind = url.kind
         row.package_bytes = url.size_bytes
         row.hold, row.reverting = int(url.hold), int(url.reverting)
-        return behaviour.receive(row, self.profile, states.URL, now)
+        return behaviour.receive(row, self.profile, Input.URL, now)

@@ -10,37 +10,40 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sim.module.link_states import LinkState
+from sim.named_enum import NamedEnum
+
 INF = math.inf
 NAN = math.nan
 
-# Link of a module.
-OFFLINE = 0
-ATTACHING = 1
-CONNECTING = 2
-ONLINE = 3
-FLASHING = 4  # radio off: installing or rebooting
-DARK = 5  # never comes back: bricked, empty, or never online
 
-# Technologies, in the order of the tables in radio.py.
 TECHNOLOGIES = ("nb-iot", "lte-m", "cat1bis", "cat1", "cat4")
-POWERS = ("battery", "mains", "vehicle")
-CHECK_INS = ("always", "periodic", "poisson", "diurnal", "sleepy")
-ALWAYS, PERIODIC, POISSON, DIURNAL, SLEEPY = range(5)
-RESUMABLE, IN_PLACE = 0, 1
+"""In the order of the tables in radio.py."""
 
-# Causes a module knows for itself; names in records.CAUSES order are looked up by these numbers.
-CAUSES = (
-    "", "low_battery", "weak_signal", "no_space", "user_refused", "no_service", "link_lost", "server_busy",
-    "server_error", "checksum", "image_mismatch", "source_mismatch", "url_timeout", "flash_error", "power_loss",
-    "battery_dead", "boot_failure", "bricked", "mcu_timeout", "never_online", "canceled", "url_gone", "rolled_back",
-    "cell_congested",
-)  # fmt: skip
-(
-    NONE, C_LOW_BATTERY, C_WEAK_SIGNAL, C_NO_SPACE, C_USER_REFUSED, C_NO_SERVICE, C_LINK_LOST, C_SERVER_BUSY,
-    C_SERVER_ERROR, C_CHECKSUM, C_IMAGE_MISMATCH, C_SOURCE_MISMATCH, C_URL_TIMEOUT, C_FLASH_ERROR, C_POWER_LOSS,
-    C_BATTERY_DEAD, C_BOOT_FAILURE, C_BRICKED, C_MCU_TIMEOUT, C_NEVER_ONLINE, C_CANCELED, C_URL_GONE, C_ROLLED_BACK,
-    C_CELL_CONGESTED,
-) = range(len(CAUSES))  # fmt: skip
+
+class Power(NamedEnum):
+    """What supplies a module."""
+
+    BATTERY = 0
+    MAINS = 1
+    VEHICLE = 2
+
+
+class CheckIn(NamedEnum):
+    """When a module comes online."""
+
+    ALWAYS = 0
+    PERIODIC = 1
+    POISSON = 2
+    DIURNAL = 3
+    SLEEPY = 4
+
+
+class Partition(NamedEnum):
+    """Whether flashing that was cut off goes on when power returns."""
+
+    RESUMABLE = 0
+    IN_PLACE = 1
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class ModuleRow:
     phase: float = 0.5
     away_until_s: float = 0.0
     # link
-    link: int = OFFLINE
+    link: int = LinkState.OFFLINE
     link_at: float = INF
     link_then: int = 0
     link_failures: int = 0
@@ -138,16 +141,16 @@ class ProfileBase:
     key_1: int = 0
     technology: int = 0
     random_access: int = 0
-    power: int = 0
+    power: int = Power.BATTERY
     mobile: int = 0
-    partition: int = RESUMABLE
+    partition: int = Partition.RESUMABLE
     resume_download: int = 0
     mcu_buffer_bytes: int = 0
     capacity_j: float = 33700.0
     recharge_every_s: float = 0.0
     recharge_to_percent: float = 100.0
     recharge_from_percent: float = 5.0
-    check_in: int = PERIODIC
+    check_in: int = CheckIn.PERIODIC
     check_in_every_s: float = 86400.0
     check_in_jitter_s: float = 0.0
     check_in_at_s: float = NAN

@@ -6,14 +6,15 @@ the module reported last, the device the truth; stale reports are thus a modelle
 
 from __future__ import annotations
 
-from sim.messages import MET, unmet
+from sim.causes import Cause
+from sim.messages import unmet
 from sim.strategy.settings import Settings
 
 
 def unmet_for_cloud(settings: Settings, battery_percent: float, rsrp_dbm: float, free_bytes: float) -> int:
-    """The first limit the last reported values do not meet, or MET; MET when only the device checks."""
+    """The first limit the last reported values do not meet, or NONE; NONE when only the device checks."""
     if not settings.checked_by_cloud:
-        return MET
+        return Cause.NONE
     return unmet(
         battery_percent, rsrp_dbm, free_bytes, settings.min_battery_percent, settings.min_rsrp_dbm, settings.needed_bytes
     )  # fmt: skip

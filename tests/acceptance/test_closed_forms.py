@@ -12,7 +12,7 @@ from scipy import stats
 from sim.cloud import capacity, egress
 from sim.module import check_in
 from sim.module.profile import Profile
-from sim.module.rows import CHECK_INS, ModuleRow
+from sim.module.rows import CheckIn, ModuleRow
 from sim.stats.intervals import wilson
 from tests.support import HARMLESS, run
 
@@ -112,7 +112,7 @@ def test_simultaneous_start(modules, makespan_s):
 @pytest.mark.parametrize("until_h", [2.0, 6.0, 20.0])
 def test_check_in_coverage(kind, until_h):
     """Share seen by t: t/P for a fixed period with random phase, 1 - exp(-t/P) for Poisson."""
-    profile = Profile(key_0=5, key_1=7, check_in=CHECK_INS.index(kind), check_in_every_s=86400.0, awake_s=60.0)
+    profile = Profile(key_0=5, key_1=7, check_in=CheckIn.of(kind), check_in_every_s=86400.0, awake_s=60.0)
     rng = np.random.default_rng(15)
     rows = [ModuleRow(index=i, phase=float(u)) for i, u in enumerate(rng.random(4000))]
     seen = sum(check_in.next_check_in_s(row, profile, 0.0) <= until_h * 3600 for row in rows)

@@ -20,7 +20,7 @@ from sim.engines.run import campaign_records, driver_for
 from sim.engines.world import record_layout
 from sim.module import behaviour
 from sim.module.profile import Profile
-from sim.module.rows import CHECK_INS, ModuleRow
+from sim.module.rows import CheckIn, ModuleRow
 from tests.conformance.test_engines import assert_same
 from tests.support import scenario
 
@@ -95,7 +95,7 @@ def test_compiled_behaviour_is_bit_for_bit_the_python_one(compiled_receive):
     inputs = [*range(19), *range(20, 35)]
     for number in range(4000):
         profile = Profile(
-            key_0=dice.getrandbits(32), key_1=7, technology=number % 5, power=number % 3, check_in=number % len(CHECK_INS),
+            key_0=dice.getrandbits(32), key_1=7, technology=number % 5, power=number % 3, check_in=number % len(CheckIn),
             peaks=2, peaks_s=(28800.0, 63000.0), boot_failures=((0.3,),), bricks=((0.2,),), delta=(0,),
             recharge_every_s=dice.choice([0.0, 864000.0]), partition=dice.randrange(2), online_s=2400.0,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from sim import messages as msg
 from sim.engines.recording.module_trace import lines
 from sim.engines.run import save
 from sim.errors import IllegalInput, RecordsError
-from sim.module import states
+from sim.module.inputs import Input
 from sim.module.machine import Module
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
@@ -113,5 +113,5 @@ def test_illegal_input_is_refused_with_names():
     """State, input and module are named, and nothing changes."""
     module = Module("m7", ModuleRow(), Profile(), {})
     with pytest.raises(IllegalInput, match=r"module m7: DONE in status 0"):
-        module.demand(states.DONE, 0.0)
+        module.demand(Input.DONE, 0.0)
     assert module.state == 0

@@ -4,6 +4,7 @@ import pytest
 
 from sim import messages as msg
 from sim.module import states as st
+from sim.module.inputs import Input
 
 STATUSES = (0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 
@@ -11,14 +12,14 @@ STATUSES = (0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 @pytest.mark.parametrize(
     ("status", "given", "after"),
     [
-        (0, st.NOTICE, 1), (1, st.NOTICE, 1), (1, st.CONFIRM, 2), (1, st.REFUSE, 3), (2, st.CONFIRM, 2),
-        (2, st.URL, 4), (0, st.URL, 4), (2, st.TIMEOUT, 12), (4, st.HEADER, 5), (4, st.TIMEOUT, 6), (4, st.BROKEN, 6),
-        (4, st.NO_ROOM, 12), (5, st.DONE, 8), (5, st.BROKEN, 6), (5, st.TOO_MANY_ERRORS, 12), (8, st.NEXT_BLOCK, 4),
-        (8, st.UPDATE, 9), (8, st.TIMEOUT, 12), (9, st.UPDATE, 9), (9, st.UPDATED, 11), (9, st.UPDATE_FAILED, 12),
-        (9, st.TIMEOUT, 12), (2, st.BOOT_TARGET, 11), (4, st.BOOT_TARGET, 11), (5, st.BOOT_TARGET, 11),
-        (8, st.BOOT_TARGET, 11), (2, st.BOOT_OLD, 6), (4, st.BOOT_OLD, 6), (5, st.BOOT_OLD, 6), (8, st.BOOT_OLD, 6),
-        (6, st.BOOT_OLD, 6), (9, st.BOOT_TARGET, 11), (9, st.BOOT_OLD, 12), (9, st.BOOT_MCU, 9), (1, st.BOOT_OLD, 0),
-        (0, st.BOOT_OLD, 0), (3, st.SETTLE, 0), (6, st.SETTLE, 0), (11, st.SETTLE, 0), (12, st.SETTLE, 0),
+        (0, Input.NOTICE, 1), (1, Input.NOTICE, 1), (1, Input.CONFIRM, 2), (1, Input.REFUSE, 3), (2, Input.CONFIRM, 2),
+        (2, Input.URL, 4), (0, Input.URL, 4), (2, Input.TIMEOUT, 12), (4, Input.HEADER, 5), (4, Input.TIMEOUT, 6), (4, Input.BROKEN, 6),
+        (4, Input.NO_ROOM, 12), (5, Input.DONE, 8), (5, Input.BROKEN, 6), (5, Input.TOO_MANY_ERRORS, 12), (8, Input.NEXT_BLOCK, 4),
+        (8, Input.UPDATE, 9), (8, Input.TIMEOUT, 12), (9, Input.UPDATE, 9), (9, Input.UPDATED, 11), (9, Input.UPDATE_FAILED, 12),
+        (9, Input.TIMEOUT, 12), (2, Input.BOOT_TARGET, 11), (4, Input.BOOT_TARGET, 11), (5, Input.BOOT_TARGET, 11),
+        (8, Input.BOOT_TARGET, 11), (2, Input.BOOT_OLD, 6), (4, Input.BOOT_OLD, 6), (5, Input.BOOT_OLD, 6), (8, Input.BOOT_OLD, 6),
+        (6, Input.BOOT_OLD, 6), (9, Input.BOOT_TARGET, 11), (9, Input.BOOT_OLD, 12), (9, Input.BOOT_MCU, 9), (1, Input.BOOT_OLD, 0),
+        (0, Input.BOOT_OLD, 0), (3, Input.SETTLE, 0), (6, Input.SETTLE, 0), (11, Input.SETTLE, 0), (12, Input.SETTLE, 0),
     ],
 )  # fmt: skip
 def test_documented_transition(status, given, after):
@@ -29,13 +30,13 @@ def test_documented_transition(status, given, after):
 @pytest.mark.parametrize("status", [s for s in STATUSES if s not in (0, 1)])
 def test_a_notice_is_ignored_unless_idle_or_just_received(status):
     """A plan notice is accepted in NOPLAN and REVICEPLAN only."""
-    assert st.next_status(status, st.NOTICE) == -1
+    assert st.next_status(status, Input.NOTICE) == -1
 
 
 @pytest.mark.parametrize("status", [s for s in STATUSES if s not in (0, 2)])
 def test_a_url_is_accepted_in_noplan_and_submitted_only(status):
     """Command 0x0113 elsewhere is ignored."""
-    assert st.next_status(status, st.URL) == -1
+    assert st.next_status(status, Input.URL) == -1
 
 
 def test_every_status_is_reachable_and_unused_numbers_are_not():

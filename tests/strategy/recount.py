@@ -38,10 +38,10 @@ def final_state(e: ex.Execution) -> int:
 def check_counts(world: World) -> None:
     """Definition 3: progress of plan and groups, caps and queues, recounted from the executions."""
     b = world.center.rollout
-    joined = [e for e in b.es if e.late != 1]
+    joined = [e for e in b.executions if e.late != 1]
     over = [e for e in joined if ex.is_terminal(e.state) or e.reverting]
     ends = Counter(final_state(e) for e in over)
-    c = b.c
+    c = b.progress
     assert {
         "members": c.members, "targets": c.targets, "terminal": c.terminal, "succeeded": c.succeeded,
         "failed": c.failed, "timed_out": c.timed_out, "rejected": c.rejected, "released": c.released,
@@ -65,7 +65,7 @@ def check_counts(world: World) -> None:
         assert (g.succeeded, g.failed) == (
             ends[ExecutionState.SUCCEEDED], ends[ExecutionState.FAILED] + ends[ExecutionState.TIMED_OUT] + ends[ExecutionState.REJECTED]
         )  # fmt: skip
-    if concurrency.capped_by_cell(b.r):
+    if concurrency.capped_by_cell(b.settings):
         under_way = Counter((e.cell, e.counted_level) for e in joined if e.counted and e.cell >= 0)
         assert {at: int(n) for at, n in np.ndenumerate(b.cells) if n} == dict(under_way)
 
@@ -76,7 +76,7 @@ def check_limits(world: World, log: Log) -> None:
     _check_cap(world, log)
     b = world.center.rollout
     for at, _, text in log:
-        if text == "released" and b.r.window_gates == WindowGate.RELEASE:
+        if text == "released" and b.settings.window_gates == WindowGate.RELEASE:
             assert windows.is_open(b.windows, at)
     pauses = [(d.time_s, d.decision) for d in world.center.decisions if d.decision not in _WITHIN]
     for (since, what), (until, _) in pairwise([*pauses, (math.inf, "")]):
@@ -91,27 +91,27 @@ _WITHIN = ("rate_raised", "group_passed", "completed", "rollout_stopped")
 def _check_rate(world: World, log: Log) -> None:
     """At most floor(rate) in any minute from activation, the rate being that of the minute's beginning."""
     b = world.center.rollout
-    if rate.unlimited(b.r):
+    if rate.unlimited(b.settings):
         return
-    bypass = {e.index for e in b.es if e.late and not b.r.rate_applies_to_late}
+    bypass = {e.index for e in b.executions if e.late and not b.settings.rate_applies_to_late}
     minutes = Counter(int(at // 60) for at, index, text in log if text == "released" and index not in bypass)
     raised = [(d.time_s, d.subject) for d in world.center.decisions if d.decision == "rate_raised"]
     for minute, count in minutes.items():
         step = max((k for at, k in raised if at <= 60.0 * minute), default=0)
-        assert count <= math.floor(rate.per_minute(b.r, step) + 1e-9)
+        assert count <= math.floor(rate.per_minute(b.settings, step) + 1e-9)
 
 
 def _check_cap(world: World, log: Log) -> None:
     """Released and not over stays within the cap at every release; an operator's retry is beyond it."""
     b = world.center.rollout
     retried = any(action.do == "retry-failed" for action in world.scenario.plan.operator)
-    if b.r.max_in_progress <= 0 or not b.r.counts_from_release or retried:
+    if b.settings.max_in_progress <= 0 or not b.settings.counts_from_release or retried:
         return
     out: set[int] = set()
     for _, index, text in log:
         if text == "released":
             out.add(index)
-            assert len(out) <= b.r.max_in_progress
+            assert len(out) <= b.settings.max_in_progress
         elif text in ENDS:
             out.discard(index)
 

@@ -17,6 +17,7 @@ from sim.messages import (
     UPDATE_SUCCESS,
     UPDATING,
 )
+from sim.module.inputs import Input
 from tests.strategy.cloud import NEW, ROLLBACK, Cloud
 
 HOUR = 3600.0
@@ -275,9 +276,9 @@ def test_what_a_module_does_with_cancel():
     """Definition 9 on the device: honoured before UPDATING, ignored after."""
     from sim.module import states
 
-    given_up = [s for s in range(13) if states.next_status(s, states.CANCEL) == REFUSED]
+    given_up = [s for s in range(13) if states.next_status(s, Input.CANCEL) == REFUSED]
     assert given_up == [1, SUBMITTED, 4, DOWNLOADING, DOWNLOADED]
-    assert states.next_status(UPDATING, states.CANCEL) == -1
+    assert states.next_status(UPDATING, Input.CANCEL) == -1
 
 
 # --- end time ------------------------------------------------------------------------------------------------------

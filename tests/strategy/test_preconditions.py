@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sim import messages as msg
-from sim.messages import LOW_BATTERY, MET, NO_SPACE, WEAK_SIGNAL, unmet
+from sim.causes import Cause
+from sim.messages import unmet
 from tests.strategy.cloud import REFUSED, Cloud
 from tests.support import HARMLESS, run
 
@@ -34,10 +35,10 @@ def test_equal_to_the_limit_is_met():
 
 def test_the_limits_as_the_device_compares_them():
     """Definition 10: the same comparison on the device."""
-    assert unmet(30.0, -113.0, 1000.0, 30.0, -113.0, 1000) == MET
-    assert unmet(29.9, -113.0, 1000.0, 30.0, -113.0, 1000) == LOW_BATTERY
-    assert unmet(30.0, -113.1, 1000.0, 30.0, -113.0, 1000) == WEAK_SIGNAL
-    assert unmet(30.0, -113.0, 999.0, 30.0, -113.0, 1000) == NO_SPACE
+    assert unmet(30.0, -113.0, 1000.0, 30.0, -113.0, 1000) == Cause.NONE
+    assert unmet(29.9, -113.0, 1000.0, 30.0, -113.0, 1000) == Cause.LOW_BATTERY
+    assert unmet(30.0, -113.1, 1000.0, 30.0, -113.0, 1000) == Cause.WEAK_SIGNAL
+    assert unmet(30.0, -113.0, 999.0, 30.0, -113.0, 1000) == Cause.NO_SPACE
 
 
 def test_defer_is_no_failure():

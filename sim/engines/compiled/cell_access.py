@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from sim.engines.compiled import pending, timers
-from sim.module import behaviour
-from sim.module.rows import ATTACHING
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.network import cells
 from sim.network import random_access as ra
 
@@ -54,10 +54,10 @@ def decide(s: Any) -> int:
         else:
             entry = pending.add(s, s.modules[i], s.outcome_times[j], pending.ACCESS)
             entry.number = session
-            entry.code = behaviour.ACCESSED if s.outcomes[j] == ra.CONNECTED else behaviour.CONNECT_FAILED
+            entry.code = Input.ACCESSED if s.outcomes[j] == ra.CONNECTED else Input.CONNECT_FAILED
     return count
 
 
 def tries(m: Any, session: int) -> bool:
     """Whether the module is still in the access it began: flashing or an empty battery end it."""
-    return bool(m.link == ATTACHING and m.sessions == session)
+    return bool(m.link == LinkState.ATTACHING and m.sessions == session)

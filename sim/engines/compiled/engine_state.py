@@ -22,7 +22,7 @@ from sim.engines.recording.tally import Tally, tally
 from sim.engines.world import record_layout
 from sim.engines.world.build import World, air_limit
 from sim.engines.world.fleet_records import source_bad
-from sim.module.rows import ALWAYS, ModuleRow
+from sim.module.rows import CheckIn, ModuleRow
 from sim.network.cells import CARRIERS
 from sim.records import ROWS_AT_ONCE
 from sim.strategy import settings as st
@@ -70,7 +70,7 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
 def _slots(world: World) -> dict[str, NDArray[Any]]:
     """What lasts only while something is under way: a blank slot, and room for those who are online from the start."""
     fleet = world.fleet
-    always = np.array([p.check_in == ALWAYS for p in fleet.profiles])[fleet.rows["group"]]
+    always = np.array([p.check_in == CheckIn.ALWAYS for p in fleet.profiles])[fleet.rows["group"]]
     room = SPARE + int(always.sum()) + len(always) // 64
     module = ModuleRow(needed_bytes=world.plan.settings.needed_bytes)
     return {

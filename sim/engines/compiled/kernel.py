@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from sim.causes import Cause
 from sim.cloud import capacity, egress, message_rules, offer_rules, plan_rules
 from sim.draws import Purpose, uniform
 from sim.engines.compiled import (
@@ -31,17 +32,9 @@ from sim.engines.compiled import (
 from sim.engines.compiled.numba_layer.cache_hints import fetch_ahead, fetch_slot_ahead
 from sim.engines.compiled.pending import NONE, NOT_ANSWERED
 from sim.engines.recording import tally
-from sim.module import battery, behaviour, radio, states
-from sim.module.rows import (
-    C_CHECKSUM,
-    C_LINK_LOST,
-    C_SERVER_BUSY,
-    C_SERVER_ERROR,
-    C_URL_GONE,
-    CONNECTING,
-    OFFLINE,
-    ONLINE,
-)
+from sim.module import battery, behaviour, radio
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.network import cells
 
 SUSPEND, RESUME, NEXT_GROUP, TERMINATE, RETRY_FAILED, CANCEL = range(6)
@@ -116,7 +109,7 @@ def start(s: Any) -> None:
         if behaviour.starts_online(m, p):
             slots.wake(s, i)
             start_online(s, i)
-        elif m.link == OFFLINE:
+        elif m.link == LinkState.OFFLINE:
             behaviour.start(m, p, 0.0)
             slots.wait(s, i, m.link_at)
 
@@ -268,7 +261,7 @@ def run_module(s: Any, i: int, due: bool) -> None:
             if s.k.polled and polling.keeps_awake(s, i, at):
                 module.rearm(s, i)
             else:
-                module.deliver(s, i, behaviour.WAKE, at)
+                module.deliver(s, i, Input.WAKE, at)
 
 
 def happen(s: Any, i: int, now: float) -> None:
@@ -289,10 +282,10 @@ def happen(s: Any, i: int, now: float) -> None:
             s.rollout.notes[0, 3] = version  # the reported version itself, for the log
         module.send(s, i, now)
     elif kind == pending.ARRIVAL:
-        if m.link == ONLINE and m.session == entry.number:
+        if m.link == LinkState.ONLINE and m.session == entry.number:
             module.arrive(s, i, entry.code, entry.component, entry.flag, now)
     elif kind == pending.CONNECTED:
-        if m.link == CONNECTING and m.sessions == entry.number:
+        if m.link == LinkState.CONNECTING and m.sessions == entry.number:
             module.connected(s, i, now)
     elif kind == pending.ANSWER:
         if m.transfer == NOT_ANSWERED and m.fetch == entry.number:
@@ -316,7 +309,7 @@ def answer(s: Any, i: int, now: float) -> None:
     if cause != 0:
         m.transfer = NONE
         m.cause = cause
-        module.deliver(s, i, states.BROKEN, now)
+        module.deliver(s, i, Input.BROKEN, now)
         return
     p = s.profiles[m.group]
     tally.downloads(s.tally, s.downloads.active[0])
@@ -324,7 +317,7 @@ def answer(s: Any, i: int, now: float) -> None:
     carrier, share = cells.carrier(m.cell, p.technology), cells.download_share(m, p)
     m.transfer = egress.start(s.egress, i, carrier, share, wanted, m.goodput_bit_s, now)
     pending.add(s, m, now + radio.drop_after_s(m, p), pending.DROP)
-    module.deliver(s, i, states.HEADER, now)
+    module.deliver(s, i, Input.HEADER, now)
 
 
 def refusal(s: Any, i: int) -> int:
@@ -332,21 +325,21 @@ def refusal(s: Any, i: int) -> int:
     m = s.modules[i]
     p = s.profiles[m.group]
     if offer_rules.refuses_downloads(s.rollout.progress, s.rollout.executions[i]):
-        return C_URL_GONE
+        return Cause.URL_GONE
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.SERVER_ERROR, m.transfers)
     if dice < p.server_error:
-        return C_SERVER_ERROR
-    return 0 if capacity.open_slot(s.downloads) else C_SERVER_BUSY
+        return Cause.SERVER_ERROR
+    return 0 if capacity.open_slot(s.downloads) else Cause.SERVER_BUSY
 
 
 def drop(s: Any, i: int, now: float) -> None:
     """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
     m = s.modules[i]
-    m.cause = C_LINK_LOST
+    m.cause = Cause.LINK_LOST
     tally.online(s.tally, now, -1)
     entry = pending.add(s, m, now + 1.5 * s.k.keepalive_s, pending.UNHEARD)
     entry.number = m.session
-    module.deliver(s, i, behaviour.LINK_LOST, now)
+    module.deliver(s, i, Input.LINK_LOST, now)
 
 
 def transfer_due(s: Any, now: float) -> int:
@@ -363,11 +356,11 @@ def transfer_due(s: Any, now: float) -> int:
     m.received_bytes += arrived
     dice = uniform(p.key_0, p.key_1, m.index, Purpose.CHECKSUM, m.transfers)
     if dice < p.checksum_error:
-        m.cause = C_CHECKSUM
+        m.cause = Cause.CHECKSUM
         m.kept_bytes = 0.0
-        module.deliver(s, i, states.BROKEN, now)
+        module.deliver(s, i, Input.BROKEN, now)
     else:
-        module.deliver(s, i, states.DONE, now)
+        module.deliver(s, i, Input.DONE, now)
     return i
 
 

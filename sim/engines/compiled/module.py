@@ -14,7 +14,9 @@ from sim.engines.driver_rules import ddi_requests
 from sim.engines.recording import tally
 from sim.messages import PLAN_RECEIVED, UPDATE_SUCCESS
 from sim.module import battery, behaviour, radio, states
-from sim.module.rows import ALWAYS, DARK, OFFLINE, ONLINE
+from sim.module.inputs import Effect, Input
+from sim.module.link_states import LinkState
+from sim.module.rows import CheckIn
 
 LOGIN_ROUND_TRIPS = 3
 FETCH_ROUND_TRIPS = 2
@@ -66,22 +68,22 @@ def connected(s: Any, i: int, now: float) -> None:
     """The cloud has let the module in: a session begins."""
     s.modules[i].session += 1
     tally.online(s.tally, now, 1)
-    deliver(s, i, behaviour.CONNECTED, now)
+    deliver(s, i, Input.CONNECTED, now)
 
 
 def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) -> None:
     """A message of the cloud has reached its module."""
     m = s.modules[i]
     if message == MessageKind.NOTICE:
-        if states.next_status(m.status, states.NOTICE) < 0:
+        if states.next_status(m.status, Input.NOTICE) < 0:
             return
         s.modules[i].told_back = back
         m.min_battery_percent = s.rollout.settings.min_battery_percent
         m.min_rsrp_dbm = s.rollout.settings.min_rsrp_dbm
         m.needed_bytes = s.k.needed_back_bytes if back else s.k.needed_bytes
-        deliver(s, i, states.NOTICE, now)
+        deliver(s, i, Input.NOTICE, now)
     elif message == MessageKind.URL:
-        if states.next_status(m.status, states.URL) < 0:
+        if states.next_status(m.status, Input.URL) < 0:
             return
         c = s.components[component]
         m.component = component
@@ -89,13 +91,13 @@ def arrive(s: Any, i: int, message: int, component: int, back: int, now: float) 
         m.package_bytes = c.rollback_bytes if back else c.size_bytes
         m.hold = s.rollout.executions[i].holds if s.k.polled else s.k.holds
         m.reverting = back
-        deliver(s, i, states.URL, now)
+        deliver(s, i, Input.URL, now)
     elif message == MessageKind.INSTALL:
-        deliver(s, i, states.UPDATE, now)
+        deliver(s, i, Input.UPDATE, now)
     elif message == MessageKind.CANCEL:
-        deliver(s, i, states.CANCEL, now)
+        deliver(s, i, Input.CANCEL, now)
     else:
-        deliver(s, i, behaviour.REVOKED, now)
+        deliver(s, i, Input.REVOKED, now)
 
 
 def deliver(s: Any, i: int, given: int, now: float) -> None:
@@ -120,37 +122,39 @@ def rearm(s: Any, i: int) -> None:
 def is_retired(s: Any, i: int) -> bool:
     """The cloud is done with the module, and it has nothing left to say."""
     m = s.modules[i]
-    if m.link == DARK:
+    if m.link == LinkState.DARK:
         return True
     if m.status != 0 or m.cached != 0 or not s.k.may_retire:
         return False
-    away = m.link == OFFLINE or (m.link == ONLINE and s.profiles[m.group].check_in == ALWAYS)
+    away = m.link == LinkState.OFFLINE or (
+        m.link == LinkState.ONLINE and s.profiles[m.group].check_in == CheckIn.ALWAYS
+    )
     return away and ex.is_terminal(s.rollout.executions[i].state)
 
 
 def perform(s: Any, i: int, effects: int, now: float) -> None:
     """What a module's receiving asks of its driver."""
     m = s.modules[i]
-    if effects & behaviour.ENTERED:
+    if effects & Effect.ENTERED:
         entered(s, i, now)
-    if effects & behaviour.STOP_FETCH:
+    if effects & Effect.STOP_FETCH:
         stop_fetch(s, i, now)
-    if effects & behaviour.ACCESS:
+    if effects & Effect.ACCESS:
         cell_access.join(s, i, m.sessions, now)
     if s.k.polled:
-        if effects & behaviour.CONNECT:
+        if effects & Effect.CONNECT:
             polling.ask(s, i, ddi_requests.POLL, NONE, 0, 1, m.sessions, now)
-        if effects & behaviour.PUBLISH:
+        if effects & Effect.PUBLISH:
             polling.publish(s, i, now)
     else:
         talk(s, i, effects, now)
-    if effects & behaviour.FETCH:
+    if effects & Effect.FETCH:
         tally.requests(s.tally, now, 1)
         m.fetch += 1
         m.transfer = NOT_ANSWERED
         entry = pending.add(s, m, now + FETCH_ROUND_TRIPS * m.rtt_s, pending.ANSWER)
         entry.number = m.fetch
-    if effects & behaviour.DISCONNECT:
+    if effects & Effect.DISCONNECT:
         m.session += 1
         tally.online(s.tally, now, -1)
         message_rules.offline(s.rollout, i)
@@ -159,15 +163,15 @@ def perform(s: Any, i: int, effects: int, now: float) -> None:
 def talk(s: Any, i: int, effects: int, now: float) -> None:
     """Connecting and reporting over one session that stays open."""
     m = s.modules[i]
-    if effects & behaviour.CONNECT:
+    if effects & Effect.CONNECT:
         accepted = capacity.admit(s.connections, now)
         tally.connects(s.tally, accepted)
         entry = pending.add(s, m, accepted + LOGIN_ROUND_TRIPS * m.rtt_s, pending.CONNECTED)
         entry.number = m.sessions
-    if effects & behaviour.HELLO:
+    if effects & Effect.HELLO:
         tally.requests(s.tally, now, HELLO_REQUESTS)
         say_hello(s, i, now)
-    if effects & behaviour.PUBLISH:
+    if effects & Effect.PUBLISH:
         tally.requests(s.tally, now, 1)
         publish(s, i, now)
 
@@ -246,7 +250,7 @@ def message(s: Any, i: int, code: int, component: int, own: int, now: float) -> 
     leaves = capacity.answered_at(s.workers, now, beats_per_s, s.workers.service_s)
     m = s.modules[i]
     delay_s = radio.downlink_s(m, s.profiles[m.group])
-    if delay_s >= 0.0 and m.link == ONLINE:
+    if delay_s >= 0.0 and m.link == LinkState.ONLINE:
         entry = pending.add(s, m, leaves + delay_s, pending.ARRIVAL)
         entry.number = m.session
         entry.code = code

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from sim.causes import Cause
 from sim.cloud import capacity
 from sim.draws import Purpose, uniform
 from sim.engines.compiled import pending
@@ -24,7 +25,9 @@ from sim.messages import (
     UPDATE_SUCCESS,
 )
 from sim.module import behaviour
-from sim.module.rows import C_USER_REFUSED, DIURNAL, ONLINE
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
+from sim.module.rows import CheckIn
 
 
 def _describe(entry: Any, what: int, code: int, component: int, flag: int, number: int) -> None:
@@ -109,8 +112,8 @@ def is_unknown(s: Any, i: int) -> bool:
 def keeps_awake(s: Any, i: int, now: float) -> bool:
     """Whether a module that would fall asleep now waits for an answer first; it then looks again soon."""
     m = s.modules[i]
-    due = m.link == ONLINE and m.link_then == behaviour.SLEEP and m.link_at <= now
-    if not (due and s.modules[i].busy) or s.profiles[m.group].check_in == DIURNAL:
+    due = m.link == LinkState.ONLINE and m.link_then == Input.SLEEP and m.link_at <= now
+    if not (due and s.modules[i].busy) or s.profiles[m.group].check_in == CheckIn.DIURNAL:
         return False
     m.link_at = now + ddi_requests.AWAKE_S
     return bool(behaviour.deadline(m) > now)
@@ -139,7 +142,7 @@ def publish(s: Any, i: int, now: float) -> None:
     if status == DOWNLOADING or (status == PLAN_RECEIVED and m.offers != 1):
         return
     whole = status == UPDATE_SUCCESS and m.at_target == (1 << s.profiles[m.group].components) - 1
-    last_word = status == REFUSED and (m.cause == C_USER_REFUSED or s.rollout.settings.reject_unmet)
+    last_word = status == REFUSED and (m.cause == Cause.USER_REFUSED or s.rollout.settings.reject_unmet)
     if whole or last_word or status == UPDATE_ERROR:
         m.action = ddi_requests.OVER
     said = status * 64 + (m.cause if status in (REFUSED, DOWNLOAD_ERROR) else 0)

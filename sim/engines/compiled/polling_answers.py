@@ -12,7 +12,8 @@ from sim.engines.compiled.pending import NONE
 from sim.engines.driver_rules import ddi_requests
 from sim.messages import DOWNLOADED, NO_PLAN, REFUSED, SUBMITTED, UPDATING
 from sim.module import battery, states
-from sim.module.rows import CONNECTING, DARK, ONLINE
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 
 
 def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
@@ -28,7 +29,7 @@ def happen_polled(s: Any, i: int, kind: int, entry: Any, now: float) -> None:
     elif kind == pending.ANSWERED:
         answered(s, i, what, code, flag, number, now)
     elif kind == pending.POLL_DUE:
-        if m.link == ONLINE and m.polls == number and not module.is_retired(s, i):
+        if m.link == LinkState.ONLINE and m.polls == number and not module.is_retired(s, i):
             polling.ask(s, i, ddi_requests.POLL, NONE, 0, 0, m.session, now)
     else:
         go_on(s, i, now)
@@ -72,7 +73,7 @@ def answered(s: Any, i: int, what: int, code: int, flag: int, number: int, now: 
             give_up(s, i, now)
         elif m.confirming and code == SUBMITTED:
             polling.ask(s, i, ddi_requests.POLL, NONE, 0, 0, m.session, now)
-    if m.link != DARK:
+    if m.link != LinkState.DARK:
         polling.begin_next(s, i, now)
 
 
@@ -80,10 +81,10 @@ def poll_answered(s: Any, i: int, found: int, connects: int, session: int, now: 
     """A poll was answered: the session stands, the next poll is set, what was found is read."""
     m = s.modules[i]
     if connects:
-        if m.link != CONNECTING or m.sessions != session:
+        if m.link != LinkState.CONNECTING or m.sessions != session:
             return
         module.connected(s, i, now)
-    if m.link != ONLINE or (not connects and m.session != session):
+    if m.link != LinkState.ONLINE or (not connects and m.session != session):
         return
     polling.sleep(s, i, now)
     if m.told != m.at_target:
@@ -109,7 +110,7 @@ def act(s: Any, i: int, found: int, now: float) -> None:
     asks = found == MessageKind.NOTICE
     m.known = polling.form(s, i, asks)
     m.confirming = int(asks and s.profiles[m.group].confirms_first)
-    if m.link != ONLINE:
+    if m.link != LinkState.ONLINE:
         return
     if not asks:
         go_on(s, i, now)
@@ -121,7 +122,7 @@ def act(s: Any, i: int, found: int, now: float) -> None:
 def go_on(s: Any, i: int, now: float) -> None:
     """An action the module has agreed to: the next component, or the order to install what it holds."""
     m = s.modules[i]
-    if m.action != ddi_requests.OPEN or m.link != ONLINE:
+    if m.action != ddi_requests.OPEN or m.link != LinkState.ONLINE:
         return
     if m.status in (NO_PLAN, SUBMITTED):
         module.arrive(s, i, MessageKind.URL, polling.next_component(m.at_target), 0, now)
@@ -132,5 +133,5 @@ def go_on(s: Any, i: int, now: float) -> None:
 def give_up(s: Any, i: int, now: float) -> None:
     """The action is over, whatever the module was at."""
     s.modules[i].action = ddi_requests.OVER
-    if states.next_status(s.modules[i].status, states.CANCEL) >= 0:
+    if states.next_status(s.modules[i].status, Input.CANCEL) >= 0:
         module.arrive(s, i, MessageKind.CANCEL, 0, 0, now)

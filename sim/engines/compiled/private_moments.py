@@ -10,14 +10,16 @@ from sim.cloud.execution import ExecutionState
 from sim.engines.compiled import pending
 from sim.engines.compiled.pending import NOT_ANSWERED
 from sim.messages import DOWNLOAD_START, DOWNLOADED, DOWNLOADING, UPDATING
-from sim.module import behaviour
-from sim.module.rows import ATTACHING
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 
 
 def touches_nobody(s: Any, i: int, listed: bool) -> bool:
     """Whether the module's next event touches nothing that others see, whatever order it is taken in."""
     e, m = s.rollout.executions[i], s.modules[i]
-    if m.transfer >= 0 or (m.link == ATTACHING and m.link_at == inf):  # transfers, or tries to access its cell
+    if m.transfer >= 0 or (
+        m.link == LinkState.ATTACHING and m.link_at == inf
+    ):  # transfers, or tries to access its cell
         return False
     if not listed:
         return is_own_timer(m, e)
@@ -33,9 +35,9 @@ def touches_nobody(s: Any, i: int, listed: bool) -> bool:
 
 def is_own_timer(m: Any, e: Any) -> bool:
     """Whether the module's own timer does nothing but to the module."""
-    if m.ota_at <= m.link_at and m.ota_at < m.power_at and m.ota_then == behaviour.DECIDE:
+    if m.ota_at <= m.link_at and m.ota_at < m.power_at and m.ota_then == Input.DECIDE:
         return True
-    at_gate = m.link_at < m.ota_at and m.link_at < m.power_at and m.link_then == behaviour.ATTACHED
+    at_gate = m.link_at < m.ota_at and m.link_at < m.power_at and m.link_then == Input.ATTACHED
     return not at_gate and not going_matters(e)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sim.cloud import execution as ex
 from sim.cloud.execution import ExecutionState
 from sim.engines.compiled import queue
-from sim.module.rows import DARK, OFFLINE
+from sim.module.link_states import LinkState
 
 NONE = -1
 ASLEEP, FOR_GOOD = 0, -1
@@ -44,9 +44,9 @@ def may_sleep(s: Any, i: int) -> bool:
     done = s.k.may_retire and ex.is_terminal(e.state)
     if m.transfer != NONE or (e.online and not done) or e.state == ExecutionState.NOTIFIED:
         return False
-    if m.link == DARK:
+    if m.link == LinkState.DARK:
         return True
-    idle = m.link == OFFLINE and m.status == 0 and m.cached == 0 and m.kept_bytes == 0.0
+    idle = m.link == LinkState.OFFLINE and m.status == 0 and m.cached == 0 and m.kept_bytes == 0.0
     return bool(idle and m.ota_at == inf and m.power_at == inf)
 
 
@@ -58,4 +58,4 @@ def wait(s: Any, i: int, at: float) -> None:
 
 def is_due(s: Any, i: int, now: float) -> bool:
     """Whether a module that sleeps was to be woken now; entries of its earlier plans stay in the queue."""
-    return bool(s.slots[i] == ASLEEP and s.modules[i].link_at == now and s.modules[i].link == OFFLINE)
+    return bool(s.slots[i] == ASLEEP and s.modules[i].link_at == now and s.modules[i].link == LinkState.OFFLINE)

@@ -24,8 +24,8 @@ from sim.engines.live.pace import Pace
 from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, Watch
 from sim.engines.world.build import World
 from sim.errors import FotasimError
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import ATTACHING, CONNECTING, DARK, FLASHING, OFFLINE
 
 WATCH_S = 1.0
 POLL_S = 2.0
@@ -213,15 +213,15 @@ class LiveEngine:
 def _state(module: Module) -> str:
     """One word for where a module stands."""
     row = module.row
-    if row.link == DARK:
+    if row.link == LinkState.DARK:
         return "dark"
     if row.status == msg.NO_PLAN and not isnan(row.upgraded_s):
         return "upgraded"
-    if row.link == FLASHING:
+    if row.link == LinkState.FLASHING:
         return "updating"
-    if row.link in (ATTACHING, CONNECTING):
+    if row.link in (LinkState.ATTACHING, LinkState.CONNECTING):
         return "connecting"
-    return "offline" if row.link == OFFLINE else _STATUS_NAMES.get(row.status, "idle")
+    return "offline" if row.link == LinkState.OFFLINE else _STATUS_NAMES.get(row.status, "idle")
 
 
 __all__ = ["LiveEngine", "Settings"]

@@ -13,14 +13,17 @@ from math import inf, isnan
 from typing import TYPE_CHECKING
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.draws import Purpose, uniform
 from sim.engines.live.fetch import Ask, Broken, Package, ServerRefused, WrongChecksum
 from sim.engines.live.reconciliation import ModuleBooks
 from sim.engines.reference.simpy_engine import FETCH_ROUND_TRIPS
 from sim.module import behaviour as b
-from sim.module import radio, states
+from sim.module import radio
+from sim.module.inputs import Effect, Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import ALWAYS, C_CHECKSUM, C_SERVER_BUSY, C_SERVER_ERROR, DARK, NAN, OFFLINE
+from sim.module.rows import NAN, CheckIn
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import LiveEngine
@@ -101,11 +104,11 @@ class LiveModule(ABC):
         At once when asked for and for modules that are always online, else at its own check-in.
         """
         row, profile = self.module.row, self.module.profile
-        if row.link != OFFLINE:
+        if row.link != LinkState.OFFLINE:
             return  # never online
         self._due, now = due, self._engine.run_s(due)
-        if at_once or (profile.check_in == ALWAYS and row.away_until_s <= now):
-            self.deliver(b.CHECK_IN, now)
+        if at_once or (profile.check_in == CheckIn.ALWAYS and row.away_until_s <= now):
+            self.deliver(Input.CHECK_IN, now)
         else:
             b.start(row, profile, now)
             self._rearm(now)
@@ -114,7 +117,7 @@ class LiveModule(ABC):
     def done(self) -> bool:
         """Nothing more is to be expected of it: it runs the new version and the cloud knows, or it is dark."""
         row = self.module.row
-        if row.link == DARK:
+        if row.link == LinkState.DARK:
             return True
         return not isnan(row.upgraded_s) and row.cached == 0 and not self.unacknowledged
 
@@ -155,10 +158,10 @@ class LiveModule(ABC):
             return
         row = self.module.row
         scale = self._engine.settings.time_scale
-        if scale != 1.0 and row.ota_then == states.TIMEOUT and row.status in _GUARDED and row.ota_at != self._guard:
+        if scale != 1.0 and row.ota_then == Input.TIMEOUT and row.status in _GUARDED and row.ota_at != self._guard:
             row.ota_at = self._guard = now + (row.ota_at - now) * scale
         at = self.module.deadline
-        if row.link == OFFLINE and self.done:
+        if row.link == LinkState.OFFLINE and self.done:
             at = inf
         if at == self._timer_at:
             return
@@ -173,7 +176,7 @@ class LiveModule(ABC):
         at, self._timer, self._timer_at = self._timer_at, None, inf
         self._due = self._engine.real(at)
         before = self.module.row.status
-        self.deliver(b.WAKE, max(at, self._engine.now()))
+        self.deliver(Input.WAKE, max(at, self._engine.now()))
         if self.module.row.status != before:
             self._status_left(before)
 
@@ -181,21 +184,21 @@ class LiveModule(ABC):
         """A timer ended a status; subclasses know what was waited for."""
 
     def _perform(self, effects: int, now: float) -> None:
-        if effects & b.ENTERED:
+        if effects & Effect.ENTERED:
             self._engine.recorder.entered(self.module, now)
-        if effects & b.STOP_FETCH:
+        if effects & Effect.STOP_FETCH:
             self._stop_fetch()
-        if effects & b.ACCESS:  # the network under test has a random access of its own
-            self.deliver(b.ACCESSED, now)
-        if effects & b.CONNECT:
+        if effects & Effect.ACCESS:  # the network under test has a random access of its own
+            self.deliver(Input.ACCESSED, now)
+        if effects & Effect.CONNECT:
             self._connect()
-        if effects & b.HELLO:
+        if effects & Effect.HELLO:
             self._hello(now)
-        if effects & b.PUBLISH:
+        if effects & Effect.PUBLISH:
             self._publish_status(now)
-        if effects & b.FETCH:
+        if effects & Effect.FETCH:
             self._begin_fetch(now)
-        if effects & b.DISCONNECT:
+        if effects & Effect.DISCONNECT:
             self._disconnect(now)
 
     def books(self) -> ModuleBooks:
@@ -257,7 +260,7 @@ class LiveModule(ABC):
         drop_s = radio.drop_after_s(row, self.module.profile)
         if drop_s < inf:
             engine.at(now + drop_s, lambda fetch=self._fetch: self._drop_of(fetch))  # type: ignore[misc]
-        self.deliver(states.HEADER, now)
+        self.deliver(Input.HEADER, now)
 
     def _drop_of(self, fetch: asyncio.Task[None] | None) -> None:
         if fetch is not None and self._fetch is fetch:
@@ -283,10 +286,10 @@ class LiveModule(ABC):
         row.received_bytes += self._fetched_bytes
         dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.CHECKSUM, row.transfers)
         if dice < profile.checksum_error:  # written wrongly on the module's side
-            row.cause, row.kept_bytes = C_CHECKSUM, 0.0
-            self.deliver(states.BROKEN, engine.now())
+            row.cause, row.kept_bytes = Cause.CHECKSUM, 0.0
+            self.deliver(Input.BROKEN, engine.now())
         else:
-            self.deliver(states.DONE, engine.now())
+            self.deliver(Input.DONE, engine.now())
 
     def _fetch_broken(self, error: Broken) -> None:
         row = self.module.row
@@ -294,10 +297,12 @@ class LiveModule(ABC):
         self._engine.latencies.fail("download", str(error)[:80])
         self._stop_fetch()
         wrong = isinstance(error, WrongChecksum)
-        row.cause = C_CHECKSUM if wrong else C_SERVER_ERROR if isinstance(error, ServerRefused) else C_SERVER_BUSY
+        row.cause = (
+            Cause.CHECKSUM if wrong else Cause.SERVER_ERROR if isinstance(error, ServerRefused) else Cause.SERVER_BUSY
+        )
         if wrong:
             row.kept_bytes = 0.0
-        self.deliver(states.BROKEN, self._engine.now())
+        self.deliver(Input.BROKEN, self._engine.now())
 
     def _stop_fetch(self) -> None:
         """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""

@@ -11,6 +11,7 @@ from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.engines.live.api import CloudApi
 from sim.engines.live.fetch import File, Package
@@ -22,9 +23,9 @@ from sim.engines.reference.simpy_engine import LOGIN_ROUND_TRIPS
 from sim.engines.world.build import World
 from sim.errors import FotasimError, ProtocolError
 from sim.module import battery, radio, states
-from sim.module import behaviour as b
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import C_BATTERY_DEAD, C_LINK_LOST, CONNECTING, DARK, OFFLINE, ONLINE
 from sim.strategy.settings import Settings as StrategySettings
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
@@ -74,11 +75,11 @@ class QuecThingModule(LiveModule):
     def waiting(self) -> Iterator[tuple[str, float]]:
         """See LiveModule."""
         row, link = self.module.row, self.link
-        if row.link == CONNECTING:
+        if row.link == LinkState.CONNECTING:
             yield ("login", link.made_at) if link is not None and link.made_at else ("connect", self._dialled_at)
         if self._asked_at and isnan(row.upgraded_s):
             yield "notice", self._asked_at  # asleep or not: it asked and was not answered
-        if row.link == ONLINE:
+        if row.link == LinkState.ONLINE:
             if self._request:
                 yield "request", self._requested_at
             if self._confirmed_at and row.status == msg.SUBMITTED:
@@ -115,7 +116,7 @@ class QuecThingModule(LiveModule):
         engine.when(at, lambda: self._dial(password))
 
     def _dial(self, password: str) -> None:
-        if self.module.row.link == CONNECTING and self.link is None and not self._halted:
+        if self.module.row.link == LinkState.CONNECTING and self.link is None and not self._halted:
             self._engine.recorder.dialled()
             self.link = self._cloud.links.dial(self, self._name, password, login.subscription(self._name))
 
@@ -139,7 +140,7 @@ class QuecThingModule(LiveModule):
         engine.recorder.online(now, 1)
         self._heard_at = now
         self._due = engine.clock()
-        self.deliver(b.CONNECTED, now)
+        self.deliver(Input.CONNECTED, now)
 
     def on_down(self, link: Link, code: int) -> None:
         """See LinkOwner."""
@@ -148,7 +149,7 @@ class QuecThingModule(LiveModule):
         if self.link is not link:
             return
         self.link = None
-        if self.module.row.link == ONLINE:
+        if self.module.row.link == LinkState.ONLINE:
             self._session_lost()
         else:
             self._refused(_CODES.get(code, login.NETWORK), "login" if link.made_at else "connect")
@@ -161,8 +162,8 @@ class QuecThingModule(LiveModule):
         engine.latencies.fail("session", "lost")
         self._keep_unacknowledged()
         if row.status in (msg.DOWNLOAD_START, msg.DOWNLOADING):
-            row.cause = C_LINK_LOST
-        self.deliver(b.LINK_LOST, now)
+            row.cause = Cause.LINK_LOST
+        self.deliver(Input.LINK_LOST, now)
         self._back_off(login.NETWORK, now)
 
     def _refused(self, code: int, leg: str) -> None:
@@ -174,13 +175,13 @@ class QuecThingModule(LiveModule):
         if code == login.DEVICE_SECRET_WRONG:
             self.secret = ""
         now = engine.now()
-        self.deliver(b.CONNECT_FAILED, now)
+        self.deliver(Input.CONNECT_FAILED, now)
         self._back_off(code, now)
 
     def _back_off(self, code: int, now: float) -> None:
         """The wait before the next attempt, by class of error and in real seconds whatever the time scale."""
         row, scale = self.module.row, self._engine.settings.time_scale
-        if row.link != OFFLINE or row.link_at == inf:
+        if row.link != LinkState.OFFLINE or row.link_at == inf:
             return
         if code == login.NETWORK:
             row.link_at = now + (row.link_at - now) * scale
@@ -195,7 +196,7 @@ class QuecThingModule(LiveModule):
         if link.up and not self._bootstrapping:
             self._engine.recorder.online(now, -1)
         row = self.module.row
-        if row.link == DARK or row.cause == C_BATTERY_DEAD:
+        if row.link == LinkState.DARK or row.cause == Cause.BATTERY_DEAD:
             link.abort()  # no supply, no farewell
             self._keep_unacknowledged()
         elif not link.finish() and self._unacked:
@@ -386,7 +387,7 @@ class QuecThingModule(LiveModule):
 
     def _on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
         engine = self._engine
-        if self.module.row.link != ONLINE:
+        if self.module.row.link != LinkState.ONLINE:
             return
         self._kinds = kinds
         self._due = engine.clock()
@@ -397,7 +398,7 @@ class QuecThingModule(LiveModule):
 
     def _on_url(self, firmware: ota.Firmware, url: msg.FirmwareUrl) -> None:
         engine = self._engine
-        if self.module.row.link != ONLINE:
+        if self.module.row.link != LinkState.ONLINE:
             return
         self._due = engine.clock()
         if self._confirmed_at:
@@ -456,7 +457,7 @@ class QuecThing:
         except FotasimError:
             return False  # it is away for a moment; the run goes on
         over = sum(count for name, count in states.items() if name in _TERMINAL)
-        return over >= sum(1 for m in engine.modules if m.module.row.link != DARK or m.acked)
+        return over >= sum(1 for m in engine.modules if m.module.row.link != LinkState.DARK or m.acked)
 
     async def reconcile(self, engine: LiveEngine) -> Reconciliation:
         """See Cloud."""
@@ -505,7 +506,7 @@ def _unmet(world: World, module: Module, now: float) -> int:
     """The limit for which the cloud defers a module that it has heard of, by what the module would report now."""
     row, wanted = module.row, world.center.plan.settings
     if not wanted.checked_by_cloud or isnan(row.first_contact_s):
-        return msg.MET
+        return Cause.NONE
     return msg.unmet(
         battery.gauge_percent(row, module.profile, now), row.rsrp_dbm, row.free_bytes, wanted.min_battery_percent,
         wanted.min_rsrp_dbm, wanted.needed_bytes,

@@ -12,18 +12,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim import records
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud.center import Decision
-from sim.cloud.execution import ExecutionState
+from sim.cloud.execution import EndReason, ExecutionState
 from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
 from sim.engines.world.build import World
-from sim.module.rows import C_BATTERY_DEAD, C_BRICKED, CAUSES, DARK, POWERS, TECHNOLOGIES
+from sim.module.link_states import LinkState
+from sim.module.rows import TECHNOLOGIES, Power
 from sim.module.states import PROGRESS_INTERVAL_S
 
-LIMITS = ("", "low_battery", "weak_signal", "no_space")
 OUTCOMES = records.OUTCOMES
-CAUSE_NAMES = ("", *records.CAUSES)
+CAUSE_OF_REASON = np.array([Cause[reason.name] for reason in EndReason], dtype=np.int64)
+"""What an execution that ended without the module's doing has for a cause."""
 SUCCEEDED, FAILED, TIMED_OUT, REJECTED, CANCELED, NOT_NEEDED, PENDING, NEVER_ONLINE = range(len(OUTCOMES))
 
 
@@ -101,8 +103,8 @@ class RowTable:
         """The columns of names, and the names their numbers stand for."""
         fleet = self._world.fleet
         return {
-            "group": [g.name for g in self._world.scenario.fleet.groups], "technology": TECHNOLOGIES, "power": POWERS,
-            "hardware": fleet.hardware, "cell": ("", *fleet.cells), "outcome": OUTCOMES, "cause": CAUSE_NAMES,
+            "group": [g.name for g in self._world.scenario.fleet.groups], "technology": TECHNOLOGIES, "power": Power.words(),
+            "hardware": fleet.hardware, "cell": ("", *fleet.cells), "outcome": OUTCOMES, "cause": Cause.words(),
             "cloud_state": ex.STATE_NAMES, "stage": records.STAGES,
         }  # fmt: skip
 
@@ -234,23 +236,23 @@ def _stage(m: NDArray[Any], e: NDArray[Any]) -> NDArray[np.int64]:
 def outcomes(
     m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What is true at the end, whatever the cloud believes: numbers of OUTCOMES and CAUSE_NAMES. First match wins."""
+    """What is true at the end, whatever the cloud believes: numbers of OUTCOMES and causes. First match wins."""
     state, reason = e["state"], e["reason"]
-    cause = _codes(CAUSES)[m["cause"]]
-    reasons = _codes(ex.REASON_NAMES)[reason]
-    limits = _codes(LIMITS)[e["unmet"]]
-    dark = (m["link"] == DARK) & np.isin(m["cause"], (C_BRICKED, C_BATTERY_DEAD))
+    cause = m["cause"].astype(np.int64)
+    reasons = CAUSE_OF_REASON[reason]
+    limits = e["unmet"].astype(np.int64)
+    dark = (m["link"] == LinkState.DARK) & np.isin(m["cause"], (Cause.BRICKED, Cause.BATTERY_DEAD))
     in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
-    waiting = np.where(in_progress, _code("in_progress"), _first(limits, cause, _code("waiting")))
+    waiting = np.where(in_progress, Cause.IN_PROGRESS, _first(limits, cause, Cause.WAITING))
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
-        (state == ExecutionState.CANCELED, CANCELED, _first(reasons, _code("canceled"))),
-        (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, _code("offline"))),
+        (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
+        (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),
         (state == ExecutionState.REJECTED, REJECTED, _first(limits, cause)),
-        (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, _code("link_lost"))),
-        (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, _code("link_lost"))),
+        (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, Cause.LINK_LOST)),
+        (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, Cause.LINK_LOST)),
     )
     found = np.full(len(m), PENDING, dtype=np.int64)
     why = waiting.astype(np.int64)
@@ -258,15 +260,6 @@ def outcomes(
         found[applies] = outcome
         why[applies] = because[applies] if isinstance(because, np.ndarray) else because
     return found, why
-
-
-def _codes(names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Numbers in CAUSE_NAMES of other names."""
-    return np.array([_code(name) for name in names], dtype=np.int64)
-
-
-def _code(name: str) -> int:
-    return CAUSE_NAMES.index(name)
 
 
 def _first(*candidates: NDArray[np.int64] | int) -> NDArray[np.int64]:

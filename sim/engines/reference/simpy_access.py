@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sim.engines.driver_rules.tie_order import CELLS, MODULES
-from sim.module import behaviour as b
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import ATTACHING
 from sim.network import cells
 from sim.network import random_access as ra
 
@@ -57,7 +57,7 @@ class RandomAccess:
             if outcome == ra.AGAIN:
                 self._join(index, session, at)
             else:
-                given = b.ACCESSED if outcome == ra.CONNECTED else b.CONNECT_FAILED
+                given = Input.ACCESSED if outcome == ra.CONNECTED else Input.CONNECT_FAILED
                 self._schedule(at, self._end(index, session, given), MODULES + index)
 
     def _end(self, index: int, session: int, given: int) -> Callable[[float], None]:
@@ -70,4 +70,4 @@ class RandomAccess:
     def _tries(self, index: int, session: int) -> bool:
         """Whether the module is still in the access it began: flashing or an empty battery end it."""
         row = self._rows[index]
-        return row.link == ATTACHING and row.sessions == session
+        return row.link == LinkState.ATTACHING and row.sessions == session

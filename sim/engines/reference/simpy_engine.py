@@ -17,6 +17,7 @@ import simpy
 from numpy.typing import NDArray
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.cloud import capacity, egress
 from sim.cloud.center import Command
 from sim.draws import Purpose, uniform
@@ -28,20 +29,10 @@ from sim.engines.reference.simpy_polling import Polls
 from sim.engines.world.build import World, operator_actions
 from sim.module import behaviour as b
 from sim.module import radio, states
+from sim.module.inputs import Effect, Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import (
-    ALWAYS,
-    C_CHECKSUM,
-    C_LINK_LOST,
-    C_SERVER_BUSY,
-    C_SERVER_ERROR,
-    C_URL_GONE,
-    CONNECTING,
-    DARK,
-    NONE,
-    OFFLINE,
-    ONLINE,
-)
+from sim.module.rows import CheckIn
 from sim.network import cells
 from sim.records import Records
 
@@ -140,7 +131,7 @@ class VirtualEngine:
             row, profile = module.row, module.profile
             if b.starts_online(row, profile):
                 self._start_online(module)
-            elif row.link == OFFLINE:
+            elif row.link == LinkState.OFFLINE:
                 b.start(row, profile, 0.0)
             self._rearm(module)
         self.rearm_center()
@@ -178,9 +169,11 @@ class VirtualEngine:
     def retired(self, module: Module) -> bool:
         """The cloud is done with the module, and it has nothing left to say."""
         row = module.row
-        if row.link == DARK:
+        if row.link == LinkState.DARK:
             return True
-        away = row.link == OFFLINE or (row.link == ONLINE and module.profile.check_in == ALWAYS)
+        away = row.link == LinkState.OFFLINE or (
+            row.link == LinkState.ONLINE and module.profile.check_in == CheckIn.ALWAYS
+        )
         idle = row.status == 0 and row.cached == 0 and away
         return idle and self.world.may_retire and self.world.center.executions[row.index].terminal
 
@@ -190,7 +183,7 @@ class VirtualEngine:
             if self._polls is not None and self._polls.keeps_awake(module, now):
                 self._rearm(module)
                 return
-            self.deliver(module, b.WAKE, now)
+            self.deliver(module, Input.WAKE, now)
 
     def deliver(self, module: Module, given: int | msg.ToModule, now: float) -> None:
         """Every input of a module goes through here: receive, perform the effects, arm the timer."""
@@ -201,19 +194,19 @@ class VirtualEngine:
 
     def _perform(self, module: Module, effects: int, now: float) -> None:
         row = module.row
-        if effects & b.ENTERED:
+        if effects & Effect.ENTERED:
             self.recorder.entered(module, now)
-        if effects & b.STOP_FETCH:
+        if effects & Effect.STOP_FETCH:
             self._stop_fetch(module, now)
-        if effects & b.ACCESS:
+        if effects & Effect.ACCESS:
             self._access.begin(module, now)
         if self._polls is None:
             self._talk(module, effects, now)
         else:
             self._polls.perform(module, effects, now)
-        if effects & b.FETCH:
+        if effects & Effect.FETCH:
             self._begin_fetch(module, now)
-        if effects & b.DISCONNECT:
+        if effects & Effect.DISCONNECT:
             self.sessions[row.index] += 1
             tally.online(self.tally, now, -1)
             self.world.center.offline(row.index)
@@ -221,13 +214,13 @@ class VirtualEngine:
     def _talk(self, module: Module, effects: int, now: float) -> None:
         """Connecting and reporting over one session that stays open."""
         index = module.row.index
-        if effects & b.CONNECT:
+        if effects & Effect.CONNECT:
             self._connect(module, now)
-        if effects & b.HELLO:
+        if effects & Effect.HELLO:
             tally.requests(self.tally, now, HELLO_REQUESTS)
             hello = module.hello(now)
             self._uplink(module, now, lambda at: self.world.center.hello(index, hello, at))
-        if effects & b.PUBLISH:
+        if effects & Effect.PUBLISH:
             tally.requests(self.tally, now, 1)
             report = module.report()
             self._uplink(module, now, lambda at: self.world.center.status(index, report, at))
@@ -241,7 +234,7 @@ class VirtualEngine:
         session = row.sessions
 
         def connected(at: float) -> None:
-            if row.link == CONNECTING and row.sessions == session:
+            if row.link == LinkState.CONNECTING and row.sessions == session:
                 self.connected(module, at)
 
         self.at(accepted + LOGIN_ROUND_TRIPS * row.rtt_s, connected, MODULES + row.index)
@@ -250,7 +243,7 @@ class VirtualEngine:
         """The cloud has let the module in: a session begins."""
         self.sessions[module.row.index] += 1
         tally.online(self.tally, now, 1)
-        self.deliver(module, b.CONNECTED, now)
+        self.deliver(module, Input.CONNECTED, now)
 
     def _uplink(self, module: Module, now: float, arrive: Callable[[float], list[Command]]) -> None:
         """A message to the cloud: delayed or lost by the radio, in order, as one connection keeps it."""
@@ -268,14 +261,14 @@ class VirtualEngine:
             leaves = capacity.answered_at(workers, now, beats_per_s, workers.service_s)
             module = self.world.modules[index]
             delay = radio.downlink_s(module.row, module.profile)
-            if delay >= 0.0 and module.row.link == ONLINE:
+            if delay >= 0.0 and module.row.link == LinkState.ONLINE:
                 session = self.sessions[index]
                 self.at(leaves + delay, self._arrival(module, message, session), MODULES + index)
         self.rearm_center()
 
     def _arrival(self, module: Module, message: msg.ToModule, session: int) -> Callable[[float], None]:
         def arrive(now: float) -> None:
-            if module.row.link == ONLINE and self.sessions[module.row.index] == session:
+            if module.row.link == LinkState.ONLINE and self.sessions[module.row.index] == session:
                 self.deliver(module, message, now)
 
         return arrive
@@ -305,10 +298,10 @@ class VirtualEngine:
             if self._fetch.get(row.index) is not fetch:
                 return
             cause = self._refusal(module, dice)
-            if cause != NONE:
+            if cause != Cause.NONE:
                 del self._fetch[row.index]
                 row.cause = cause
-                self.deliver(module, states.BROKEN, at)
+                self.deliver(module, Input.BROKEN, at)
                 return
             self._begin_transfer(module, fetch, at)
 
@@ -317,10 +310,10 @@ class VirtualEngine:
     def _refusal(self, module: Module, dice: float) -> int:
         """Why the cloud does not serve this download, or NONE and a slot is taken."""
         if self.world.center.refuses_downloads(module.row.index):
-            return C_URL_GONE
+            return Cause.URL_GONE
         if dice < module.profile.server_error:
-            return C_SERVER_ERROR
-        return NONE if capacity.open_slot(self.world.capacity.downloads) else C_SERVER_BUSY
+            return Cause.SERVER_ERROR
+        return Cause.NONE if capacity.open_slot(self.world.capacity.downloads) else Cause.SERVER_BUSY
 
     def _begin_transfer(self, module: Module, fetch: _Fetch, now: float) -> None:
         row, profile, shared = module.row, module.profile, self.world.capacity
@@ -332,14 +325,14 @@ class VirtualEngine:
         drop_s = now + radio.drop_after_s(row, module.profile)
         self.at(drop_s, lambda at: self._drop(module, fetch, at), MODULES + row.index)
         self._rearm_egress(now)
-        self.deliver(module, states.HEADER, now)
+        self.deliver(module, Input.HEADER, now)
 
     def _drop(self, module: Module, fetch: _Fetch, now: float) -> None:
         """The session breaks under the transfer; the cloud notices only when its keep-alive runs out."""
         row = module.row
         if self._fetch.get(row.index) is not fetch:
             return
-        row.cause = C_LINK_LOST
+        row.cause = Cause.LINK_LOST
         session = self.sessions[row.index]
         tally.online(self.tally, now, -1)
 
@@ -348,7 +341,7 @@ class VirtualEngine:
                 self.world.center.offline(row.index)
 
         self.at(now + 1.5 * self.world.keepalive_s, unheard, MODULES + row.index)
-        self.deliver(module, b.LINK_LOST, now)
+        self.deliver(module, Input.LINK_LOST, now)
 
     def _rearm_egress(self, now: float) -> None:
         at = egress.next_at(self.world.capacity.egress)
@@ -372,10 +365,10 @@ class VirtualEngine:
         dice = uniform(module.profile.key_0, module.profile.key_1, index, Purpose.CHECKSUM, row.transfers)
         self._rearm_egress(now)
         if dice < module.profile.checksum_error:
-            row.cause, row.kept_bytes = C_CHECKSUM, 0.0
-            self.deliver(module, states.BROKEN, now)
+            row.cause, row.kept_bytes = Cause.CHECKSUM, 0.0
+            self.deliver(module, Input.BROKEN, now)
         else:
-            self.deliver(module, states.DONE, now)
+            self.deliver(module, Input.DONE, now)
 
     def _stop_fetch(self, module: Module, now: float) -> None:
         """The transfer under way, if any, ends here; what arrived is kept only by modules that can resume."""

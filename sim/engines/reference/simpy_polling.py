@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.cloud import capacity
 from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.ddi_requests import (
@@ -28,10 +29,11 @@ from sim.engines.driver_rules.ddi_requests import (
 )
 from sim.engines.driver_rules.tie_order import MODULES
 from sim.engines.recording import tally
-from sim.module import behaviour as b
 from sim.module import states
+from sim.module.inputs import Effect, Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import C_USER_REFUSED, CONNECTING, DARK, DIURNAL, ONLINE
+from sim.module.rows import CheckIn
 
 if TYPE_CHECKING:
     from sim.engines.reference.simpy_engine import VirtualEngine
@@ -86,16 +88,16 @@ class Polls:
 
     def perform(self, module: Module, effects: int, now: float) -> None:
         """The effects that concern the talk with the server."""
-        if effects & b.CONNECT:
+        if effects & Effect.CONNECT:
             self._ask(module, Request(POLL, module.row.sessions, connects=True), now)
-        if effects & b.PUBLISH:
+        if effects & Effect.PUBLISH:
             self._publish(module, now)
 
     def keeps_awake(self, module: Module, now: float) -> bool:
         """Whether a module that would fall asleep now waits for an answer first; it then looks again soon."""
         row, line = module.row, self._lines[module.row.index]
-        due = row.link == ONLINE and row.link_then == b.SLEEP and row.link_at <= now
-        if not (due and line.busy) or module.profile.check_in == DIURNAL:
+        due = row.link == LinkState.ONLINE and row.link_then == Input.SLEEP and row.link_at <= now
+        if not (due and line.busy) or module.profile.check_in == CheckIn.DIURNAL:
             return False
         row.link_at = now + AWAKE_S
         return module.deadline > now
@@ -154,7 +156,7 @@ class Polls:
                 self._give_up(module, now)
             elif line.confirming and request.report is not None and request.report.status == msg.SUBMITTED:
                 self._ask(module, Request(POLL, self._engine.sessions[module.row.index]), now)
-        if module.row.link != DARK:
+        if module.row.link != LinkState.DARK:
             self._begin_next(module, now)
 
     def _at(self, module: Module, at: float, action: Callable[[float], None]) -> None:
@@ -167,7 +169,7 @@ class Polls:
         polls = line.polls
 
         def due(now: float) -> None:
-            if module.row.link == ONLINE and line.polls == polls and not self._engine.retired(module):
+            if module.row.link == LinkState.ONLINE and line.polls == polls and not self._engine.retired(module):
                 self._ask(module, Request(POLL, self._engine.sessions[index]), now)
 
         self._at(module, at, due)
@@ -175,10 +177,12 @@ class Polls:
     def _polled(self, module: Module, request: Request, now: float) -> None:
         row, line, profile = module.row, self._lines[module.row.index], module.profile
         if request.connects:
-            if row.link != CONNECTING or row.sessions != request.session:
+            if row.link != LinkState.CONNECTING or row.sessions != request.session:
                 return
             self._engine.connected(module, now)
-        if row.link != ONLINE or (not request.connects and self._engine.sessions[row.index] != request.session):
+        if row.link != LinkState.ONLINE or (
+            not request.connects and self._engine.sessions[row.index] != request.session
+        ):
             return
         line.polls += 1
         unit = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, line.polls)
@@ -216,7 +220,7 @@ class Polls:
             self._cancel(module, now)
             return
         line.confirming = isinstance(found, msg.Notice) and bool(module.profile.confirms_first)
-        if row.link != ONLINE:
+        if row.link != LinkState.ONLINE:
             return
         if not isinstance(found, msg.Notice):
             self._go_on(module, now)
@@ -228,7 +232,7 @@ class Polls:
         """An action the module has agreed to: the next component, or the order to install what it holds."""
         row, line = module.row, self._lines[module.row.index]
         holds = self._world.center.executions[row.index].holds
-        if line.action != OPEN or row.link != ONLINE:
+        if line.action != OPEN or row.link != LinkState.ONLINE:
             return
         if row.status in (msg.NO_PLAN, msg.SUBMITTED):
             self._engine.deliver(module, self._world.center.url_of(row.index, _next(row.at_target), holds), now)
@@ -243,7 +247,7 @@ class Polls:
 
     def _give_up(self, module: Module, now: float) -> None:
         self._lines[module.row.index].action = OVER
-        if states.next_status(module.row.status, states.CANCEL) >= 0:
+        if states.next_status(module.row.status, Input.CANCEL) >= 0:
             self._engine.deliver(module, msg.Cancel(), now)
 
     # --- what the module reports -----------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ class Polls:
         if status == msg.DOWNLOADING or (status == msg.PLAN_RECEIVED and row.offers != 1):
             return
         whole = status == msg.UPDATE_SUCCESS and row.at_target == (1 << module.profile.components) - 1
-        last_word = status == msg.REFUSED and (row.cause == C_USER_REFUSED or self._reject_unmet)
+        last_word = status == msg.REFUSED and (row.cause == Cause.USER_REFUSED or self._reject_unmet)
         if whole or last_word or status == msg.UPDATE_ERROR:
             line.action = OVER
         said = status * 64 + (row.cause if status in (msg.REFUSED, msg.DOWNLOAD_ERROR) else 0)

@@ -24,7 +24,7 @@ from sim.module import fleet as sampling
 from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
-from sim.module.rows import CHECK_INS, IN_PLACE, POWERS, RESUMABLE, TECHNOLOGIES, ModuleRow
+from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
 from sim.prefetch import ahead
 from sim.scenario import Scenario
@@ -241,16 +241,16 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         key_1=key[1],
         technology=TECHNOLOGIES.index(group.technology),
         random_access=int(cells is not None and cells.random_access),
-        power=POWERS.index(group.power),
+        power=Power.of(group.power),
         mobile=int(group.mobile if group.mobile is not None else group.power == "vehicle"),
-        partition=IN_PLACE if group.partition == "in-place" else RESUMABLE,
+        partition=Partition.IN_PLACE if group.partition == "in-place" else Partition.RESUMABLE,
         resume_download=int(group.resume_download if resume is None else resume),
         mcu_buffer_bytes=group.mcu_buffer or 0,
         capacity_j=battery.capacity,
         recharge_every_s=recharge.every if recharge else 0.0,
         recharge_to_percent=recharge.to if recharge else 100.0,
         recharge_from_percent=recharge.down_to if recharge else 5.0,
-        check_in=CHECK_INS.index(check_in.kind),
+        check_in=CheckIn.of(check_in.kind),
         check_in_every_s=poll_s if always and poll_s > 0.0 else check_in.every,
         check_in_jitter_s=check_in.jitter,
         check_in_at_s=float("nan") if check_in.phase_s is None else check_in.phase_s,
@@ -269,7 +269,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         **_polls(scenario),
         delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
     )
-    in_place = profile.partition == IN_PLACE
+    in_place = profile.partition == Partition.IN_PLACE
     profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
     profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
     return profile

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from math import isnan
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.engines.live.live_target import Target
 from sim.errors import ProtocolError
-from sim.module import behaviour as b
-from sim.module import states
+from sim.module.inputs import Effect, Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import C_CHECKSUM, C_SERVER_BUSY, C_SERVER_ERROR, CONNECTING, DARK, OFFLINE, ONLINE
 from sim.wire import http, mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 from sim.wire.session import ClientSession
@@ -73,13 +73,13 @@ class BlockingModule:
     def done(self) -> bool:
         """Nothing more is to be expected of it."""
         row = self.module.row
-        return row.link == DARK or (not isnan(row.upgraded_s) and row.cached == 0 and not self._unacked)
+        return row.link == LinkState.DARK or (not isnan(row.upgraded_s) and row.cached == 0 and not self._unacked)
 
     def run(self, *, stay: bool = True) -> None:
         """Lives: with `stay` until it is stopped, else until it is done."""
-        if self.module.row.link == OFFLINE:
+        if self.module.row.link == LinkState.OFFLINE:
             self._due = time.monotonic()
-            self._deliver(b.CHECK_IN)
+            self._deliver(Input.CHECK_IN)
         while not self.stopped and (stay or not self.done):
             self._step()
         self._hang_up()
@@ -102,7 +102,7 @@ class BlockingModule:
         deadline = self.module.deadline
         if self._zero + deadline / self._scale <= now:
             self._due = self._zero + deadline / self._scale
-            self._deliver(b.WAKE)
+            self._deliver(Input.WAKE)
 
     def _read(self, wait_s: float) -> None:
         connection, session = self._socket, self._session
@@ -126,17 +126,17 @@ class BlockingModule:
         """Input, effects, in their order; a download blocks until it is over."""
         now = self.now
         effects = self.module.receive(given, now)
-        if effects & b.ACCESS:
-            self._deliver(b.ACCESSED)
-        if effects & b.CONNECT:
+        if effects & Effect.ACCESS:
+            self._deliver(Input.ACCESSED)
+        if effects & Effect.CONNECT:
             self._connect()
-        if effects & b.HELLO:
+        if effects & Effect.HELLO:
             self._hello()
-        if effects & b.PUBLISH:
+        if effects & Effect.PUBLISH:
             self._publish_status()
-        if effects & b.FETCH:
+        if effects & Effect.FETCH:
             self._fetch()
-        if effects & b.DISCONNECT:
+        if effects & Effect.DISCONNECT:
             self._hang_up()
 
     # --- link ----------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class BlockingModule:
                 connection = context.wrap_socket(connection, server_hostname=target.host)
         except OSError as error:
             self._measure("connect", None, type(error).__name__)
-            self._deliver(b.CONNECT_FAILED)
+            self._deliver(Input.CONNECT_FAILED)
             return
         self._socket, self._made_at = connection, time.monotonic()
         self._measure("connect", self._made_at - due, "")
@@ -176,19 +176,19 @@ class BlockingModule:
         self._bootstrapping = False
         self._due = time.monotonic()
         self._measure("login", self._due - self._made_at, "")
-        self._deliver(b.CONNECTED)
+        self._deliver(Input.CONNECTED)
 
     def _lost(self, reason: str) -> None:
         """The connection is gone, or never came about."""
         row = self.module.row
         self._close()
-        if row.link == ONLINE:
+        if row.link == LinkState.ONLINE:
             self._measure("session", None, "lost")
-            self._deliver(b.LINK_LOST)
-        elif row.link == CONNECTING:
+            self._deliver(Input.LINK_LOST)
+        elif row.link == LinkState.CONNECTING:
             self._measure("login", None, reason)
             self._secret = ""
-            self._deliver(b.CONNECT_FAILED)
+            self._deliver(Input.CONNECT_FAILED)
 
     def _hang_up(self) -> None:
         """Waits a little for what is unacknowledged, says DISCONNECT and goes."""
@@ -301,11 +301,11 @@ class BlockingModule:
         if cause is None:
             self._measure("download", time.monotonic() - began, "")
             row.received_bytes += row.piece_bytes
-            self._deliver(states.DONE)
+            self._deliver(Input.DONE)
             return
         row.cause, row.kept_bytes = cause[0], 0.0
         self._measure("download", None, cause[1])
-        self._deliver(states.BROKEN)
+        self._deliver(Input.BROKEN)
 
     def _transfer(self, start: int, end: int) -> tuple[int, str] | None:
         """Fetches bytes [start, end); None when they came whole, else cause and reason."""
@@ -320,12 +320,12 @@ class BlockingModule:
                 self._check_url(file.url)
                 digest, status = self._get(http.place(file.url), first, last)
             except (OSError, ProtocolError) as error:
-                return C_SERVER_BUSY, str(error)[:80] or type(error).__name__
+                return Cause.SERVER_BUSY, str(error)[:80] or type(error).__name__
             if status not in (http.OK, http.PARTIAL_CONTENT):
-                return C_SERVER_ERROR, f"HTTP status {status}"
+                return Cause.SERVER_ERROR, f"HTTP status {status}"
             whole = first == 0 and last == file.size_bytes - 1
             if whole and file.md5 not in (NO_MD5, digest):
-                return C_CHECKSUM, "the MD5 is wrong"
+                return Cause.CHECKSUM, "the MD5 is wrong"
         return None
 
     def _get(self, where: http.Place, first: int, last: int) -> tuple[str, int]:
@@ -336,7 +336,7 @@ class BlockingModule:
             status[0] = code
             if code in (http.OK, http.PARTIAL_CONTENT) and self.module.row.status == msg.DOWNLOAD_START:
                 self._measure("header", time.monotonic() - began, "")
-                self._deliver(states.HEADER)
+                self._deliver(Input.HEADER)
 
         answer = http.Answer(begin, digest.update)
         with socket.create_connection((where.host, where.port), CONNECT_TIMEOUT_S) as plain:

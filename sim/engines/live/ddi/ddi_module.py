@@ -14,6 +14,7 @@ from math import inf, isnan
 from typing import TYPE_CHECKING
 
 from sim import messages as msg
+from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud.execution import ExecutionState
 from sim.draws import Purpose, uniform
@@ -25,9 +26,10 @@ from sim.engines.live.fetch import Package
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.reconciliation import mirror
 from sim.errors import ProtocolError
-from sim.module import behaviour as b
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.module.machine import Module
-from sim.module.rows import C_BATTERY_DEAD, C_LINK_LOST, C_USER_REFUSED, CAUSES, CONNECTING, DARK, DIURNAL, ONLINE
+from sim.module.rows import CheckIn
 from sim.wire.ddi import client as dc
 from sim.wire.ddi import stages
 from sim.wire.ddi.documents import Deployment, Feedback
@@ -103,15 +105,15 @@ class DdiModule(LiveModule):
     def done(self) -> bool:
         """The action is closed and the server knows, or the module is dark."""
         row = self.module.row
-        if row.link == DARK:
+        if row.link == LinkState.DARK:
             return True
         settled = row.status in (msg.NO_PLAN, msg.DOWNLOADED)
         return self.closed_with != 0 and settled and row.cached == 0 and not self._unacked
 
     def _wake(self) -> None:
         row = self.module.row
-        due = row.link == ONLINE and row.link_then == b.SLEEP and row.link_at <= self._timer_at
-        if due and self._asking and self.module.profile.check_in != DIURNAL:
+        due = row.link == LinkState.ONLINE and row.link_then == Input.SLEEP and row.link_at <= self._timer_at
+        if due and self._asking and self.module.profile.check_in != CheckIn.DIURNAL:
             row.link_at = self._timer_at + AWAKE_S * self._engine.settings.time_scale
             if self.module.deadline > self._timer_at:
                 self._timer, self._timer_at = None, inf
@@ -138,7 +140,7 @@ class DdiModule(LiveModule):
         row = self.module.row
         self._client.pause()
         self._went(now)
-        if row.link == DARK or row.cause == C_BATTERY_DEAD:  # no supply, no farewell
+        if row.link == LinkState.DARK or row.cause == Cause.BATTERY_DEAD:  # no supply, no farewell
             self._cut()
 
     def _drop(self) -> None:
@@ -148,8 +150,8 @@ class DdiModule(LiveModule):
         self._client.pause()
         now = engine.now()
         self._went(now)
-        row.cause = C_LINK_LOST
-        self.deliver(b.LINK_LOST, now)
+        row.cause = Cause.LINK_LOST
+        self.deliver(Input.LINK_LOST, now)
 
     def _went(self, now: float) -> None:
         if self._online:
@@ -252,21 +254,21 @@ class DdiModule(LiveModule):
     def _reached(self) -> None:
         """The server answered: the module is online."""
         engine = self._engine
-        if self.module.row.link != CONNECTING:
+        if self.module.row.link != LinkState.CONNECTING:
             return
         now = engine.now()
         engine.latencies.add("connect", max(0.0, engine.clock() - self._dialled_at))
         engine.recorder.dialled()
         engine.recorder.online(now, 1)
         self._online, self._met_at = True, engine.clock()
-        self.deliver(b.CONNECTED, now)
+        self.deliver(Input.CONNECTED, now)
 
     def _unreached(self) -> None:
         """No answer that helps: a module that was connecting failed to, and tries again when the wait is over."""
         engine, row = self._engine, self.module.row
-        if row.link == CONNECTING:
+        if row.link == LinkState.CONNECTING:
             self._client.pause()
-            self.deliver(b.CONNECT_FAILED, engine.now())
+            self.deliver(Input.CONNECT_FAILED, engine.now())
             wait_s = max(0.0, self._client.retry_at - engine.clock())
             row.link_at = engine.now() + wait_s * engine.settings.time_scale
             self._rearm(engine.now())
@@ -333,7 +335,7 @@ class DdiModule(LiveModule):
     def _advance(self) -> None:
         """Gives the module what it waits for."""
         row, offer = self.module.row, self._offer
-        if offer is None or not self._open or row.link != ONLINE or offer.deployment.action in self._over:
+        if offer is None or not self._open or row.link != LinkState.ONLINE or offer.deployment.action in self._over:
             return
         deployment, now = offer.deployment, self._engine.now()
         agreed = self._agreed == deployment.action and not self._confirming
@@ -352,7 +354,7 @@ class DdiModule(LiveModule):
             and not self._confirming
             and self.module.profile.confirm_mode
         ):
-            self.deliver(b.DECIDE, now)  # forced: the user is not asked, the module's own limits hold
+            self.deliver(Input.DECIDE, now)  # forced: the user is not asked, the module's own limits hold
 
     def _give_url(self, offer: Offer, now: float) -> None:
         index = next((i for i in range(len(offer.urls)) if not self.module.row.at_target & 1 << i), None)
@@ -429,7 +431,7 @@ class DdiModule(LiveModule):
             self._post(lambda tag: client.confirm(action, True, status, ("confirmed",), tag), status, RUNNING)
             client.poll(self._engine.clock())  # the deployment comes with the next poll
         elif status == msg.REFUSED:
-            said = stages.deferred(CAUSES[row.cause], row.cause)
+            said = stages.deferred(Cause(row.cause).word, row.cause)
             if self._refuses_for_good:
                 self._over.add(action)  # it stays pending at the server, and is not asked again
             if (self._reported, self._last) != (action, said):
@@ -440,7 +442,7 @@ class DdiModule(LiveModule):
 
     def _feedback(self, offer: Offer, status: int) -> Feedback | None:
         row = self.module.row
-        cause = (CAUSES[row.cause], row.cause)
+        cause = (Cause(row.cause).word, row.cause)
         version = self.module.versions.get(offer.notice.components[row.component].component, "")
         if status == msg.REFUSED:
             return stages.refused(*cause) if self._refuses_for_good else stages.deferred(*cause)
@@ -467,7 +469,7 @@ class DdiModule(LiveModule):
     @property
     def _refuses_for_good(self) -> bool:
         """A user's no is final; an unmet limit is where the plan says reject, else the module decides again."""
-        return self.module.row.cause == C_USER_REFUSED or bool(self._engine.world.plan.settings.reject_unmet)
+        return self.module.row.cause == Cause.USER_REFUSED or bool(self._engine.world.plan.settings.reject_unmet)
 
     def _send(self, action: str, feedback: Feedback, status: int) -> None:
         self._reported, self._last = action, feedback
