@@ -6,7 +6,9 @@ FotasimError
 │   └── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
-├── ProtocolError   bytes from the other side break a wire format
+├── ProtocolError   a wire format is broken: by the peer, unless it says otherwise
+│   ├── RemoteProtocolError  the peer sent what breaks the format
+│   └── LocalProtocolError   we were about to send what breaks it; nothing was written
 └── MissingExtra    an optional part is not installed
 
 PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
@@ -62,7 +64,15 @@ class IllegalInput(FotasimError):
 
 
 class ProtocolError(FotasimError):
-    """Bytes from the other side break a wire format; the text says which rule."""
+    """A wire format is broken; the text says which rule."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what breaks the format."""
+
+
+class LocalProtocolError(ProtocolError, ValueError):
+    """We were about to send what breaks the format; nothing was written."""
 
 
 class MissingExtra(FotasimError):

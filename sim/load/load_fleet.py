@@ -57,6 +57,7 @@ async def find_target(
     api = CloudApi(cloud, os.environ.get(TOKEN, ""))
     try:
         found = await api.live(plan)
+        await api.reset(found.get("product_id"))
         return target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=settings.limits)
     finally:
         await api.close()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
+from sim.errors import FotasimError
 from sim.service.faults import Injector
 from sim.service.packages.download import Downloads
 from sim.service.packages.links import Links
 from sim.service.packages.shelf import Shelf
+from sim.service.products import Products
 from sim.service.rollouts import Rollouts
 from sim.service.store import catalog
 from sim.service.store.database import Database
 from sim.service.store.journal import Journal
 from sim.service.store.tables import files
+from sim.service.trouble import Trouble
 
 
 @dataclass(slots=True)
@@ -30,11 +33,15 @@ class Cloud:
     injector: Injector
     links: Links
     downloads: Downloads
-    token: str
+    token: str = field(repr=False)
     rollouts: Rollouts
+    products: Products
+    trouble: Trouble
     mqtt_url: str = ""
     http_url: str = ""
     broker_state: str = ""
+    store_state: str = ""
+    clock_ahead_s: float = 0.0
 
 
 def file_row(database: Database, file_id: int) -> dict[str, Any] | None:
@@ -46,8 +53,23 @@ def file_row(database: Database, file_id: int) -> dict[str, Any] | None:
 
 def open_database(url: str | None, data: Path) -> Database:
     """The store at a URL, or a SQLite file in the data folder."""
-    data.mkdir(parents=True, exist_ok=True)
-    return Database(url or f"sqlite:///{data / 'cloud.db'}")
+    return Database(url or store_url(data))
+
+
+def store_url(data: Path) -> str:
+    """The store of a data folder that is given no other."""
+    return f"sqlite:///{data / 'cloud.db'}"
+
+
+def private_folder(data: Path) -> None:
+    """The data folder, for its owner alone; one that exists and holds other things keeps its mode."""
+    try:
+        ours = not data.exists() or (data / "cloud.db").exists() or not any(data.iterdir())
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if ours:
+            data.chmod(0o700)
+    except OSError as error:
+        raise FotasimError(f"--data {data}: {error.strerror or error}") from None
 
 
 def link_key(database: Database) -> bytes:

@@ -1,7 +1,8 @@
 """The MQTT endpoint: terminates MQTT 3.1.1 for many modules, so that a cloud needs no broker.
 
 Each module talks to the cloud alone, so there is no routing: what clients publish goes to one callback, and `publish`
-sends to one client by its id. Acknowledgements can wait until a message is stored.
+sends to one client by its id. Acknowledgements can wait until a message is stored. Nothing a client sends, and nothing
+a callback raises, reaches beyond its connection.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
+from sim.service.throttle import Connections, Throttle, source_of
+from sim.service.trouble import Trouble
 from sim.wire import mqtt
 from sim.wire.session import ServerSession
 
@@ -21,13 +24,31 @@ SILENCE_TICK_S = 2.5
 WRITE_LIMIT_BYTES = 1 << 20
 """A client that leaves this much unread is dropped."""
 BACKLOG = 4096
+TLS_HANDSHAKE_S = 10.0
+STRANGER_S = 5.0
+"""A client that is let in only to be told why it is refused has this long to hear it."""
+MAX_STRANGERS = 8192
+"""Connections of one source that have not logged in."""
+MAX_CONNECTIONS = 1_000_000
+MAX_CLIENT_ID_CHARS = 128
 
-OnConnect = Callable[[str, str | None, bytes | None], bool | int]
-"""Client id, user name, password; True, or a return code of CONNACK (False is BAD_LOGIN)."""
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A refused login that is told why: let in under no name, sent one message when it subscribes, then cut off."""
+
+    topic: str
+    payload: bytes
+
+
+OnConnect = Callable[[str, "str | None", "bytes | None"], "bool | int | Stranger"]
+"""Client id, user name, password; True, a return code of CONNACK (False is BAD_LOGIN), or a Stranger."""
 OnMessage = Callable[[str, str, bytes], "Awaitable[object] | None"]
 """Client id, topic, payload; a future that is returned delays the acknowledgement until it is done."""
 OnDisconnect = Callable[[str], object]
 OnSubscribe = Callable[[str, Sequence[str]], object]
+MaySubscribe = Callable[[str, str], bool]
+"""Client id, topic filter."""
 
 
 @dataclass(slots=True)
@@ -41,17 +62,28 @@ class Counts:
     sent: int = 0
     unacknowledged: int = 0
     protocol_errors: int = 0
+    throttled: int = 0
+    """Logins that were not looked at after too many wrong ones."""
+    overflows: int = 0
+    """Clients dropped because they acknowledge nothing."""
+    errors: int = 0
+    """Connections ended by an error of a callback."""
 
 
 def _nothing(*_: object) -> None:
     """Default of the callbacks one may leave out."""
 
 
+def _always(*_: object) -> bool:
+    """Default of what may be subscribed to."""
+    return True
+
+
 class Endpoint:
     """Accepts modules, hands over what they publish, publishes to them.
 
-    Callbacks run in the event loop and must not block. A client that connects while its id is connected takes over:
-    the older connection is closed without `on_disconnect`.
+    Callbacks run in the event loop and must not block. A client that logs in while its id is connected takes over: the
+    older connection is closed without `on_disconnect`, so `on_connect` has to treat it as gone.
     """
 
     def __init__(
@@ -61,12 +93,20 @@ class Endpoint:
         on_disconnect: OnDisconnect = _nothing,
         on_subscribe: OnSubscribe = _nothing,
         *,
+        may_subscribe: MaySubscribe = _always,
         max_packet_bytes: int = mqtt.MAX_PACKET_BYTES,
+        max_connections: int = MAX_CONNECTIONS,
+        trouble: Trouble | None = None,
     ) -> None:
         self.on_connect = on_connect
         self.on_message = on_message
         self.on_disconnect = on_disconnect
         self.on_subscribe = on_subscribe
+        self.may_subscribe = may_subscribe
+        self.throttle = Throttle()
+        self.strangers = Connections(MAX_STRANGERS, max_connections)
+        self.trouble = trouble or Trouble()
+        self.max_connections = max_connections
         self.max_packet_bytes = max_packet_bytes
         self.counts = Counts()
         self.port = 0
@@ -79,7 +119,10 @@ class Endpoint:
     async def start(self, host: str = "127.0.0.1", port: int = 0, ssl: tls.SSLContext | None = None) -> None:
         """Listens; `port` 0 takes a free one, found in `self.port` afterwards."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), host, port, ssl=ssl, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            lambda: _Connection(self), host, port, ssl=ssl, backlog=BACKLOG,
+            ssl_handshake_timeout=None if ssl is None else TLS_HANDSHAKE_S,
+        )  # fmt: skip
         self.port = self._server.sockets[0].getsockname()[1]
         self._tickers = [
             loop.create_task(self._tick(RESEND_TICK_S, self._in_flight)),
@@ -117,7 +160,8 @@ class Endpoint:
         if granted < 0:
             return False
         qos = min(qos, granted)
-        connection.session.publish(topic.encode(), payload, qos, connection.loop.time())
+        if not connection.send(topic, payload, qos):
+            return False
         self.counts.sent += 1
         if qos:
             self._in_flight.add(connection)
@@ -138,7 +182,7 @@ class Endpoint:
             for connection in list(watched):
                 session = connection.session
                 if session.deadline <= now:
-                    session.wake(now)
+                    connection.guarded(session.wake, now)
                 if not session.in_flight:
                     self._in_flight.discard(connection)
 
@@ -146,7 +190,7 @@ class Endpoint:
 class _Connection(asyncio.Protocol):
     """One client: owner of its session, between transport and endpoint."""
 
-    __slots__ = ("client_id", "endpoint", "loop", "session", "transport")
+    __slots__ = ("client_id", "endpoint", "loop", "session", "source", "stranger", "transport")
 
     session: ServerSession
 
@@ -154,26 +198,50 @@ class _Connection(asyncio.Protocol):
         self.endpoint = endpoint
         self.loop = asyncio.get_running_loop()
         self.client_id: str | None = None
+        self.stranger: Stranger | None = None
+        self.source: str | None = None  # while it counts among those that have not logged in
         self.transport: asyncio.Transport | None = None
 
     # --- transport ---------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
-        self.transport = transport
+        endpoint, source = self.endpoint, source_of(transport.get_extra_info("peername"))
+        if len(endpoint._open) >= endpoint.max_connections or not endpoint.strangers.admit(source):
+            transport.abort()
+            return
+        self.transport, self.source = transport, source
         transport.set_write_buffer_limits(WRITE_LIMIT_BYTES)
-        endpoint = self.endpoint
         self.session = ServerSession(self, transport.write, self.loop.time(), endpoint.max_packet_bytes)
         endpoint._open.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self.transport is None:
             return
+        self.guarded(self.session.receive, data, self.loop.time())
+
+    def guarded(self, call: Callable[..., object], *arguments: object) -> None:
+        """Runs what may fail by the client's fault or a callback's: the connection ends, nothing else."""
+        counts = self.endpoint.counts
         try:
-            self.session.receive(data, self.loop.time())
-        except ProtocolError:
-            self.endpoint.counts.protocol_errors += 1
+            call(*arguments)
+        except RemoteProtocolError:
+            counts.protocol_errors += 1
             self.abort()
+        except LocalProtocolError:
+            counts.overflows += 1
+            self.abort()
+        except Exception as error:
+            counts.errors += 1
+            self.endpoint.trouble.report("a module's message", error)
+            self.abort()
+
+    def send(self, topic: str, payload: bytes, qos: int) -> bool:
+        """Publishes to this client; False, and the end of it, when it acknowledges nothing any more."""
+        if self.transport is None:
+            return False
+        self.guarded(self.session.publish, topic.encode(), payload, qos, self.loop.time())
+        return self.transport is not None
 
     def pause_writing(self) -> None:
         self.abort()  # it does not read; memory is for those who do
@@ -194,36 +262,75 @@ class _Connection(asyncio.Protocol):
             return
         self.transport = None
         endpoint = self.endpoint
+        self._known()
         endpoint._open.discard(self)
         endpoint._in_flight.discard(self)
         if self.client_id is not None and endpoint._clients.get(self.client_id) is self:
             del endpoint._clients[self.client_id]
             endpoint.counts.disconnects += 1
-            endpoint.on_disconnect(self.client_id)
+            try:
+                endpoint.on_disconnect(self.client_id)
+            except Exception as error:
+                endpoint.counts.errors += 1
+                endpoint.trouble.report("a module's leave", error)
+
+    def _known(self) -> None:
+        """Counts no longer among those that have not logged in."""
+        if self.source is not None:
+            self.endpoint.strangers.gone(self.source)
+            self.source = None
 
     # --- session -----------------------------------------------------------------------------------------------------
 
     def on_connect(self, request: mqtt.Connect) -> int:
-        endpoint = self.endpoint
-        if not request.client_id:
-            answer: bool | int = mqtt.BAD_CLIENT_ID
+        endpoint, client_id, source = self.endpoint, request.client_id, self.source or ""
+        now = self.loop.time()
+        if endpoint.throttle.wait_s(source, client_id, now) > 0.0:
+            endpoint.counts.throttled += 1
+            raise RemoteProtocolError("too many wrong logins")  # a return code would make a module forget its secret
+        if not client_id or len(client_id) > MAX_CLIENT_ID_CHARS:
+            answer: bool | int | Stranger = mqtt.BAD_CLIENT_ID
         else:
-            answer = endpoint.on_connect(request.client_id, request.username, request.password)
-        code = mqtt.ACCEPTED if answer is True else mqtt.BAD_LOGIN if answer is False else answer
-        if code != mqtt.ACCEPTED:
+            answer = endpoint.on_connect(client_id, request.username, request.password)
+        if isinstance(answer, Stranger):
+            self._strange(answer)
+        elif answer is True:
+            self._take_over(client_id)
+        if answer is not True:
             endpoint.counts.refused += 1
-            return code
-        before = endpoint._clients.pop(request.client_id, None)
-        self.client_id = request.client_id
-        endpoint._clients[request.client_id] = self
+            endpoint.throttle.failed(source, client_id, now)
+        if isinstance(answer, bool):
+            return mqtt.ACCEPTED if answer else mqtt.BAD_LOGIN
+        return mqtt.ACCEPTED if isinstance(answer, Stranger) else answer
+
+    def _take_over(self, client_id: str) -> None:
+        """The connection is the client's from now on; an older one of the same id ends."""
+        endpoint = self.endpoint
+        endpoint.throttle.passed(self.source or "", client_id)
+        self._known()
+        before = endpoint._clients.pop(client_id, None)
+        self.client_id = client_id
+        endpoint._clients[client_id] = self
         endpoint.counts.connects += 1
         if before is not None:
             before.abort()
-        return code
+
+    def _strange(self, told: Stranger) -> None:
+        """Let in under no name, to be told why."""
+        self.stranger = told
+        self.loop.call_later(STRANGER_S, self.abort)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        if self.client_id is None:
+            return self.stranger is not None and mqtt.matches(topic_filter, self.stranger.topic)
+        return self.endpoint.may_subscribe(self.client_id, topic_filter)
 
     def on_subscribe(self, filters: Sequence[str]) -> None:
+        told = self.stranger
         if self.client_id is not None:
             self.endpoint.on_subscribe(self.client_id, filters)
+        elif told is not None and filters:
+            self.send(told.topic, told.payload, min(1, self.session.granted_qos(told.topic)))
 
     def on_end(self, why: str) -> None:
         transport = self.transport
@@ -249,8 +356,9 @@ class _Connection(asyncio.Protocol):
         if self.transport is not None and not done.cancelled() and done.exception() is None:
             self.session.acknowledge(qos, packet_id)
 
-    def on_acknowledged(self, packet_id: int) -> None:
-        pass
+    def on_acknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - a stranger was sent one message
+        if self.stranger is not None and self.transport is not None:
+            self.transport.close()
 
     def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - it is lost, whichever it was
         self.endpoint.counts.unacknowledged += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ from sim import messages as msg
 
 if TYPE_CHECKING:
     from sim.service.rollout import Rollout
+
+
+REMEMBERED = 32
+"""Reports of a module behind a broker that are told from their repetitions."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,12 @@ class Device:
     online: bool = False
     announced: bool = False
     reports: int = 0
+    authenticated: bool = False
+    """It has logged in with its secret: a bootstrap is refused until an operator resets it."""
+    identities: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Behind a broker: the latest reports since the module began its session, oldest first."""
+    reoffer: bool = False
+    """Its connection was taken over: what it was offered there, it may never have got."""
     busy: Rollout | None = None
     """The plan whose offer or upgrade the module is busy with."""
 

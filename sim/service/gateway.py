@@ -6,27 +6,29 @@ A transport (the MQTT endpoint, or a broker's client) hands over what modules pu
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
-
-from sqlalchemy import select
+from typing import Protocol
 
 from sim import messages as msg
 from sim.errors import ProtocolError
 from sim.service.cloud import Cloud
+from sim.service.endpoint import Stranger
 from sim.service.fleet import Device
 from sim.service.rollout import Rollout
-from sim.service.store.tables import products
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
 DOWNLINK_QOS = 1
-UPLINK_LEVELS = 5
-"""q/2/d/<client id>/<type>; an application's endpoint may follow."""
+KINDS = ("sys", "bus", "ota")
+MAX_ENDPOINT_CHARS = 64
+MAX_STRIKES = 32
+"""Messages in a row that are no QuecThing before a module's connection is cut."""
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Transport(Protocol):
@@ -40,15 +42,14 @@ class Transport(Protocol):
 class Session:
     """One connection of a module: what it is, how it logged in, what it reported since."""
 
-    product_key: str
-    device: Device | None
+    device: Device
     bootstrap: bool = False
     adopted: bool = False
     """Behind a broker, where connections are not seen."""
-    refused: int = 0
     session_key: bytes = b""
     reported: commands.Reported = field(default_factory=commands.Reported)
     packet_id: int = 0
+    strikes: int = 0
 
 
 class Gateway:
@@ -59,75 +60,90 @@ class Gateway:
         self.transport: Transport | None = None
         self.refused = 0
         self.garbage = 0
+        self.repeated = 0
         self._sessions: dict[str, Session] = {}
         self._clients: dict[int, str] = {}
-        self._products: dict[str, dict[str, Any]] = {}
 
     # --- connections ---------------------------------------------------------------------------------------------
 
-    def on_connect(self, client_id: str, _username: str | None, password: bytes | None) -> bool | int:
-        """A module wants to connect; True, or the return code of CONNACK.
+    def on_connect(self, client_id: str, _username: str | None, password: bytes | None) -> bool | int | Stranger:
+        """A module wants to connect; True once it has proved who it is, else what it is told.
 
-        A refused bootstrap is let in and told why by command 0x00A3, as the platform does; only a wrong device
-        secret is refused at once.
+        A refused bootstrap is let in under no name and told why by command 0x00A3, as the platform does; a wrong device
+        secret is refused at once. Nothing is known under the device's id before its password is right.
         """
-        product = self._product_of(client_id)
-        session = Session(product["product_key"] if product else "", None)
-        try:
-            if product is None:
-                raise login.Refused(login.PRODUCT_UNKNOWN, "the product is unknown")
-            self._log_in(session, product, client_id, password or b"")
-        except login.Refused as error:
-            session.refused = error.code
-            self.refused += 1
-        except ProtocolError:
+        if not _CLIENT_ID.fullmatch(client_id):
             self.refused += 1
             return mqtt.BAD_CLIENT_ID
-        if session.refused == login.DEVICE_SECRET_WRONG:
-            return mqtt.BAD_LOGIN
+        given = password or b""
+        named = login.named_product(given)
+        try:
+            session = self._log_in(client_id, given) if named is None else self._bootstrap(client_id, given, named)
+        except login.Refused as error:
+            self.refused += 1
+            if error.code == login.DEVICE_SECRET_WRONG:
+                return mqtt.BAD_LOGIN
+            notice = commands.encode_exception(commands.ExceptionNotice(error.code))
+            return Stranger(login.downlink_topic(client_id, "sys"), frame.encode(1, commands.EXCEPTION, notice))
         self._admit(client_id, session)
         return True
 
-    def _log_in(self, session: Session, product: dict[str, Any], client_id: str, password: bytes) -> None:
-        """Checks a password; the device is the session's when it is right. Raises login.Refused."""
-        key, secret = product["product_key"], product["product_secret"]
-        named = login.device_key(client_id, key)
-        opened = login.open_password(password, key, secret)
-        device = self.cloud.rollouts.device(product["id"], named)
-        if isinstance(opened, login.Bootstrap):
-            if opened.device_key != named:
-                raise login.Refused(login.CLIENT_ID_DIFFERS, "the client id names another device")
-            session.device = device or self.cloud.rollouts.create(product["id"], named, secrets.token_hex(16))
-            session.bootstrap = True
-        elif device is None or not login.verify_login(opened, secret, device.secret):
-            raise login.Refused(login.DEVICE_SECRET_WRONG, "the device secret is wrong")
-        else:
-            session.device = device
-        if opened.flag == login.ENCRYPTED:
-            session.session_key = _session_key(session.device.secret)
+    def _bootstrap(self, client_id: str, password: bytes, product_key: str) -> Session:
+        """A device that asks for its secret, signed with its product's. Raises login.Refused."""
+        product = self.cloud.products.named(product_key)
+        if product is None:
+            raise login.Refused(login.PRODUCT_UNKNOWN, "the product is unknown")
+        opened = login.open_password(password, product_key, product["product_secret"])
+        assert isinstance(opened, login.Bootstrap)
+        if client_id != login.client_id(product_key, opened.device_key):
+            raise login.Refused(login.CLIENT_ID_DIFFERS, "the client id names another device")
+        rollouts = self.cloud.rollouts
+        device = rollouts.device(product["id"], opened.device_key)
+        if device is None:
+            device = rollouts.create(product["id"], opened.device_key, secrets.token_hex(16))
+        elif device.authenticated:
+            raise login.Refused(login.ALREADY_AUTHENTICATED, "the device has its secret already")
+        return Session(device, bootstrap=True, session_key=_session_key(device.secret, opened.flag))
+
+    def _log_in(self, client_id: str, password: bytes) -> Session:
+        """A device that signs with its secret: of the products its id may belong to, that whose device it proves to be."""
+        for product, key in self.cloud.products.fitting(client_id):
+            opened = login.open_password(password, product["product_key"], product["product_secret"])
+            device = self.cloud.rollouts.device(product["id"], key)
+            if device is None or not isinstance(opened, login.Login):
+                continue
+            if login.verify_login(opened, product["product_secret"], device.secret):
+                device.authenticated = True
+                return Session(device, session_key=_session_key(device.secret, opened.flag))
+        login.open_password(password, "", "")  # what breaks the format has a code of its own
+        raise login.Refused(login.DEVICE_SECRET_WRONG, "the device secret is wrong")
 
     def _admit(self, client_id: str, session: Session) -> None:
+        """The device is here; an older connection of it is gone, and what it was told there is told again."""
+        device, rollouts = session.device, self.cloud.rollouts
+        if self._clients.get(device.id) is not None:
+            rollouts.offline(device)
+            device.reoffer = True
         self._sessions[client_id] = session
-        if session.device is not None:
-            self._clients[session.device.id] = client_id
-            self.cloud.rollouts.connected(session.device)
+        self._clients[device.id] = client_id
+        rollouts.connected(device)
 
-    def on_subscribe(self, client_id: str, _filters: Sequence[str]) -> None:
-        """The module can be reached: it is told its secret, or why it is refused."""
+    def may_subscribe(self, client_id: str, topic_filter: str) -> bool:
+        """A module's own downlink: all kinds at once, as the SDK has it, or one."""
+        own = (login.subscription(client_id), *(login.downlink_topic(client_id, kind) for kind in KINDS))
+        return topic_filter in own
+
+    def on_subscribe(self, client_id: str, filters: Sequence[str]) -> None:
+        """The module can be reached: after a bootstrap it is told its secret."""
         session = self._sessions.get(client_id)
-        if session is None:
-            return
-        if session.refused:
-            notice = commands.ExceptionNotice(session.refused, 0, session.product_key)
-            self._publish(client_id, session, commands.EXCEPTION, commands.encode_exception(notice))
-        elif session.bootstrap and session.device is not None:
+        if session is not None and session.bootstrap and filters:
             config = commands.encode_config(commands.Config(session.device.secret, session.session_key))
             self.cloud.journal.then(partial(self._publish, client_id, session, commands.CONFIG, config))
 
     def on_disconnect(self, client_id: str) -> None:
         """The connection is gone."""
         session = self._sessions.pop(client_id, None)
-        if session is not None and session.device is not None:
+        if session is not None:
             self._clients.pop(session.device.id, None)
             self.cloud.rollouts.offline(session.device)
 
@@ -137,57 +153,94 @@ class Gateway:
         """What a module published; a future that is done once it is on disk, None when nothing is to be stored."""
         session = self._sessions.get(client_id)
         injector, loop = self.cloud.injector, asyncio.get_running_loop()
+        if session is None:
+            return None
         if self.cloud.journal.failing or injector.hits(injector.faults.drop_connection):
             loop.call_soon(self._drop, client_id)
             return loop.create_future()  # never done: not stored, so not acknowledged
-        levels = topic.split("/")
-        if session is None or session.device is None or len(levels) < UPLINK_LEVELS or levels[3] != client_id:
+        kind = uplink_kind(client_id, topic)
+        if kind is None:
+            self._strike(client_id, session)
             return None
         delay = injector.delay_s(loop.time())
         if delay <= 0.0:
-            return self._take(client_id, session, payload)
+            return self._take(client_id, session, kind, payload)
         stored: asyncio.Future[None] = loop.create_future()
-        loop.call_later(delay, self._take_late, client_id, session, payload, stored)
+        loop.call_later(delay, self._take_late, client_id, session, kind, payload, stored)
         return stored
 
-    def _take_late(self, client_id: str, session: Session, payload: bytes, stored: asyncio.Future[None]) -> None:
-        done = self._take(client_id, session, payload)
+    def _take_late(
+        self, client_id: str, session: Session, kind: str, payload: bytes, stored: asyncio.Future[None]
+    ) -> None:
+        """Takes a message whose turn came later, unless its connection has gone meanwhile."""
+        if self._sessions.get(client_id) is not session:
+            return
+        try:
+            done = self._take(client_id, session, kind, payload)
+        except Exception as error:
+            self.cloud.trouble.report("a module's message", error)
+            self._drop(client_id)
+            return
         if done is None:
             stored.set_result(None)
         else:
             done.add_done_callback(partial(_pass_on, stored))
 
-    def _take(self, client_id: str, session: Session, payload: bytes) -> asyncio.Future[None] | None:
+    def _take(self, client_id: str, session: Session, kind: str, payload: bytes) -> asyncio.Future[None] | None:
         """Opens the frame and does what it says."""
         try:
             if session.session_key:
                 payload = login.decrypt_payload(session.session_key, payload)
             opened = frame.decode(payload)
+            known = opened.command in commands.UPLINK
+            if not known or commands.topic_kind(opened.command) != kind:
+                self._refuse(client_id, session, commands.BAD_PROTOCOL if known else commands.BAD_COMMAND)
+                return None
             self._command(session, opened)
         except ProtocolError:
-            self.garbage += 1
-            notice = commands.encode_exception(commands.ExceptionNotice(commands.BAD_FORMAT))
-            self._publish(client_id, session, commands.EXCEPTION, notice)
+            self._refuse(client_id, session, commands.BAD_FORMAT)
             return None
+        session.strikes = 0
         return self.cloud.journal.committed()
+
+    def _refuse(self, client_id: str, session: Session, code: int) -> None:
+        """Tells the module that it sent no command; one that goes on so is cut off."""
+        self._publish(client_id, session, commands.EXCEPTION, commands.encode_exception(commands.ExceptionNotice(code)))
+        self._strike(client_id, session)
+
+    def _strike(self, client_id: str, session: Session) -> None:
+        self.garbage += 1
+        session.strikes += 1
+        if session.strikes > MAX_STRIKES:
+            asyncio.get_running_loop().call_soon(self._drop, client_id)
 
     def _command(self, session: Session, opened: frame.Frame) -> None:
         rollouts, device, reported = self.cloud.rollouts, session.device, session.reported
-        assert device is not None
         if opened.command == commands.OTA_STATUS:
             status = ota.decode_status(opened.payload)
+            if session.adopted and self._seen(device, opened):
+                return
             rollouts.status(device, status.status, status.component, status.version)
             return
+        hello = reported.take(opened.command, opened.payload)
         if session.adopted and opened.command == commands.INFO_REPORT:
             # Modules send it when they have connected: what they were told before, they may never have got.
             rollouts.offline(device)
             rollouts.connected(device)
-        hello = reported.take(opened.command, opened.payload)
         if hello is not None:
             own = hello.versions.pop(reported.firmware, "")
             rollouts.announced(device, own, hello.versions, asks=hello.asks)
         elif opened.command in (commands.STATUS_REPORT, commands.STATUS_REPLY):
             rollouts.condition(device, reported.battery_percent, reported.rsrp_dbm, reported.free_bytes)
+
+    def _seen(self, device: Device, opened: frame.Frame) -> bool:
+        """Whether a report came before: a broker that delivers at least once repeats it with the same identity."""
+        identity = f"{opened.packet_id:x}.{zlib.crc32(opened.payload):x}"
+        if identity in device.identities:
+            self.repeated += 1
+            return True
+        device.identities.append(identity)
+        return False
 
     # --- down ----------------------------------------------------------------------------------------------------
 
@@ -198,14 +251,20 @@ class Gateway:
         injector = self.cloud.injector
         if client_id is None or session is None or injector.hits(injector.faults.lose_message):
             return
-        encoded = self._encode(device, rollout, message)
+        try:
+            encoded = self._encode(device, rollout, message)
+        except ProtocolError as error:
+            self._not_sent(device, rollout, f"{type(message).__name__} cannot be sent: {error}")
+            return
         if encoded is None:
-            text = f"{type(message).__name__}: QuecThing has no such command"
-            self.cloud.journal.line(rollout.plan_id, device.id, time.time(), text)
+            self._not_sent(device, rollout, f"{type(message).__name__}: QuecThing has no such command")
             return
         times = 2 if injector.hits(injector.faults.double_message) else 1
         for _ in range(times):
             self._publish(client_id, session, *encoded)
+
+    def _not_sent(self, device: Device, rollout: Rollout, text: str) -> None:
+        self.cloud.journal.line(rollout.plan_id, device.id, self.cloud.rollouts.clock(), text)
 
     def _encode(self, device: Device, rollout: Rollout, message: msg.ToModule) -> tuple[int, bytes] | None:
         components = rollout.center.plan.components
@@ -223,7 +282,7 @@ class Gateway:
         """The message with the link, size and checksums of the file that this device is to have."""
         faults, injector, links = self.cloud.injector.faults, self.cloud.injector, self.cloud.links
         file = rollout.file(device, message.component)
-        now = time.time() - (links.lifetime_s + 1.0 if injector.hits(faults.expired_url) else 0.0)
+        now = self.cloud.rollouts.clock() - (links.lifetime_s + 1.0 if injector.hits(faults.expired_url) else 0.0)
         md5 = "f" * 32 if injector.hits(faults.wrong_md5) else file["md5"]
         return replace(
             message, url=links.make(file["id"], file["name"], now), size_bytes=file["size_bytes"], md5=md5,
@@ -241,36 +300,43 @@ class Gateway:
 
     # --- shared --------------------------------------------------------------------------------------------------
 
-    def adopt(self, client_id: str) -> None:
-        """A module behind a broker spoke: the broker has let it in, its device is created when it is unknown."""
-        product = None if client_id in self._sessions else self._product_of(client_id)
-        if product is None:
-            return
-        try:
-            key = login.device_key(client_id, product["product_key"])
-        except ProtocolError:
-            return
-        found = self.cloud.rollouts.device(product["id"], key)
-        device = found or self.cloud.rollouts.create(product["id"], key, secrets.token_hex(16))
-        self._admit(client_id, Session(product["product_key"], device, adopted=True))
+    def adopt(self, client_id: str) -> bool:
+        """A module behind a broker spoke: the broker has let it in, its device is created when it is unknown.
+
+        False when its id fits no product, or several and none of them knows the device.
+        """
+        if client_id in self._sessions:
+            return True
+        fitting = self.cloud.products.fitting(client_id) if _CLIENT_ID.fullmatch(client_id) else []
+        rollouts = self.cloud.rollouts
+        known = [device for row, key in fitting if (device := rollouts.device(row["id"], key)) is not None]
+        if len(known) == 1:
+            device = known[0]
+        elif len(fitting) == 1:
+            device = rollouts.create(fitting[0][0]["id"], fitting[0][1], secrets.token_hex(16))
+        else:
+            self.refused += 1
+            return False
+        self._admit(client_id, Session(device, adopted=True))
+        return True
+
+    def drop_device(self, device_id: int) -> None:
+        """The store refused what this device said: its connection ends before anything is acknowledged."""
+        client_id = self._clients.get(device_id)
+        if client_id is not None:
+            self._drop(client_id)
 
     def _drop(self, client_id: str) -> None:
         if self.transport is not None:
             self.transport.drop(client_id)
 
-    def _product_of(self, client_id: str) -> dict[str, Any] | None:
-        """The product whose key a client id begins with; new products are looked up in the store."""
-        found = self._known_product(client_id)
-        if found is None and client_id.startswith("qd"):
-            with self.cloud.database.read() as connection:
-                rows = connection.execute(select(products)).mappings().all()
-            self._products = {row["product_key"]: dict(row) for row in rows}
-            found = self._known_product(client_id)
-        return found
 
-    def _known_product(self, client_id: str) -> dict[str, Any] | None:
-        fits = [key for key in self._products if client_id.startswith(f"qd{key}")]
-        return self._products[max(fits, key=len)] if fits else None
+def uplink_kind(client_id: str, topic: str) -> str | None:
+    """The kind of a topic on which this client may publish, `q/2/d/<client id>/<kind>[/<endpoint>]`; else None."""
+    levels = topic.split("/")
+    if levels[:4] != ["q", "2", "d", client_id] or len(levels) not in (5, 6) or levels[4] not in KINDS:
+        return None
+    return levels[4] if len(levels) == 5 or 0 < len(levels[5]) <= MAX_ENDPOINT_CHARS else None
 
 
 def _pass_on(stored: asyncio.Future[None], _done: object) -> None:
@@ -278,6 +344,6 @@ def _pass_on(stored: asyncio.Future[None], _done: object) -> None:
         stored.set_result(None)
 
 
-def _session_key(secret: str) -> bytes:
-    """Sixteen bytes that device and cloud share for encrypted payloads: half of the device's secret."""
-    return bytes.fromhex(secret)[:16]
+def _session_key(secret: str, flag: str) -> bytes:
+    """Sixteen bytes that device and cloud share for encrypted payloads: half of the device's secret; none without."""
+    return bytes.fromhex(secret)[:16] if flag == login.ENCRYPTED else b""

@@ -29,7 +29,9 @@ def load(cloud: Cloud, scenario: Scenario) -> int:
         return int(known)
     packages = [_package(cloud.shelf, scenario, number) for number in range(len(scenario.plan.components))]
     with cloud.database.write() as connection:
-        return _file(connection, scenario, packages)
+        made = _file(connection, scenario, packages)
+    cloud.products.reload()
+    return made
 
 
 def _file(connection: Connection, scenario: Scenario, packages: list[dict[str, Any]]) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 
 from sim import draws
 from sim import messages as msg
-from sim.cloud import message_rules, plan_rules, rollout_state
+from sim.cloud import acceptance, message_rules, offer_rules, plan_rules, rollout_state
+from sim.cloud.acceptance import Verdict
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
@@ -27,6 +28,7 @@ from sim.scenario import Scenario
 from sim.scenario.lists import Matcher, targeting
 from sim.service.errors import Refused
 from sim.service.fleet import Device
+from sim.strategy import preconditions
 from sim.strategy.progress import Criterion, Group, Progress
 from sim.strategy.settings import WindowGate
 from sim.wire.quecthing.ota import fraction_in_limits
@@ -51,6 +53,38 @@ class LiveCenter(DeveloperCenter):
             at, index, kind, stamp = self.rollout.armed[i]
             self.timers.setdefault(int(index), {})[int(kind)] = float(at), int(stamp)
         return super()._done(version)
+
+    def report(self, index: int, given: msg.StatusReport, now: float) -> list[Command]:
+        """A status report of a device that may say anything: judged by its state, the plan's and the limits first."""
+        e = self.executions[index]
+        offered = not isnan(e.offered_s)
+        verdict = acceptance.judge(e.state, given.status, offered=offered, cancelling=bool(e.canceling))
+        if verdict is not Verdict.ACCEPT:
+            self._say(index, now, given.status, verdict, acceptance.reason(e.state, offered=offered))
+            return []
+        if given.status == msg.SUBMITTED:
+            return self._confirm(index, given, now)
+        return self.status(index, given, now)
+
+    def _confirm(self, index: int, given: msg.StatusReport, now: float) -> list[Command]:
+        """Status 2: a plan that is suspended, and a module below the limits by now, get no URL; the offer is open again."""
+        rollout, e = self.rollout, self.executions[index]
+        if not offer_rules.running(rollout.progress):
+            self._say(index, now, given.status, Verdict.REFUSE, f"the plan is {PlanState(self.state).word.lower()}")
+            rollout_state.to_queue(rollout, e)
+            if e.online:
+                rollout_state.wait(rollout, e)
+            return self._done()
+        unmet = preconditions.unmet_for_cloud(rollout.settings, e.battery_percent, e.rsrp_dbm, e.free_bytes)
+        if unmet != msg.MET:
+            self._say(index, now, given.status, Verdict.REFUSE, "the module is below the plan's limits")
+            offer_rules.defer(rollout, e, unmet, now)
+            return self._done()
+        return self.status(index, given, now)
+
+    def _say(self, index: int, now: float, status: int, verdict: Verdict, why: str) -> None:
+        if self.log is not None:
+            self.log(index, now, f"status {status} {msg.STATUS_TEXT[status]} {verdict.value}: {why}")
 
     def progress(self) -> str:
         """The plan's own counts and clocks, as JSON."""
@@ -124,6 +158,10 @@ class Rollout:
         self.numbers[device.id] = self.center.add(Execution(0))
         self.devices.append(device)
         return True
+
+    def report(self, device: Device, given: msg.StatusReport, now: float) -> list[Command]:
+        """A status report of the device: what the plan answers."""
+        return self.center.report(self.numbers[device.id], given, now)
 
     def hello(self, device: Device, asks: bool) -> msg.Hello:
         """What the device last reported, as the center hears it: versions by component of this plan."""

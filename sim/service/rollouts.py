@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from math import inf, isnan, nan
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from sim import messages as msg
 from sim.cloud import execution as ex
@@ -23,18 +23,22 @@ from sim.cloud.center import Command
 from sim.cloud.execution import Execution, ExecutionState
 from sim.scenario.lists import targeting
 from sim.service import rollout as one
+from sim.service.clock import SteadyClock
 from sim.service.errors import Conflict, NotFound, StoreFailing
-from sim.service.fleet import Device, parse_mcu_versions
+from sim.service.fleet import REMEMBERED, Device, parse_mcu_versions
 from sim.service.rollout import Rollout
 from sim.service.store import catalog
 from sim.service.store.database import Database
 from sim.service.store.journal import Journal, restore
 from sim.service.store.tables import devices, executions, plans
+from sim.service.trouble import Trouble
 
 LATEST_WAKE_S = 1.0
 """The loop looks at every plan at least this often."""
 
 COMMIT_PATIENCE_S = 20.0
+REST_S = 30.0
+"""How long a plan is left alone after an error of ours."""
 
 Send = Callable[[Device, Rollout, msg.ToModule], None]
 
@@ -44,10 +48,12 @@ class Rollouts:
 
     def __init__(
         self, database: Database, journal: Journal, send: Send, *, time_scale: float = 1.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None, trouble: Trouble | None = None,
     ) -> None:  # fmt: skip
         self.database, self.journal, self.send = database, journal, send
-        self.time_scale, self.clock = time_scale, clock
+        self.time_scale, self.trouble = time_scale, trouble or Trouble()
+        self.clock: Callable[[], float] = clock or SteadyClock(_latest(database))
+        self._resting: dict[int, float] = {}
         self.devices: dict[tuple[int, str], Device] = {}
         self.running: dict[int, Rollout] = {}
         self._by_product: dict[int, list[Rollout]] = {}
@@ -119,7 +125,7 @@ class Rollouts:
         return device
 
     def connected(self, device: Device) -> None:
-        """The device logged in; it has not said anything yet."""
+        """The device logged in; it has not said anything yet. `reoffer` says that it takes a connection over."""
         device.online, device.announced, device.seen_at = True, False, self.clock()
         self.journal.device(device)
 
@@ -136,7 +142,8 @@ class Rollouts:
         device.mcu_versions = mcu_versions or device.mcu_versions
         device.announced = True
         self.journal.device(device)
-        self._hello(device, asks=asks)
+        again, device.reoffer = device.reoffer, False
+        self._hello(device, asks=asks or again)
 
     def offline(self, device: Device) -> None:
         """The connection of a device is gone."""
@@ -161,7 +168,7 @@ class Rollouts:
         if version:
             device.runs(rollout.center.plan.components[number].kind, component, version)
         now = rollout.now(self.clock())
-        commands = rollout.center.status(execution.index, msg.StatusReport(status, number, version), now)
+        commands = rollout.report(device, msg.StatusReport(status, number, version), now)
         self._note(rollout, device)
         self._answer(rollout, commands)
         if execution.terminal and device.busy is rollout:
@@ -263,6 +270,17 @@ class Rollouts:
         self._answer(rollout, commands)
         await self._done(rollout)
 
+    def reset_secrets(self, product_id: int, key: str | None = None) -> int:
+        """Lets devices of a product (or the one of that key) bootstrap once more; how many had logged in by secret."""
+        chosen = [d for d in self._by_id.values() if d.product_id == product_id and key in (None, d.key)]
+        if key is not None and not chosen:
+            raise NotFound(f"there is no device {key} of this product")
+        reset = [device for device in chosen if device.authenticated]
+        for device in reset:
+            device.authenticated = False
+            self.journal.device(device)
+        return len(reset)
+
     # --- time ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -279,13 +297,22 @@ class Rollouts:
         """Everything that is due now, in every plan."""
         for rollout in list(self.running.values()):
             now = rollout.now(self.clock())
-            if rollout.center.deadline <= now and not self.journal.failing:
+            if rollout.center.deadline > now or self.journal.failing or self._rests(rollout):
+                continue
+            try:
                 self._answer(rollout, rollout.center.wake(now))
-                self.journal.rollout(rollout)
+            except Exception as error:  # one plan must not stop the others
+                self.trouble.report(f"plan {rollout.name}", error)
+                self._resting[rollout.plan_id] = self.clock() + REST_S
+            self.journal.rollout(rollout)
+
+    def _rests(self, rollout: Rollout) -> bool:
+        """Whether a plan failed a moment ago and is left alone."""
+        return self._resting.get(rollout.plan_id, 0.0) > self.clock()
 
     def _due_in(self, rollout: Rollout) -> float:
         at = rollout.center.deadline
-        return inf if at == inf else rollout.wall(at) - self.clock()
+        return inf if at == inf or self._rests(rollout) else rollout.wall(at) - self.clock()
 
     # --- shared --------------------------------------------------------------------------------------------------
 
@@ -400,5 +427,13 @@ def _device(row: Any) -> Device:
     return Device(
         row["id"], row["product_id"], row["device_key"], row["device_secret"], row["created_at"],
         row["module_version"], parse_mcu_versions(row["mcu_versions"]), known("battery_percent"), known("rsrp_dbm"),
-        known("free_bytes"), seen_at=row["seen_at"], reports=row["reports"],
+        known("free_bytes"), seen_at=row["seen_at"], reports=row["reports"], authenticated=row["authenticated"],
+        identities=deque(row["identities"].split(), maxlen=REMEMBERED),
     )  # fmt: skip
+
+
+def _latest(database: Database) -> float:
+    """The latest moment the store knows of: no later start may lie before it."""
+    with database.read() as connection:
+        moments = select(func.max(devices.c.seen_at)), select(func.max(executions.c.updated_at))
+        return max(float(connection.scalar(moment) or 0.0) for moment in moments)

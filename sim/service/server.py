@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import secrets
 import socket
 import ssl as tls
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -29,12 +31,21 @@ from sim.service.gateway import Gateway
 from sim.service.packages.download import Downloads
 from sim.service.packages.links import DEFAULT_LIFETIME_S, Links
 from sim.service.packages.shelf import Shelf
+from sim.service.products import Products
 from sim.service.rollout import Rollout
 from sim.service.rollouts import Rollouts
+from sim.service.store.claim import claim, release
 from sim.service.store.journal import Journal
+from sim.service.throttle import Connections
+from sim.service.trouble import Trouble
 from sim.service.web import app as web
+from sim.service.web.connection import protocol
 
 STOP_S = 5.0
+WATCH_S = 2.0
+MAX_HTTP_OF_SOURCE = 8192
+RESERVED_FILES = 128
+"""Descriptors kept for the store, packages and the program itself; MQTT and HTTP connections share the rest."""
 SEND_BUFFER_BYTES = 128 * 1024
 """Of a download in the kernel. Without a limit Linux takes in 4 MB at once, and a download to a slow module would count
 as over before it has begun."""
@@ -45,12 +56,12 @@ class Options:
     """How a mock cloud is run. Port 0 takes a free one."""
 
     data: Path
-    db: str | None = None
+    db: str | None = field(default=None, repr=False)
     listen: str = "127.0.0.1"
     allow_remote: bool = False
     mqtt_port: int = 0
     http_port: int = 0
-    broker: str | None = None
+    broker: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -65,23 +76,42 @@ class Server:
     def __init__(self, options: Options) -> None:
         _check(options)
         self.options = options
-        database = parts.open_database(options.db, options.data)
-        journal, injector = Journal(database), Injector(options.faults)
-        shelf = Shelf(options.data / "packages")
-        shelf.sweep(parts.named_packages(database))
-        links = Links("", parts.link_key(database), options.link_lifetime_s)
-        rollouts = Rollouts(database, journal, self._send, time_scale=options.time_scale)
-        self.downloads = Downloads(shelf, links, injector, partial(parts.file_row, database))
-        self.cloud = Cloud(database, journal, shelf, injector, links, self.downloads, options.token, rollouts)
+        parts.private_folder(options.data)
+        self._claims = claim(options.db or parts.store_url(options.data), options.data)  # before anything is touched
+        try:
+            self._open()
+        except BaseException:
+            release(self._claims)
+            raise
         self.gateway = Gateway(self.cloud)
+        self.cloud.journal.on_rejected = self.gateway.drop_device
         self.endpoint: Endpoint | None = None
         self.broker: Broker | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._web: uvicorn.Server | None = None
 
+    def _open(self) -> None:
+        """Store, packages, rollouts."""
+        options = self.options
+        trouble = Trouble(options.data)
+        database = parts.open_database(options.db, options.data)
+        journal, injector = Journal(database, trouble), Injector(options.faults)
+        shelf = Shelf(options.data / "packages")
+        shelf.sweep(parts.named_packages(database))
+        links = Links("", parts.link_key(database), options.link_lifetime_s)
+        rollouts = Rollouts(database, journal, self._send, time_scale=options.time_scale, trouble=trouble)
+        self.downloads = Downloads(shelf, links, injector, partial(parts.file_row, database))
+        self.downloads.clock = rollouts.clock
+        self.cloud = Cloud(
+            database, journal, shelf, injector, links, self.downloads, options.token, rollouts, Products(database),
+            trouble, clock_ahead_s=getattr(rollouts.clock, "ahead_s", 0.0),
+        )  # fmt: skip
+
     async def start(self) -> None:
         """Opens the sockets and begins to serve."""
         context = _tls(self.options)
+        asyncio.get_running_loop().set_exception_handler(self._unforeseen)
+        self._run(self._watch_store())
         self._run(self.cloud.journal.run())
         self._run(self.cloud.rollouts.run())
         await self._start_http()
@@ -94,7 +124,10 @@ class Server:
             gateway.transport, self.cloud.mqtt_url = self.broker, self.broker.shown
             self._run(self.broker.run())
             return
-        self.endpoint = Endpoint(gateway.on_connect, gateway.on_message, gateway.on_disconnect, gateway.on_subscribe)
+        self.endpoint = Endpoint(
+            gateway.on_connect, gateway.on_message, gateway.on_disconnect, gateway.on_subscribe,
+            may_subscribe=gateway.may_subscribe, max_connections=_connections(), trouble=self.cloud.trouble,
+        )  # fmt: skip
         gateway.transport = self.endpoint
         try:
             await self.endpoint.start(options.listen, options.mqtt_port, context)
@@ -112,14 +145,15 @@ class Server:
             f"{'https' if secure else 'http'}://{_host(options.listen)}:{port}"
         )
         application = web.with_downloads(web.build(self.cloud), self.downloads)
+        self._connections = Connections(MAX_HTTP_OF_SOURCE, _connections())
         config = uvicorn.Config(
-            application, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+            application, http=protocol(self._connections), ws="none", lifespan="off", log_config=None, access_log=False,
             ssl_certfile=options.tls_cert, ssl_keyfile=options.tls_key, backlog=4096, server_header=False,
             timeout_graceful_shutdown=int(STOP_S),
         )  # fmt: skip
         logging.getLogger("uvicorn.error").addFilter(_quiet)
         self._web = _Web(config)
-        self._run(self._web.serve([sock]))
+        self._serving = self._run(self._web.serve([sock]))
         while not self._web.started:
             self._raise_if_failed()
             await asyncio.sleep(0.01)
@@ -131,7 +165,7 @@ class Server:
         if self._web is not None:
             self._web.should_exit = True
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(asyncio.shield(self._tasks[2]), STOP_S + 1.0)
+                await asyncio.wait_for(asyncio.shield(self._serving), STOP_S + 1.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -139,6 +173,8 @@ class Server:
         with contextlib.suppress(FotasimError):
             self.cloud.journal.flush()
         self.cloud.database.close()
+        release(self._claims)
+        asyncio.get_running_loop().set_exception_handler(None)
 
     async def watch(self) -> None:
         """Returns when a part of the server has ended by itself, with its error."""
@@ -148,8 +184,25 @@ class Server:
     def _send(self, device: Device, rollout: Rollout, message: ToModule) -> None:
         self.gateway.send(device, rollout, message)
 
-    def _run(self, work: Awaitable[None]) -> None:
-        self._tasks.append(asyncio.ensure_future(work))
+    def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.append(task)
+        return task
+
+    async def _watch_store(self) -> None:
+        """Looks whether the store can be written and is still ours; ends the server when another cloud has taken it."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            ours = all([await asyncio.to_thread(claimed.holds) for claimed in self._claims])
+            self.cloud.store_state = "" if ours else "the store is away"
+            if ours:
+                self.cloud.store_state = await asyncio.to_thread(self.cloud.database.ping)
+
+    def _unforeseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error in a callback of the event loop: counted and told, nothing ends."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, ConnectionError | TimeoutError | tls.SSLError):
+            self.cloud.trouble.report("the event loop", error)
 
     def _raise_if_failed(self) -> None:
         for task in self._tasks:
@@ -219,6 +272,12 @@ def _listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise FotasimError(f"HTTP port {port}: {error.strerror or error}") from None
     return sock
+
+
+def _connections() -> int:
+    """How many connections of each kind fit into what this process may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, (files - RESERVED_FILES) // 2)
 
 
 def _host(listen: str) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sim.errors import ProtocolError
+from sim.errors import RemoteProtocolError
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_URL_CHARS = 8 * 1024
@@ -37,11 +37,11 @@ def place(url: str) -> Place:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ProtocolError(f"URL: {error}") from None
+        raise RemoteProtocolError(f"URL: {error}") from None
     if parts.scheme not in ("http", "https") or not host or len(url) > MAX_URL_CHARS:
-        raise ProtocolError("URL: http or https with a host is needed")
+        raise RemoteProtocolError("URL: http or https with a host is needed")
     if any(c <= " " or c >= "\x7f" for c in url):
-        raise ProtocolError("URL: only printable ASCII may stand in a request")
+        raise RemoteProtocolError("URL: only printable ASCII may stand in a request")
     secure = parts.scheme == "https"
     number = port if port is not None else 443 if secure else 80
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -82,7 +82,7 @@ class Answer:
             self._feed_chunks(data)
             return
         if len(data) > self._left:
-            raise ProtocolError("more bytes than Content-Length says")
+            raise RemoteProtocolError("more bytes than Content-Length says")
         self._left -= len(data)
         if len(data):
             self._body(data)
@@ -95,7 +95,7 @@ class Answer:
         end = self._head.find(_END, max(0, before - 3))
         if end < 0:
             if len(self._head) > MAX_HEAD_BYTES:
-                raise ProtocolError("a head of more than 16 KiB")
+                raise RemoteProtocolError("a head of more than 16 KiB")
             return None
         head, self._head = bytes(self._head[:end]), None
         status = self._parse_head(head)
@@ -106,28 +106,28 @@ class Answer:
         line, *fields = head.split(b"\r\n")
         parts = line.split(b" ", 2)
         if len(parts) < 2 or parts[0] != b"HTTP/1.1" or len(parts[1]) != 3 or not parts[1].isdigit():
-            raise ProtocolError("the answer is not HTTP/1.1")
+            raise RemoteProtocolError("the answer is not HTTP/1.1")
         headers: dict[bytes, bytes] = {}
         for field in fields:
             name, colon, value = field.partition(b":")
             if not colon or (name.lower() in (b"content-length", b"transfer-encoding") and name.lower() in headers):
-                raise ProtocolError("a header is malformed or stands twice")
+                raise RemoteProtocolError("a header is malformed or stands twice")
             headers[name.lower()] = value.strip()
         if b"transfer-encoding" in headers:
             if headers[b"transfer-encoding"].lower() != b"chunked" or b"content-length" in headers:
-                raise ProtocolError("a transfer encoding other than chunked")
+                raise RemoteProtocolError("a transfer encoding other than chunked")
             self._chunked, self._line = True, bytearray()
             return int(parts[1])
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or len(length) > 15:
-            raise ProtocolError("neither Content-Length nor chunks")
+            raise RemoteProtocolError("neither Content-Length nor chunks")
         self._left = int(length)
         return int(parts[1])
 
     def _feed_chunks(self, data: memoryview) -> None:
         while len(data):
             if self.done:
-                raise ProtocolError("bytes follow the last chunk")
+                raise RemoteProtocolError("bytes follow the last chunk")
             if self._line is not None:
                 data = self._feed_line(data)
                 continue
@@ -144,13 +144,13 @@ class Answer:
         end = bytes(data).find(b"\n") + 1
         self._line += data[: end or len(data)]
         if len(self._line) > 1024:
-            raise ProtocolError("a chunk's line of more than 1 KiB")
+            raise RemoteProtocolError("a chunk's line of more than 1 KiB")
         if not end:
             return data[len(data) :]
         line = bytes(self._line)
         if line.startswith(b"\n"):
             if line != b"\n\r\n":
-                raise ProtocolError("a chunk is longer than its size")
+                raise RemoteProtocolError("a chunk is longer than its size")
             self._line = bytearray()
         elif self._left < 0:  # trailers
             self.done = line == b"\r\n"
@@ -166,7 +166,7 @@ class Answer:
         except ValueError:
             size = -1
         if size < 0 or not digits.isalnum() or len(digits) > 12:
-            raise ProtocolError("a chunk without a size")
+            raise RemoteProtocolError("a chunk without a size")
         if size == 0:
             self._left, self._line = -1, bytearray()
         else:

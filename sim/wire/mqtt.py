@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
@@ -26,6 +26,7 @@ DISCONNECT_PACKET = b"\xe0\x00"
 MAX_PACKET_BYTES = 64 * 1024
 """Default limit of a packet's remaining length: a DP frame and its topic fit."""
 LARGEST_PACKET_BYTES = 268_435_455
+MAX_TEXT_BYTES = MAX_KEEPALIVE_S = 0xFFFF
 _PROTOCOL_3_1_1 = b"\x00\x04MQTT\x04"
 
 Handler = Callable[[int, int, str, bytes, int], object]
@@ -48,7 +49,7 @@ def _remaining(length: int) -> bytes:
     if length < 128:
         return bytes((length,))
     if length > LARGEST_PACKET_BYTES:
-        raise ValueError(f"a packet of {length} bytes: MQTT allows {LARGEST_PACKET_BYTES}")
+        raise LocalProtocolError(f"a packet of {length} bytes: MQTT allows {LARGEST_PACKET_BYTES}")
     out = bytearray()
     while length > 127:
         out.append(length & 0x7F | 0x80)
@@ -59,8 +60,8 @@ def _remaining(length: int) -> bytes:
 
 def _text(text: str | bytes) -> bytes:
     data = text.encode() if isinstance(text, str) else text
-    if len(data) > 0xFFFF:
-        raise ValueError(f"a text of {len(data)} bytes: MQTT allows 65535")
+    if len(data) > MAX_TEXT_BYTES:
+        raise LocalProtocolError(f"a text of {len(data)} bytes: MQTT allows {MAX_TEXT_BYTES}")
     return len(data).to_bytes(2, "big") + data
 
 
@@ -68,6 +69,8 @@ def connect(
     client_id: str, keepalive_s: int, *, username: str | None = None, password: bytes | None = None, clean: bool = True
 ) -> bytes:
     """CONNECT without a will; the password may go without a user name, as the SDK sends it."""
+    if not 0 <= keepalive_s <= MAX_KEEPALIVE_S:
+        raise LocalProtocolError(f"a keep-alive of {keepalive_s} s: MQTT allows 0 to {MAX_KEEPALIVE_S}")
     flags = 2 * clean | 0x80 * (username is not None) | 0x40 * (password is not None)
     body = _PROTOCOL_3_1_1 + struct.pack(">BH", flags, keepalive_s) + _text(client_id)
     if username is not None:
@@ -88,6 +91,8 @@ def publish(
     """PUBLISH; `packet_id` counts for QoS 1 and 2 only."""
     first = 0x30 | 8 * dup | qos << 1 | retain
     size = len(topic)
+    if size > MAX_TEXT_BYTES:
+        raise LocalProtocolError(f"a topic of {size} bytes: MQTT allows {MAX_TEXT_BYTES}")
     if qos:
         length = 4 + size + len(payload)
         return b"%c%b%b%b%b%b" % (
@@ -151,7 +156,7 @@ class Parser:
                 if body == 0:
                     break
             if length > self._limit:
-                raise ProtocolError(f"a packet of {length} bytes; the limit is {self._limit}")
+                raise RemoteProtocolError(f"a packet of {length} bytes; the limit is {self._limit}")
             stop = body + length
             if stop > end:
                 _check_flags(data[position])  # no waiting for the rest of what is no packet
@@ -180,12 +185,12 @@ def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
         length |= (byte & 0x7F) << 7 * i
         if byte < 128:
             return length, position + i + 1
-    raise ProtocolError("a remaining length of more than four bytes")
+    raise RemoteProtocolError("a remaining length of more than four bytes")
 
 
 def _publish(data: bytes, first: int, body: int, stop: int, handle: Handler) -> None:
     if stop - body < 2:
-        raise ProtocolError("PUBLISH without a topic")
+        raise RemoteProtocolError("PUBLISH without a topic")
     start = body + 2
     end = start + (data[body] << 8 | data[body + 1])
     qos = first >> 1 & 3
@@ -194,15 +199,15 @@ def _publish(data: bytes, first: int, body: int, stop: int, handle: Handler) -> 
     if qos:
         payload += 2
         if payload > stop or qos == 3:
-            raise ProtocolError("PUBLISH of QoS 3" if qos == 3 else "PUBLISH without a packet id")
+            raise RemoteProtocolError("PUBLISH of QoS 3" if qos == 3 else "PUBLISH without a packet id")
         packet_id = data[end] << 8 | data[end + 1]
         if packet_id == 0:
-            raise ProtocolError("packet id 0")
+            raise RemoteProtocolError("packet id 0")
     elif end > stop or first & 8:
-        raise ProtocolError("PUBLISH is shorter than its topic" if end > stop else "DUP on a PUBLISH of QoS 0")
+        raise RemoteProtocolError("PUBLISH is shorter than its topic" if end > stop else "DUP on a PUBLISH of QoS 0")
     topic = _decoded(data[start:end])
     if not topic or "+" in topic or "#" in topic:
-        raise ProtocolError("PUBLISH to an empty topic or to a wildcard")
+        raise RemoteProtocolError("PUBLISH to an empty topic or to a wildcard")
     handle(PUBLISH, packet_id, topic, data[payload:stop], first & 15)
 
 
@@ -211,34 +216,34 @@ def _other(data: bytes, first: int, body: int, stop: int, handle: Handler) -> No
     kind, flags, size = first >> 4, first & 15, stop - body
     if kind in _ACK_FLAGS:
         if size != 2:
-            raise ProtocolError(f"an acknowledgement of {size} bytes; 2 are right")
+            raise RemoteProtocolError(f"an acknowledgement of {size} bytes; 2 are right")
         handle(kind, _packet_id(data, body), "", b"", flags)
     elif kind == CONNACK:
         if size != 2 or data[body] > 1:
-            raise ProtocolError("CONNACK is malformed")
+            raise RemoteProtocolError("CONNACK is malformed")
         handle(kind, data[body + 1], "", b"", data[body])
     elif kind in (PINGREQ, PINGRESP, DISCONNECT):
         if size:
-            raise ProtocolError(f"packet type {kind} has no body")
+            raise RemoteProtocolError(f"packet type {kind} has no body")
         handle(kind, 0, "", b"", flags)
     elif kind == CONNECT:
         handle(kind, 0, "", data[body:stop], flags)
     else:  # SUBSCRIBE, SUBACK, UNSUBSCRIBE
         if size < 3:
-            raise ProtocolError(f"packet type {kind} without its list")
+            raise RemoteProtocolError(f"packet type {kind} without its list")
         handle(kind, _packet_id(data, body), "", data[body + 2 : stop], flags)
 
 
 def _check_flags(first: int) -> None:
     kind, flags = first >> 4, first & 15
     if kind != PUBLISH and _FLAGS.get(kind) != flags:
-        raise ProtocolError(f"packet type {kind} with flags {flags}")
+        raise RemoteProtocolError(f"packet type {kind} with flags {flags}")
 
 
 def _packet_id(data: bytes, position: int) -> int:
     packet_id = data[position] << 8 | data[position + 1]
     if packet_id == 0:
-        raise ProtocolError("packet id 0")
+        raise RemoteProtocolError("packet id 0")
     return packet_id
 
 
@@ -246,9 +251,9 @@ def _decoded(data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise ProtocolError("a text is not UTF-8") from None
+        raise RemoteProtocolError("a text is not UTF-8") from None
     if "\0" in text:
-        raise ProtocolError("a text holds U+0000")
+        raise RemoteProtocolError("a text holds U+0000")
     return text
 
 
@@ -281,7 +286,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         end = self.position + size
         if end > len(self.data):
-            raise ProtocolError("a packet is shorter than what it announces")
+            raise RemoteProtocolError("a packet is shorter than what it announces")
         taken = self.data[self.position : end]
         self.position = end
         return taken
@@ -306,17 +311,17 @@ def parse_connect(body: bytes) -> Connect:
     name, level, flags = reader.field(), reader.number(1), 0
     if name != b"MQTT" or level != 4:
         if name not in (b"MQTT", b"MQIsdp"):
-            raise ProtocolError("CONNECT of another protocol")
+            raise RemoteProtocolError("CONNECT of another protocol")
         return Connect(level if name == b"MQTT" else 3)
     flags, keepalive_s = reader.number(1), reader.number(2)
     if flags & 1 or flags >> 3 & 3 == 3 or (flags & 0x38 and not flags & 4):
-        raise ProtocolError(f"CONNECT with flags 0x{flags:02X}")
+        raise RemoteProtocolError(f"CONNECT with flags 0x{flags:02X}")
     client = reader.text()
     will = (reader.text(), reader.field(), flags >> 3 & 3, bool(flags & 0x20)) if flags & 4 else None
     username = reader.text() if flags & 0x80 else None
     password = reader.field() if flags & 0x40 else None
     if not reader.done:
-        raise ProtocolError("bytes follow the CONNECT")
+        raise RemoteProtocolError("bytes follow the CONNECT")
     return Connect(4, client, keepalive_s, bool(flags & 2), username, password, will)
 
 
@@ -327,7 +332,7 @@ def parse_subscribe(body: bytes) -> list[tuple[str, int]]:
     while not reader.done:
         name, qos = reader.text(), reader.number(1)
         if qos > 2:
-            raise ProtocolError(f"SUBSCRIBE with QoS {qos}")
+            raise RemoteProtocolError(f"SUBSCRIBE with QoS {qos}")
         filters.append((checked_filter(name), qos))
     return filters
 
@@ -346,9 +351,9 @@ def checked_filter(name: str) -> str:
     levels = name.split("/")
     for i, level in enumerate(levels):
         if ("+" in level and level != "+") or ("#" in level and (level != "#" or i < len(levels) - 1)):
-            raise ProtocolError("a topic filter with a misplaced wildcard")
+            raise RemoteProtocolError("a topic filter with a misplaced wildcard")
     if not name:
-        raise ProtocolError("an empty topic filter")
+        raise RemoteProtocolError("an empty topic filter")
     return name
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.wire import mqtt
 
 ACK_TIMEOUT_S = 2.0
@@ -20,7 +20,11 @@ ANSWER_TIMEOUT_S = 5.0
 """CONNACK and SUBACK have to come within this time."""
 MAX_INCOMING = 1024
 """QoS 2 messages a peer may leave half-done; more is a ProtocolError."""
-MAX_SUBSCRIPTIONS = 32
+MAX_UNACKNOWLEDGED = 256
+"""Messages on their way to a peer that acknowledges none; the next one is a LocalProtocolError."""
+MAX_SUBSCRIPTIONS = 8
+SILENCE_WITHOUT_KEEPALIVE_S = 3600.0
+"""A client that asked for no keep-alive counts as gone after this long."""
 _MAX_ID = 0xFFFF
 
 Write = Callable[[bytes], object]
@@ -81,7 +85,7 @@ class _Exchange(Generic[OwnerT]):
         return next(iter(self._pending.values())).due
 
     def publish(self, topic: bytes, payload: bytes, qos: int, now: float) -> int:
-        """Sends a message and returns its packet id (0 for QoS 0)."""
+        """Sends a message and returns its packet id (0 for QoS 0); LocalProtocolError when too many are unanswered."""
         if qos == 0:
             self._write(mqtt.publish(topic, payload))
             return 0
@@ -95,8 +99,8 @@ class _Exchange(Generic[OwnerT]):
         return packet_id
 
     def _next_id(self, pending: dict[int, _Pending]) -> int:
-        if len(pending) >= _MAX_ID:
-            raise ProtocolError("every packet id is in flight")
+        if len(pending) >= MAX_UNACKNOWLEDGED:
+            raise LocalProtocolError(f"{MAX_UNACKNOWLEDGED} messages are on their way and not one is acknowledged")
         packet_id = self._last_id
         while True:
             packet_id = packet_id % _MAX_ID + 1
@@ -139,7 +143,7 @@ class _Exchange(Generic[OwnerT]):
                     self._write(mqtt.ack(mqtt.PUBREC, packet_id))
                 return
             if len(incoming) >= MAX_INCOMING:
-                raise ProtocolError(f"more than {MAX_INCOMING} messages of QoS 2 are unfinished")
+                raise RemoteProtocolError(f"more than {MAX_INCOMING} messages of QoS 2 are unfinished")
             incoming[packet_id] = False
         if self._owner.on_message(topic, payload, qos, packet_id):
             self.acknowledge(qos, packet_id)
@@ -258,7 +262,7 @@ class ClientSession(_Exchange[ClientOwner]):
             self.ping_at = self.now + (self.keepalive_s - PING_MARGIN_S) / 2
             self._owner.on_suback(payload)
         elif kind != mqtt.UNSUBACK:
-            raise ProtocolError(f"packet type {kind} is not for a client")
+            raise RemoteProtocolError(f"packet type {kind} is not for a client")
 
 
 # --- server ----------------------------------------------------------------------------------------------------------
@@ -269,6 +273,9 @@ class ServerOwner(Owner, Protocol):
 
     def on_connect(self, request: mqtt.Connect) -> int:
         """A client wants in: the return code of CONNACK."""
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Whether the client may have what a topic filter covers."""
 
     def on_subscribe(self, filters: Sequence[str]) -> None:
         """The client subscribed; SUBACK is written."""
@@ -294,7 +301,10 @@ class ServerSession(_Exchange[ServerOwner]):
 
     @property
     def silent_at(self) -> float:
-        """When the client counts as gone: one and a half keep-alives after its last word."""
+        """When the client counts as gone: one and a half keep-alives after its last whole packet.
+
+        Before CONNECT a few seconds after the connection was made, however many bytes dribble in.
+        """
         return self.heard_at + self._silence_s
 
     @property
@@ -304,7 +314,7 @@ class ServerSession(_Exchange[ServerOwner]):
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes from the client; ProtocolError when they are no MQTT, or not for a server."""
-        self.now = self.heard_at = now
+        self.now = now
         self._parser.feed(data, self._handle)
 
     def wake(self, now: float) -> None:
@@ -330,6 +340,7 @@ class ServerSession(_Exchange[ServerOwner]):
     def _handle(self, kind: int, packet_id: int, topic: str, payload: bytes, flags: int) -> None:
         if self._ended:
             return
+        self.heard_at = self.now
         if not self.connected:
             self._first(kind, payload)
         elif kind == mqtt.PUBLISH:
@@ -347,11 +358,11 @@ class ServerSession(_Exchange[ServerOwner]):
         elif kind == mqtt.DISCONNECT:
             self._end("")
         else:
-            raise ProtocolError(f"packet type {kind} is not for a server")
+            raise RemoteProtocolError(f"packet type {kind} is not for a server")
 
     def _first(self, kind: int, body: bytes) -> None:
         if kind != mqtt.CONNECT:
-            raise ProtocolError("the first packet is CONNECT")
+            raise RemoteProtocolError("the first packet is CONNECT")
         request = mqtt.parse_connect(body)
         code = mqtt.BAD_VERSION if request.level != 4 else self._owner.on_connect(request)
         self._write(mqtt.connack(code))
@@ -359,7 +370,7 @@ class ServerSession(_Exchange[ServerOwner]):
             self._end(f"CONNACK {code}")
             return
         self.connected = True
-        self._silence_s = 1.5 * request.keepalive_s if request.keepalive_s else inf
+        self._silence_s = 1.5 * request.keepalive_s or SILENCE_WITHOUT_KEEPALIVE_S
 
     def _subscribe(self, packet_id: int, body: bytes) -> None:
         filters = mqtt.parse_subscribe(body)
@@ -368,7 +379,8 @@ class ServerSession(_Exchange[ServerOwner]):
         codes = bytearray()
         granted = []
         for name, qos in filters:
-            if name in self.subscriptions or len(self.subscriptions) < MAX_SUBSCRIPTIONS:
+            room = name in self.subscriptions or len(self.subscriptions) < MAX_SUBSCRIPTIONS
+            if room and self._owner.may_subscribe(name):
                 self.subscriptions[name] = qos
                 granted.append(name)
                 codes.append(qos)

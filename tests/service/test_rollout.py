@@ -140,6 +140,8 @@ def test_two_plans_of_a_product_follow_one_another(tmp_path):
             async with fleet(client, first, 0):
                 live = (await client.get("/api/v1/live")).json()
                 again = [FakeModule(live, m.key, version="1.1.0") for m in modules]
+                for module, before in zip(again, modules, strict=True):
+                    module.secret = before.secret  # the same device, which has kept it
                 tasks = [asyncio.ensure_future(m.run()) for m in again]
                 await settled(client, second, {"succeeded": 3})
                 await asyncio.gather(*tasks)

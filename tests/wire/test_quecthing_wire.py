@@ -214,7 +214,10 @@ def test_notices_come_back(parts, silent):
 
 
 files = st.builds(
-    ota.UrlFile, st.text(max_size=80), st.integers(1, 10**8), st.text("0123456789abcdef", min_size=32, max_size=32)
+    ota.UrlFile,
+    st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), max_size=80),
+    st.integers(1, 10**8),
+    st.text("0123456789abcdef", min_size=32, max_size=32),
 )
 
 
@@ -274,7 +277,11 @@ def test_each_command_has_its_topic(command, kind):
         (ota.decode_notice, [(28, [(1, [])])], "array of structs"),
         (ota.decode_url, [(4, "fw"), (6, "2"), (7, 0), (1, "u"), (2, 5), (3, "0" * 32)], "value 15 is missing"),
         (ota.decode_url, [(4, "fw"), (6, "2"), (7, 0), (1, "u"), (2, 5), (3, "0" * 32), (15, "xyz")], "hexadecimal"),
-        (ota.decode_url, [(4, "fw"), (6, "2"), (7, 0), (1, "u"), (2, 0), (3, "0" * 32), (15, "0")], "above 0"),
+        (
+            ota.decode_url,
+            [(4, "fw"), (6, "2"), (7, 0), (1, "u"), (2, 0), (3, "0" * 32), (15, "0")],
+            "value 2 is 0; 1 to",
+        ),
         (ota.decode_status, [(13, 7), (4, "fw"), (7, 0)], "status 7"),
         (ota.decode_status, [(13, "x"), (4, "fw"), (7, 0)], "not a number"),
         (ota.decode_status, [(13, 2), (4, b"\xff"), (7, 0)], "UTF-8"),

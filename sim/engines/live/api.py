@@ -20,6 +20,7 @@ class CloudApi:
 
     def __init__(self, base: str, token: str = "") -> None:
         self.base = base.rstrip("/")
+        self._token = token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
 
@@ -42,6 +43,20 @@ class CloudApi:
             if len(devices) < PAGE:
                 break
         return found
+
+    async def reset(self, product_id: object) -> None:
+        """Lets the devices of a product bootstrap again: those of this run know no secret of an earlier one.
+
+        A cloud that names no product, or knows no such call, needs none; without the token nothing is asked.
+        """
+        if not isinstance(product_id, int) or not self._token:
+            return
+        path = f"{self.base}/api/v1/products/{product_id}/devices/reset"
+        try:
+            async with self._session.post(path, allow_redirects=False) as answer:
+                await _bounded(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise FotasimError(f"{path}: the cloud cannot be asked: {error}") from None
 
     async def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -116,6 +116,7 @@ async def _find(cloud: str, settings: Settings, plan: int | None) -> tuple[Cloud
     api = CloudApi(cloud, os.environ.get(TOKEN, ""))
     try:
         found = await api.live(plan)
+        await api.reset(found.get("product_id"))
         return api, target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=settings.limits)
     except BaseException:
         await api.close()

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from sim.service.errors import StoreFailing
 from sim.service.faults import Injector
 from sim.service.packages.links import Links
 from sim.service.packages.shelf import Shelf
 
 PREFIX = "/packages/"
 CHUNK_BYTES = 256 * 1024
+STALLED_S = 900.0
+"""A client that does not take a chunk in this time is cut off."""
 Find = Callable[[int], dict[str, Any] | None]
 Header = tuple[bytes, bytes]
 
@@ -30,6 +33,7 @@ class Downloads:
         self.active = 0
         self.served_bytes = 0
         self._find = find
+        self.clock: Callable[[], float] = time.time
         self._rows: dict[int, dict[str, Any]] = {}
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
@@ -45,7 +49,11 @@ class Downloads:
         elif faults.max_downloads and self.active >= faults.max_downloads:
             await _short(send, 503, "too many downloads at once", [(b"Retry-After", b"1")])
         else:
-            row = await self._allowed(scope)
+            try:
+                row = await self._allowed(scope)
+            except StoreFailing:
+                await _short(send, 503, "the store cannot be read", [(b"Retry-After", b"1")])
+                return
             if row is None:
                 await _short(send, 403, "this link is not valid, or has expired")
                 return
@@ -62,7 +70,7 @@ class Downloads:
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             return None
         expires, signature = query.get("e", [""])[0], query.get("s", [""])[0]
-        if not self.links.check(int(number), expires, signature, time.time()):
+        if not self.links.check(int(number), expires, signature, self.clock()):
             return None
         if int(number) not in self._rows:
             found = await asyncio.to_thread(self._find, int(number))
@@ -73,6 +81,11 @@ class Downloads:
 
     async def _serve(self, scope: Any, send: Any, row: dict[str, Any]) -> None:
         size = row["size_bytes"]
+        try:
+            data = self.shelf.bytes_of(row["sha256"])
+        except OSError:
+            await _short(send, 503, "the package cannot be read")
+            return
         wanted = next((value for name, value in scope["headers"] if name == b"range"), b"")
         part = byte_range(wanted.decode("latin-1"), size)
         if part is None:
@@ -92,17 +105,21 @@ class Downloads:
         if self.injector.hits(self.injector.faults.download_cut):
             await send({"type": "http.response.body", "body": b"", "more_body": True})
             raise Cut
-        await self._body(send, self.shelf.bytes_of(row["sha256"]), start, end)
+        await self._body(send, data, start, end)
 
     async def _body(self, send: Any, data: Any, start: int, end: int) -> None:
         for at in range(start, end, CHUNK_BYTES):
             until = min(at + CHUNK_BYTES, end)
-            await send({"type": "http.response.body", "body": data[at:until], "more_body": until < end})
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    await send({"type": "http.response.body", "body": data[at:until], "more_body": until < end})
+            except TimeoutError:
+                raise Cut from None
             self.served_bytes += until - at
 
 
 class Cut(Exception):
-    """An injected fault: the transfer breaks off."""
+    """The transfer breaks off: an injected fault, or a client that takes nothing."""
 
 
 def byte_range(header: str, size: int) -> tuple[int, int, bool] | None:

@@ -24,7 +24,8 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
         for left in folder.glob("incoming-*"):
             left.unlink(missing_ok=True)  # uploads that a crash cut off
         self._mapped: OrderedDict[str, mmap.mmap] = OrderedDict()
@@ -63,7 +64,7 @@ class Incoming:
         self._crc32 = 0
         self._path = shelf.folder / f"incoming-{secrets.token_hex(8)}"
         try:
-            self._file: BinaryIO = self._path.open("xb")
+            self._file: BinaryIO = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         except OSError as error:
             raise StoreFailing(f"the package cannot be stored: {error.strerror}") from None
 

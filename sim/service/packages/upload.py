@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from sim.cloud.catalog import MAX_FILES
@@ -15,13 +16,17 @@ from sim.service.packages.shelf import Incoming, Shelf
 MAX_FIELD_BYTES = 4096
 MAX_FIELDS = 32
 MAX_HEADER_BYTES = 4096
+MAX_BOUNDARY_CHARS = 70
+"""As RFC 2046 has it."""
+Fields = dict[str, list[str]]
 
 
 class Upload:
     """The fields and files of one multipart body."""
 
-    def __init__(self, shelf: Shelf, boundary: bytes) -> None:
-        self.fields: dict[str, list[str]] = {}
+    def __init__(self, shelf: Shelf, boundary: bytes, check: Callable[[Fields], None] = lambda _fields: None) -> None:
+        self.fields: Fields = {}
+        self._check = check
         self.files: list[dict[str, Any]] = []
         self._shelf = shelf
         self._headers: dict[bytes, bytes] = {}
@@ -41,7 +46,7 @@ class Upload:
         """More of the body. Refused, TooLarge or StoreFailing as soon as it is known."""
         try:
             self._parser.write(chunk)
-        except MultipartParseError:
+        except FormParserError:
             raise Refused("the body is not sound multipart/form-data") from None
 
     def close(self) -> None:
@@ -86,6 +91,7 @@ class Upload:
             return
         if len(self.files) >= MAX_FILES:
             raise Refused(f"at most {MAX_FILES} files are allowed")
+        self._check(self.fields)
         self._incoming = self._shelf.receive(filename)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -116,15 +122,23 @@ class Upload:
             raise TooLarge("a header of the upload is too long")
 
 
-async def receive(shelf: Shelf, content_type: str, body: AsyncIterator[bytes]) -> Upload:
-    """Takes a whole upload; what was kept of a refused one is dropped."""
+async def receive(
+    shelf: Shelf, content_type: str, body: AsyncIterator[bytes], check: Callable[[Fields], None] = lambda _fields: None
+) -> Upload:
+    """Takes a whole upload; what was kept of a refused one is dropped.
+
+    `check` is given the fields that came before the first file, and refuses by raising.
+    """
     kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused("an upload is sent as multipart/form-data")
-    upload = Upload(shelf, options[b"boundary"])
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 0 < len(boundary) <= MAX_BOUNDARY_CHARS:
+        raise Refused(
+            f"an upload is sent as multipart/form-data, its boundary has 1 to {MAX_BOUNDARY_CHARS} characters"
+        )
+    upload = Upload(shelf, boundary, check)
     try:
         async for chunk in body:
-            upload.feed(chunk)
+            await asyncio.to_thread(upload.feed, chunk)  # the disk may be slow; modules do not wait for it
         upload.close()
     except BaseException:
         upload.discard()

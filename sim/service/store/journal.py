@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
@@ -15,8 +16,9 @@ from functools import partial
 from math import isnan
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, InternalError, OperationalError, StatementError
 
 from sim.cloud.execution import Execution
 from sim.service.errors import StoreFailing
@@ -24,9 +26,12 @@ from sim.service.fleet import Device, show_mcu_versions
 from sim.service.rollout import Rollout, Timers
 from sim.service.store.database import Database
 from sim.service.store.tables import devices, executions, log_lines, plans
+from sim.service.trouble import Trouble
 
 GATHER_S = 0.003
 RETRY_S = 0.5
+MAX_LINES = 2000
+"""Of one device's log in one plan, since the start."""
 Row = dict[str, Any]
 
 
@@ -44,10 +49,14 @@ class Batch:
 class Journal:
     """What changed since the last commit. Used from the event loop only; `run` commits it."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, trouble: Trouble | None = None) -> None:
+        self.database, self.trouble = database, trouble or Trouble()
         self.failing = ""
         self.commits = 0
+        self.rejected = 0
+        """Rows the store refused by themselves, whatever else was in their batch."""
+        self.on_rejected: Callable[[int], object] = lambda _device_id: None
+        """Told the device whose row was refused."""
         self._executions: dict[tuple[int, int], tuple[Rollout, Device, float]] = {}
         self._rollouts: dict[int, Rollout] = {}
         self._devices: dict[int, Device] = {}
@@ -55,6 +64,7 @@ class Journal:
         self._repeats: dict[int, Row] = {}
         self._plans: dict[int, Row] = {}
         self._last_line: dict[tuple[int, int], Row] = {}
+        self._line_counts: Counter[tuple[int, int]] = Counter()
         self._callbacks: list[Callable[[], None]] = []
         self._batch_done: asyncio.Future[None] | None = None
         self._work = asyncio.Event()
@@ -86,6 +96,8 @@ class Journal:
 
     def line(self, plan_id: int, device_id: int, at: float, text: str) -> None:
         """A line of the upgrade log; the same line again only counts up."""
+        if self._line_counts[plan_id, device_id] >= MAX_LINES:
+            text = "further lines are not kept"
         last = self._last_line.get((plan_id, device_id))
         if last is not None and last["text"] == text:
             last["times"] += 1
@@ -99,6 +111,7 @@ class Journal:
                 "times": 1, "last_at": at,
             }  # fmt: skip
             self._next_line += 1
+            self._line_counts[plan_id, device_id] += 1
             self._lines[number] = self._last_line[plan_id, device_id] = row
         self._work.set()
 
@@ -126,15 +139,29 @@ class Journal:
             batch, callbacks = self._take()
             while True:
                 try:
-                    await loop.run_in_executor(self._thread, self._commit, batch)
+                    refused = await loop.run_in_executor(self._thread, self._commit, batch)
                     break
-                except StoreFailing as error:
-                    self.failing = str(error)
+                except Exception as error:
+                    self.failing = str(error) if isinstance(error, StoreFailing) else self._unforeseen(error)
                     await asyncio.sleep(RETRY_S)
             self.failing = ""
             self.commits += 1
+            self.rejected += len(refused)
+            for device_id in {int(row.get("device_id") or row.get("id") or 0) for row in refused}:
+                self.on_rejected(device_id)
             for callback in callbacks:
-                callback()
+                self._call(callback)
+
+    def _unforeseen(self, error: Exception) -> str:
+        reference = self.trouble.report("a commit", error) if not self.failing else ""
+        return self.failing or f"the store cannot be written: {type(error).__name__}, reference {reference}"
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        """What waits for a commit must not keep others from theirs."""
+        try:
+            callback()
+        except Exception as error:
+            self.trouble.report("a message to a module", error)
 
     def close(self) -> None:
         """Waits for a commit under way."""
@@ -145,7 +172,7 @@ class Journal:
         batch, callbacks = self._take()
         self._commit(batch)
         for callback in callbacks:
-            callback()
+            self._call(callback)
 
     def _take(self) -> tuple[Batch, list[Callable[[], None]]]:
         """Everything gathered, as rows of this moment: the objects go on changing while it is written."""
@@ -164,20 +191,60 @@ class Journal:
             gathered.clear()
         return batch, callbacks
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit(self, batch: Batch) -> list[Row]:
+        """Writes a batch; the rows that the store refuses, when it takes the others. Raises StoreFailing.
+
+        Every statement sets values, so a batch whose commit ended without an answer can be written again.
+        """
+        try:
+            with self.database.write() as connection:
+                for write, rows in _writes(batch):
+                    write(connection, rows)
+            return []
+        except _REFUSALS as error:
+            self.trouble.report("a row that the store refuses", error)
+        refused = []
         with self.database.write() as connection:
-            _upsert(connection, devices, batch.devices)
-            _upsert(connection, executions, batch.executions)
-            if batch.lines:
-                connection.execute(insert(log_lines), batch.lines)
-            if batch.repeats:
-                repeated = update(log_lines).where(log_lines.c.id == bindparam("line_id"))
-                connection.execute(
-                    repeated.values(times=bindparam("times"), last_at=bindparam("last_at")), batch.repeats
-                )
-            for row in batch.plans:
-                values = {key: value for key, value in row.items() if key != "plan_id"}
-                connection.execute(update(plans).where(plans.c.id == row["plan_id"]).values(**values))
+            for write, rows in _writes(batch):
+                refused += [row for row in rows if not _taken(connection, write, row)]
+        return refused
+
+
+_REFUSALS = (DataError, IntegrityError, StatementError, ValueError, TypeError, ArithmeticError)
+"""What is the fault of a row, not of the store."""
+Write = Callable[[Connection, list[Row]], None]
+
+
+def _writes(batch: Batch) -> list[tuple[Write, list[Row]]]:
+    """The statements of a batch with their rows, in the order in which they refer to each other."""
+    return [
+        (partial(_upsert, devices), batch.devices), (partial(_upsert, executions), batch.executions),
+        (partial(_upsert, log_lines), batch.lines), (_repeat, batch.repeats), (_change_plans, batch.plans),
+    ]  # fmt: skip
+
+
+def _taken(connection: Connection, write: Write, row: Row) -> bool:
+    """Writes one row by itself; False when the store refuses it."""
+    try:
+        with connection.begin_nested():
+            write(connection, [row])
+    except (OperationalError, InterfaceError, InternalError):
+        raise  # the store's fault, not the row's
+    except _REFUSALS:
+        return False
+    return True
+
+
+def _repeat(connection: Connection, rows: list[Row]) -> None:
+    if rows:
+        repeated = update(log_lines).where(log_lines.c.id == bindparam("line_id"))
+        connection.execute(repeated.values(times=bindparam("times"), last_at=bindparam("last_at")), rows)
+
+
+def _change_plans(connection: Connection, rows: list[Row]) -> None:
+    for row in rows:
+        values = {key: value for key, value in row.items() if key != "plan_id"}
+        connection.execute(update(plans).where(plans.c.id == row["plan_id"]).values(**values))
 
 
 def _settle(future: asyncio.Future[None]) -> None:
@@ -185,7 +252,7 @@ def _settle(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _upsert(connection: Connection, table: Table, rows: list[Row]) -> None:
+def _upsert(table: Table, connection: Connection, rows: list[Row]) -> None:
     """Inserts rows, or replaces those that exist."""
     if not rows:
         return
@@ -202,7 +269,8 @@ def _device_row(device: Device) -> Row:
         "created_at": device.created_at, "seen_at": device.seen_at, "online": device.online,
         "module_version": device.module_version, "mcu_versions": show_mcu_versions(device.mcu_versions),
         "battery_percent": _known(device.battery_percent), "rsrp_dbm": _known(device.rsrp_dbm),
-        "free_bytes": _known(device.free_bytes), "reports": device.reports,
+        "free_bytes": _known(device.free_bytes), "reports": device.reports, "authenticated": device.authenticated,
+        "identities": " ".join(device.identities),
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -140,6 +141,8 @@ devices = Table(
     Column("rsrp_dbm", Double, nullable=True),
     Column("free_bytes", BigInteger, nullable=True),
     Column("reports", BigInteger, nullable=False),
+    Column("authenticated", Boolean, nullable=False, server_default=false()),
+    Column("identities", Text, nullable=False, server_default=""),
     UniqueConstraint("product_id", "device_key"),
 )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,7 +16,7 @@ from sim.service.web import schemas as s
 from sim.service.web.access import CloudDep, needs_token
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": s.Problem} for code in (400, 401, 404, 409, 413, 422, 503)
+    code: {"model": s.Problem} for code in (400, 401, 404, 408, 409, 413, 422, 429, 500, 503)
 }  # fmt: skip
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(needs_token)], responses=ERRORS, tags=["catalogue"])
 Row = dict[str, Any]
@@ -48,7 +47,9 @@ def list_products(cloud: CloudDep, project_id: s.QueryId = None) -> list[Row]:
 def create_product(cloud: CloudDep, given: s.ProductIn) -> Row:
     """A new product with its key and secret."""
     with cloud.database.write() as connection:
-        return catalog.create_product(connection, **given.model_dump())
+        made = catalog.create_product(connection, **given.model_dump())
+    cloud.products.reload()
+    return made
 
 
 @router.get("/products/{product_id}", response_model=s.Product)
@@ -121,7 +122,7 @@ def get_link(cloud: CloudDep, version_id: s.PathId, source_version: Annotated[st
     file = by_source.get(source_version) or by_source.get("")
     if file is None:
         raise Refused(f"version {version['name']} has no package for that source version")
-    url = cloud.links.make(file["id"], file["name"], time.time())
+    url = cloud.links.make(file["id"], file["name"], cloud.rollouts.clock())
     return {"url": url, "lifetime_s": cloud.links.lifetime_s}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from sim.service import rollouts
@@ -107,6 +107,18 @@ async def cancel(cloud: CloudDep, plan_id: s.PathId, device_key: s.DeviceKey) ->
     return await run_in_threadpool(_progress, cloud, plan_id, device_key)
 
 
+@router.post("/products/{product_id}/devices/reset", response_model=s.Counted)
+async def reset_devices(cloud: CloudDep, product_id: s.PathId, device_key: s.QueryKey = None) -> Row:
+    """Lets the devices of a product, or one of them, bootstrap again: one that has its secret is answered 10422."""
+    await run_in_threadpool(_product, cloud, product_id)
+    return {"count": cloud.rollouts.reset_secrets(product_id, device_key)}
+
+
+def _product(cloud: Cloud, product_id: int) -> Row:
+    with cloud.database.read() as connection:
+        return catalog.get(connection, tables.products, product_id)
+
+
 # --- monitoring --------------------------------------------------------------------------------------------------
 
 
@@ -185,14 +197,17 @@ async def set_faults(cloud: CloudDep, given: Faults) -> Faults:
     return given
 
 
-@open_router.get("/health", response_model=s.Health)
-async def health(cloud: CloudDep) -> Row:
-    """Whether the service works."""
+@open_router.get("/health", response_model=s.Health, responses={503: {"model": s.Health}})
+async def health(cloud: CloudDep, response: Response) -> Row:
+    """Whether the service works; status 503 when it cannot store, because nothing is acknowledged then."""
+    store = cloud.journal.failing or cloud.store_state
+    response.status_code = 503 if store else 200
     devices = cloud.rollouts.devices.values()
     return {
-        "store": cloud.journal.failing, "devices": len(devices), "online": sum(d.online for d in devices),
+        "store": store, "devices": len(devices), "online": sum(d.online for d in devices),
         "plans": len(cloud.rollouts.running), "downloads": cloud.downloads.active, "commits": cloud.journal.commits,
-        "broker": cloud.broker_state,
+        "broker": cloud.broker_state, "errors": cloud.trouble.count, "rejected_rows": cloud.journal.rejected,
+        "clock_ahead_s": round(cloud.clock_ahead_s, 3),
     }  # fmt: skip
 
 
@@ -206,6 +221,7 @@ def live(cloud: CloudDep, granted: Annotated[bool, Depends(has_token)], plan_id:
     known = product if granted and product else {}
     return {
         "mqtt": cloud.mqtt_url, "http": cloud.http_url, "product_key": product["product_key"] if product else None,
+        "product_id": product["id"] if product else None,
         "plan": plan["id"] if plan else None, "product_secret": known.get("product_secret"),
     }  # fmt: skip
 

@@ -6,29 +6,24 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from sim.cloud.catalog import MAX_FILE_BYTES, MAX_FILES
 from sim.service.cloud import Cloud
 from sim.service.errors import NotFound, ServiceError, StoreFailing
-from sim.service.packages.download import PREFIX, Downloads
+from sim.service.packages.download import PREFIX, Cut, Downloads
+from sim.service.throttle import Throttle
 from sim.service.web import api_catalog, api_plans, console
 from sim.service.web.access import Sessions
+from sim.service.web.guard import Guard, inside
 
-MAX_BODY_BYTES = MAX_FILES * MAX_FILE_BYTES + (1 << 20)
-"""Five package files and a form around them."""
-_SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+MAX_FAULTS = 20
+"""Faults of one request that are told."""
+CLIENT_LEFT = 499
 
 
 def build(cloud: Cloud) -> FastAPI:
@@ -39,12 +34,14 @@ def build(cloud: Cloud) -> FastAPI:
     )  # fmt: skip
     app.state.cloud = cloud
     app.state.sessions = Sessions()
+    app.state.throttle = Throttle()
     app.add_exception_handler(ServiceError, _problem)
     app.add_exception_handler(OperationalError, _store_away)
     app.add_exception_handler(404, _no_page)
     app.add_exception_handler(405, _wrong_method)
     app.add_exception_handler(RequestValidationError, _not_understood)
-    app.middleware("http")(_secured)
+    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(Exception, _unforeseen)
     for router in (api_catalog.router, api_plans.router, api_plans.open_router, console.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("sim.service.web", "static")]), name="static")
@@ -52,36 +49,23 @@ def build(cloud: Cloud) -> FastAPI:
 
 
 def with_downloads(app: FastAPI, downloads: Downloads) -> Any:
-    """The same with downloads answered before the framework sees them."""
+    """The same with downloads answered before the framework sees them, and a guard before everything else."""
+    cloud, sessions = app.state.cloud, app.state.sessions
+    guarded = Guard(app, cloud, sessions, app.state.throttle)
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await downloads(scope, receive, send)
-        elif scope["type"] == "http" and _declared_bytes(scope) > MAX_BODY_BYTES:
-            answer = JSONResponse({"detail": f"a request has at most {MAX_BODY_BYTES} bytes"}, 413)
-            await answer(scope, receive, send)
+            try:
+                await downloads(scope, receive, send)
+            except Cut:
+                raise  # the server breaks the connection off, as it should
+            except Exception as error:
+                cloud.trouble.report("a download", error)
+                raise Cut from None
         else:
-            await app(scope, _bounded(receive), send)
+            await guarded(scope, receive, send)
 
     return dispatch
-
-
-def _declared_bytes(scope: Any) -> int:
-    given = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    return int(given) if given.isdigit() else 0
-
-
-def _bounded(receive: Any) -> Any:
-    """The same stream of messages; one that goes on beyond the limit is cut off as if the client had left."""
-    taken = 0
-
-    async def bounded() -> Any:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        return message if taken <= MAX_BODY_BYTES else {"type": "http.disconnect"}
-
-    return bounded
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -103,8 +87,26 @@ async def _not_understood(request: Request, error: Exception) -> Response:
     """A request that breaks the document: in detail for the API, as a page that is not there for the console."""
     assert isinstance(error, RequestValidationError)
     if request.url.path.startswith("/api/"):
-        return await request_validation_exception_handler(request, error)
+        found = error.errors()[:MAX_FAULTS]
+        told = [{"loc": [_short(p) for p in e["loc"]], "msg": e["msg"][:300], "type": e["type"]} for e in found]
+        return JSONResponse({"detail": told}, 422)
     return await _no_page(request, error)
+
+
+def _short(part: object) -> object:
+    """A part of a place in a request; names in it are the sender's."""
+    return part if isinstance(part, int) else str(part)[:100]
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    """The client went away in the middle of its request: there is nobody to answer."""
+    return Response(status_code=CLIENT_LEFT)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """An error of ours: the reference leads to its traceback, which stays here."""
+    reference = request.app.state.cloud.trouble.report(f"{request.method} {request.url.path[:80]}", error)
+    return inside(reference)
 
 
 async def _wrong_method(request: Request, _error: Exception) -> Response:
@@ -115,12 +117,3 @@ async def _wrong_method(request: Request, _error: Exception) -> Response:
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
             allowed.add(method)
     return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(sorted(allowed))})
-
-
-async def _secured(request: Request, call_next: Any) -> Any:
-    response = await call_next(request)
-    for name, value in _SECURITY.items():
-        response.headers.setdefault(name, value)
-    if request.url.path.startswith("/static/"):
-        response.headers["Cache-Control"] = "max-age=3600"
-    return response

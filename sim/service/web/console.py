@@ -37,8 +37,14 @@ async def login(request: Request, cloud: CloudDep) -> Response:
     """Opens a session for who knows the token."""
     fields = await request.form()
     goes = _inside(str(fields.get("next", "/")))
+    throttle, source, now = request.app.state.throttle, request.client.host if request.client else "", time.monotonic()
+    if throttle.wait_s(source, "console", now) > 0.0:
+        text = "Too many wrong tokens; wait a minute."
+        return page(request, "login.html", status=429, title="Log in", next=goes, error=text)
     if not same(str(fields.get("token", "")), cloud.token):
+        throttle.failed(source, "console", now)
         return page(request, "login.html", status=403, title="Log in", next=goes, error="This is not the token.")
+    throttle.passed(source, "console")
     response = go(goes)
     response.set_cookie(
         COOKIE, request.app.state.sessions.open(), max_age=int(SESSION_S), httponly=True, samesite="strict",
@@ -99,6 +105,7 @@ def create_product(request: Request, cloud: CloudDep, fields: FormDep, project_i
         given = checked(s.ProductIn, {**_filled(fields), "project_id": project_id})
         with cloud.database.write() as connection:
             catalog.create_product(connection, **given.model_dump())
+        cloud.products.reload()
     except ServiceError as error:
         return _products(request, cloud, project_id, status=error.status, error=str(error), given=fields)
     return go(f"/projects/{project_id}/products")
@@ -178,7 +185,10 @@ def versions(request: Request, cloud: CloudDep, _session: SessionDep, project_id
 async def upload_version(request: Request, cloud: CloudDep, opened: SessionDep, project_id: s.PathId) -> Response:
     """A new version with its files, taken as a stream."""
     try:
-        upload = await receive(cloud.shelf, request.headers.get("content-type", ""), request.stream())
+        upload = await receive(
+            cloud.shelf, request.headers.get("content-type", ""), request.stream(),
+            lambda fields: check_secret(request, opened, fields.get("secret", [""])[-1]),
+        )  # fmt: skip
         check_secret(request, opened, upload.fields.pop("secret", [""])[-1])
         upload.fields["project_id"] = [str(project_id)]
         if upload.fields.get("package") != ["delta"]:
@@ -208,7 +218,7 @@ def _versions(request: Request, cloud: Cloud, project_id: int, **values: Any) ->
         heads = catalog.listed(connection, tables.versions, project_id=project_id)
         listed = [catalog.get_version(connection, head["id"]) for head in heads]
         products = catalog.listed(connection, tables.products, project_id=project_id)
-    now = time.time()
+    now = cloud.rollouts.clock()
     for version in listed:
         for file in version["files"]:
             file["url"] = cloud.links.make(file["id"], file["name"], now)

@@ -14,6 +14,7 @@ from sim.scenario.strategy import StrategySection
 from sim.service.faults import no_truth
 
 MAX_ID = 2**31 - 1
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 Kind = Literal["firmware", "mcu"]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Id = Annotated[int, BeforeValidator(no_truth), Field(ge=1, le=MAX_ID)]
@@ -24,6 +25,7 @@ Text = Annotated[str, Field(max_length=500, pattern=_PRINTABLE)]
 Identifier = Annotated[str, Field(min_length=1, max_length=MAX_COMPONENT_CHARS, pattern=r"^[^\x00-\x1f\x7f:;]*$")]
 VersionText = Annotated[str, Field(min_length=1, max_length=MAX_VERSION_CHARS, pattern=r"^[^\x00-\x1f\x7f:;]*$")]
 DeviceKey = Annotated[str, Path(min_length=1, max_length=32, pattern=_PRINTABLE)]
+QueryKey = Annotated[str | None, Query(min_length=1, max_length=32, pattern=_PRINTABLE)]
 DeviceEntry = Annotated[str, Field(min_length=1, max_length=32, pattern=_PRINTABLE)]
 
 
@@ -31,6 +33,15 @@ def _zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("not a time zone; write it like Europe/Berlin")
     return name
+
+
+def _near(moment: datetime) -> datetime:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"a date from {FIRST_YEAR} to {LAST_YEAR} is needed")
+    return moment
+
+
+Moment = Annotated[datetime, AfterValidator(_near)]
 
 
 class Given(BaseModel):
@@ -105,8 +116,8 @@ class PlanIn(Given):
     whitelist: Annotated[list[DeviceEntry], Field(max_length=1_000_000)] = []
     blacklist: Annotated[list[DeviceEntry], Field(max_length=1_000_000)] = []
     time_zone: Annotated[str, Field(max_length=60), AfterValidator(_zone)] = "UTC"
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     strategy: StrategySection = StrategySection()
     components: Annotated[list[ChoiceIn], Field(min_length=1, max_length=20)]
 
@@ -130,6 +141,12 @@ class PlanIn(Given):
             "project_id": self.project_id, "product_id": self.product_id, "model_id": self.model_id,
             "name": self.name, "definition": definition, "components": [c.model_dump() for c in self.components],
         }  # fmt: skip
+
+
+class Counted(BaseModel):
+    """How many were changed."""
+
+    count: int
 
 
 class Problem(BaseModel):
@@ -332,12 +349,14 @@ class Live(BaseModel):
     mqtt: str
     http: str
     product_key: str | None
+    product_id: int | None
     plan: int | None
     product_secret: str | None = None
 
 
 class Health(BaseModel):
-    """Whether the service works. `store` says why nothing is acknowledged, `broker` why it is away; "" when all is well."""
+    """Whether the service works. `store` says why nothing is acknowledged, `broker` why it is away; "" when all is
+    well. `errors` counts errors of fotasim itself, `clock_ahead_s` how far the store's time is ahead of the wall clock."""
 
     store: str
     broker: str
@@ -346,3 +365,6 @@ class Health(BaseModel):
     plans: int
     downloads: int
     commits: int
+    errors: int
+    rejected_rows: int
+    clock_ahead_s: float

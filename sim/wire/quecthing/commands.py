@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.messages import Hello
 from sim.wire.quecthing import ttlv
 from sim.wire.quecthing.ttlv import Fields, Node
@@ -22,6 +22,11 @@ CONFIG = 0x00B4
 OTA_NOTICE, OTA_CONFIRM, OTA_URL, OTA_STATUS, OTA_REQUEST = 0x0111, 0x0112, 0x0113, 0x0114, 0x0115
 TSL_READ, TSL_READ_REPLY, TSL_WRITE, TSL_REPORT = 0x0011, 0x0012, 0x0013, 0x0014
 DATA_DOWN, DATA_UP = 0x0023, 0x0024
+UPLINK = frozenset({
+    TSL_READ_REPLY, TSL_REPORT, DATA_UP, STATUS_REPLY, STATUS_REPORT, INFO_REPLY, INFO_REPORT, EXCEPTION_REPLY,
+    OTA_CONFIRM, OTA_STATUS, OTA_REQUEST, *range(0x00C0, 0x00C9),
+})  # fmt: skip
+"""What devices send; gateways' own commands are among them."""
 
 SDK_VERSION = "2.9.0"
 DATA_PROTOCOL = "1.3.0"
@@ -29,6 +34,13 @@ COMMUNICATION_PROTOCOL = "3.0.0"
 MAX_MCU_LIST_BYTES = 512
 MAX_COMPONENT_CHARS = 32
 MAX_VERSION_CHARS = 64
+MAX_PRODUCT_KEY_CHARS = 32
+MAX_DEVICE_KEY_CHARS = 16
+MAX_SECRET_CHARS = 64
+SESSION_KEY_BYTES = 16
+MIN_SIGNAL_DBM, MAX_SIGNAL_DBM = -200.0, 100.0
+"""Signal figures as devices send them: RSRP and RSSI in dBm, but also the 0 … 99 of AT+CSQ."""
+MAX_ERROR_CODE = 0xFFFF
 SUPPLY_V = 3.6
 SEEN = 1024
 """Payloads remembered by each reader and writer: the modules of one plan say and hear the same things."""
@@ -54,36 +66,64 @@ def mcu_list(versions: Mapping[str, str]) -> str:
         check_component(name, version)
     text = "".join(f"{name}:{version};" for name, version in versions.items())
     if len(text.encode()) > MAX_MCU_LIST_BYTES:
-        raise ValueError(f"version list of {len(text.encode())} bytes: at most {MAX_MCU_LIST_BYTES} are allowed")
+        raise LocalProtocolError(
+            f"version list of {len(text.encode())} bytes: at most {MAX_MCU_LIST_BYTES} are allowed"
+        )
     return text
 
 
 def check_component(name: str, version: str) -> None:
     """ValueError when a component or version is longer than the SDK allows or would break a version list."""
     if not 0 < len(name) <= MAX_COMPONENT_CHARS or len(version) > MAX_VERSION_CHARS:
-        raise ValueError(
+        raise LocalProtocolError(
             f"component {name!r}, version {version!r}: "
             f"at most {MAX_COMPONENT_CHARS} and {MAX_VERSION_CHARS} characters are allowed"
         )
+    if not (name + version).isprintable():
+        raise LocalProtocolError(f"component {name!r}, version {version!r}: only printable characters are allowed")
     if set(":;") & set(name + version):
-        raise ValueError(f"component {name!r}, version {version!r}: ':' and ';' are separators of the version list")
+        raise LocalProtocolError(
+            f"component {name!r}, version {version!r}: ':' and ';' are separators of the version list"
+        )
 
 
 def parse_mcu_list(text: str) -> dict[str, str]:
-    """The versions of a list `no:ver;no:ver;`; ProtocolError when it is none."""
+    """The versions of a list `no:ver;no:ver;` within the SDK's limits; ProtocolError when it is none."""
+    if len(text.encode()) > MAX_MCU_LIST_BYTES:
+        raise RemoteProtocolError(f"version list: at most {MAX_MCU_LIST_BYTES} bytes are allowed")
     versions = {}
     for entry in filter(None, text.split(";")):
         name, colon, version = entry.partition(":")
         if not colon or not name:
-            raise ProtocolError(f"version list: {entry!r} is not `component:version`")
+            raise RemoteProtocolError(f"version list: {entry[:80]!r} is not `component:version`")
+        if len(name) > MAX_COMPONENT_CHARS or len(version) > MAX_VERSION_CHARS or ":" in version:
+            raise RemoteProtocolError(f"version list: {entry[:80]!r} is longer than a component and its version may be")
         versions[name] = version
     return versions
+
+
+def version_of(fields: Fields, id_: int, default: str | None = None) -> str:
+    """A version: at most 64 printable characters, none of them a separator of the version list."""
+    text = fields.text(id_, default, most=MAX_VERSION_CHARS)
+    if ":" in text or ";" in text:
+        raise RemoteProtocolError(f"version {text!r}: ':' and ';' are separators of the version list")
+    return text
+
+
+def component_of(fields: Fields, id_: int, default: str | None = None) -> str:
+    """A component's number: 1 to 32 printable characters, none of them a separator of the version list."""
+    text = fields.text(id_, default, most=MAX_COMPONENT_CHARS)
+    if ":" in text or ";" in text or (not text and default is None):
+        raise RemoteProtocolError(f"component {text!r}: 1 to {MAX_COMPONENT_CHARS} characters without ':' and ';'")
+    return text
 
 
 def split_versions(versions: Mapping[str, str], firmware: str) -> tuple[str, str]:
     """The module's own version and the list of the other components."""
     others = {name: version for name, version in versions.items() if name != firmware}
-    return versions.get(firmware, ""), mcu_list(others)
+    own = versions.get(firmware, "")
+    check_component(firmware, own)
+    return own, mcu_list(others)
 
 
 # --- status and information --------------------------------------------------------------------------------------------
@@ -141,22 +181,26 @@ class Reported:
             return None
         if command in (INFO_REPORT, INFO_REPLY):
             fields = Fields.of(payload, f"command 0x{command:04X}")
-            self.firmware = fields.text(1, self.firmware)
-            self._take_versions(fields.text(2, ""), fields.text(3, ""))
+            versions = version_of(fields, 2, ""), fields.text(3, "", most=MAX_MCU_LIST_BYTES)
+            self._take_versions(component_of(fields, 1, self.firmware), *versions)
             return self._hello(asks=False)
         if command == OTA_REQUEST:
             fields = Fields.of(payload, "command 0x0115")
-            self._take_versions(fields.text(25), fields.text(26, ""))
+            versions = version_of(fields, 25), fields.text(26, "", most=MAX_MCU_LIST_BYTES)
+            self._take_versions(self.firmware, *versions)
             return self._hello(asks=True)
         return None
 
     def _take_status(self, fields: Fields) -> None:
-        self.battery_percent = float(fields.number(1, self.battery_percent))
-        self.rsrp_dbm = float(fields.number(5, fields.number(3, self.rsrp_dbm)))
-        self.free_bytes = fields.whole(4, self.free_bytes)
+        battery = float(fields.number(1, self.battery_percent, low=0, high=100))
+        limits = {"low": MIN_SIGNAL_DBM, "high": MAX_SIGNAL_DBM}
+        rsrp = float(fields.number(5, fields.number(3, self.rsrp_dbm, **limits), **limits))
+        self.battery_percent, self.rsrp_dbm, self.free_bytes = battery, rsrp, fields.whole(4, self.free_bytes)
 
-    def _take_versions(self, own: str, others: str) -> None:
+    def _take_versions(self, firmware: str, own: str, others: str) -> None:
+        """All or nothing: a list that breaks the format leaves what is known as it was."""
         self.versions = parse_mcu_list(others)
+        self.firmware = firmware
         if own or self.firmware:
             self.versions[self.firmware] = own
 
@@ -188,7 +232,10 @@ def encode_exception(notice: ExceptionNotice) -> bytes:
 def decode_exception(payload: bytes) -> ExceptionNotice:
     """0x00A3 from its payload."""
     fields = Fields.of(payload, "command 0x00A3")
-    return ExceptionNotice(fields.whole(1), fields.whole(2, 0), fields.text(3, ""), fields.text(4, ""))
+    return ExceptionNotice(
+        fields.whole(1, high=MAX_ERROR_CODE), fields.whole(2, 0, high=0xFFFF),
+        fields.text(3, "", most=MAX_PRODUCT_KEY_CHARS), fields.text(4, "", most=MAX_DEVICE_KEY_CHARS),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,4 +257,9 @@ def encode_config(config: Config) -> bytes:
 def decode_config(payload: bytes) -> Config:
     """0x00B4 from its payload."""
     fields = Fields.of(payload, "command 0x00B4")
-    return Config(fields.text(5), fields.data(6, b""))
+    secret, key = fields.text(5, most=MAX_SECRET_CHARS), fields.data(6, b"", most=SESSION_KEY_BYTES)
+    if not secret or len(key) not in (0, SESSION_KEY_BYTES):
+        raise RemoteProtocolError(
+            f"command 0x00B4: a device secret, and a session key of {SESSION_KEY_BYTES} bytes or none"
+        )
+    return Config(secret, key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple, NoReturn
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_PAYLOAD_BYTES = 0xFFFF - 5
 MAX_PACKET_ID = 0xFFFE
@@ -33,9 +33,11 @@ class Frame(NamedTuple):
 def encode(packet_id: int, command: int, payload: bytes = b"") -> bytes:
     """The escaped frame; ValueError when id, command or payload do not fit."""
     if not 1 <= packet_id <= MAX_PACKET_ID:
-        raise ValueError(f"packet id {packet_id}: 1 to {MAX_PACKET_ID} are allowed")
+        raise LocalProtocolError(f"packet id {packet_id}: 1 to {MAX_PACKET_ID} are allowed")
+    if not 0 <= command <= 0xFFFF:
+        raise LocalProtocolError(f"command {command}: 0 to 65535 are allowed")
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"payload of {len(payload)} bytes: at most {MAX_PAYLOAD_BYTES} fit into a frame")
+        raise LocalProtocolError(f"payload of {len(payload)} bytes: at most {MAX_PAYLOAD_BYTES} fit into a frame")
     total = (packet_id >> 8) + (packet_id & 0xFF) + (command >> 8) + (command & 0xFF) + sum(payload)
     return _escape(_MARK + _HEAD.pack(len(payload) + 5, total & 0xFF, packet_id, command) + payload)
 
@@ -58,9 +60,9 @@ def decode(data: bytes) -> Frame:
     decoder.feed(data)
     frame = decoder.next_frame()
     if frame is None:
-        raise ProtocolError(f"a frame is cut short after {len(data)} bytes")
+        raise RemoteProtocolError(f"a frame is cut short after {len(data)} bytes")
     if decoder.unread:
-        raise ProtocolError("bytes follow the frame")
+        raise RemoteProtocolError("bytes follow the frame")
     return frame
 
 
@@ -109,9 +111,9 @@ class Decoder:
         del buffer[:used]
         _, checksum, packet_id, command = _HEAD.unpack_from(raw, 2)
         if sum(raw[_SUMMED_FROM:]) & 0xFF != checksum:
-            raise ProtocolError(f"command 0x{command:04X}: the sum of the frame is wrong")
+            raise RemoteProtocolError(f"command 0x{command:04X}: the sum of the frame is wrong")
         if not 1 <= packet_id <= MAX_PACKET_ID:
-            raise ProtocolError(f"command 0x{command:04X}: packet id {packet_id} is invalid")
+            raise RemoteProtocolError(f"command 0x{command:04X}: packet id {packet_id} is invalid")
         return Frame(packet_id, command, bytes(raw[_HEAD_BYTES:]))
 
     def _skip(self, rule: str, at_least: int = 1) -> NoReturn:
@@ -121,7 +123,7 @@ class Decoder:
             found = len(self._buffer) - (self._buffer[-1] == 0xAA)
         del self._buffer[: max(found, at_least)]
         self._need = 0
-        raise ProtocolError(rule)
+        raise RemoteProtocolError(rule)
 
 
 def _unescape(buffer: bytearray) -> tuple[bytearray, int, bool]:

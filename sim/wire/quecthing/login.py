@@ -8,6 +8,7 @@ A device without a secret bootstraps with the product's: password `0;<flag>;<PK>
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +17,7 @@ from math import inf
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 
 PLAIN, ENCRYPTED = "0000", "0001"
 KEEPALIVE_S = 120
@@ -24,7 +25,12 @@ SUBSCRIBE_QOS = 1
 RANDOM_CHARS = 16
 MAX_PRODUCT_KEY_CHARS = 32
 MIN_DEVICE_KEY_CHARS, MAX_DEVICE_KEY_CHARS = 4, 16
+MAX_PASSWORD_BYTES = 512
+_DEVICE_KEY = re.compile(r"[A-Za-z0-9_-]{4,16}")
+"""The SDK bounds the length; IMEIs and MAC addresses, its defaults, are letters and digits."""
+PASSWORD_PARTS = 4
 _BLOCK_BITS = 128
+SESSION_KEY_BYTES = 16
 
 # Codes of a refused login (0x00A3) and of a lost connection.
 ALREADY_AUTHENTICATED, PRODUCT_UNKNOWN, UNDECODABLE, BAD_SIGNATURE = 10422, 10423, 10424, 10425
@@ -64,9 +70,20 @@ def device_key(client: str, product_key: str) -> str:
     """The device key inside a client id of this product; ProtocolError when it is none."""
     prefix = f"qd{product_key}"
     found = client[len(prefix) :]
-    if not client.startswith(prefix) or not MIN_DEVICE_KEY_CHARS <= len(found) <= MAX_DEVICE_KEY_CHARS:
-        raise ProtocolError("the client id is not `qd<PK><DK>` of this product")
+    if not client.startswith(prefix) or not is_device_key(found):
+        raise RemoteProtocolError("the client id is not `qd<PK><DK>` of this product")
     return found
+
+
+def is_device_key(text: str) -> bool:
+    """Whether a text can be a device key: 4 to 16 letters, digits, `-` and `_` of ASCII."""
+    return _DEVICE_KEY.fullmatch(text) is not None
+
+
+def named_product(password: bytes) -> str | None:
+    """The product key that a bootstrap password names; None for a login, which names none."""
+    parts = password[:MAX_PASSWORD_BYTES].decode("ascii", "replace").split(";")
+    return parts[2] if len(parts) == PASSWORD_PARTS and parts[0] == "0" else None
 
 
 def uplink_topic(client: str, kind: str) -> str:
@@ -123,7 +140,7 @@ def open_password(password: bytes, product_key: str, product_secret: str) -> Boo
     The texts never repeat what was sent; the error is `Refused` and carries the platform's code.
     """
     parts = password.decode("ascii", "replace").split(";")
-    if len(parts) != 4:
+    if len(parts) != PASSWORD_PARTS or len(password) > MAX_PASSWORD_BYTES:
         raise Refused(UNDECODABLE, "the password has four parts")
     kind, flag, third, fourth = parts
     if flag not in (PLAIN, ENCRYPTED):
@@ -139,7 +156,7 @@ def open_password(password: bytes, product_key: str, product_secret: str) -> Boo
     return _open_bootstrap(fourth, product_secret, flag)
 
 
-class Refused(ProtocolError):
+class Refused(RemoteProtocolError):
     """A login that the platform refuses, with the platform's code."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -155,8 +172,8 @@ def _open_bootstrap(sealed: str, product_secret: str, flag: str) -> Bootstrap:
         raise Refused(UNDECODABLE, "the payload cannot be decoded") from None
     if not hmac.compare_digest(signature.encode(), _sign(device, product_secret, random).encode()):
         raise Refused(BAD_SIGNATURE, "the signature is wrong")
-    if not MIN_DEVICE_KEY_CHARS <= len(device) <= MAX_DEVICE_KEY_CHARS:
-        raise Refused(DEVICE_KEY_ILLEGAL, "a device key has 4 to 16 characters")
+    if not is_device_key(device):
+        raise Refused(DEVICE_KEY_ILLEGAL, "a device key has 4 to 16 letters, digits, - or _")
     return Bootstrap(device, random, flag)
 
 
@@ -175,6 +192,8 @@ def _sign(name: str, product_secret: str, random: str) -> str:
 
 def encrypt_payload(session_key: bytes, frame: bytes) -> bytes:
     """A whole DP frame under flag 0001."""
+    if len(session_key) != SESSION_KEY_BYTES:
+        raise LocalProtocolError(f"a session key has {SESSION_KEY_BYTES} bytes")
     return _encrypt(session_key, sha256(session_key).digest()[:16], frame)
 
 
@@ -183,14 +202,14 @@ def decrypt_payload(session_key: bytes, data: bytes) -> bytes:
     try:
         return _decrypt(session_key, sha256(session_key).digest()[:16], data)
     except ValueError:
-        raise ProtocolError("the payload cannot be decrypted") from None
+        raise RemoteProtocolError("the payload cannot be decrypted") from None
 
 
 def _product_cipher(product_secret: str) -> tuple[bytes, bytes]:
     """Key and initial vector of a bootstrap; ValueError for a secret shorter than a key."""
     secret = product_secret.encode()
     if len(secret) < 16:
-        raise ValueError("a product secret has 16 characters or more")
+        raise LocalProtocolError("a product secret has 16 characters or more")
     return secret[:16], sha256(secret).digest()[:16]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import floor
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.messages import (
     FIRMWARE,
     MCU,
@@ -24,13 +24,26 @@ from sim.messages import (
     Notice,
     StatusReport,
 )
+from sim.wire.http import MAX_URL_CHARS
 from sim.wire.quecthing import ttlv
-from sim.wire.quecthing.commands import SEEN, check_component, mcu_list, parse_mcu_list, split_versions
+from sim.wire.quecthing.commands import (
+    MAX_MCU_LIST_BYTES,
+    MAX_SIGNAL_DBM,
+    MIN_SIGNAL_DBM,
+    SEEN,
+    check_component,
+    component_of,
+    mcu_list,
+    parse_mcu_list,
+    split_versions,
+    version_of,
+)
 from sim.wire.quecthing.ttlv import Fields, Node
 
 MAX_COMPONENTS = 20
 MAX_FILES = 5
-MD5_CHARS = 32
+MD5_CHARS, SHA256_CHARS, CRC_CHARS = 32, 64, 8
+_HEXADECIMAL = frozenset("0123456789abcdef")
 SHA256_SIGN = "sha256"
 _SILENT = 1
 
@@ -41,7 +54,7 @@ _SILENT = 1
 def encode_notice(notice: Notice, kinds: Sequence[int]) -> bytes:
     """Payload of 0x0111: one component flat, several as an array. `kinds` says FIRMWARE or MCU for each."""
     if not 1 <= len(notice.components) <= MAX_COMPONENTS:
-        raise ValueError(f"{len(notice.components)} components: 1 to {MAX_COMPONENTS} fit into a notice")
+        raise LocalProtocolError(f"{len(notice.components)} components: 1 to {MAX_COMPONENTS} fit into a notice")
     structs = [_notice_nodes(c, kind) for c, kind in zip(notice.components, kinds, strict=True)]
     if notice.silent:
         for nodes in structs:
@@ -80,10 +93,11 @@ def decode_notice(payload: bytes) -> tuple[Notice, tuple[int, ...]]:
     fields = Fields.of(payload, "command 0x0111")
     structs = fields.structs(28) if 28 in fields else [fields]
     if not 1 <= len(structs) <= MAX_COMPONENTS:
-        raise ProtocolError(f"command 0x0111: {len(structs)} components; 1 to {MAX_COMPONENTS} are allowed")
+        raise RemoteProtocolError(f"command 0x0111: {len(structs)} components; 1 to {MAX_COMPONENTS} are allowed")
     components = tuple(
         ComponentNotice(
-            s.text(4), s.text(5, ""), s.text(6), s.whole(8, 0), s.whole(10, 0), s.whole(9, 0),
+            component_of(s, 4), version_of(s, 5, ""), version_of(s, 6), s.whole(8, 0, high=100),
+            s.whole(10, 0, low=int(MIN_SIGNAL_DBM), high=int(MAX_SIGNAL_DBM)), s.whole(9, 0),
         )
         for s in structs
     )  # fmt: skip
@@ -91,9 +105,9 @@ def decode_notice(payload: bytes) -> tuple[Notice, tuple[int, ...]]:
 
 
 def _kind(fields: Fields) -> int:
-    kind = fields.whole(7)
+    kind = fields.whole(7, high=0xFFFF)
     if kind not in (FIRMWARE, MCU):
-        raise ProtocolError(f"component type {kind}: 0 (module) or 1 (MCU) is known")
+        raise RemoteProtocolError(f"component type {kind}: 0 (module) or 1 (MCU) is known")
     return kind
 
 
@@ -137,7 +151,7 @@ class Firmware:
 def encode_url(firmware: Firmware) -> bytes:
     """Payload of 0x0113; several files of a module go as an array, which has no place for CRC and SHA-256."""
     if not 1 <= len(firmware.files) <= MAX_FILES:
-        raise ValueError(f"{len(firmware.files)} files: 1 to {MAX_FILES} are allowed")
+        raise LocalProtocolError(f"{len(firmware.files)} files: 1 to {MAX_FILES} are allowed")
     check_component(firmware.component, firmware.target_version)
     head: list[Node] = [(4, firmware.component), (6, firmware.target_version), (7, firmware.kind)]
     if len(firmware.files) > 1:
@@ -151,7 +165,7 @@ def encode_url(firmware: Firmware) -> bytes:
 
 def _file_nodes(file: UrlFile) -> list[Node]:
     if len(file.md5) != MD5_CHARS:
-        raise ValueError(f"MD5 {file.md5!r}: exactly {MD5_CHARS} characters are needed")
+        raise LocalProtocolError(f"MD5 {file.md5!r}: exactly {MD5_CHARS} characters are needed")
     return [(1, file.url), (2, file.size_bytes), (3, file.md5)]
 
 
@@ -159,27 +173,29 @@ def _file_nodes(file: UrlFile) -> list[Node]:
 def decode_url(payload: bytes, *, needs_sha256: bool = False) -> Firmware:
     """0x0113; a missing mandatory value is a ProtocolError (the SDK then reports status 12)."""
     fields = Fields.of(payload, "command 0x0113")
-    head = fields.text(4), fields.text(6)
+    head = component_of(fields, 4), version_of(fields, 6)
     kind = _kind(fields)
     if 20 in fields:
-        structs = sorted(fields.structs(20), key=lambda s: s.whole(30))
+        structs = sorted(fields.structs(20), key=lambda s: s.whole(30, high=0xFFFF))
         if not 1 <= len(structs) <= MAX_FILES:
-            raise ProtocolError(f"command 0x0113: {len(structs)} files; 1 to {MAX_FILES} are allowed")
+            raise RemoteProtocolError(f"command 0x0113: {len(structs)} files; 1 to {MAX_FILES} are allowed")
         return Firmware(*head, tuple(_file(s) for s in structs), kind)
-    crc = fields.text(15)
-    try:
-        crc32 = int(crc, 16)
-    except ValueError:
-        raise ProtocolError(f"command 0x0113: CRC {crc[:16]!r} is not hexadecimal") from None
-    sha256 = fields.text(16, None if needs_sha256 else "")
+    crc32 = int(_hexadecimal(fields, 15, 1, CRC_CHARS), 16)
+    sha256 = "" if 16 not in fields and not needs_sha256 else _hexadecimal(fields, 16, SHA256_CHARS, SHA256_CHARS)
     return Firmware(*head, (_file(fields),), kind, crc32, sha256)
 
 
+def _hexadecimal(fields: Fields, id_: int, least: int, most: int) -> str:
+    """A text of hexadecimal digits, in lower case; ProtocolError when it is none, or too short or long."""
+    text = fields.text(id_, most=most).lower()
+    if len(text) < least or set(text) - _HEXADECIMAL:
+        raise RemoteProtocolError(f"command 0x0113: value {id_} is not {least} to {most} hexadecimal digits")
+    return text
+
+
 def _file(fields: Fields) -> UrlFile:
-    file = UrlFile(fields.text(1), fields.whole(2), fields.text(3).lower())
-    if file.size_bytes <= 0 or len(file.md5) != MD5_CHARS:
-        raise ProtocolError(f"command 0x0113: a size above 0 and an MD5 of {MD5_CHARS} characters are needed")
-    return file
+    url = fields.text(1, most=MAX_URL_CHARS)
+    return UrlFile(url, fields.whole(2, low=1), _hexadecimal(fields, 3, MD5_CHARS, MD5_CHARS))
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
@@ -225,10 +241,13 @@ def encode_status(status: Status) -> bytes:
 def decode_status(payload: bytes) -> Status:
     """0x0114 from its payload; a status no SDK sends is a ProtocolError."""
     fields = Fields.of(payload, "command 0x0114")
-    status, component, kind = fields.whole(13), fields.text(4), _kind(fields)
+    status, component, kind = fields.whole(13, high=0xFFFF), component_of(fields, 4), _kind(fields)
     if status not in STATUS_TEXT or status == 0:
-        raise ProtocolError(f"command 0x0114: status {status} is unknown")
-    version = fields.text(25, "") if kind == FIRMWARE else parse_mcu_list(fields.text(26, "")).get(component, "")
+        raise RemoteProtocolError(f"command 0x0114: status {status} is unknown")
+    if kind == FIRMWARE:
+        version = version_of(fields, 25, "")
+    else:
+        version = parse_mcu_list(fields.text(26, "", most=MAX_MCU_LIST_BYTES)).get(component, "")
     return Status(status, component, kind, version, fields.text(19, "") == SHA256_SIGN)
 
 
@@ -254,4 +273,4 @@ def place(component: str, components: Sequence[str]) -> int:
     try:
         return components.index(component)
     except ValueError:
-        raise ProtocolError(f"component {component[:40]!r} is not of this plan") from None
+        raise RemoteProtocolError(f"component {component[:40]!r} is not of this plan") from None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Union
 
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 
 Value = Union[bool, int, float, bytes, str, "list[Node]"]
 """What a node holds. Text is given as str and comes back as bytes: the wire does not tell them apart."""
@@ -20,6 +20,9 @@ Node = tuple[int, Value]
 FALSE, TRUE, NUMBER, BYTES, STRUCT = range(5)
 MAX_ID = 0x1FFF
 MAX_DEPTH = 8
+MAX_WHOLE = 2**53 - 1
+"""The largest whole number a field may hold unless its reader says less: exact as an integer of 64 bits and as a float."""
+MAX_TEXT_CHARS = 1024
 MAX_EXPONENT = 15
 _MAX_MAGNITUDE_BYTES = 8
 
@@ -34,7 +37,7 @@ def encode(nodes: Sequence[Node]) -> bytes:
 
 def _encode_node(out: bytearray, id_: int, value: Value) -> None:
     if not 0 <= id_ <= MAX_ID:
-        raise ValueError(f"id {id_}: 0 to {MAX_ID} are allowed")
+        raise LocalProtocolError(f"id {id_}: 0 to {MAX_ID} are allowed")
     head = id_ << 3
     if isinstance(value, bool):
         out += (head | value).to_bytes(2, "big")
@@ -54,7 +57,7 @@ def _encode_node(out: bytearray, id_: int, value: Value) -> None:
 
 def _count(number: int, what: str) -> bytes:
     if number > 0xFFFF:
-        raise ValueError(f"{number} {what}: at most 65535 fit into a value")
+        raise LocalProtocolError(f"{number} {what}: at most 65535 fit into a value")
     return number.to_bytes(2, "big")
 
 
@@ -64,13 +67,15 @@ def _number(value: int | float) -> bytes:
     if isinstance(value, float):
         exact = Decimal(repr(value))
         if not exact.is_finite():
-            raise ValueError(f"{value}: only finite numbers can be sent")
+            raise LocalProtocolError(f"{value}: only finite numbers can be sent")
         exponent = max(0, -int(exact.normalize().as_tuple().exponent))
         value = int(exact.scaleb(exponent))
     magnitude = abs(value)
     size = max(1, (magnitude.bit_length() + 7) // 8)
     if exponent > MAX_EXPONENT or size > _MAX_MAGNITUDE_BYTES:
-        raise ValueError(f"{value}e-{exponent}: at most {MAX_EXPONENT} decimals and {_MAX_MAGNITUDE_BYTES} bytes fit")
+        raise LocalProtocolError(
+            f"{value}e-{exponent}: at most {MAX_EXPONENT} decimals and {_MAX_MAGNITUDE_BYTES} bytes fit"
+        )
     return bytes([(value < 0) << 7 | exponent << 3 | size - 1]) + magnitude.to_bytes(size, "big")
 
 
@@ -98,14 +103,14 @@ def _decode_node(payload: bytes, position: int, depth: int) -> tuple[Node, int]:
         return (id_, payload[position:end]), end
     if kind == STRUCT:
         if depth >= MAX_DEPTH:
-            raise ProtocolError(f"value {id_}: nested more than {MAX_DEPTH} deep")
+            raise RemoteProtocolError(f"value {id_}: nested more than {MAX_DEPTH} deep")
         count, position = _u16(payload, position)
         nodes: list[Node] = []
         for _ in range(count):
             node, position = _decode_node(payload, position, depth + 1)
             nodes.append(node)
         return (id_, nodes), position
-    raise ProtocolError(f"value {id_}: type {kind} is unknown")
+    raise RemoteProtocolError(f"value {id_}: type {kind} is unknown")
 
 
 def _decode_number(payload: bytes, position: int, id_: int) -> tuple[Node, int]:
@@ -129,7 +134,7 @@ def _u16(payload: bytes, position: int) -> tuple[int, int]:
 
 def _need(payload: bytes, end: int) -> None:
     if end > len(payload):
-        raise ProtocolError(f"a payload of {len(payload)} bytes ends inside a value that needs {end}")
+        raise RemoteProtocolError(f"a payload of {len(payload)} bytes ends inside a value that needs {end}")
 
 
 class Fields:
@@ -152,30 +157,41 @@ class Fields:
     def __contains__(self, id_: int) -> bool:
         return id_ in self._by_id
 
-    def text(self, id_: int, default: str | None = None) -> str:
-        """A text (UTF-8)."""
+    def text(self, id_: int, default: str | None = None, *, most: int = MAX_TEXT_CHARS) -> str:
+        """A text of at most `most` printable characters (UTF-8)."""
         try:
-            return self.data(id_, None if default is None else default.encode()).decode()
+            text = self.data(id_, None if default is None else default.encode(), most=4 * most).decode()
         except UnicodeDecodeError:
-            raise ProtocolError(f"{self._what}: value {id_} is not UTF-8") from None
+            raise RemoteProtocolError(f"{self._what}: value {id_} is not UTF-8") from None
+        if len(text) > most:
+            raise RemoteProtocolError(f"{self._what}: value {id_} has {len(text)} characters; {most} are allowed")
+        if not text.isprintable():
+            raise RemoteProtocolError(f"{self._what}: value {id_} holds characters that cannot be printed")
+        return text
 
-    def data(self, id_: int, default: bytes | None = None) -> bytes:
-        """Bytes as they are."""
+    def data(self, id_: int, default: bytes | None = None, *, most: int = 4 * MAX_TEXT_CHARS) -> bytes:
+        """At most `most` bytes as they are."""
         value = self._by_id.get(id_, default)
         if not isinstance(value, bytes):
             raise self._wrong(id_, "a text")
+        if len(value) > most:
+            raise RemoteProtocolError(f"{self._what}: value {id_} has {len(value)} bytes; {most} are allowed")
         return value
 
-    def number(self, id_: int, default: float | None = None) -> float:
-        """A number, whole or not."""
+    def number(
+        self, id_: int, default: float | None = None, *, low: float = -MAX_WHOLE, high: float = MAX_WHOLE
+    ) -> float:
+        """A number, whole or not, from `low` to `high`."""
         value = self._by_id.get(id_, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(id_, "a number")
+        if not low <= value <= high:
+            raise RemoteProtocolError(f"{self._what}: value {id_} is {value}; {low} to {high} is allowed")
         return value
 
-    def whole(self, id_: int, default: int | None = None) -> int:
-        """A whole number."""
-        value = self.number(id_, default)
+    def whole(self, id_: int, default: int | None = None, *, low: int = 0, high: int = MAX_WHOLE) -> int:
+        """A whole number from `low` to `high`."""
+        value = self.number(id_, default, low=low, high=high)
         if not isinstance(value, int):
             raise self._wrong(id_, "a whole number")
         return value
