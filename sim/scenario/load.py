@@ -119,9 +119,23 @@ def dump(scenario: Scenario) -> str:
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the scenario file, for editors."""
     schema = Scenario.model_json_schema()
-    schema["$defs"]["StrategySection"]["properties"]["from"] = {
-        "type": "string", "title": "From", "examples": ["aws-job.json"],
-        "description": "a plan file of AWS IoT Jobs or hawkBit (.json), or a strategy file (.yaml), beside the scenario",
+    schema["$defs"]["StrategySection"]["properties"] |= {
+        "from": {
+            "type": "string", "title": "From", "examples": ["aws-job.json"],
+            "description": "a plan file of another product (.json, .yaml), or a strategy file (.yaml), beside the scenario",
+        },
+        "dialect": {
+            "type": "string", "title": "Dialect", "enum": list(imports.DIALECTS),
+            "description": "the product of the plan file in `from`, where it fits several",
+        },
+        "server_version": {
+            "type": "string", "title": "Server Version", "examples": ["0.4"],
+            "description": "version of the hawkBit server that the plan file in `from` is for; before 0.5 percentages are of the rest",
+        },
+        "accept_losses": {
+            "type": "boolean", "title": "Accept Losses", "default": False,
+            "description": "go on without what the plan file in `from` limits and a strategy cannot; it stands under `losses`",
+        },
     }  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -7,19 +7,22 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.engines.world.plan_settings import build_settings
-from sim.errors import PlanFileWarning, ScenarioError
+from sim.engines.world.build import build
+from sim.engines.world.plan_settings import build_executions, build_settings
+from sim.errors import PlanFileWarning, Problem, ScenarioError
 from sim.scenario import Scenario, imports
 from sim.scenario.imports import cron
 from sim.scenario.strategy import StrategySection
+from sim.scenario.windows import windows
+from sim.strategy.groups import HAWKBIT, REMAINING, sizes
 from tests.support import BASE
 
 DATA = Path("tests/scenario/data")
@@ -30,9 +33,20 @@ HALVES = {
 }  # fmt: skip
 
 
-def convert(document: object) -> imports.Imported:
+LOSSY = imports.How(accept_losses=True)
+OLD = imports.How(options=imports.Options(server_version=(0, 4)), accept_losses=True)
+
+
+def convert(document: object, how: imports.How | None = None) -> imports.Imported:
     """A document as the command reads it."""
-    return imports.from_text(json.dumps(document), "plan.json")
+    return imports.from_text(json.dumps(document), "plan.json", how)
+
+
+def refused(document: object, how: imports.How | None = None) -> list[Problem]:
+    """What stops the import of a document."""
+    with pytest.raises(ScenarioError) as caught:
+        convert(document, how)
+    return caught.value.problems
 
 
 def job(**sections: object) -> imports.Imported:
@@ -88,21 +102,24 @@ def test_create_job():
         ],
         "window_gates": "release",
     }  # fmt: skip
+    assert read.losses == []
     named = [note.split(":")[0] for note in read.notes]
     assert named == ["document", "targets", "presignedUrlConfig", "tags", "schedulingConfig.maintenanceWindows"]
 
 
 def test_hawkbit_groups():
-    """Listed groups: shares of what remains, own conditions over the rollout's, forced after a day, late joiners."""
-    read = convert(DOCUMENTS["hawkbit_rollout_groups"])
+    """Listed groups: shares of all, own conditions over the rollout's, a filter as labels, forced after a day, late joiners."""
+    read = convert(DOCUMENTS["hawkbit_rollout_groups"], LOSSY)
+    assert [loss.key for loss in read.losses] == ["dynamicGroupTemplate.targetCount", "groups"]
+    assert [loss["key"] for loss in read.strategy.pop("losses")] == ["dynamicGroupTemplate.targetCount", "groups"]
     common = {"success_threshold_percent": 95.0, "error_action": "pause"}
     assert read.strategy == {
         "preset": "hawkbit",
         "target_selection": "continuous",
         "rollout": {
-            "percent_of": "remaining",
+            "percent_of": "hawkbit",
             "groups": [
-                {"name": "lab-friends", "percent": 5.0, "success_action": "pause", "error_threshold_percent": 3.0, **common},
+                {"name": "lab-friends", "percent": 5.0, "filter": {"labels": {"owner": ["us"]}}, "success_action": "pause", "error_threshold_percent": 3.0, **common},
                 {"name": "early", "percent": 25.0, "success_action": "next-group", "error_threshold_percent": 5.0, **common},
                 {"name": "rest", "success_action": "next-group", "error_threshold_percent": 3.0, **common},
             ],
@@ -116,24 +133,28 @@ def test_hawkbit_amount_of_groups():
     """An even split, and a window of an assignment in its own zone, gating the installation."""
     read = convert(DOCUMENTS["hawkbit_rollout_post"])
     groups = read.strategy["rollout"]["groups"]
-    assert [g.get("percent") for g in groups] == [25.0, pytest.approx(100 / 3), 50.0, None]
+    assert [g.get("percent") for g in groups] == [25.0, 25.0, 25.0, None]
+    old = convert(DOCUMENTS["hawkbit_rollout_post"], OLD).strategy["rollout"]
+    assert [g.get("percent") for g in old["groups"]] == [25.0, pytest.approx(100 / 3), 50.0, None]
+    assert (read.strategy["rollout"]["percent_of"], old["percent_of"]) == ("hawkbit", "remaining")
     assert {g["error_threshold_percent"] for g in groups} == {20.0}
     assert read.strategy["schedule"] == {
-        "start_time": "2026-03-02T22:00:00", "time_zone": "Etc/GMT-1", "window_gates": "install",
+        "start_time": "2026-03-02T22:00:00", "time_zone": "+01:00", "window_gates": "install",
         "maintenance_windows": [{"cron": "0 1 * * 1-5", "duration": "210min"}],
     }  # fmt: skip
     assert read.strategy["delivery"] == {"action_type": "forced", "confirmation": "none"}
 
 
 def test_hawkbit_answer_of_get():
-    """What GET prints has no groups and no conditions: an even split under the product's defaults, and both said."""
-    read = convert(DOCUMENTS["hawkbit_rollout_get"])
+    """What GET prints has no groups: the sizes are lost. Conditions that are absent are the server's defaults, and said."""
+    assert [p.key for p in refused(DOCUMENTS["hawkbit_rollout_get"])] == ["totalGroups"]
+    read = convert(DOCUMENTS["hawkbit_rollout_get"], LOSSY)
     assert [
         {k: v for k, v in g.items() if k not in ("name", "percent")} for g in read.strategy["rollout"]["groups"]
     ] == [HALVES] * 5
     text = "\n".join(read.notes)
-    assert "totalGroups: the groups are split evenly" in text
-    assert "successCondition: absent: the default of 50 % stands" in text
+    assert read.losses[0].value == "5"
+    assert "successCondition: absent: the server's default of 50 % stands" in text
 
 
 def test_hawkbit_page_of_groups():
@@ -141,7 +162,11 @@ def test_hawkbit_page_of_groups():
     document = DOCUMENTS["hawkbit_rollout_get"] | {
         "groups": {"content": DOCUMENTS["hawkbit_rollout_groups"]["groups"], "total": 3, "size": 3}
     }
-    assert [g["name"] for g in convert(document).strategy["rollout"]["groups"]] == ["lab-friends", "early", "rest"]
+    assert [g["name"] for g in convert(document, LOSSY).strategy["rollout"]["groups"]] == [
+        "lab-friends",
+        "early",
+        "rest",
+    ]
 
 
 # --- nothing is dropped silently -------------------------------------------------------------------------------------
@@ -164,7 +189,7 @@ def at(document: object, path: tuple) -> object:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_sample_is_valid_in_a_scenario(name):
     """Each document becomes a strategy the scenario takes, and its YAML reads back as the same strategy."""
-    read = convert(DOCUMENTS[name])
+    read = convert(DOCUMENTS[name], LOSSY)
     StrategySection.model_validate(copy.deepcopy(read.strategy))
     text = imports.to_yaml(read, f"{name}.json")
     assert YAML(typ="safe").load(text) == read.strategy
@@ -183,20 +208,21 @@ STANDS_ANYWAY = ("NEXTGROUP", "PAUSE", "CANCEL", "THRESHOLD")
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_unknown_fields_are_reported(name):
-    """A field nobody documents is named with its place, wherever it stands among the settings."""
+    """A field nobody documents stops the import and is named with its place, wherever it stands among the settings."""
     settings_of_the_plan = [path for path in objects(DOCUMENTS[name]) if not AS_A_WHOLE & set(path)]
     assert settings_of_the_plan
     for path in settings_of_the_plan:
         document = copy.deepcopy(DOCUMENTS[name])
         at(document, path)["surprise"] = {"x": 1}
-        fresh = [n for n in convert(document).notes if "surprise: unknown field, not carried over" in n]
-        assert len(fresh) == 1, path
+        lost = [loss for loss in convert(document, LOSSY).losses if loss.key.endswith("surprise")]
+        assert len(lost) == 1 and "an unknown field" in lost[0].why, path
+        assert any(problem.key == lost[0].key for problem in refused(document)), path
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_field_counts(name):
-    """Take any one field away, and the strategy, the title or the list of what is left out changes."""
-    before = convert(DOCUMENTS[name])
+    """Take any one field away, and the strategy, the title or what is said changes, or it is refused for the want of it."""
+    before = convert(DOCUMENTS[name], LOSSY)
     fields = [
         (*path, key)
         for path in objects(DOCUMENTS[name])
@@ -209,74 +235,284 @@ def test_every_field_counts(name):
     for *path, key in fields:
         document = copy.deepcopy(DOCUMENTS[name])
         del at(document, path)[key]
-        assert convert(document) != before, (*path, key)
+        try:
+            assert convert(document, LOSSY) != before, (*path, key)
+        except ScenarioError as error:
+            assert key in str(error)
+
+
+CRITERION = {"failureType": "FAILED", "action": "CANCEL", "thresholdPercentage": 20, "minNumberOfExecutedThings": 1}
+RATE = {"baseRatePerMinute": 50, "incrementFactor": 1.5, "rateIncreaseCriteria": {"numberOfNotifiedThings": 10}}
 
 
 @pytest.mark.parametrize(
-    ("sections", "says"),
+    ("sections", "key", "says"),
     [
-        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 1500}}, "maximumPerMinute: out of range: 1500; documented are 1 to 1000"),
-        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 0}}, "taken out: input should be greater than or equal to 1"),
-        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 2.5}}, "a whole number is expected"),
-        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": "fast"}}, "left out: a number is expected, found 'fast'"),
-        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": True}}, "left out: a number is expected, found True"),
-        ({"jobExecutionsRolloutConfig": []}, "left out: an object is expected"),
-        ({"targetSelection": "EVERYBODY"}, "'EVERYBODY' is not one of SNAPSHOT, CONTINUOUS"),
-        ({"timeoutConfig": {"inProgressTimeoutInMinutes": 10081}}, "documented are 1 to 10080"),
-        ({"abortConfig": {"criteriaList": [{"failureType": "FAILED", "action": "CANCEL", "thresholdPercentage": 120,
-                                            "minNumberOfExecutedThings": 1}]}}, "documented are 0 to 100"),
-        ({"abortConfig": {"criteriaList": [7]}}, "abortConfig.criteriaList[0]: left out: an object is expected"),
-        ({"jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "FAILED", "numberOfRetries": 11}]}}, "0 to 10"),
-        ({"jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "REJECTED", "numberOfRetries": 1}]}}, "not one of FAILED"),
-        ({"schedulingConfig": {"startTime": "soon"}}, "a time is expected, found 'soon'"),
-        ({"schedulingConfig": {"endTime": "2026-03-02T22:00"}}, "endTime: not carried over"),
-        ({"schedulingConfig": {"endBehavior": "CANCEL"}}, "endBehavior: not carried over: without an end"),
-        ({"schedulingConfig": {"startTime": "2026-03-02T22:00", "endTime": "2026-03-02T22:10"}}, "30 min to 2 years"),
-        ({"schedulingConfig": {"maintenanceWindows": [{"startTime": "cron(0 2 15W * ? *)", "durationInMinutes": 60}]}},
-         "not carried over: 'cron(0 2 15W * ? *)'"),
-        ({"schedulingConfig": {"maintenanceWindows": [{"startTime": "cron(0 2 * * ? 2026)", "durationInMinutes": 60}]}},
-         "the year 2026 is left out"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 1001}}, "maximumPerMinute", "allowed is 1 to 1000"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 0}}, "maximumPerMinute", "allowed is 1 to 1000"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": 2.5}}, "maximumPerMinute", "a whole number is expected"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": "fast"}}, "maximumPerMinute", "a number is expected"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": "5"}}, "maximumPerMinute", "a number is expected"),
+        ({"jobExecutionsRolloutConfig": {"maximumPerMinute": True}}, "maximumPerMinute", "a number is expected"),
+        ({"jobExecutionsRolloutConfig": []}, "jobExecutionsRolloutConfig", "an object is expected"),
+        ({"jobExecutionsRolloutConfig": {"exponentialRate": {**RATE, "incrementFactor": 5.5}}}, "incrementFactor", "1.1 to 5"),
+        ({"jobExecutionsRolloutConfig": {"exponentialRate": {**RATE, "incrementFactor": 1.55}}}, "incrementFactor", "1 decimals"),
+        ({"jobExecutionsRolloutConfig": {"exponentialRate": {**RATE, "baseRatePerMinute": None}}}, "baseRatePerMinute", "needed"),
+        ({"jobExecutionsRolloutConfig": {"exponentialRate": {**RATE, "rateIncreaseCriteria": {"x": 0}}}},
+         "numberOfNotifiedThings", "this or numberOfSucceededThings is needed"),
+        ({"targetSelection": "EVERYBODY"}, "targetSelection", "allowed are SNAPSHOT, CONTINUOUS"),
+        ({"timeoutConfig": {"inProgressTimeoutInMinutes": 10081}}, "inProgressTimeoutInMinutes", "allowed is 1 to 10080"),
+        ({"timeoutConfig": {"inProgressTimeoutInMinutes": -1}}, "inProgressTimeoutInMinutes", "allowed is 1 to 10080"),
+        ({"abortConfig": {"criteriaList": [{**CRITERION, "thresholdPercentage": 120}]}}, "thresholdPercentage", "above 0 to 100"),
+        ({"abortConfig": {"criteriaList": [{**CRITERION, "thresholdPercentage": 0}]}}, "thresholdPercentage", "above 0 to 100"),
+        ({"abortConfig": {"criteriaList": [{**CRITERION, "action": "PAUSE"}]}}, "action", "allowed are CANCEL"),
+        ({"abortConfig": {"criteriaList": [{**CRITERION, "failureType": None}]}}, "failureType", "needed"),
+        ({"abortConfig": {"criteriaList": []}}, "criteriaList", "one or more are needed"),
+        ({"abortConfig": {"criteriaList": []}}, "criteriaList", "one or more are needed"),
+        ({"jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "FAILED", "numberOfRetries": 11}]}},
+         "numberOfRetries", "0 to 10"),
+        ({"jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "REJECTED", "numberOfRetries": 1}]}},
+         "failureType", "allowed are FAILED"),
+        ({"jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "ALL", "numberOfRetries": 1},
+                                                        {"failureType": "FAILED", "numberOfRetries": 1}]}},
+         "criteriaList", "one criterion for ALL"),
+        ({"schedulingConfig": {"startTime": "soon"}}, "startTime", "a time is expected"),
+        ({"schedulingConfig": {"startTime": "2026-03-02T22:00", "endTime": "2026-03-02T22:10"}}, "endTime", "30 minutes to 2 years"),
         ({"schedulingConfig": {"maintenanceWindows": [{"startTime": "cron(0 2 * * ? *)", "durationInMinutes": 1431}]}},
-         "documented are 1 to 1430"),
+         "durationInMinutes", "1 to 1430"),
+        ({"schedulingConfig": {"maintenanceWindows": [{"startTime": "cron(0 2 * * ? *)"}]}}, "durationInMinutes", "needed"),
     ],
 )  # fmt: skip
-def test_aws_ranges_and_kinds(sections, says):
-    """What lies outside the documented ranges, or is of the wrong kind, is said; what is kept is valid."""
-    read = job(**sections)
-    assert any(says in note for note in read.notes), read.notes
-    StrategySection.model_validate(read.strategy)
+def test_aws_refuses(sections, key, says):
+    """What AWS would refuse is refused as a whole, also where losses are accepted, with the field, the value and AWS's bounds."""
+    problems = refused({"jobId": "j", **sections}, LOSSY)
+    assert [p.key.split(".")[-1] for p in problems if "x" not in p.key.split(".")] == [key]
+    assert says in problems[0].cure and problems[0].cure.startswith("AWS IoT Jobs refuses it")
 
 
-def test_out_of_range_values_are_kept_where_they_can_be():
-    """A raised quota of the account is a real setting: 1,500 a minute stays."""
-    assert job(jobExecutionsRolloutConfig={"maximumPerMinute": 1500}).strategy["rollout"] == {
-        "maximum_per_minute": 1500
-    }
+def test_all_that_aws_refuses_is_said_at_once():
+    """Every mistake of a document in one list, with lines."""
+    text = json.dumps({
+        "jobId": "odd", "abortConfig": {"criteriaList": [CRITERION, {**CRITERION, "thresholdPercentage": 101, "action": "PAUSE"}]},
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 0},
+    }, indent=1)  # fmt: skip
+    with pytest.raises(ScenarioError) as caught:
+        imports.from_text(text, "odd.json")
+    found = [(p.line, p.key, p.found) for p in caught.value.problems]
+    lines = text.splitlines()
+    assert found == [
+        (next(i for i, line in enumerate(lines, 1) if "101" in line), "abortConfig.criteriaList[1].thresholdPercentage", "101"),
+        (next(i for i, line in enumerate(lines, 1) if "PAUSE" in line), "abortConfig.criteriaList[1].action", "PAUSE"),
+        (next(i for i, line in enumerate(lines, 1) if "inProgress" in line), "timeoutConfig.inProgressTimeoutInMinutes", "0"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("sections", "key", "value"),
     [
-        ({"amountGroups": 501}, "documented are 1 to 500"),
-        ({"type": "urgent"}, "not one of forced, soft"),
-        ({"successCondition": {"condition": "COUNT", "expression": "5"}}, "not one of THRESHOLD"),
-        ({"errorCondition": {"condition": "THRESHOLD", "expression": "many"}}, "a percentage is expected"),
-        ({"errorCondition": {"condition": "THRESHOLD", "expression": "130"}}, "documented are 0 to 100"),
-        ({"errorAction": {"action": "NEXTGROUP"}}, "not one of PAUSE"),
-        ({"type": "timeforced"}, "read as forced from the start"),
-        ({"maintenanceWindow": {"schedule": "0 0 3 ? * *", "duration": "3 hours"}}, "a duration like 02:00:00"),
-        ({"maintenanceWindow": {"schedule": "30 0 3 ? * *", "duration": "03:00:00"}}, "the second 30 is left out"),
-        ({"maintenanceWindow": {"schedule": "0 3 * *", "duration": "03:00:00"}}, "six or seven fields are expected"),
-        ({"maintenanceWindow": {"schedule": "0 0 3 ? * *", "duration": "03:00:00", "timezone": "+05:30"}}, "whole hours"),
-        ({"groups": [{"name": "a", "targetPercentage": 20}, {"name": "b", "targetPercentage": 50}]}, "takes the rest"),
-        ({"weight": 0}, "weight: not carried over"),
+        ({"schedulingConfig": {"endTime": "2026-03-02T22:00"}}, "schedulingConfig.endTime", "2026-03-02T22:00:00+00:00"),
+        ({"schedulingConfig": {"maintenanceWindows": [{"startTime": "cron(0 2 15W * ? *)", "durationInMinutes": 60}]}},
+         "schedulingConfig.maintenanceWindows[0].startTime", "cron(0 2 15W * ? *)"),
+        ({"jobTemplateArn": "arn:aws:iot:eu-central-1:111122223333:jobtemplate/slow"}, "jobTemplateArn",
+         "arn:aws:iot:eu-central-1:111122223333:jobtemplate/slow"),
     ],
 )  # fmt: skip
-def test_hawkbit_ranges_and_kinds(fields, says):
-    """The same for rollouts."""
-    read = convert({"name": "r", "distributionSetId": 1, **fields})
-    assert any(says in note for note in read.notes), read.notes
+def test_aws_losses(sections, key, value):
+    """What AWS takes and a strategy cannot hold stops the import, and stands in the strategy where losses are accepted."""
+    assert [(p.key, p.found) for p in refused({"jobId": "j", **sections})] == [(key, value)]
+    read = convert({"jobId": "j", **sections}, LOSSY)
+    assert [(loss["key"], loss["value"]) for loss in read.strategy["losses"]] == [(key, value)]
+    assert f"# - {read.losses[0]}" in imports.to_yaml(read, "j.json")
+
+
+def test_a_window_of_one_year():
+    """A cron with a year is a window of that year alone."""
+    window = {"startTime": "cron(0 2 * * ? 2027,2029-2030)", "durationInMinutes": 60}
+    assert job(schedulingConfig={"maintenanceWindows": [window]}).strategy["schedule"]["maintenance_windows"] == [
+        {"cron": "0 2 * * *", "years": [2027, 2029, 2030], "duration": "1h"}
+    ]
+
+
+# --- hawkBit: what it refuses, what it ignores -----------------------------------------------------------------------
+
+
+def rollout(how: imports.How | None = None, **fields: object) -> imports.Imported:
+    """A rollout with these fields."""
+    return convert({"name": "r", "distributionSetId": 1, **fields}, how)
+
+
+NIGHT = {"schedule": "0 0 3 ? * *", "duration": "03:00:00", "timezone": "+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "says"),
+    [
+        ({"amountGroups": 501}, "amountGroups", "allowed is 1 to 500"),
+        ({"type": "urgent"}, "type", "allowed are forced, soft"),
+        ({"successCondition": {"condition": "COUNT", "expression": "5"}}, "condition", "allowed are THRESHOLD"),
+        ({"errorCondition": {"condition": "THRESHOLD", "expression": "-1"}}, "expression", "holds at once"),
+        ({"errorAction": {"action": "NEXTGROUP"}}, "action", "allowed are PAUSE"),
+        ({"groups": [{"targetPercentage": 0.5}, {}]}, "targetPercentage", "allowed is 1 to 100"),
+        ({"groups": [{"targetPercentage": 101}, {}]}, "targetPercentage", "allowed is 1 to 100"),
+        ({"groups": [{"targetPercentage": 20}, {"targetPercentage": 50}]}, "targetPercentage", "all targets to be in a group"),
+        ({"maintenanceWindow": {**NIGHT, "duration": "48:00:00"}}, "duration", "below 24 hours"),
+        ({"maintenanceWindow": {**NIGHT, "duration": "3 hours"}}, "duration", "such as 02:00:00"),
+        ({"maintenanceWindow": {**NIGHT, "duration": "00:00:00"}}, "duration", "such as 02:00:00"),
+        ({"maintenanceWindow": {**NIGHT, "timezone": "Asia/Kolkata"}}, "timezone", "such as +05:30"),
+        ({"maintenanceWindow": {**NIGHT, "timezone": "+18:30"}}, "timezone", "at most 18 hours"),
+        ({"maintenanceWindow": {"schedule": "0 0 3 ? * *", "duration": "03:00:00"}}, "timezone", "needed"),
+        ({"maintenanceWindow": {**NIGHT, "schedule": "0 0 3 1 1 ? 2024"}}, "schedule", "past"),
+        ({"pollingTime": "often"}, "pollingTime", "such as 00:05:00~10%"),
+    ],
+)  # fmt: skip
+def test_hawkbit_refuses(fields, key, says):
+    """What the server refuses is refused, also where losses are accepted."""
+    problems = refused({"name": "r", "distributionSetId": 1, **fields}, LOSSY)
+    assert [(p.key.split(".")[-1], says in p.cure) for p in problems] == [(key, True)], problems
+
+
+def test_a_window_is_past_as_seen_from_the_start():
+    """A window once in 2024: refused today, taken by a rollout that was created before it."""
+    once = {**NIGHT, "schedule": "0 50 18 13 11 ? 2024"}
+    before = datetime(2024, 11, 1, tzinfo=UTC).timestamp() * 1000
+    read = rollout(createdAt=before, maintenanceWindow=once)
+    assert read.strategy["schedule"]["maintenance_windows"] == [
+        {"cron": "50 18 13 11 *", "years": [2024], "duration": "3h"}
+    ]
+    assert "past" in str(refused({"distributionSetId": 1, "maintenanceWindow": once}))
+
+
+@pytest.mark.parametrize(
+    ("expression", "success", "error"),
+    [
+        ("20", 20.0, 20.0), ("0", 0.0, 0.0), ("+7", 7.0, 7.0), (30, 30.0, 30.0), (None, 100.0, 100.0), ("", 100.0, 100.0),
+        ("2.5", 100.0, None), ("5%", 100.0, None), (" 5", 100.0, None), ("many", 100.0, None), (2.5, 100.0, None),
+        ("130", 100.0, None), ("99999999999999999999", 100.0, None),
+    ],
+)  # fmt: skip
+def test_thresholds_as_the_server_reads_them(expression, success, error):
+    """Whole numbers; without an expression 100 %; whatever Java cannot parse never holds, and that is said."""
+    condition = {"condition": "THRESHOLD", **({} if expression is None else {"expression": expression})}
+    read = rollout(amountGroups=2, successCondition=condition, errorCondition=condition)
+    first = read.strategy["rollout"]["groups"][0]
+    assert (first["success_threshold_percent"], first["error_threshold_percent"]) == (success, error)
+    never = [note for note in read.notes if "never pauses for errors; modelled so" in note]
+    assert len(never) == (error is None)
     StrategySection.model_validate(read.strategy)
+
+
+def test_percentages_of_all_targets():
+    """5/15/30/50 of 1,000 are 50, 150, 300, 500 on a current server; before 0.5 they were of the rest."""
+    fields = {"groups": [{"targetPercentage": p} for p in (5, 15, 30, 50)]}
+    listed = rollout(**fields).strategy["rollout"]
+    assert listed["percent_of"] == "hawkbit"
+    assert sizes(1000, [g.get("percent") for g in listed["groups"]], [None] * 4, HAWKBIT) == [50, 150, 300, 500]
+    rest = {"groups": [{"targetPercentage": p} for p in (5, 15.5, 30, 100)]}
+    old = rollout(OLD, **rest).strategy["rollout"]
+    assert sizes(1000, [g.get("percent") for g in old["groups"]], [None] * 4, REMAINING) == [50, 147, 241, 562]
+
+
+@pytest.mark.parametrize(
+    ("query", "members"),
+    [
+        ("tag==internal", {"labels": {"tag": ["internal"]}}),
+        ("attribute.site=='Plant 2'", {"labels": {"site": ["Plant 2"]}}),
+        ("tag=in=(lab,own) and attribute.hw==B", {"labels": {"tag": ["lab", "own"], "hw": ["B"]}}),
+        ("controllerId==pump-*", {"modules": ["pump-*"]}),
+        ("id==a[1]?;tag==x", {"modules": ["a[[]1][?]"], "labels": {"tag": ["x"]}}),
+        ("name==*", None),
+    ],
+)  # fmt: skip
+def test_filters_of_groups(query, members):
+    """A filter by whole values is one by labels or modules; one that takes everybody is none."""
+    read = rollout(groups=[{"targetFilterQuery": query, "targetPercentage": 100}, {"targetPercentage": 100}])
+    assert read.strategy["rollout"]["groups"][0].get("filter") == members
+    StrategySection.model_validate(read.strategy)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["tag!=internal", "tag==a,tag==b", "lastcontrollerrequestat=lt=5", "tag==in*", "tag==a;tag==b", "(tag==a)", ";"],
+)
+def test_filters_that_have_no_equal(query):
+    """They select, so the import stops."""
+    fields = {"distributionSetId": 1, "groups": [{"targetFilterQuery": query, "targetPercentage": 100}, {}]}
+    assert [(p.key, p.found) for p in refused(fields)] == [("groups[0].targetFilterQuery", query)]
+
+
+def test_a_filter_group_holds_its_targets_alone(tmp_path):
+    """Two groups of the fleet, one labelled: the first rollout group is that one; a fleet without the label is refused."""
+    document = {"distributionSetId": 1, "groups": [
+        {"name": "internal", "targetFilterQuery": "tag==internal", "targetPercentage": 100}, {"name": "customers"},
+    ]}  # fmt: skip
+    (tmp_path / "r.json").write_text(json.dumps(document), encoding="utf-8")
+    fleet = "fleet.groups=[{name: lab, share: 0.1, technology: lte-m, labels: {tag: internal}}, {name: field, share: 0.9, technology: lte-m}]"
+    path = tmp_path / "s.yaml"
+    path.write_text(BASE + "  strategy: {from: r.json}\n", encoding="utf-8")
+    with pytest.warns(PlanFileWarning):
+        loaded = Scenario.load(path, [fleet, "fleet.size=50"])
+    world = build(loaded)
+    executions, _, _ = build_executions(loaded, (0, 0), world.fleet)
+    lab = world.fleet.rows["group"] == 0
+    assert lab.sum() == 5 and np.array_equal(executions["group"], np.where(lab, 0, 1))
+    with (
+        pytest.warns(PlanFileWarning),
+        pytest.raises(ScenarioError, match=r"no group of the fleet has them; write labels: \{tag: internal\}"),
+    ):
+        Scenario.load(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "confirmation"),
+    [
+        ([{"id": "m1", "type": "soft", "confirmationRequired": True, "maintenanceWindow": NIGHT}], "user"),
+        ({"id": "m1", "type": "soft", "confirmationRequired": False, "maintenanceWindow": NIGHT}, "none"),
+    ],
+)
+def test_assignments(body, confirmation):
+    """The body of an assignment, as the list it is or alone: everybody at once, no groups."""
+    read = convert(body)
+    assert read.strategy["rollout"] == {"groups": []}
+    assert read.strategy["delivery"] == {"action_type": "soft", "confirmation": confirmation}
+    assert read.strategy["schedule"]["window_gates"] == "install"
+
+
+def test_windows_at_an_offset():
+    """Sunday 01:00 at +05:30 is Saturday 19:30 in UTC, in the strategy file as well."""
+    window = {"schedule": "0 0 1 ? * SUN", "duration": "02:00:00", "timezone": "+05:30"}
+    read = rollout(maintenanceWindow=window)
+    assert 'time_zone: "+05:30"' in imports.to_yaml(read, "r.json")
+    schedule = StrategySection.model_validate(read.strategy).schedule  # from Monday, 5 January 2026, 00:00 at +05:30
+    assert windows(schedule, 7 * 86400.0) == [((6 * 24 + 1) * 3600.0, (6 * 24 + 3) * 3600.0)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"dynamic": True, "dynamicGroupTemplate": {"nameSuffix": "-x", "targetCount": 5}}, "dynamicGroupTemplate.targetCount"),
+        ({"type": "timeforced", "forcetime": 1772571600000}, "forcetime"),
+        ({"groups": [{"targetPercentage": 50, "confirmationRequired": True}, {"targetPercentage": 50, "confirmationRequired": False}]},
+         "groups"),
+        ({"pollingTime": "00:05:00~10%, group == 'eu' -> 00:30:00"}, "pollingTime"),
+        ({"maintenanceWindow": {**NIGHT, "schedule": "0 3 * *"}}, "maintenanceWindow.schedule"),
+        ({"visibility": "hidden"}, "visibility"),
+    ],
+)  # fmt: skip
+def test_hawkbit_losses(fields, key):
+    """What the server does and a strategy cannot stops the import."""
+    assert [p.key for p in refused({"name": "r", "distributionSetId": 1, **fields})] == [key]
+    StrategySection.model_validate(rollout(LOSSY, **fields).strategy)
+
+
+def test_notes_of_hawkbit():
+    """What changes nothing is a note."""
+    read = rollout(type="timeforced", weight=0, amountGroups=1, pollingTime="00:01:00~10%")
+    assert read.strategy["delivery"] == {"action_type": "forced", "polling_time": "00:01:00~10%"}
+    assert any(note.startswith("weight: not carried over") for note in read.notes)
+    assert any("read as forced from the start" in note for note in read.notes)
+
+
+# --- files that are no plan ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -284,8 +520,9 @@ def test_hawkbit_ranges_and_kinds(fields, says):
     [
         ("{", 1, "a plan file is JSON"),
         ("{\n\"a\": 1,\n}", 3, "a plan file is JSON"),
-        ("[]", None, "one JSON object"),
-        ("{}", None, "aws iot describe-job"),
+        ("[]", None, "a list of 0; give one plan"),
+        ("7", None, "one JSON object"),
+        ("{}", None, "give a plan of"),
         ('{"foo": 1, "bar": 2}', None, "keys foo, bar"),
         ('{"jobId": "a", "jobId": "b"}', None, "write each key once"),
         ('{"jobId": "a", "createdAt": NaN}', None, "finite"),
@@ -324,8 +561,9 @@ TOP = st.sampled_from([
 def test_any_json_gives_a_valid_strategy_or_a_clear_refusal(document):
     """Whatever is in the file: a strategy the scenario takes, or a ScenarioError."""
     try:
-        read = convert(document)
-    except ScenarioError:
+        read = convert(document, LOSSY)
+    except ScenarioError as error:
+        assert all(problem.key and problem.cure for problem in error.problems)
         return
     StrategySection.model_validate(copy.deepcopy(read.strategy))
     assert YAML(typ="safe").load(imports.to_yaml(read, "x.json")) == read.strategy
@@ -355,14 +593,14 @@ def test_foreign_text_stays_in_its_comment():
         (cron.from_quartz, "0 0 12 1 * ? *", "2026-03-01 12:00"),
         (cron.from_quartz, "0 0/30 8 ? * MON,WED", "2026-03-02 08:00"),
         (cron.from_quartz, "0 0 4 ? * L", "2026-03-07 04:00"),
+        (cron.from_quartz, "30 0 4 ? * L", "2026-03-07 04:00:30"),
+        (cron.from_quartz, "0 0 4 1 3 ? 2027-2031/2", "2027-03-01 04:00"),
+        (cron.from_aws, "cron(0 5 1 * ? 2028)", "2028-01-01 05:00"),
     ],
 )  # fmt: skip
 def test_cron(reader, text, opens):
     """The first opening after the last moment of February 2026, by the calendar."""
-    expression, notes = reader(text)
-    assert notes == []
-    first = next(CronSim(expression, datetime(2026, 2, 28, 23, 59)))
-    assert first == datetime.fromisoformat(opens)
+    assert reader(text).next_after(datetime(2026, 2, 28, 23, 59)) == datetime.fromisoformat(opens)
 
 
 # --- in a scenario, and on the command line --------------------------------------------------------------------------
@@ -417,8 +655,8 @@ def test_overrides_of_an_imported_strategy(tmp_path):
     ("strategy", "content", "file", "line", "says"),
     [
         ("{from: missing.json}", "", "missing.json", None, "No such file"),
-        ("{from: job.txt}", "", "job.txt", None, "from: takes a .json plan"),
-        ("{from: 5}", "", "5", None, "from: takes a .json plan"),
+        ("{from: job.txt}", "", "job.txt", None, "from: takes a plan file"),
+        ("{from: 5}", "", "5", None, "from: takes a plan file"),
         ("{from: s.yaml}", "preset: quectel\nrollot: {}\n", "s.yaml", 2, "did you mean 'rollout'?"),
         ("{from: s.yaml}", "rollout:\n  maximum_per_minute: 0\n", "s.yaml", 2, "greater than or equal to 1"),
         ("{from: s.yaml}", "from: t.yaml\n", "s.yaml", 1, "stands for itself"),
@@ -437,15 +675,42 @@ def test_broken_from(tmp_path, strategy, content, file, line, says):
 
 
 def test_command():
-    """YAML on stdout, what is left out on stderr too; `--json` for programs."""
+    """Losses stop it with 2 and nothing on stdout; accepted, they are on stderr and in the YAML; `--json` for programs."""
     path = str(DATA / "hawkbit_rollout_groups.json")
-    shown = CliRunner().invoke(app, ["import", path])
+    stopped = CliRunner().invoke(app, ["import", path])
+    assert isinstance(stopped.exception, ScenarioError) and stopped.stdout == ""
+    shown = CliRunner().invoke(app, ["import", path, "--accept-losses"])
     assert shown.exit_code == 0
-    assert YAML(typ="safe").load(shown.stdout)["preset"] == "hawkbit"
+    strategy = YAML(typ="safe").load(shown.stdout)
+    assert (strategy["preset"], strategy["losses"][0]["value"]) == ("hawkbit", "200")
     assert "fotasim: groups[0].name: written as lab-friends" in shown.stderr
-    machine = json.loads(CliRunner().invoke(app, ["import", path, "--json"]).stdout)
-    assert machine["title"] == "gateways-3.2"
-    assert len(machine["notes"]) == len(shown.stderr.splitlines())
+    assert "fotasim: LOST dynamicGroupTemplate.targetCount: 200 is not carried over" in shown.stderr
+    machine = json.loads(CliRunner().invoke(app, ["import", path, "--accept-losses", "--json"]).stdout)
+    assert (machine["title"], machine["dialect"]) == ("gateways-3.2", "hawkbit")
+    assert len(machine["notes"]) + len(machine["losses"]) == len(shown.stderr.splitlines())
+
+
+def test_options_of_the_command():
+    """The version of the server, a dialect, a package to roll back to; what cannot be meant is wrong use."""
+    path = str(DATA / "hawkbit_rollout_post.json")
+    old = json.loads(CliRunner().invoke(app, ["import", path, "--server-version", "0.4.1", "--json"]).stdout)
+    assert old["strategy"]["rollout"]["percent_of"] == "remaining"
+    wrong = CliRunner().invoke(app, ["import", path, "--dialect", "mendr"])
+    assert "choose from aws-cloudformation" in str(wrong.exception)
+    assert CliRunner().invoke(app, ["import", path, "--rollback", "fw"]).exit_code == 2
+
+
+def test_a_scenario_takes_losses_only_by_its_word(tmp_path):
+    """`{from: …}` stops at a loss; `accept_losses: true` beside it goes on, and the scenario keeps the list."""
+    with pytest.raises(ScenarioError, match="totalGroups"):
+        Scenario.load(write(tmp_path, "{from: hawkbit_rollout_get.json}"))
+    with pytest.warns(PlanFileWarning) as notes:
+        taken = Scenario.load(write(tmp_path, "{from: hawkbit_rollout_get.json, accept_losses: true}"))
+    assert any("LOST totalGroups: 5 is not carried over" in str(note.message) for note in notes)
+    assert [(loss.key, loss.value) for loss in taken.plan.strategy.losses] == [("totalGroups", "5")]
+    assert Scenario.from_text(taken.to_yaml()) == taken
+    with pytest.raises(ScenarioError, match="write true or false"):
+        Scenario.load(write(tmp_path, "{from: hawkbit_rollout_get.json, accept_losses: perhaps}"))
 
 
 def test_command_of_a_scenario_from_a_plan(tmp_path):

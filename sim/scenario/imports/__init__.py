@@ -1,5 +1,21 @@
-"""Plan files of real products as strategies: AWS IoT Jobs and hawkBit, with a list of all that cannot be carried over."""
+"""Plan files of real products as strategies; what cannot be carried over stops the import, or stands in the strategy."""
 
-from sim.scenario.imports.plan_file import Imported, from_text, read_plan, resolve, to_yaml
+from sim.scenario.imports.dialect import Options
+from sim.scenario.imports.dialects import DIALECTS
+from sim.scenario.imports.findings import Loss
+from sim.scenario.imports.plan_file import (
+    FROM_KEYS,
+    How,
+    Imported,
+    dump_yaml,
+    from_text,
+    read_plan,
+    resolve,
+    to_yaml,
+    version_of,
+)
 
-__all__ = ["Imported", "from_text", "read_plan", "resolve", "to_yaml"]
+__all__ = [
+    "DIALECTS", "FROM_KEYS", "How", "Imported", "Loss", "Options", "dump_yaml", "from_text", "read_plan", "resolve",
+    "to_yaml", "version_of",
+]  # fmt: skip

@@ -1,162 +1,165 @@
-"""A job of AWS IoT Jobs as a strategy: what `aws iot describe-job` prints, or the input of `create-job`.
+"""AWS IoT Jobs as a strategy: a job (`describe-job`, input of `create-job`), a job template, an OTA update, a deployment.
 
-Fields and ranges are those of the service model (2015-05-28) and of the developer guide.
+Each has its own names for the same configurations; the strategy is that of the preset `aws-iot-jobs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sim.scenario.imports.cron import from_aws
-from sim.scenario.imports.fields import Fields, duration, moment
+from sim.scenario.imports import aws_configs as configs
+from sim.scenario.imports.dialect import Options
+from sim.scenario.imports.fields import Fields, put
+from sim.scenario.imports.findings import Findings
 
-PRODUCT = "AWS IoT Jobs"
-MANY = 2**31 - 1
-_KNOWN_BY = {
-    "job", "jobId", "jobArn", "targetSelection", "jobExecutionsRolloutConfig", "abortConfig", "timeoutConfig",
-    "jobExecutionsRetryConfig", "schedulingConfig", "presignedUrlConfig",
+WHO = "the scenario's fleet, whitelist and blacklist say who is meant"
+SENT = "the plan's components say what is sent"
+NOTHING = "it says nothing about the rollout"
+OTA_NAMES = {
+    "jobExecutionsRolloutConfig": "awsJobExecutionsRolloutConfig", "abortConfig": "awsJobAbortConfig",
+    "timeoutConfig": "awsJobTimeoutConfig", "presignedUrlConfig": "awsJobPresignedUrlConfig",
+    "criteriaList": "abortCriteriaList",
 }  # fmt: skip
-_FAILURES = {"FAILED": "failed", "TIMED_OUT": "timed_out", "REJECTED": "rejected", "ALL": "all"}
-_RETRIED = {"FAILED": "failed", "TIMED_OUT": "timed_out", "ALL": "all"}
-_END = {"STOP_ROLLOUT": "stop-rollout", "CANCEL": "cancel", "FORCE_CANCEL": "force-cancel"}
-_SELECTION = {"SNAPSHOT": "snapshot", "CONTINUOUS": "continuous"}
+"""What `create-ota-update` calls the fields of a job."""
+
+_OF_A_JOB = {
+    "job", "jobId", "jobArn", "jobTemplateId", "jobTemplateArn", "jobExecutionsRolloutConfig", "abortConfig",
+    "jobExecutionsRetryConfig", "schedulingConfig", "documentSource", "jobProcessDetails",
+}  # fmt: skip
+_OF_AN_OTA_UPDATE = {"otaUpdateId", "otaUpdateInfo", "otaUpdateArn", "otaUpdateFiles", *OTA_NAMES.values()}
+_OF_A_DEPLOYMENT = {"targetArn", "iotJobConfiguration", "deploymentPolicies"}
+_OF_ANY = {"targetSelection", "targets", "timeoutConfig", "presignedUrlConfig"}
 
 
-def recognises(document: Mapping[str, Any]) -> bool:
-    """Whether this looks like a job."""
-    return bool(_KNOWN_BY & document.keys())
+def is_job(document: Mapping[str, Any]) -> bool:
+    """Whether it has a field that only jobs and templates have, or that these share and OTA updates."""
+    return not is_ota_update(document) and bool(_OF_A_JOB & document.keys())
 
 
-def convert(document: Mapping[str, Any], notes: list[str]) -> tuple[str, dict[str, Any]]:
-    """Name of the job and its strategy; `notes` gets what cannot be carried over."""
-    top = Fields(document, "", notes)
-    job = top.inner("job") if "job" in top else top
-    title = job.text("jobId") or ""
-    job.leave("the plan's components say what is sent", "document", "documentSource", "documentParameters")
-    job.leave("the plan's components say which version is meant", "destinationPackageVersions")
-    job.leave("the scenario's fleet, whitelist and blacklist say who is meant", "targets")
-    job.leave("download URLs do not expire here", "presignedUrlConfig")
-    job.leave("settings that only the template holds are not in this file", "jobTemplateArn")
-    job.leave("it says nothing about the rollout", "namespaceId", "tags", "description", "comment", "reasonCode")
-    created = job.time("createdAt")
-    job.about(
+def is_ota_update(document: Mapping[str, Any]) -> bool:
+    """Whether it has a field that only OTA updates have."""
+    return bool(_OF_AN_OTA_UPDATE & document.keys())
+
+
+def may_be_either(document: Mapping[str, Any]) -> bool:
+    """Whether it has only fields that jobs and OTA updates share."""
+    return bool(_OF_ANY & document.keys())
+
+
+def is_deployment(document: Mapping[str, Any]) -> bool:
+    """Whether it has a field that only Greengrass deployments have."""
+    return bool(_OF_A_DEPLOYMENT & document.keys())
+
+
+def job(document: Mapping[str, Any], findings: Findings, _options: Options) -> tuple[str, dict[str, Any]]:
+    """A job or a job template."""
+    top = Fields(document, "", findings)
+    inner = top.inner("job") if "job" in top else top
+    found = of_job(inner)
+    if inner is not top:
+        top.leave(SENT, "documentSource")
+        top.done()
+    return found
+
+
+def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str, dict[str, Any]]:
+    """The same, however it is spelled."""
+    title = given.text("jobId") or given.text("jobTemplateId") or ""
+    given.leave(SENT, "document", "documentSource", "documentParameters")
+    given.leave("the plan's components say which version is meant", "destinationPackageVersions")
+    given.leave(WHO, "targets")
+    given.leave("download URLs do not expire here", "presignedUrlConfig")
+    given.leave(NOTHING, "namespaceId", "tags", "description", "comment", "reasonCode", "jobTemplateId")
+    created = given.time("createdAt")
+    given.about(
         "jobArn", "status", "forceCanceled", "lastUpdatedAt", "completedAt", "jobProcessDetails", "isConcurrent",
         "scheduledJobRollouts", read=() if created is None else ("createdAt",),
     )  # fmt: skip
+    template = given.text("jobTemplateArn")
     strategy: dict[str, Any] = {"preset": "aws-iot-jobs"}
-    _put(strategy, "target_selection", job.choice("targetSelection", _SELECTION))
-    _put(strategy, "rollout", _rollout(job.inner("jobExecutionsRolloutConfig")))
-    _put(strategy, "abort", _abort(job.inner("abortConfig")))
-    _put(strategy, "timeouts", _timeouts(job.inner("timeoutConfig")))
-    _put(strategy, "retry", _retry(job.inner("jobExecutionsRetryConfig")))
-    _put(strategy, "schedule", _schedule(job.inner("schedulingConfig"), created))
-    job.done()
-    if job is not top:
-        top.leave("the plan's components say what is sent", "documentSource")
+    put(strategy, "target_selection", given.choice("targetSelection", configs.SELECTION))
+    _limits(given, strategy)
+    put(strategy, "retry", configs.retry(given.inner("jobExecutionsRetryConfig"), retries_listed_as))
+    if "maintenanceWindows" in given:  # of a template
+        put(strategy, "schedule", configs.windows(given))
+    else:
+        put(strategy, "schedule", configs.schedule(given.inner("schedulingConfig"), created))
+    given.done()
+    if template is not None and not {"rollout", "abort", "timeouts", "retry", "schedule"} & strategy.keys():
+        given.lose("jobTemplateArn", template, "the template's settings are not in this file",
+                   "import what describe-job or describe-job-template prints")  # fmt: skip
+    elif template is not None:
+        given.note("jobTemplateArn", "settings that only the template holds are not in this file")
+    return title, strategy
+
+
+def _limits(given: Fields, strategy: dict[str, Any], least_growth: float = configs.LEAST_GROWTH) -> None:
+    put(strategy, "rollout", configs.rollout(given.inner("jobExecutionsRolloutConfig"), least_growth))
+    put(strategy, "abort", configs.abort(given.inner("abortConfig")))
+    put(strategy, "timeouts", configs.timeouts(given.inner("timeoutConfig")))
+
+
+def ota_update(document: Mapping[str, Any], findings: Findings, _options: Options) -> tuple[str, dict[str, Any]]:
+    """What `create-ota-update` takes, or `get-ota-update` prints."""
+    top = Fields(document, "", findings, partial(configs.spelled, OTA_NAMES))
+    given = top.inner("otaUpdateInfo") if "otaUpdateInfo" in top else top
+    title = given.text("otaUpdateId") or ""
+    given.leave(SENT, "files", "otaUpdateFiles", "protocols", "additionalParameters")
+    given.leave(WHO, "targets")
+    given.leave("download URLs do not expire here", "presignedUrlConfig")
+    given.leave(NOTHING, "roleArn", "tags", "description")
+    given.about(
+        "otaUpdateArn",
+        "otaUpdateStatus",
+        "creationDate",
+        "lastModifiedDate",
+        "awsIotJobId",
+        "awsIotJobArn",
+        "errorInfo",
+    )
+    strategy: dict[str, Any] = {"preset": "aws-iot-jobs"}
+    put(strategy, "target_selection", given.choice("targetSelection", configs.SELECTION))
+    _limits(given, strategy)
+    given.done()
+    if given is not top:
         top.done()
     return title, strategy
 
 
-def _put(strategy: dict[str, Any], key: str, value: Any) -> None:
-    if value not in (None, {}, []):
-        strategy[key] = value
+def deployment(document: Mapping[str, Any], findings: Findings, _options: Options) -> tuple[str, dict[str, Any]]:
+    """What `greengrassv2 create-deployment` takes, or `get-deployment` prints."""
+    return of_deployment(Fields(document, "", findings))
 
 
-def _rollout(given: Fields) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    _put(found, "maximum_per_minute", given.count("maximumPerMinute", 1, 1000))
-    if "exponentialRate" in given:
-        rate = given.inner("exponentialRate")
-        grows = rate.inner("rateIncreaseCriteria")
-        inner: dict[str, Any] = {}
-        _put(inner, "base_rate_per_minute", rate.count("baseRatePerMinute", 1, 1000))
-        _put(inner, "increment_factor", rate.number("incrementFactor", 1.1, 5))
-        _put(inner, "number_of_notified", grows.count("numberOfNotifiedThings", 1, MANY))
-        _put(inner, "number_of_succeeded", grows.count("numberOfSucceededThings", 1, MANY))
-        _put(found, "exponential_rate", inner)
-        grows.done()
-        rate.done()
+def of_deployment(given: Fields) -> tuple[str, dict[str, Any]]:
+    """The same, however it is spelled. A deployment to a thing group reaches things that join it, too."""
+    title = given.text("deploymentName") or ""
+    target = given.text("targetArn")
+    if target is not None:
+        given.note("targetArn", f"not carried over: {WHO}")
+    given.leave(SENT, "components")
+    given.leave(NOTHING, "tags", "clientToken", "parentTargetArn")
+    given.about(
+        "deploymentId",
+        "revisionId",
+        "deploymentStatus",
+        "iotJobId",
+        "iotJobArn",
+        "creationTimestamp",
+        "isLatestForTarget",
+    )
+    policies = given.inner("deploymentPolicies")
+    policies.leave("what a device does after a failure stands in fleet.failures", "failureHandlingPolicy")
+    policies.leave(
+        "components on the device have no say here; a user's delay is plan.user_delay",
+        "componentUpdatePolicy", "configurationValidationPolicy",
+    )  # fmt: skip
+    policies.done()
+    strategy: dict[str, Any] = {"preset": "aws-iot-jobs"}
+    put(strategy, "target_selection", "continuous" if target is not None and ":thinggroup/" in target else None)
+    _limits(configuration := given.inner("iotJobConfiguration"), strategy, least_growth=1.0)
+    configuration.done()
     given.done()
-    return found
-
-
-def _abort(given: Fields) -> dict[str, Any]:
-    criteria = []
-    for entry in given.listed("criteriaList"):
-        found: dict[str, Any] = {}
-        _put(found, "failure_type", entry.choice("failureType", _FAILURES))
-        _put(found, "threshold_percentage", entry.number("thresholdPercentage", 0, 100))
-        _put(found, "min_number_of_executed", entry.count("minNumberOfExecutedThings", 1, MANY))
-        _put(found, "action", entry.choice("action", {"CANCEL": "cancel"}))
-        entry.done()
-        criteria.append({**found, "denominator": "completed"})
-    given.done()
-    return {"criteria": criteria} if criteria else {}
-
-
-def _timeouts(given: Fields) -> dict[str, Any]:
-    bound = given.number("inProgressTimeoutInMinutes", 1, 10080)
-    given.done()
-    return {} if bound is None else {"in_progress": duration(60.0 * bound)}
-
-
-def _retry(given: Fields) -> dict[str, Any]:
-    criteria = []
-    for entry in given.listed("criteriaList"):
-        found: dict[str, Any] = {}
-        _put(found, "failure_type", entry.choice("failureType", _RETRIED))
-        retries = entry.count("numberOfRetries", 0, 10)
-        if retries is not None:
-            found["number_of_retries"] = retries
-        entry.done()
-        criteria.append(found)
-    if len(criteria) > 2:
-        given.note("criteriaList", f"out of range: {len(criteria)} criteria; documented are 1 to 2")
-    given.done()
-    return {"criteria": criteria} if criteria else {}
-
-
-def _schedule(given: Fields, created: datetime | None) -> dict[str, Any]:
-    start, end = given.time("startTime"), given.time("endTime")
-    behavior = given.choice("endBehavior", _END)
-    windows = [w for entry in given.listed("maintenanceWindows") if (w := _window(entry)) is not None]
-    given.done()
-    found: dict[str, Any] = {}
-    if start is None and (end is not None or windows) and created is not None:
-        start = created
-        given.note("startTime", "absent: the plan starts when the job was created (createdAt)")
-    if start is not None:
-        found["start_time"] = moment(start)
-    if end is not None and start is not None:
-        lasts_s = (end - start).total_seconds()
-        if not 1800 <= lasts_s <= 731 * 86400:
-            given.note(
-                "endTime", f"out of range: {lasts_s / 60:g} minutes after the start; documented are 30 min to 2 years"
-            )
-        found["end_time"] = duration(max(0.0, lasts_s))
-        _put(found, "end_behavior", behavior)
-    elif end is not None:
-        given.note("endTime", "not carried over: the file gives no start to count it from; set schedule.end_time")
-    elif behavior is not None:
-        given.note("endBehavior", "not carried over: without an end it does not apply")
-    if windows:
-        found |= {"time_zone": "UTC", "maintenance_windows": windows, "window_gates": "release"}
-        given.note("maintenanceWindows", "read in UTC")
-    return found
-
-
-def _window(given: Fields) -> dict[str, Any] | None:
-    text, lasts = given.text("startTime"), given.count("durationInMinutes", 1, 1430)
-    given.done()
-    if text is None or lasts is None:
-        given.note("startTime", "not carried over: a window needs startTime and durationInMinutes")
-        return None
-    cron, notes = from_aws(text)
-    for line in notes:
-        given.note("startTime", line)
-    if cron is None:
-        given.note("startTime", f"not carried over: {text!r}; write the window into maintenance_windows by hand")
-        return None
-    return {"cron": cron, "duration": duration(60.0 * lasts)}
+    return title, strategy

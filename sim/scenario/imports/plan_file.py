@@ -1,24 +1,33 @@
-"""From a plan file of a real product to a strategy that a scenario takes: read, recognise, convert, check, write."""
+"""From a plan file of a real product to a strategy that a scenario takes: read, recognise, convert, check, write.
+
+What the product would refuse is refused. What limits, selects or stops and cannot be carried over stops the import, too, with
+everything at once, unless losses are accepted: then they stand in the strategy itself.
+"""
 
 from __future__ import annotations
 
-import copy
 import io
-import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from sim.errors import Problem, ScenarioError
-from sim.scenario.imports import aws, hawkbit
+from sim.scenario.imports import places
+from sim.scenario.imports.dialect import Dialect, Options
+from sim.scenario.imports.dialects import DIALECTS, fitting
+from sim.scenario.imports.findings import Findings, Loss
+from sim.scenario.imports.reading import read_text, refusal, tree_of
 from sim.scenario.strategy import StrategySection
 
-MAX_BYTES = 16 << 20
-_PRODUCTS = (aws, hawkbit)
+FROM_KEYS = ("from", "dialect", "server_version", "accept_losses")
+"""Keys of `strategy: {from: …}` that say how the file is read; all others are the strategy's."""
+_SUFFIXES = (".json", ".yaml", ".yml", ".template")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,99 +38,121 @@ class Imported:
     title: str
     strategy: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    dialect: str = ""
 
 
-def read_plan(path: Path) -> Imported:
-    """Reads a plan file (JSON). Raises ScenarioError when it cannot be read or is no plan of a known product."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _refusal(str(path), f"{path.stat().st_size} bytes", "a plan file is at most 16 MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _refusal(str(path), error.strerror or "unreadable", "give the path of a plan file") from None
-    except UnicodeDecodeError:
-        raise _refusal(str(path), "bytes that are not UTF-8", "save it as UTF-8 text") from None
-    return from_text(text, str(path))
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan file is to be read: its dialect where it is not certain, and whether losses are taken."""
+
+    dialect: str = ""
+    accept_losses: bool = False
+    options: Options = field(default_factory=Options)
 
 
-def from_text(text: str, name: str) -> Imported:
+def read_plan(path: Path, how: How | None = None) -> Imported:
+    """Reads a plan file. ScenarioError when it cannot be read, is no plan, is refused, or loses something."""
+    return from_text(read_text(path), str(path), how)
+
+
+def from_text(text: str, name: str, how: How | None = None) -> Imported:
     """Converts the text of a plan file; `name` is for errors. The strategy it gives is valid in a scenario."""
-    document = _json(text, name)
-    for product in _PRODUCTS:
-        if product.recognises(document):
-            notes: list[str] = []
-            title, strategy = product.convert(document, notes)
-            return Imported(product.PRODUCT, title, _acceptable(strategy, notes), notes)
-    raise _refusal(
-        name, f"keys {', '.join(list(document)[:6]) or 'none'}",
-        "give what `aws iot describe-job` prints, the input of create-job, or a hawkBit rollout",
-    )  # fmt: skip
+    how = how or How()
+    document = _one_plan(tree_of(text, name), name)
+    dialect = _dialect(document, name, how.dialect)
+    findings = Findings()
+    title, strategy = dialect.read(document, findings, how.options)
+    if findings.refusals:
+        raise ScenarioError([
+            Problem(name, places.line_of(text, r.key), r.key, r.value, f"{dialect.product} refuses it: {r.cure}")
+            for r in findings.refusals
+        ])  # fmt: skip
+    if findings.losses and not how.accept_losses:
+        raise ScenarioError([
+            Problem(
+                name, places.line_of(text, loss.key), loss.key, loss.value,
+                f"it cannot be carried over: {loss.why}; {loss.cure}, or accept it (--accept-losses, accept_losses: true)",
+            )
+            for loss in findings.losses
+        ])  # fmt: skip
+    if findings.losses:
+        strategy["losses"] = [loss.as_dict() for loss in findings.losses]
+    return Imported(dialect.product, title[:200], _valid(strategy, name), findings.notes, findings.losses, dialect.name)
 
 
-def _json(text: str, name: str) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        double = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
-        if double is not None:
-            raise _refusal(name, f"the key {double!r} twice in one object", "write each key once")
-        return dict(pairs)
+def _one_plan(tree: Any, name: str) -> dict[str, Any]:
+    """The one object of a file; of a list or a page with one entry, that."""
+    if isinstance(tree, dict) and isinstance(tree.get("content"), list) and "total" in tree:
+        tree = tree["content"]
+    if isinstance(tree, list):
+        if len(tree) != 1 or not isinstance(tree[0], dict):
+            raise refusal(name, f"a list of {len(tree)}", "give one plan; of several, cut out the one that is meant")
+        tree = tree[0]
+    found: dict[str, Any] = tree
+    return found
 
-    def finite(constant: str) -> NoReturn:
-        raise _refusal(name, constant, "numbers must be finite")
 
+def _dialect(document: Mapping[str, Any], name: str, wanted: str) -> Dialect:
+    if wanted:
+        if wanted not in DIALECTS:
+            raise ScenarioError([Problem(name, None, "dialect", repr(wanted), f"choose from {', '.join(DIALECTS)}")])
+        return DIALECTS[wanted]
+    found = fitting(document)
+    keys = ", ".join(key[:40] for key in list(document)[:6]) or "none"
+    if not found:
+        raise refusal(name, f"keys {keys}", f"give a plan of {', '.join(d.product for d in DIALECTS.values())}")
+    if len(found) > 1:
+        names = " or ".join(dialect.name for dialect in found)
+        raise refusal(name, f"keys {keys}, which fit {names}", "say which it is with --dialect (dialect: beside from:)")
+    return found[0]
+
+
+def _valid(strategy: dict[str, Any], name: str) -> dict[str, Any]:
+    """The strategy, which a scenario takes; ScenarioError with its own words where the product allows more."""
     try:
-        document = json.loads(text, object_pairs_hook=once, parse_constant=finite)
-    except json.JSONDecodeError as error:
-        raise ScenarioError([Problem(name, error.lineno, "file", error.msg, "a plan file is JSON")]) from None
-    except RecursionError:
-        raise _refusal(name, "objects nested too deeply", "a plan file is JSON of a few levels") from None
-    if not isinstance(document, dict):
-        raise _refusal(name, type(document).__name__, "a plan file is one JSON object")
-    return document
-
-
-def _acceptable(strategy: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Takes out, and names, what a scenario refuses: values outside the ranges of the product and of ours."""
-    kept = copy.deepcopy(strategy)
-    while True:
-        try:
-            StrategySection.model_validate(kept)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = _take_out(kept, first["loc"])
-            reason = str(first["msg"]).removeprefix("Value error, ")
-            notes.append(f"strategy.{place}: taken out: {reason[0].lower()}{reason[1:]}")
-            continue
-        return kept
-
-
-def _take_out(tree: dict[str, Any], loc: tuple[int | str, ...]) -> str:
-    """Removes the deepest entry on the way to `loc` that is there, and returns its path."""
-    node: Any = tree
-    found: list[tuple[Any, int | str]] = []
-    for key in loc:
-        if not (key in node if isinstance(node, dict) else isinstance(node, list) and isinstance(key, int)):
-            break
-        found.append((node, key))
-        node = node[key]
-    holder, last = found[-1]
-    del holder[last]
-    return ".".join(str(key) for _, key in found)
+        StrategySection.model_validate(strategy)
+    except ValidationError as error:
+        raise ScenarioError([
+            Problem(
+                name, None, "strategy." + ".".join(str(part) for part in e["loc"]), str(e.get("input"))[:80],
+                f"no strategy can hold it: {str(e['msg']).removeprefix('Value error, ')}",
+            )
+            for e in error.errors(include_url=False)[:20]
+        ]) from None  # fmt: skip
+    return strategy
 
 
 def to_yaml(imported: Imported, source: str) -> str:
-    """The strategy as YAML for `strategy: {from: …}` or to paste; on top, as comments, what is not carried over."""
+    """The strategy as YAML for `strategy: {from: …}` or to paste; on top, as comments, what a reader should know."""
     head = [f"Strategy of the {imported.product} plan {imported.title or '(unnamed)'}, from {source}."]
+    if imported.losses:
+        head += ["LOST, and listed below under losses:", *(f"- {loss}" for loss in imported.losses)]
     head += (
-        ["Nothing was left out."] if not imported.notes else ["Read before use:", *(f"- {n}" for n in imported.notes)]
-    )
+        ["Nothing was left out."] if not imported.notes and not imported.losses
+        else ["Read before use:", *(f"- {n}" for n in imported.notes)] if imported.notes else []
+    )  # fmt: skip
     comments = "".join(f"# {_one_line(line)}\n" for line in head)
+    return comments + dump_yaml(_quoted(imported.strategy))
+
+
+def _quoted(tree: Any) -> Any:
+    """Offsets such as +05:30 in quotes: older YAML readers take them for numbers."""
+    if isinstance(tree, dict):
+        return {key: _quoted(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_quoted(value) for value in tree]
+    return DoubleQuotedScalarString(tree) if isinstance(tree, str) and tree[:1] in ("+", "-") else tree
+
+
+def dump_yaml(tree: Any) -> str:
+    """A tree as YAML in block style."""
     stream = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 4096
-    yaml.dump(imported.strategy, stream)
-    return comments + stream.getvalue()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
 
 
 def _one_line(text: str) -> str:
@@ -129,25 +160,54 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def version_of(given: object, name: str = "--server-version") -> tuple[int, ...]:
+    """A server's version such as `0.4.1` as numbers. ScenarioError for anything else."""
+    match = re.fullmatch(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?\S{0,20}", str(given))
+    if match is None:
+        raise ScenarioError([Problem(name, None, "server_version", repr(given), 'write it like "0.4"')])
+    return tuple(int(part or 0) for part in match.groups())
+
+
 def resolve(
     given: Mapping[str, Any], folder: Path, read_yaml: Callable[[Path], dict[str, Any]]
 ) -> tuple[dict[str, Any], list[str]]:
     """The strategy that `{from: FILE, …}` means, and notes on what the file holds beyond it.
 
-    FILE is a plan of a product (.json) or a strategy (.yaml, .yml, read by `read_yaml`), relative to `folder`. Keys
-    beside `from` win over the file's, section by section.
+    FILE is a plan of a product (.json, or .yaml where it is one) or a strategy (.yaml, .yml, read by `read_yaml`), relative to
+    `folder`. `dialect`, `server_version` and `accept_losses` say how a plan is read; all other keys win over the file's,
+    section by section.
     """
     source = given["from"]
-    if not isinstance(source, str) or Path(source).suffix not in (".json", ".yaml", ".yml"):
-        raise _refusal(str(source), "no plan file", "from: takes a .json plan of a product or a .yaml strategy")
+    if not isinstance(source, str) or Path(source).suffix not in _SUFFIXES:
+        raise refusal(str(source), "no plan file", "from: takes a plan file of a product or a strategy (.json, .yaml)")
     path = (folder / source).resolve()
-    notes: list[str] = []
-    if path.suffix == ".json":
-        imported = read_plan(path)
-        strategy, notes = imported.strategy, [f"{source}: {note}" for note in imported.notes]
-    else:
-        strategy = read_yaml(path)
-    return _over(strategy, {key: value for key, value in given.items() if key != "from"}), notes
+    own = {key: value for key, value in given.items() if key not in FROM_KEYS}
+    if Path(source).suffix != ".json" and _is_strategy(path):
+        return _over(read_yaml(path), own), []
+    imported = read_plan(path, _how(given, own))
+    notes = [f"{source}: {note}" for note in imported.notes]
+    return _over(imported.strategy, own), notes + [f"{source}: LOST {loss}" for loss in imported.losses]
+
+
+def _how(given: Mapping[str, Any], own: Mapping[str, Any]) -> How:
+    accept = given.get("accept_losses", False)
+    if not isinstance(accept, bool):
+        raise ScenarioError([Problem("strategy", None, "accept_losses", repr(accept)[:60], "write true or false")])
+    version = given.get("server_version")
+    options = Options() if version is None else Options(server_version=version_of(version, "strategy"))
+    packages = own.get("rollback")
+    if isinstance(packages, list) and all(isinstance(package, dict) for package in packages):
+        options = replace(options, rollback=tuple(packages))
+    return How(str(given.get("dialect") or ""), accept, options)
+
+
+def _is_strategy(path: Path) -> bool:
+    """Whether a YAML file has nothing but keys of a strategy, or is not to be read here, for its reader to say so."""
+    try:
+        tree = tree_of(read_text(path), path.name)
+    except ScenarioError:
+        return True
+    return isinstance(tree, dict) and (set(tree) <= set(StrategySection.model_fields) or not fitting(tree))
 
 
 def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +216,3 @@ def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(base[key], Mapping) and isinstance(given[key], Mapping):
             merged[key] = _over(base[key], given[key])
     return merged
-
-
-def _refusal(name: str, found: str, cure: str) -> ScenarioError:
-    return ScenarioError([Problem(name, None, "file", found, cure)])
