@@ -175,6 +175,7 @@ def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[st
         "watched_s": merged.watched_s,
         "wall_s": merged.wall_s,
         "modules_left_out": merged.modules_left_out,
+        "losses": [loss.model_dump() for loss in scenario.plan.strategy.losses],
         "scenario": scenario.model_dump(mode="json"),
         "parameters": _parameters(scenario),
     }

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pandas as pd
 import pytest
 
 from sim import gates
+from sim.engines.run import save
 from sim.errors import RecordsError
+from sim.report.formats.markdown import to_markdown
 from sim.report.model.advice import advise
 from sim.report.model.run_report import Loss, build
 from sim.report.page import Points, Text
 from sim.report.pages.run_page import run_page
 from sim.stats.slices import hot_spot
 from tests.report.made import HORIZON_S, lost, made_run, module
+from tests.support import run
 
 
 def test_losses_add_up_by_stage_and_cause(tmp_path):
@@ -234,3 +238,16 @@ def test_page_one_answers_whether_to_ship(tmp_path):
     said = _said(tmp_path / "b", module(), lost("no_space"), gates={"bricked": "<= 1e-4"}, plan=guarded)
     assert "Ship it: every gate is met." in said and "Nothing has to." in said
     assert "None of 2 modules bricks" in said and "would stop a bad image" not in said
+
+
+def test_what_an_imported_plan_lost_stands_on_page_one(tmp_path):
+    """Accepted losses go into the manifest, and the verdict of the page begins with them in every format."""
+    loss = {"key": "timeoutConfig.x", "value": "90", "why": "nobody knows it", "cure": "remove it"}
+    strategy = f"plan.strategy={json.dumps({'losses': [loss]})}"
+    saved = save(run(strategy, "fleet.size=5", "horizon=1d", engine="simpy"), tmp_path / "run")
+    assert saved.manifest["losses"] == [loss]
+    page = run_page(build(saved), saved)
+    first, listed = page.verdict.blocks[:2]
+    assert first.strong == "Not carried over from the imported plan."
+    assert [(item.strong, item.text) for item in listed.items] == [("timeoutConfig.x:", "90: nobody knows it.")]
+    assert "Not carried over from the imported plan." in to_markdown(page)

@@ -153,6 +153,15 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCarriedOver:
+    """What the plan file of another product limits and the simulated strategy does not."""
+
+    key: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """Everything a report says about one run."""
 
@@ -175,6 +184,7 @@ class RunReport:
     live: Live | None = None
     sensitivity: Sensitivity | None = None
     candidates: list[Candidate] = field(default_factory=list)
+    not_carried_over: list[NotCarriedOver] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """The report as dictionaries and lists, ready for JSON."""
@@ -207,6 +217,7 @@ def build(
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
         assumptions=_assumptions(run.manifest), live=live, sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
+        not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
     )  # fmt: skip
 
 

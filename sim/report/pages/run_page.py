@@ -34,7 +34,7 @@ def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra
 
 def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     """The answer with its reasons, the risk and what to change."""
-    blocks: list[Block] = [_reason(report)]
+    blocks: list[Block] = [*_not_carried_over(report), _reason(report)]
     if report.gates:
         blocks.append(gate_table(report.gates))
     if report.live is not None and report.live.books.agrees is not False:
@@ -42,6 +42,14 @@ def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
     blocks += _changes(report)
     return Verdict(report.verdict, WORDS[report.verdict], blocks)
+
+
+def _not_carried_over(report: RunReport) -> list[Block]:
+    """What the imported plan limits and this run did not: first of all, because the result is of another plan."""
+    if not report.not_carried_over:
+        return []
+    lead = Text("The result is that of a plan without these limits:", "Not carried over from the imported plan.")
+    return [lead, Points([Text(f"{x.value}: {x.why}.", f"{x.key}:") for x in report.not_carried_over])]
 
 
 def gate_table(gates: Sequence[GateResult], name: str = "gates") -> Table:

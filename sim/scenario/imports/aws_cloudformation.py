@@ -37,7 +37,7 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
         return "", {}
     plans = {
         name: resource for name, resource in resources.items()
-        if isinstance(resource, dict) and resource.get("Type") in READERS
+        if isinstance(resource, dict) and str(resource.get("Type")) in READERS
     }  # fmt: skip
     if len(plans) != 1:
         cure = (

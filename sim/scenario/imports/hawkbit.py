@@ -34,7 +34,7 @@ def recognises(document: Mapping[str, Any]) -> bool:
 
 def may_be_assignment(document: Mapping[str, Any]) -> bool:
     """Whether it has nothing but what an assignment may consist of."""
-    return "type" in document and document.get("type") in _TYPES
+    return isinstance(kind := document.get("type"), str) and kind in _TYPES
 
 
 def convert(document: Mapping[str, Any], findings: Findings, options: Options) -> tuple[str, dict[str, Any]]:
