@@ -86,6 +86,8 @@ def _contact(rollout: RolloutState, execution: Execution, asks: int, now: float)
         rollout_state.send(rollout, execution, MessageKind.CANCEL, execution.component)
     elif execution.retry_pending and now >= execution.retry_s and not offer_rules.paused(rollout.progress):
         offer_rules.send_url(rollout, execution, now)
+    elif execution.state == ExecutionState.CONFIRMED and asks and not execution.retry_pending:
+        offer_rules.send_url_again(rollout, execution, now)
     elif execution.state == ExecutionState.DOWNLOADED:
         offer_rules.install(rollout, execution, now)
 

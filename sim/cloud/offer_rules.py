@@ -186,6 +186,14 @@ def send_url(rollout: RolloutState, execution: Execution, now: float) -> None:
     rollout_state.send(rollout, execution, MessageKind.URL, execution.component)
 
 
+def send_url_again(rollout: RolloutState, execution: Execution, now: float) -> None:
+    """A module that asks although its URL is out has not got it: the same attempt's URL goes out once more."""
+    if rollout.settings.window_gates == WindowGate.DOWNLOAD and not windows.is_open(rollout.windows, now):
+        return
+    rollout_state.note(rollout, execution.index, now, Note.URL, 0.0)
+    rollout_state.send(rollout, execution, MessageKind.URL, execution.component)
+
+
 def hold_url(rollout: RolloutState, execution: Execution, at: float) -> None:
     """The URL goes out at `at`, or when the module is back after that."""
     execution.retry_pending = 1

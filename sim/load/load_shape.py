@@ -43,16 +43,12 @@ def curve(scenario: Scenario, shape: str, time_scale: float = 1.0) -> Curve:
 def check_ins_s(world: World) -> Times:
     """When each module first comes online by itself, seconds after activation, inf for never; arms their first check-ins.
 
-    Modules that are always online are there at 0, as in a simulated run.
+    Modules that are awake at activation are there at 0, as in a simulated run.
     """
     found = np.full(len(world.modules), inf)
     for number, module in enumerate(world.modules):
         row, profile = module.row, module.profile
-        if row.link == LinkState.DARK:
-            continue
-        if behaviour.starts_online(row, profile):
-            found[number] = 0.0
-        else:
+        if row.link != LinkState.DARK:
             behaviour.start(row, profile, 0.0)
             found[number] = module.deadline
     return found

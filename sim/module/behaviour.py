@@ -76,20 +76,15 @@ def _due(m: ModuleRow) -> int:
     return m.link_then
 
 
-def starts_online(m: ModuleRow, p: Profile) -> bool:
-    """Whether the module is already connected when the plan is activated."""
-    return (
-        p.check_in == CheckIn.ALWAYS and m.link == LinkState.OFFLINE and m.away_until_s <= 0.0 and m.cause == Cause.NONE
-    )
-
-
-def start(m: ModuleRow, p: Profile, now: float) -> None:
-    """Arms the first check-in of a module that is offline at activation."""
-    _offline(m, p, now)
+def start(m: ModuleRow, p: Profile, now: float) -> bool:
+    """Arms the first check-in of a module. True when it is awake at `now` already: in the middle of a session."""
+    m.link_at = check_in.first_check_in_s(m, p, now)
+    m.link_then = Input.CHECK_IN
+    return m.link_at <= now
 
 
 def start_online(m: ModuleRow, p: Profile, now: float) -> None:
-    """A module that is always online is connected already; its reports come at a phase of its own."""
+    """A module that is awake at activation is connected already; one that always is reports at a phase of its own."""
     radio.begin_session(m, p)
     if m.goodput_bit_s <= 0.0:
         m.cause = Cause.NO_SERVICE
@@ -97,8 +92,7 @@ def start_online(m: ModuleRow, p: Profile, now: float) -> None:
         return
     m.link = LinkState.ONLINE
     m.first_contact_s = m.session_start_s = now
-    m.session_end_s = INF
-    m.link_at = now + m.phase * p.check_in_every_s
+    m.link_at = now + m.phase * p.check_in_every_s if p.check_in == CheckIn.ALWAYS else m.session_end_s
     m.link_then = Input.SLEEP
 
 
@@ -109,6 +103,8 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if m.link == LinkState.DARK:
         return Effect.REFUSED_INPUT
     if given == Input.CHECK_IN:
+        if p.check_in == CheckIn.DIURNAL and now >= m.session_end_s:
+            return _parked(m, p, now)
         return _attach(m, p, now, False)
     if given == Input.ACCESSED:
         return _attach_in(m, now) if m.link == LinkState.ATTACHING else Effect.REFUSED_INPUT
@@ -161,10 +157,8 @@ def _connected(m: ModuleRow, p: Profile, now: float) -> int:
     if m.first_contact_s != m.first_contact_s:
         m.first_contact_s = now
     m.link_then = Input.SLEEP
-    m.link_at = max(m.session_end_s, now + p.awake_s) if p.check_in != CheckIn.DIURNAL else max(m.session_end_s, now)
-    if p.check_in == CheckIn.ALWAYS:
-        m.link_at = now + p.check_in_every_s
-    effects: int = Effect.HELLO
+    m.link_at = _asleep_at_s(m, p, now)
+    effects = Effect.HELLO
     if m.cached:
         m.published = m.cached
         m.cached = 0
@@ -173,6 +167,18 @@ def _connected(m: ModuleRow, p: Profile, now: float) -> int:
         m.ota_at = now
         m.ota_then = Input.DECIDE
     return effects
+
+
+def _asleep_at_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """When a module that has just connected looks whether its session is over.
+
+    A vehicle stays to the end of its trip; parked, it keeps its supply until what it has to report is out.
+    """
+    if p.check_in == CheckIn.ALWAYS:
+        return now + p.check_in_every_s
+    if p.check_in == CheckIn.DIURNAL and m.cached == 0:
+        return max(m.session_end_s, now)
+    return max(m.session_end_s, now + p.awake_s)
 
 
 def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
@@ -227,12 +233,20 @@ def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
 
 
 def _switched_off(m: ModuleRow, p: Profile, now: float) -> int:
-    """Supply goes away in order: the module recovers at its next start as after any loss of power."""
+    """Supply goes away in order, in the middle of a session."""
     stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
-    m.download_errors = 0
     _book_awake(m, p, now)
-    effects = _offline(m, p, now) | Effect.DISCONNECT | stop
-    return effects | _ota(m, p, Input.BOOT_OLD, now)
+    m.link = LinkState.OFFLINE
+    return Effect.DISCONNECT | stop | _parked(m, p, now)
+
+
+def _parked(m: ModuleRow, p: Profile, now: float) -> int:
+    """Offline until the next trip: the module recovers then as after any loss of power, if it is not being updated."""
+    _offline(m, p, now)
+    if m.status == UPDATING:
+        return 0
+    m.download_errors = 0
+    return _ota(m, p, Input.BOOT_OLD, now)
 
 
 def _offline(m: ModuleRow, p: Profile, now: float) -> int:
@@ -305,7 +319,6 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
     m.download_errors = 0
     given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
     effects = _ota(m, p, given, now)
-    m.session_end_s = now
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.REATTACH, m.flashes)
     if unit < p.no_reattach and p.check_in != CheckIn.ALWAYS:
         return effects | _offline(m, p, now)
@@ -554,7 +567,6 @@ def _revoked(m: ModuleRow, p: Profile, now: float) -> int:
     m.at_target &= ~m.upgraded
     _back_on_old(m)
     _book_awake(m, p, now)
-    m.session_end_s = now
     return Effect.DISCONNECT | _attach(m, p, now, True)
 
 

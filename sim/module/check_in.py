@@ -1,4 +1,7 @@
-"""When a module comes online: always, periodically, at random, by the hours of the day, or asleep in between."""
+"""When a module comes online: always, periodically, at random, by the hours of the day, or asleep in between.
+
+A fleet is found in mid-life at activation: whoever is awake at that moment is online already (`first_check_in_s`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,26 @@ from sim.module.rows import INF, CheckIn, ModuleRow
 
 DAY_S = 86400.0
 _TRIP_SIGMA = 0.3
+_LONGEST_TRIP = 3.5
+"""A trip is at most so many times its median: all but one in 60,000 are shorter."""
+
+
+def first_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """When the module is online for the first time at or after `now` (and after its absence, if it is away), or inf.
+
+    A session that is under way at that moment counts: the time is then the moment itself. Also sets how long the
+    module stays (`m.session_end_s`).
+    """
+    earliest = max(now, m.away_until_s)
+    if p.check_in == CheckIn.ALWAYS:
+        m.session_end_s = INF
+        return earliest
+    if p.check_in == CheckIn.POISSON:
+        return _first_at_random_s(m, p, earliest)
+    if p.check_in == CheckIn.DIURNAL:
+        return max(earliest, _next_trip_s(m, p, earliest, under_way=True))
+    m.check_ins = math.floor((earliest - p.awake_s - p.check_in_jitter_s - _phase_s(m, p)) / p.check_in_every_s)
+    return max(earliest, _next_period_s(m, p, earliest - p.awake_s))
 
 
 def next_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
@@ -18,18 +41,16 @@ def next_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
     `m.check_ins` counts the occasions looked at so far, so that each has a draw of its own. Also sets how long the
     module stays (`m.session_end_s`).
     """
-    earliest = max(now, m.away_until_s)
     if p.check_in == CheckIn.ALWAYS:
         m.session_end_s = INF
-        return earliest if earliest > now else now + p.check_in_every_s
+        return now + p.check_in_every_s
     if p.check_in == CheckIn.POISSON:
-        start = earliest + _interval(m, p)
-    elif p.check_in == CheckIn.DIURNAL:
-        return _next_trip_s(m, p, earliest)
-    else:
-        start = _next_period_s(m, p, earliest)
-    m.session_end_s = start + p.awake_s
-    return start
+        start = now + _pause_s(m, p)
+        m.session_end_s = start + p.awake_s
+        return start
+    if p.check_in == CheckIn.DIURNAL:
+        return _next_trip_s(m, p, now, under_way=False)
+    return _next_period_s(m, p, now)
 
 
 def next_poll_s(m: ModuleRow, p: Profile) -> float:
@@ -40,41 +61,62 @@ def next_poll_s(m: ModuleRow, p: Profile) -> float:
     return p.check_in_every_s * (1.0 + p.poll_jitter * (2.0 * unit - 1.0))
 
 
-def _interval(m: ModuleRow, p: Profile) -> float:
+def _first_at_random_s(m: ModuleRow, p: Profile, earliest: float) -> float:
+    """At a random moment of its life a module is awake for awake / mean of the time, at any point of its session."""
+    unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, 0)
+    into_s = unit * p.check_in_every_s
+    start = earliest if into_s < p.awake_s else earliest + _pause_s(m, p)
+    m.session_end_s = start + p.awake_s - (into_s if into_s < p.awake_s else 0.0)
+    return start
+
+
+def _pause_s(m: ModuleRow, p: Profile) -> float:
+    """Time asleep between two check-ins at random: exponential, so that check-ins are their mean time apart."""
     m.check_ins += 1
     unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, m.check_ins)
-    return -p.check_in_every_s * math.log(unit)
+    return -(p.check_in_every_s - p.awake_s) * math.log(unit)
 
 
-def _next_period_s(m: ModuleRow, p: Profile, earliest: float) -> float:
+def _phase_s(m: ModuleRow, p: Profile) -> float:
+    """When the mean check-in number 0 is due: at the module's own phase, or at the time of day that is set."""
+    if p.check_in_at_s == p.check_in_at_s:
+        return (p.check_in_at_s - p.day_start_s + p.check_in_spread_s * normal(m.phase)) % p.check_in_every_s
+    return m.phase * p.check_in_every_s
+
+
+def _next_period_s(m: ModuleRow, p: Profile, after: float) -> float:
     """Fixed period with the module's own phase; each occasion is moved by the jitter, uniformly either way."""
-    every = p.check_in_every_s
-    phase = m.phase * every
-    if p.check_in_at_s == p.check_in_at_s:  # a time of day is set
-        phase = (p.check_in_at_s - p.day_start_s + p.check_in_spread_s * normal(m.phase)) % every
-    number = max(m.check_ins, int(max(0.0, earliest - phase) / every))
+    every, phase = p.check_in_every_s, _phase_s(m, p)
+    number = max(m.check_ins, math.floor((after - p.check_in_jitter_s - phase) / every))
     while True:
         unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
         start = phase + number * every + p.check_in_jitter_s * (2.0 * unit - 1.0)
         number += 1
-        if start > earliest or (start == earliest == 0.0):
+        if start > after:
             m.check_ins = number
+            m.session_end_s = start + p.awake_s
             return start
 
 
-def _next_trip_s(m: ModuleRow, p: Profile, earliest: float) -> float:
-    """One possible trip per peak and day, taken with `trip_probability`, normally spread around the peak."""
+def _next_trip_s(m: ModuleRow, p: Profile, after: float, under_way: bool) -> float:
+    """One possible trip per peak and day, taken with `trip_probability`, normally spread around the peak.
+
+    With `under_way` a trip that has begun and goes on counts as well.
+    """
     peaks = p.peaks
-    slot = max(m.check_ins, int((earliest + p.day_start_s) / DAY_S - 1.0) * peaks)
-    for number in range(slot, slot + 1000 * peaks):
-        first, second = pair(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
-        if first >= p.trip_probability:
+    days_back = 1.0 + (_LONGEST_TRIP * p.online_s / DAY_S if under_way else 0.0)
+    first = math.floor((after + p.day_start_s) / DAY_S - days_back) * peaks
+    if not under_way:
+        first = max(m.check_ins, first)
+    for number in range(first, first + 1000 * peaks):
+        unit, other = pair(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
+        if unit >= p.trip_probability:
             continue
         day = number // peaks
         peak = p.peaks_s[number % peaks]
-        start = day * DAY_S + peak - p.day_start_s + p.check_in_spread_s * normal(first / p.trip_probability)
-        end = start + lognormal(second, p.online_s, _TRIP_SIGMA)
-        if start > earliest:
+        start = day * DAY_S + peak - p.day_start_s + p.check_in_spread_s * normal(unit / p.trip_probability)
+        end = start + lognormal(other, p.online_s, _TRIP_SIGMA)
+        if start > after or (under_way and end > after):
             m.check_ins = number + 1
             m.session_end_s = end
             return start

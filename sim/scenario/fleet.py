@@ -117,7 +117,7 @@ class CheckIn(Section):
     kind: Literal["always", "periodic", "poisson", "diurnal", "sleepy"] = "periodic"
     """The pattern; the short forms (`always`, `every`, `poisson`, `diurnal`, `sleepy`) set it."""
     every: PositiveDuration = 86400.0
-    """Time between check-ins, such as `24h`: the period, the mean with `poisson`, the interval of reports with `always`."""
+    """Time from check-in to check-in, such as `24h`: the period, the mean with `poisson`, the reports' interval with `always`."""
     jitter: Duration = 0.0
     """Each periodic check-in is moved by up to so much either way, such as `10min`; at most half of `every`."""
     awake: PositiveDuration = 60.0
@@ -170,6 +170,8 @@ class CheckIn(Section):
     def _jitter(self) -> CheckIn:
         if self.kind in ("periodic", "sleepy") and 2 * self.jitter > self.every:
             raise ValueError("check_in: jitter must not exceed half of every")
+        if self.kind in ("periodic", "poisson", "sleepy") and self.awake >= self.every:
+            raise ValueError("check_in: awake must be shorter than the time between check-ins; write always instead")
         return self
 
     @property

@@ -79,12 +79,10 @@ class CompiledEngine:
         horizon = self.world.horizon_s
         reached = 0.0
         try:
-            self._call(START, 0.0)
+            self._advance(START, 0.0)
             for i in range(1, STRETCHES + 1):
                 stop = horizon if i == STRETCHES else horizon * i / STRETCHES
-                while lacking := self._call(RUN, stop):
-                    grown(self.parts, lacking)
-                    self.state = Bag(**self.parts)
+                self._advance(RUN, stop)
                 reached = stop
                 self._spool(EVENTS_AT_ONCE)
                 if progress is not None:
@@ -94,6 +92,12 @@ class CompiledEngine:
             return False
         self._close(horizon)
         return True
+
+    def _advance(self, stage: int, until_s: float) -> None:
+        """A stage, with more room for the arrays that turn out to be full."""
+        while lacking := self._call(stage, until_s):
+            grown(self.parts, lacking)
+            self.state = Bag(**self.parts)
 
     def _call(self, stage: int, until_s: float) -> int:
         advance = compiled()

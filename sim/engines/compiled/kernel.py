@@ -70,6 +70,8 @@ class Kernel:
     slots_used: int = 1
     """Slots that have been in use so far; the first is the blank one."""
     vacant: int = 0
+    started: int = 0
+    """Modules that have been looked at for the start."""
     charge_first: int = 0
     """First module whose charge is to be read."""
     recording: int = 0
@@ -89,39 +91,47 @@ def advance(s: Any, stage: int, until_s: float) -> int:
     every block of modules after that.
     """
     if stage == START:
-        start(s)
-    elif stage == RUN:
+        return start(s)
+    if stage == RUN:
         return run_until(s, until_s)
-    elif stage == CLOSE:
+    if stage == CLOSE:
         close(s, until_s)
     else:
         read_charge(s, until_s)
     return FINISHED
 
 
-def start(s: Any) -> None:
-    """Time zero: the plan is activated, modules that are always online are known, the others arm their first check-in."""
-    plan_rules.activate(s.rollout, 0.0)
-    module.send(s, NONE, 0.0)
-    for i in range(len(s.modules)):
+def start(s: Any) -> int:
+    """Time zero: the plan is activated, modules that are awake are known, the others arm their first check-in.
+
+    Returns FULL_SLOTS when more are awake than there is room for; it goes on from there when it is called again.
+    """
+    if s.k.started == 0:
+        plan_rules.activate(s.rollout, 0.0)
+        module.send(s, NONE, 0.0)
+    while s.k.started < len(s.modules):
+        i = int(s.k.started)
+        if s.k.slots_used >= len(s.vacant):
+            return FULL_SLOTS
+        s.k.started += 1
         m = s.modules[i]
-        p = s.profiles[m.group]
-        if behaviour.starts_online(m, p):
-            slots.wake(s, i)
-            start_online(s, i)
-        elif m.link == LinkState.OFFLINE:
-            behaviour.start(m, p, 0.0)
-            slots.wait(s, i, m.link_at)
+        if m.link == LinkState.OFFLINE:
+            if behaviour.start(m, s.profiles[m.group], 0.0):
+                slots.wake(s, i)
+                start_online(s, i)
+            else:
+                slots.wait(s, i, m.link_at)
+    return FINISHED
 
 
 def start_online(s: Any, i: int) -> None:
-    """A module that is online already is known to the cloud."""
+    """A module that is awake already is known to the cloud."""
     m = s.modules[i]
     p = s.profiles[m.group]
     behaviour.start_online(m, p, 0.0)
     tally.online(s.tally, 0.0, 1)
     if s.k.polled:
-        polling.poll_at(s, i, m.phase * p.sleep_s)
+        polling.start(s, i)
     else:
         module.hear(s, i, battery.gauge_percent(m, p, 0.0), m.rsrp_dbm, m.level, m.at_target, 0, 0.0)
         module.send(s, i, 0.0)

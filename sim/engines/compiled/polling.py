@@ -94,6 +94,12 @@ def poll_at(s: Any, i: int, at: float) -> None:
     entry.number = m.polls
 
 
+def start(s: Any, i: int) -> None:
+    """A module that is awake at activation has polled before, at a phase of its own."""
+    p = s.profiles[s.modules[i].group]
+    poll_at(s, i, p.sleep_s * uniform(p.key_0, p.key_1, s.modules[i].index, Purpose.SERVER_WAIT, 0))
+
+
 def sleep(s: Any, i: int, now: float) -> None:
     """A poll was answered: the next one comes after the server's sleep, moved by its jitter."""
     m = s.modules[i]

@@ -53,7 +53,7 @@ def is_idle_talk(s: Any, e: Any) -> bool:
     pending_order = (
         e.canceling or e.retry_pending or e.stop_pending or (s.k.holds and e.state == ExecutionState.DOWNLOADED)
     )
-    return not (ex.is_waiting(e.state) or pending_order)
+    return not (ex.is_waiting(e.state) or e.state == ExecutionState.CONFIRMED or pending_order)
 
 
 def is_progress(status: int) -> bool:

@@ -129,10 +129,8 @@ class VirtualEngine:
         self._send(world.center.activate(0.0), 0.0)
         for module in world.modules:
             row, profile = module.row, module.profile
-            if b.starts_online(row, profile):
+            if row.link == LinkState.OFFLINE and b.start(row, profile, 0.0):
                 self._start_online(module)
-            elif row.link == LinkState.OFFLINE:
-                b.start(row, profile, 0.0)
             self._rearm(module)
         self.rearm_center()
         for at, action in operator_actions(world):
@@ -142,7 +140,7 @@ class VirtualEngine:
         return lambda now: self._send(action(now), now)
 
     def _start_online(self, module: Module) -> None:
-        """Modules that are always online have connected long before activation: no load, known to the cloud."""
+        """Modules that are awake at activation have connected before: no load, known to the cloud."""
         b.start_online(module.row, module.profile, 0.0)
         tally.online(self.tally, 0.0, 1)
         if self._polls is not None:

@@ -83,8 +83,10 @@ class Polls:
         self._reject_unmet = bool(engine.world.plan.settings.reject_unmet)
 
     def start(self, module: Module) -> None:
-        """A module that is always online has polled long before activation, at a phase of its own."""
-        self._poll_at(module, module.row.phase * module.profile.sleep_s)
+        """A module that is awake at activation has polled before, at a phase of its own."""
+        row, profile = module.row, module.profile
+        unit = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, 0)
+        self._poll_at(module, profile.sleep_s * unit)
 
     def perform(self, module: Module, effects: int, now: float) -> None:
         """The effects that concern the talk with the server."""

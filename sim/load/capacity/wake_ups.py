@@ -86,8 +86,7 @@ def probe_world(
     if kind.decided:
         rows["away_until_s"] = woken_s + 1e-3  # at 0 they would be online already
     else:
-        rows["phase"] = np.maximum(woken_s, 1e-3) / NEVER_S
-        rows["session_end_s"] = 0.0
+        rows["phase"] = np.maximum(woken_s, 1e-3) / (2.0 * NEVER_S)
         world.fleet.rare["user_delay_s"] = np.where(takes_upgrade(kind, len(woken_s), taking), 0.0, NEVER_S)
     return world
 
@@ -126,7 +125,7 @@ def _check_in(given: Any, kind: Kind) -> Any:
     if kind.decided:
         return "always"
     stays = given.kind in ("always", "diurnal")
-    return {"kind": "periodic", "every": NEVER_S, "awake": NEVER_S if stays else given.awake}
+    return {"kind": "periodic", "every": 2.0 * NEVER_S, "awake": NEVER_S if stays else given.awake}
 
 
 __all__ = ["KINDS", "Kind", "probe_scenario", "probe_world", "takes_upgrade", "wake_times"]
