@@ -1,4 +1,4 @@
-"""The command capacity: the largest load a cloud bears within an SLO."""
+"""The command capacity: the largest load a cloud sustains within an SLO."""
 
 from __future__ import annotations
 
@@ -19,16 +19,26 @@ from sim.cli.report import Formats, formats_of
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from sim.engines.live.live_engine import Settings
     from sim.load.capacity.findings import Findings, Search
     from sim.load.capacity.search import Point
+    from sim.load.capacity.slo import Slo
+    from sim.load.capacity.wake_ups import Kind
 
 DEFAULT_SCALE = 60.0
+STATUS = {"kept": ExitStatus.GO, "broken": ExitStatus.NO_GO, "undecided": ExitStatus.UNDECIDED}
+"""The exit status of an answer."""
+BUDGET = 10.0
+"""Confirmation times that a load may be held in all until it is decided."""
 
 Cloud = Annotated[
     str | None,
     typer.Option(envvar="FOTASIM_CLOUD", help="http(s)://… or mqtt(s)://… of the cloud; without it, prediction only."),
 ]
-SloText = Annotated[str, typer.Option(help="What must be kept, like 'p99(notify)<2s, error_rate<0.1%'.")]
+SloText = Annotated[
+    str | None,
+    typer.Option(help="What must be kept, like 'p99(wake)<2s, error_rate<0.1%'; default: see `docs/capacity.md`."),
+]
 Of = Annotated[
     str, typer.Option(help="Load to search: releases (per minute), wakeups (per 10 min), modules (at once).")
 ]
@@ -41,7 +51,7 @@ MaxLoad = Annotated[
     float | None, typer.Option("--max", min=1.0, help="Largest load to try; default 100,000, of wakeups a million.")
 ]
 MaxConnections = Annotated[int, typer.Option(min=1, help="Most modules at the same time.")]
-Need = Annotated[float | None, typer.Option(min=1.0, help="A load that has to be borne; exit status 1 if it is not.")]
+Need = Annotated[float | None, typer.Option(min=1.0, help="Load the cloud must sustain; the exit status answers.")]
 Taking = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of wakeups: share that takes the upgrade.")]
 First = Annotated[float | None, typer.Option(min=1.0, help="First load to try; default --need, or a small one.")]
 Headroom = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the capacity left free.")]
@@ -51,10 +61,13 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes tha
 
 @app.command()
 def capacity(
-    scenario: ScenarioPath, slo: SloText, cloud: Cloud = None, of: Of = "releases", need: Need = None,
+    scenario: ScenarioPath, slo: SloText = None, cloud: Cloud = None, of: Of = "releases", need: Need = None,
     start: First = None, most: MaxLoad = None, precision: Precision = 0.05,
     hold: Annotated[str, typer.Option(help="How long each load is held.")] = "20s",
     confirm: Annotated[str, typer.Option(help="How long the result has to hold.")] = "60s",
+    budget: Annotated[
+        str | None, typer.Option(help="Most time to hold a load until it is decided; default ten times --confirm.")
+    ] = None,
     headroom: Headroom = 0.3, taking: Taking = 0.0,
     predict: Annotated[bool, typer.Option(help="Search the simulated cloud first.")] = True,
     workers: Workers = 1, time_scale: Scale = None, radio: Radio = False,
@@ -68,7 +81,7 @@ def capacity(
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-capacity-OF.")] = None,
     format_: Formats = "html", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Find the largest load a cloud bears within an SLO; predict it on the simulated cloud first.
+    """Find the largest load a cloud sustains within an SLO; predict it on the simulated cloud first.
 
     Modules are made for the search and fail for no reason of their own; they wake up on a schedule that does not wait
     for the cloud, and latencies count from there. Leaves a run folder with its report. Ctrl-C ends the search and keeps
@@ -78,7 +91,6 @@ def capacity(
     from sim.engines.live.live_target import Limits
     from sim.load.capacity.findings import KINDS, Search, find
     from sim.load.capacity.search import Bounds
-    from sim.load.capacity.slo import parse
 
     loaded = load_scenario(scenario, set_)
     if of not in KINDS:
@@ -95,14 +107,29 @@ def capacity(
         top = _top(top, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s, max_connections)
     if need is not None and need > top:
         fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
-    bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s)
-    wanted = Search(kind, parse(slo), bounds, headroom, settings, plan, taking, need, workers)
+    budget_s = BUDGET * confirm_s if budget is None else _seconds("--budget", budget)
+    bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s, budget_s)
+    wanted = Search(kind, _objectives(slo, kind, settings), bounds, headroom, settings, plan, taking, need, workers)
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
     with watching(prometheus, otlp, progress, quiet=True) as watch:
         found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json), watch=watch)
     _end(found, out or Path("reports") / f"{loaded.name}-capacity-{of}", formats, as_json)
+
+
+def _objectives(text: str | None, kind: Kind, settings: Settings) -> Slo:
+    """The SLO that is searched for; what is added to the user's is said."""
+    from sim.load.capacity.slo import completed, parse
+    from sim.load.capacity.wake_ups import default_slo
+
+    default = parse(default_slo(kind, settings.time_scale > 1.0))
+    slo, added = completed(default if text is None else parse(text), default, kind.span)
+    if text is None:
+        print(f"SLO: {', '.join(o.text for o in slo.objectives)}", file=sys.stderr)
+    elif added:
+        print(f"added to the SLO: {', '.join(added)}", file=sys.stderr)
+    return slo
 
 
 def _end(found: Findings, out: Path, formats: list[str], as_json: bool) -> None:
@@ -130,11 +157,11 @@ def _top(most: float, per_s: float | None, longest_s: float, cap_per_s: float | 
 
 
 def _status(found: Findings) -> int:
-    """0 confirmed, 1 nothing keeps the SLO or less than is needed, 3 void by the generator, 130 interrupted."""
+    """0 sustained, 1 not, 3 void by the generator, 4 undecided, 130 interrupted."""
     verdict = found.verdict
     if not verdict.complete or any(not v.complete for v in found.verdicts.values()):
         return ExitStatus.INTERRUPTED if "interrupted" in verdict.reason else ExitStatus.RUN_FAILED
-    return ExitStatus.GO if verdict.confirmed and found.met is not False else ExitStatus.NO_GO
+    return STATUS[found.answer]
 
 
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
@@ -164,15 +191,20 @@ def _teller(as_json: bool) -> Callable[[str, Point], None]:
     def tell(where: str, point: Point) -> None:
         if as_json:
             row = {"cloud": where, "load": point.load, "phase": point.phase, "hold_s": point.hold_s, "kept": point.kept}
-            row |= {"values": point.measured.values, "void": list(point.measured.void)}
+            row |= {
+                "answer": str(point.answer), "broken": list(point.broken), "open": list(point.open),
+                "values": point.measured.values, "void": list(point.measured.void),
+            }  # fmt: skip
             print(json.dumps(row), file=sys.stderr, flush=True)
             return
-        word = "VOID" if point.measured.void else "kept" if point.kept else "broken"
+        word = "VOID" if point.measured.void else "broken" if point.broken else "kept"
+        if point.phase == "confirm" and not point.measured.void:
+            word = str(point.answer)
         values = ", ".join(
             f"{t} is {'not measured' if v is None else f'{v:.4g}'}" for t, v in point.measured.values.items()
         )
-        print(f"{where:<10}{point.phase:<8}{point.load:>10,.0f}  {word:<7} {values}", file=sys.stderr, flush=True)
-        for text in (*point.measured.void, *point.measured.hints):
+        print(f"{where:<10}{point.phase:<8}{point.load:>10,.0f}  {word:<9} {values}", file=sys.stderr, flush=True)
+        for text in (*point.measured.void, *point.measured.faults, *point.measured.hints):
             print(f"{'':<20}{text}", file=sys.stderr, flush=True)
 
     return tell

@@ -29,7 +29,7 @@ def test_a_limit_of_200_requests_per_second_is_found():
     )  # fmt: skip
     assert verdict.confirmed
     assert 2 * verdict.capacity / 60 == pytest.approx(200.0, rel=0.1)
-    assert verdict.first_broken.broken == ("p99(notify)<1s",)
+    assert verdict.first_broken.broken[0].startswith("the server falls behind: the latency of wake grew")
 
 
 def test_a_limit_of_300_downloads_at_once_is_found():
@@ -57,7 +57,7 @@ def test_a_limit_of_wake_ups_is_found(limit, per_s):
     verdict = search(SimulatedProbe(scenario(*limit), KINDS["wakeups"], CONNECT), CONNECT, bounds)
     assert verdict.confirmed
     assert verdict.capacity / 600.0 == pytest.approx(per_s, rel=0.1)
-    assert len(verdict.first_broken.broken) == 1
+    assert "the server falls behind" in verdict.first_broken.broken[0]
 
 
 def test_fifty_thousand_modules_wake_up_in_ten_minutes():
@@ -66,7 +66,7 @@ def test_fifty_thousand_modules_wake_up_in_ten_minutes():
     found = SimulatedProbe(where, KINDS["wakeups"], CONNECT)(50_000.0, 600.0)
     assert found.legs["connect"]["count"] == found.legs["notice"]["count"] == found.figures["modules"] == 50_000
     assert "download" not in found.legs
-    assert CONNECT.broken(found.values) == ()
+    assert (found.missed, found.faults) == ((), ())
     assert found.figures["peak_connections"] == pytest.approx(30.0 * 50_000 / 600.0, rel=0.1)  # Little's law
 
 
@@ -82,6 +82,14 @@ def test_both_engines_measure_the_same(kind):
         SimulatedProbe(scenario(), KINDS[kind], CONNECT, engine=e)(300.0, 10.0) for e in ("simpy", "compiled")
     )
     assert one.legs == other.legs
+
+
+def test_a_load_that_is_held_again_meets_other_chance():
+    """The same run twice would double the samples and prove nothing more; the same search gives the same."""
+    one, other = (SimulatedProbe(scenario(), KINDS["wakeups"], CONNECT) for _ in range(2))
+    first, second = one(6000.0, 20.0), one(6000.0, 20.0)
+    assert first.legs != second.legs
+    assert (other(6000.0, 20.0).legs, other(6000.0, 20.0).legs) == (first.legs, second.legs)
 
 
 def test_a_leg_the_simulation_does_not_time_is_refused():

@@ -47,7 +47,7 @@ def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
 
 STARTER = """\
 import sys
-from sim.engines.live.engine import Settings
+from sim.engines.live.live_engine import Settings
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.slo import parse
 from sim.load.capacity.wake_ups import KINDS

@@ -36,8 +36,25 @@ class LiveModule(ABC):
     """A module with its download and its one timer; subclasses give it a connection to their cloud."""
 
     __slots__ = (
-        "_due", "_engine", "_fetch", "_fetched_bytes", "_fetched_from", "_guard", "_halted", "_header_at", "_package", "_timer", "_timer_at",
-        "_transfer_at", "acked", "acknowledged_statuses", "module", "sent_statuses",
+        "_due",
+        "_engine",
+        "_fetch",
+        "_fetched_bytes",
+        "_fetched_from",
+        "_guard",
+        "_halted",
+        "_header_at",
+        "_package",
+        "_scheduled_at",
+        "_timer",
+        "_timer_at",
+        "_transfer_at",
+        "acked",
+        "acknowledged_statuses",
+        "ignores_offers",
+        "module",
+        "sent_statuses",
+        "span_s",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module) -> None:
@@ -48,6 +65,9 @@ class LiveModule(ABC):
         self._timer_at = inf
         self._guard = inf
         self._due = self._header_at = 0.0
+        self._scheduled_at = NAN
+        self.ignores_offers = False
+        """Even a forced update is not taken: the module is there to wake up and ask, not to upgrade."""
         self._package: Package | None = None
         self._fetch: asyncio.Task[None] | None = None
         self._fetched_bytes = 0
@@ -56,6 +76,8 @@ class LiveModule(ABC):
         self.sent_statuses = self.acknowledged_statuses = 0
         self.acked: dict[int, float] = {}
         """When the cloud last acknowledged each status, seconds of the run."""
+        self.span_s: dict[str, float] = {}
+        """The spans (latency.SPANS) that have ended, seconds from when the module was first due to connect."""
 
     # --- how a cloud is spoken to ------------------------------------------------------------------------------------
 
@@ -112,6 +134,21 @@ class LiveModule(ABC):
         else:
             b.start(row, profile, now)
             self._rearm(now)
+
+    def _span_ends(self, span: str) -> None:
+        """A span counts once: a later offer does not begin at the first connection."""
+        if span not in self.span_s and not isnan(self._scheduled_at):
+            seconds = self.span_s[span] = self._engine.clock() - self._scheduled_at
+            self._engine.latencies.add(span, seconds)
+
+    def span_so_far(self, span: str, now: float) -> tuple[float, float] | None:
+        """When the module was first due to connect, by the engine's clock, and how long the span took, or takes already.
+
+        None as long as it was not.
+        """
+        if isnan(self._scheduled_at):
+            return None
+        return self._scheduled_at, self.span_s.get(span, now - self._scheduled_at)
 
     @property
     def done(self) -> bool:
@@ -186,11 +223,15 @@ class LiveModule(ABC):
     def _perform(self, effects: int, now: float) -> None:
         if effects & Effect.ENTERED:
             self._engine.recorder.entered(self.module, now)
+            if self.module.row.published == msg.PLAN_RECEIVED:
+                self._span_ends("wake")
         if effects & Effect.STOP_FETCH:
             self._stop_fetch()
         if effects & Effect.ACCESS:  # the network under test has a random access of its own
             self.deliver(Input.ACCESSED, now)
         if effects & Effect.CONNECT:
+            if isnan(self._scheduled_at):
+                self._scheduled_at = self._due
             self._connect()
         if effects & Effect.HELLO:
             self._hello(now)
@@ -200,6 +241,15 @@ class LiveModule(ABC):
             self._begin_fetch(now)
         if effects & Effect.DISCONNECT:
             self._disconnect(now)
+
+    def _report_acknowledged(self, status: int, sent_at: float) -> None:
+        """The cloud has a status report that was sent at a time of the engine's clock."""
+        engine = self._engine
+        engine.latencies.add("report", engine.clock() - sent_at)
+        self.acknowledged_statuses += 1
+        self.acked[status] = engine.now()
+        if status == msg.UPDATE_SUCCESS and not isnan(self.module.row.upgraded_s):
+            self._span_ends("upgrade")
 
     def books(self) -> ModuleBooks:
         """The client's side of the reconciliation."""

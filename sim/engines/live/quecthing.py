@@ -320,10 +320,7 @@ class QuecThingModule(LiveModule):
         if link is self._leaving and not self._unacked:
             self._leaving = None
         if status:
-            engine = self._engine
-            engine.latencies.add("report", engine.clock() - sent_at)
-            self.acknowledged_statuses += 1
-            self.acked[status] = engine.now()
+            self._report_acknowledged(status, sent_at)
 
     # --- downlink ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How much rollout a cloud bears: the search on the simulated and on the real cloud, and what follows for a plan."""
+"""How much rollout a cloud sustains: the search on the simulated and on the real cloud, and what follows for a plan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from math import floor
 from pathlib import Path
 from typing import Any
 
+from sim.engines.live.latency import LEGS, SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
+from sim.load.capacity.evidence import Answer
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
@@ -34,6 +36,8 @@ RESOURCES = {
     "session": ("keeping sessions open", _CONNECTING),
 }  # fmt: skip
 """What each leg leans on, and what helps."""
+SLOW_S = 0.5
+"""A leg whose p99 lies below is not what a span was slow by."""
 KIND = "capacity"
 RECOMMENDED = {"releases": "maximum_per_minute"}
 Tell = Callable[[str, Point], None]
@@ -43,8 +47,8 @@ Tell = Callable[[str, Point], None]
 class Search:
     """What is searched for and how. `settings` are those of the live engine.
 
-    `taking` is the share of modules that take the upgrade where they wake up by themselves; `need` a load that has to
-    be borne.
+    `taking` is the share of modules that take the upgrade where they wake up by themselves; `need` a load the cloud must
+    sustain.
     """
 
     kind: Kind
@@ -91,10 +95,21 @@ class Findings:
         return self.scenario.fleet.size / (self.recommended * self.search.kind.per_s)
 
     @property
+    def answer(self) -> Answer:
+        """Whether the cloud sustains the load that is needed; without one, whether it sustains any."""
+        verdict = self.verdict
+        if self.search.need is not None:
+            return verdict.answer_to(self.search.need)
+        if verdict.confirmed:
+            return Answer.KEPT
+        return Answer.UNDECIDED if verdict.undecided else Answer.BROKEN
+
+    @property
     def met(self) -> bool | None:
-        """Whether the load that is needed was held; None when none was named."""
-        need, capacity = self.search.need, self.verdict.capacity
-        return None if need is None else self.verdict.confirmed and capacity is not None and capacity >= need
+        """Whether the load that is needed was proved; None when none was named, or the evidence does not say."""
+        if self.search.need is None or self.answer is Answer.UNDECIDED:
+            return None
+        return self.answer is Answer.KEPT
 
     def as_dict(self) -> dict[str, Any]:
         """For files and --json."""
@@ -102,6 +117,7 @@ class Findings:
         found: dict[str, Any] = {
             "format": 1, "scenario": self.scenario.name, "what": wanted.kind.name, "unit": wanted.kind.unit,
             "slo": [asdict(objective) for objective in wanted.slo.objectives], "need": wanted.need, "met": self.met,
+            "answer": str(self.answer),
             "headroom": wanted.headroom, "recommended": self.recommended, "recommended_unit": self.recommended_unit,
             "spread_s": self.spread_s, "modules": self.scenario.fleet.size, "taking": wanted.taking,
             "bounds": asdict(wanted.bounds), "cloud": self.cloud, "workers": wanted.workers,
@@ -112,7 +128,7 @@ class Findings:
         for name, verdict in self.verdicts.items():
             found[name] = {
                 "capacity": verdict.capacity, "confirmed": verdict.confirmed, "complete": verdict.complete,
-                "reason": verdict.reason, "first_to_give_way": first_to_give_way(verdict, wanted.slo),
+                "undecided": verdict.undecided, "reason": verdict.reason, "first_to_give_way": first_to_give_way(verdict, wanted.slo),
                 "curve": verdict.curve(),
             }  # fmt: skip
         return found
@@ -122,12 +138,12 @@ class Findings:
         unit, lines = self.search.kind.unit, []
         for name, verdict in self.verdicts.items():
             shown = "none" if verdict.capacity is None else f"{verdict.capacity:,.0f} {unit}"
-            state = "confirmed" if verdict.confirmed else "NOT CONFIRMED"
+            state = "confirmed" if verdict.confirmed else "UNDECIDED" if verdict.undecided else "NOT CONFIRMED"
             lines.append(f"{name}: {shown}, {state} ({verdict.reason})")
             for part in first_to_give_way(verdict, self.search.slo):
-                measured = "nothing measured" if part["measured"] is None else f"{part['measured']:.3g}"
+                found = "" if part["measured"] is None else f": {part['measured']:.3g}"
                 lines.append(
-                    f"  first to give way: {part['resource']} ({part['objective']}: {measured}) at {part['load']:,.0f}"
+                    f"  first to give way: {part['resource']} ({part['objective']}{found}) at {part['load']:,.0f}"
                 )
         both = [v.capacity for v in self.verdicts.values()]
         if len(both) == 2 and both[0] and both[1]:
@@ -137,9 +153,21 @@ class Findings:
             lines.append(f"recommended: {self.recommended:,} {self.recommended_unit} ({share:.0f} % head-room)")
         if self.spread_s is not None:
             lines.append(f"  {self.scenario.fleet.size:,} modules should wake up over {self.spread_s / 60:,.1f} min")
-        if self.met is not None:
-            lines.append(f"needed: {self.search.need:,.0f} {unit}: {'borne' if self.met else 'NOT BORNE'}")
+        if self.search.need is not None:
+            lines.append(self._needed())
         return lines
+
+    def _needed(self) -> str:
+        """The load that is needed, the answer, and what it leaves free."""
+        need, unit, capacity = self.search.need, self.search.kind.unit, self.verdict.capacity
+        assert need is not None
+        if self.answer is Answer.UNDECIDED:
+            return f"needed: {need:,.0f} {unit}: UNDECIDED, the evidence does not say"
+        if self.answer is Answer.BROKEN or capacity is None:
+            return f"needed: {need:,.0f} {unit}: NOT SUSTAINED"
+        free = 1.0 - need / capacity
+        short = "" if free >= self.search.headroom else f", less than the {100 * self.search.headroom:.0f} % asked for"
+        return f"needed: {need:,.0f} {unit}: sustained, {100 * free:.0f} % of the capacity stays free{short}"
 
 
 def find(
@@ -157,7 +185,9 @@ def find(
 
     if predict or cloud is None:
         radio, taking = wanted.settings.radio, wanted.taking
-        look("simulated", SimulatedProbe(scenario, wanted.kind, wanted.slo, radio=radio, taking=taking))
+        scale = wanted.settings.time_scale
+        probe = SimulatedProbe(scenario, wanted.kind, wanted.slo, radio=radio, taking=taking, time_scale=scale)
+        look("simulated", probe)
     if cloud is not None and all(verdict.complete for verdict in found.verdicts.values()):
         live = LiveProbe(
             scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking,
@@ -181,7 +211,8 @@ def save(found: Findings, folder: Path) -> Path:
 def first_to_give_way(verdict: Verdict, slo: Slo) -> list[dict[str, Any]]:
     """Which parts of the cloud, as seen from outside, broke the SLO at the smallest load that did.
 
-    Each with `resource`, `objective`, `measured` (seconds or a share), `load` and `lever`, what helps.
+    Each with `resource`, `objective` (or the fault), `measured` (seconds or a share), `load` and `lever`, what helps. A span
+    is charged to the leg that failed most, or else was slowest within it.
     """
     point = verdict.first_broken
     if point is None:
@@ -189,18 +220,28 @@ def first_to_give_way(verdict: Verdict, slo: Slo) -> list[dict[str, Any]]:
     legs = {o.text: o.leg for o in slo.objectives}
     found = []
     for text in point.broken:
-        resource, lever = RESOURCES.get(legs[text] or _most_failures(point) or "", ("unknown", ""))
+        leg = legs.get(text)
+        if leg is None or leg in SPANS:
+            leg = _most_failures(point) or _slowest(point)
+        resource, lever = RESOURCES.get(leg or "", ("unknown", ""))
         found.append({
-            "resource": resource, "objective": text, "measured": point.measured.values[text], "load": point.load,
+            "resource": resource, "objective": text, "measured": point.measured.values.get(text), "load": point.load,
             "lever": lever,
         })  # fmt: skip
     return found
 
 
 def _most_failures(point: Point) -> str | None:
-    failed = {leg: figures["failures"] for leg, figures in point.measured.legs.items()}
+    failed = {leg: figures["failures"] for leg, figures in point.measured.legs.items() if leg not in SPANS}
     leg = max(failed, key=lambda name: failed[name], default=None)
     return leg if leg is not None and failed[leg] > 0.0 else None
+
+
+def _slowest(point: Point) -> str | None:
+    """The leg with the largest p99; a download takes its time by its size, and only counts where nothing else is slow."""
+    slow = {leg: figures["p99_s"] for leg, figures in point.measured.legs.items() if leg in LEGS and "p99_s" in figures}
+    others = {leg: seconds for leg, seconds in slow.items() if leg != "download" and seconds >= SLOW_S}
+    return max(others or slow, key=lambda name: slow[name], default=None)
 
 
 __all__ = ["HEADROOM", "KINDS", "Findings", "Search", "find", "first_to_give_way", "save"]

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sim.engines.live.api import CloudApi
 from sim.engines.live.ddi.ddi_target import DdiTarget
+from sim.engines.live.latency import SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.live_target import TOKEN, Target
 from sim.engines.live.snapshot import Watch
 from sim.errors import FotasimError
+from sim.load.capacity.evidence import falls_behind
 from sim.load.capacity.probe_share import START_S, Job, run_share
 from sim.load.capacity.search import Measurement, legs_of
 from sim.load.capacity.slo import Slo
@@ -66,7 +70,7 @@ class LiveProbe:
         target, before = self._runner.run(self._before())
         reports = self._parts(load, hold_s)
         after = self._runner.run(_settled(target, self._slo.patience_s))
-        found = _measurement(self._slo, reports, before.get(SUCCEEDED), after.get(SUCCEEDED))
+        found = _measurement(self._slo, self._job.kind, reports, before.get(SUCCEEDED), after.get(SUCCEEDED))
         self._void = bool(found.void)
         return found
 
@@ -88,8 +92,10 @@ async def _at_once() -> float:
     return time.monotonic() + START_S
 
 
-def _measurement(slo: Slo, reports: Sequence[Report | None], before: int | None, after: int | None) -> Measurement:
-    """What all parts measured together."""
+def _measurement(
+    slo: Slo, kind: Kind, reports: Sequence[Report | None], before: int | None, after: int | None
+) -> Measurement:
+    """What all shares of a probe measured together."""
     gathered = Gathered(lambda: 0.0)  # one host, one clock
     for number, report in enumerate(reports, 1):
         gathered.expect(str(number))
@@ -97,25 +103,43 @@ def _measurement(slo: Slo, reports: Sequence[Report | None], before: int | None,
             gathered.take(str(number), report)
     there = [report for report in reports if report is not None]
     found = gathered.merged()
-    acknowledged, upgraded = (sum(report[name] for report in there) for name in ("acknowledged", "upgraded"))
-    hints = [] if len(there) < len(reports) else _reconciled(before, after, acknowledged, upgraded)
-    hints += [f"{leg}: {reason} ({n:,})" for (leg, reason), n in found.failures.most_common(5)]
+    faults = [text for span in SPANS for text in _behind(span, there)] if kind.per_s is not None else []
+    hints = [f"{leg}: {reason} ({n:,})" for (leg, reason), n in found.failures.most_common(5)]
+    if len(there) == len(reports):
+        acknowledged, upgraded = (sum(report[name] for report in there) for name in ("acknowledged", "upgraded"))
+        faults += lost_updates(before, after, acknowledged)
+        hints += more_updates(before, after, upgraded)
     figures: dict[str, float] = {}
     for report in there:
         for name, value in report["figures"].items():
             figures[name] = figures.get(name, 0.0) + value
     health = {worker: part.health for worker, part in gathered.parts.items() if part.health}
-    return Measurement(slo.values(found), figures, legs_of(found), tuple(gathered.faults()), tuple(hints), health)
+    return Measurement(
+        slo.values(found), slo.evidence(found), figures, legs_of(found), tuple(faults), tuple(gathered.faults()), tuple(hints),
+        health,
+    )  # fmt: skip
 
 
-def _reconciled(before: int | None, after: int | None, acknowledged: int, upgraded: int) -> list[str]:
-    """Says so when the cloud counted fewer successes than it acknowledged, or more than there were."""
-    if before is None or after is None or acknowledged <= after - before <= upgraded:
+def _behind(span: str, reports: Sequence[Report]) -> tuple[str, ...]:
+    """Whether a span grew longer all through the hold, over all workers' modules."""
+    rows = np.array([row for report in reports for row in report["spans"][span]]).reshape(-1, 2)
+    return falls_behind(span, rows[:, 0], rows[:, 1])
+
+
+def lost_updates(before: int | None, after: int | None, acknowledged: int) -> list[str]:
+    """A fault when the cloud counts fewer successes than it acknowledged to the modules; nothing when it cannot be asked."""
+    if before is None or after is None or after - before >= acknowledged:
         return []
     return [
-        f"client and cloud DO NOT AGREE: the cloud counted {after - before:,} successes, "
-        f"acknowledged {acknowledged:,}, and {upgraded:,} modules upgraded"
+        f"the cloud lost updates: it acknowledged {acknowledged:,} successes and counts {after - before:,} more than before"
     ]
+
+
+def more_updates(before: int | None, after: int | None, upgraded: int) -> list[str]:
+    """A hint when the cloud counts more successes than there were: others are at work on it."""
+    if before is None or after is None or after - before <= upgraded:
+        return []
+    return [f"the cloud counts {after - before:,} successes more than before, and {upgraded:,} modules upgraded"]
 
 
 async def _settled(target: Target | DdiTarget, patience_s: float) -> dict[str, int]:

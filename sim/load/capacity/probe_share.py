@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, isnan
 from typing import Any
@@ -68,7 +68,7 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
     """Runs the share and reports it. `begun` is awaited when all is ready, and gives the zero of the wake times.
 
     The zero is a time of the monotonic clock, which the processes of a host share. The report is one that
-    `merge.Gathered` takes, with `figures`, `acknowledged` and `upgraded` beside it.
+    `worker_reports.Gathered` takes, with `figures`, `acknowledged`, `upgraded` and `spans` beside it.
     """
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
     times, found = job.wake_times, Latencies()
@@ -76,14 +76,18 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
     fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
     prefix = f"{job.prefix}{job.index:02x}"
     await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world, at_once=_at_once(job, world))
+    takes = takes_upgrade(job.kind, len(times), job.taking).tolist()
+    for module, taken in zip(fleet.engine.modules, takes, strict=True):
+        module.ignores_offers = not taken
     check = SelfCheck(len(fleet.engine.settings.sources), max(MAX_LAG_S, LAG_SHARE * job.slo.tightest_s))
     try:
         zero = await begun()
         check.start()
-        await _wave(job, fleet, times, zero)
+        await _wave(job, fleet, times, zero, takes)
         opened = fleet.figures()["connections_opened"]
         health = check.look(job.of * min(opened, _at_once(job, world, LINGERS_S)))
         _unanswered(job, fleet, found)
+        spans = _spans(fleet, takes, found, job.slo)
         acknowledged, upgraded = _successes(fleet)
         figures = _figures(fleet, job.hold_s)
     finally:
@@ -91,6 +95,7 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
         await fleet.close()
     return {
         "user_count": len(times), "figures": figures, "acknowledged": acknowledged, "upgraded": upgraded,
+        "spans": spans,
         "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
     }  # fmt: skip
 
@@ -107,12 +112,11 @@ def _at_once(job: Job, world: World, lingers_s: float = 0.0) -> float:
     return ceil(SPARE * len(world.fleet.rows) * there_s / job.hold_s)
 
 
-async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: float) -> None:
+async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: float, takes: Sequence[bool]) -> None:
     """Wakes every module at its moment, whatever became of the others, and waits for the last ones."""
     engine = fleet.engine
     for number, at in enumerate(times.tolist()):
         engine.loop.call_at(zero + at, fleet.begin, number, zero + at)
-    takes = takes_upgrade(job.kind, len(times), job.taking).tolist()
     last = zero + float(times[-1])
     until = max(last, zero + job.hold_s) + (job.patience_s if job.kind.per_s is not None else 0.0)
     until = max(until, last + job.patience_s)
@@ -136,6 +140,28 @@ def _unanswered(job: Job, fleet: LoadFleet, found: Latencies) -> None:
         for leg, since in module.waiting():
             if now - since > job.slo.patience_s:
                 found.add(leg, now - since)
+
+
+def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) -> dict[str, list[tuple[float, float]]]:
+    """For each span when each module was due and how long it took, seconds; what is open counts as long as it waited.
+
+    An open span failed if it waited longer than any objective allows, or if the module's last word is a failed upgrade.
+    """
+    now = fleet.engine.clock()
+    spans: dict[str, list[tuple[float, float]]] = {"wake": [], "upgrade": []}
+    for span, concerned in (("wake", [True] * len(takes)), ("upgrade", takes)):
+        for module, counts in zip(fleet.engine.modules, concerned, strict=True):
+            row = module.span_so_far(span, now) if counts else None
+            if row is None:
+                continue
+            spans[span].append(row)
+            if span in module.span_s:
+                continue
+            if row[1] > slo.longest_s(span):
+                found.fail(span, "no answer within the objective")
+            elif span == "upgrade" and msg.UPDATE_ERROR in module.acked:
+                found.fail(span, "the upgrade failed")
+    return spans
 
 
 def _figures(fleet: LoadFleet, hold_s: float) -> dict[str, float]:

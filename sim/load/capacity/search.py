@@ -1,16 +1,30 @@
-"""The search of the largest load within an SLO: steps, bisects, confirms. Pure: a load goes in, a measurement comes out."""
+"""The search of the largest load within an SLO: steps, bisects, confirms. Pure: a load goes in, a measurement comes out.
+
+How it works. A load is *probed*: held for some time, measured, judged. Steps and bisections only find the way, so each of
+them takes one short probe at face value: does the measured figure keep the objective? What is then shown as the capacity
+has to be *proved*: the load is held for the confirmation time, and again, until the evidence of these probes together says
+kept or broken with confidence (evidence.py), or the budget of time is spent. A load that stays undecided is
+not the capacity; the search tries a little less. Three things break a load whatever the objectives say: the server fell
+behind all through the hold, it counted fewer updates than it acknowledged, and failures at the smallest load that were
+there without any.
+
+Failures that do not depend on the load are no question of capacity. When a load breaks an objective on failures, the
+search goes down in steps of EIGHTH; if a load eight times smaller fails as often, it ends with that finding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
-from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.latency import LEGS, SPANS, Latencies
+from sim.load.capacity.evidence import Answer, Evidence, bounds, judge, pooled
 from sim.load.capacity.slo import Slo
 
 STEP = 2.0
+EIGHTH = 8.0
 STEP_BACK = 0.04
 """A load that does not hold for long is lowered by this share, then by twice as much, and so on."""
 VOID_TRIES = 3
@@ -23,21 +37,30 @@ class Measurement:
     """What one load did: each objective's figure, what it amounted to, and why it is void, if it is."""
 
     values: dict[str, float | None]
+    evidence: dict[str, Evidence]
+    """For each objective: samples, and samples that did not keep it."""
     figures: dict[str, float] = field(default_factory=dict)
     """Requests per second, peak of downloads and connections, …: the load as the cloud saw it."""
     legs: dict[str, dict[str, float]] = field(default_factory=dict)
-    """For each leg that was measured: count, failures, quantiles in seconds."""
+    """For each leg and span that was measured: count, failures, quantiles in seconds."""
+    faults: tuple[str, ...] = ()
+    """What breaks the load whatever the objectives say: the server fell behind, or lost what it had acknowledged."""
     void: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     """How each worker of the generator stood; nothing for a simulated cloud."""
 
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Objectives whose measured figure does not keep the limit, or that nothing was measured of."""
+        return tuple(text for text, e in self.evidence.items() if e.tried == 0 or e.over > e.allowed * e.tried)
+
 
 def legs_of(found: Latencies) -> dict[str, dict[str, float]]:
-    """Counts, failures and quantiles of the legs that were measured, and of sessions that broke."""
-    legs = {}
-    for leg in (*LEGS, "session"):
-        failures, count = sum(found.failed(leg).values()), found.count(leg) if leg in LEGS else 0
+    """Counts, failures and quantiles of the legs and spans that were measured, and of sessions that broke."""
+    legs, measured = {}, (*SPANS, *LEGS)
+    for leg in (*measured, "session"):
+        failures, count = sum(found.failed(leg).values()), found.count(leg) if leg in measured else 0
         if count or failures:
             legs[leg] = {"count": float(count), "failures": float(failures)}
         if count:
@@ -51,23 +74,30 @@ Probe = Callable[[float, float], Measurement]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One load of the evidence curve."""
+    """One load of the evidence curve, and the answer: of this probe, in a confirmation of all of that load together."""
 
     load: float
     hold_s: float
     phase: str
     measured: Measurement
+    answer: Answer
     broken: tuple[str, ...]
+    """Objectives and faults that broke the load, at face value."""
+    open: tuple[str, ...] = ()
+    """Objectives that the evidence leaves undecided."""
 
     @property
     def kept(self) -> bool:
-        """Whether the SLO was kept, and the measurement stands."""
+        """Whether the measured figures keep the SLO, and the measurement stands."""
         return not self.broken and not self.measured.void
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where the search moves: first load, smallest and largest one, precision as a share, hold times in seconds."""
+    """Where the search moves: first load, smallest and largest one, precision as a share, hold times in seconds.
+
+    `budget_s` is the most time a load is held in all to decide it.
+    """
 
     start: float
     low: float = 1.0
@@ -75,27 +105,33 @@ class Bounds:
     precision: float = 0.05
     hold_s: float = 20.0
     confirm_s: float = 60.0
+    budget_s: float = 600.0
 
 
 @dataclass(slots=True)
 class Verdict:
-    """The result: `capacity` is None when not even the smallest load kept the SLO."""
+    """The result: `capacity` is None when no load was shown to keep the SLO."""
 
     capacity: float | None
     reason: str
     points: list[Point]
     complete: bool = True
+    undecided: bool = False
+    """The evidence is too little to say what the capacity is."""
 
     @property
     def confirmed(self) -> bool:
-        """Whether the capacity was held for the confirmation time."""
-        return any(p.phase == "confirm" and p.kept and p.load == self.capacity for p in self.points)
+        """Whether the capacity was proved."""
+        return any(self._proves(point) for point in self.points)
+
+    def _proves(self, point: Point) -> bool:
+        return point.phase == "confirm" and point.answer is Answer.KEPT and point.load == self.capacity
 
     @property
     def held(self) -> Point | None:
         """The measurement at the capacity, the longest one: the confirmation where there is one."""
         held = [p for p in self.points if p.kept and p.load == self.capacity]
-        return max(held, key=lambda p: p.hold_s, default=None)
+        return max(held, key=lambda p: (p.phase == "confirm", p.hold_s), default=None)
 
     @property
     def first_broken(self) -> Point | None:
@@ -103,13 +139,22 @@ class Verdict:
         broken = [p for p in self.points if p.broken and not p.measured.void]
         return min(broken, key=lambda p: p.load, default=None)
 
+    def answer_to(self, need: float) -> Answer:
+        """Whether a load that is needed was shown to be sustained: by the capacity, or by a smaller load that broke."""
+        if self.confirmed and self.capacity is not None and self.capacity >= need:
+            return Answer.KEPT
+        proved = [p for p in self.points if p.answer is Answer.BROKEN and not p.measured.void and p.load <= need]
+        return Answer.BROKEN if proved else Answer.UNDECIDED
+
     def curve(self) -> list[dict[str, Any]]:
         """Every step with all that is known of it, in order of the load."""
         return [
             {
-                "load": p.load, "hold_s": p.hold_s, "phase": p.phase, "kept": p.kept, "broken": list(p.broken),
-                "values": p.measured.values, "figures": p.measured.figures, "legs": p.measured.legs,
-                "health": p.measured.health, "void": list(p.measured.void), "hints": list(p.measured.hints),
+                "load": p.load, "hold_s": p.hold_s, "phase": p.phase, "kept": p.kept, "answer": str(p.answer),
+                "broken": list(p.broken), "open": list(p.open), "values": p.measured.values,
+                "samples": {text: [e.tried, e.over] for text, e in p.measured.evidence.items()},
+                "figures": p.measured.figures, "legs": p.measured.legs, "health": p.measured.health,
+                "void": list(p.measured.void), "hints": list(p.measured.hints),
             }
             for p in sorted(self.points, key=lambda p: p.load)
         ]  # fmt: skip
@@ -123,82 +168,206 @@ class Generator(Exception):
 
 
 def search(probe: Probe, slo: Slo, bounds: Bounds, tell: Callable[[Point], None] = lambda _: None) -> Verdict:
-    """The largest load that keeps the SLO.
+    """The largest load that is proved to keep the SLO.
 
-    Loads double from `start` until one breaks the SLO, or halve until one keeps it; the geometric middle of the two
-    is tried until they are within `precision` of each other; the lower one then has to hold for `confirm_s`. A void
-    measurement is repeated; void again, the search ends with what it knows. Ctrl-C does the same.
+    Loads double from `start` until one breaks the SLO, or go down until one keeps it; the geometric middle of the two
+    is tried until they are within `precision` of each other; the lower one then has to be proved. A void measurement is
+    repeated; void again, the search ends with what it knows. Ctrl-C does the same.
     """
-    points: list[Point] = []
-
-    def try_(load: float, hold_s: float, phase: str) -> bool:
-        for _ in range(VOID_TRIES):
-            measured = probe(load, hold_s)
-            point = Point(load, hold_s, phase, measured, slo.broken(measured.values))
-            points.append(point)
-            tell(point)
-            if not measured.void:
-                return point.kept
-        raise Generator(load, measured.void)
-
+    probes = _Probes(probe, slo, bounds, tell)
+    points = probes.points
     try:
-        low, high = _bracket(try_, bounds)
+        low, high = _bracket(probes)
         if low is None:
-            return Verdict(None, f"even a load of {high:,.4g} does not keep the SLO", points)
-        low = _narrow(try_, low, high, bounds)
-        held = _confirm(try_, low, bounds)
+            return _nothing_kept(probes, high)
+        low = _narrow(probes, low, high)
+        held = _confirm(probes, low)
     except Generator as error:
-        return Verdict(_best(points), f"{error}; the cloud bears at least what is shown, perhaps more", points, False)
+        return Verdict(
+            _best(points), f"{error}; the cloud sustains at least what is shown, perhaps more", points, False
+        )
     except KeyboardInterrupt:
         return Verdict(_best(points), "interrupted: this is what is known so far", points, False)
     if held is None:
-        return Verdict(None, "no load was held for the confirmation time", points)
-    top = " and the search's upper bound: the cloud may bear more" if high is None else ""
-    return Verdict(held, f"held for {bounds.confirm_s:g} s{top}", points)
+        return _nothing_proved(probes)
+    broke = [p.load for p in points if p.broken and not p.measured.void and p.load > held]
+    top = "" if broke else "; it is also the largest load tried: the cloud may sustain more"
+    return Verdict(held, f"held for {probes.held_s(held):g} s{top}", points)
 
 
-def _bracket(try_: Callable[[float, float, str], bool], bounds: Bounds) -> tuple[float | None, float | None]:
+class _Probes:
+    """Probes and judges loads, and keeps every point."""
+
+    def __init__(self, probe: Probe, slo: Slo, bounds: Bounds, tell: Callable[[Point], None]) -> None:
+        self._probe, self._slo, self.bounds, self._tell = probe, slo, bounds, tell
+        self.points: list[Point] = []
+
+    def step(self, load: float, phase: str) -> Point:
+        """One short probe at face value."""
+        return self._measured(load, self.bounds.hold_s, phase, {})
+
+    def prove(self, load: float) -> Answer:
+        """Holds the load again and again until all probes of it together decide, or the budget of time is spent."""
+        evidence: dict[str, Evidence] = {}
+        hold_s, spent_s = self.bounds.confirm_s, 0.0
+        while True:
+            point = self._measured(load, hold_s, "confirm", evidence)
+            spent_s += hold_s
+            left_s = self.bounds.budget_s - spent_s
+            if point.answer is not Answer.UNDECIDED or left_s <= 0.0:
+                return point.answer
+            evidence = pooled(evidence, point.measured.evidence)
+            hold_s = min(hold_s, left_s)
+
+    def held_s(self, load: float) -> float:
+        """How long a load was held to confirm it, all probes together."""
+        return sum(p.hold_s for p in self.points if p.load == load and p.phase == "confirm" and not p.measured.void)
+
+    def _measured(self, load: float, hold_s: float, phase: str, before: Mapping[str, Evidence]) -> Point:
+        for _ in range(VOID_TRIES):
+            measured = self._probe(load, hold_s)
+            point = _judged(load, hold_s, phase, measured, before)
+            self.points.append(point)
+            self._tell(point)
+            if not measured.void:
+                return point
+        raise Generator(load, measured.void)
+
+
+def _judged(load: float, hold_s: float, phase: str, measured: Measurement, before: Mapping[str, Evidence]) -> Point:
+    answer, texts = judge(pooled(before, measured.evidence))
+    if measured.faults:
+        answer, texts = Answer.BROKEN, measured.faults
+    # at face value a probe may look kept while all of them together are proved broken, and the other way round
+    missed = texts if answer is Answer.BROKEN else measured.missed
+    left_open = texts if answer is Answer.UNDECIDED else ()
+    return Point(load, hold_s, phase, measured, answer, tuple(dict.fromkeys((*measured.faults, *missed))), left_open)
+
+
+def _bracket(probes: _Probes) -> tuple[float | None, float | None]:
     """The largest load found to keep the SLO, and the smallest one above it found to break it."""
-    load = bounds.start
-    if try_(load, bounds.hold_s, "step"):
-        while load < bounds.high:
-            more = min(load * STEP, bounds.high)
-            if not try_(more, bounds.hold_s, "step"):
+    limits = probes.bounds
+    load = limits.start
+    point = probes.step(load, "step")
+    if point.kept:
+        while load < limits.high:
+            more = min(load * STEP, limits.high)
+            if not probes.step(more, "step").kept:
                 return load, more
             load = more
         return load, None
-    while load > bounds.low:
-        less = max(load / STEP, bounds.low)
-        if try_(less, bounds.hold_s, "step"):
+    while load > limits.low and not _independent_failures(probes.points):
+        less = max(load / (EIGHTH if _fails(point) else STEP), limits.low)
+        point = probes.step(less, "step")
+        if point.kept:
             return less, load
         load = less
     return None, load
 
 
-def _narrow(try_: Callable[[float, float, str], bool], low: float, high: float | None, bounds: Bounds) -> float:
-    while high is not None and high > low * (1.0 + bounds.precision):
+def _fails(point: Point) -> bool:
+    """Whether a load broke an objective on failures."""
+    return any(text.startswith("error_rate") for text in point.broken)
+
+
+def _independent_failures(points: list[Point]) -> str:
+    """The objective on failures that a load and one several times smaller break alike, proved for both; "" if none.
+
+    Alike: the bounds of the smaller load's share reach half of what the larger one's are sure of.
+    """
+    tried = [p for p in points if p.phase == "step" and not p.measured.void]
+    large, small = max(tried, key=lambda p: p.load), min(tried, key=lambda p: p.load)
+    if large.load < EIGHTH / 2.0 * small.load:
+        return ""
+    for text, few in small.measured.evidence.items():
+        many = large.measured.evidence[text]
+        both = text.startswith("error_rate") and few.answer is many.answer is Answer.BROKEN
+        if both and bounds(few.over, few.tried)[1] >= 0.5 * bounds(many.over, many.tried)[0]:
+            return text
+    return ""
+
+
+def _narrow(probes: _Probes, low: float, high: float | None) -> float:
+    while high is not None and high > low * (1.0 + probes.bounds.precision):
         middle = sqrt(low * high)
-        if try_(middle, bounds.hold_s, "bisect"):
+        if probes.step(middle, "bisect").kept:
             low = middle
         else:
             high = middle
     return low
 
 
-def _confirm(try_: Callable[[float, float, str], bool], load: float, bounds: Bounds) -> float | None:
-    """The largest load that holds for the confirmation time: a slow queue may only show by then."""
+def _confirm(probes: _Probes, load: float) -> float | None:
+    """The largest load that is proved: a slow queue may only show in a long hold."""
     broke, step = None, STEP_BACK
-    while not try_(load, bounds.confirm_s, "confirm"):
+    while (answer := probes.prove(load)) is not Answer.KEPT:
+        if answer is Answer.UNDECIDED and _lacks_samples(probes):
+            return None  # less load gives less evidence
         broke, load, step = load, load * (1.0 - step), min(2.0 * step, 0.5)
-        if load < bounds.low:
+        if load < probes.bounds.low:
             return None
-    while broke is not None and broke > load * (1.0 + bounds.precision):
+    while broke is not None and broke > load * (1.0 + probes.bounds.precision):
         middle = sqrt(load * broke)
-        if try_(middle, bounds.confirm_s, "confirm"):
+        if probes.prove(middle) is Answer.KEPT:
             load = middle
         else:
             broke = middle
     return load
+
+
+def _samples(probes: _Probes) -> dict[str, Evidence]:
+    """All evidence of the load that was confirmed last."""
+    load = probes.points[-1].load
+    evidence: dict[str, Evidence] = {}
+    for point in probes.points:
+        if point.load == load and point.phase == "confirm" and not point.measured.void:
+            evidence = pooled(evidence, point.measured.evidence)
+    return evidence
+
+
+def _lacks_samples(probes: _Probes) -> bool:
+    """Whether an objective is open because there are fewer samples than it takes at least."""
+    return any(e.answer is Answer.UNDECIDED and e.tried < e.needed for e in _samples(probes).values())
+
+
+def _nothing_kept(probes: _Probes, load: float | None) -> Verdict:
+    """Every load broke the SLO at face value: for failures of its own, for certain, or with too few samples to say."""
+    points = probes.points
+    text = _independent_failures(points)
+    if text:
+        small = min((p for p in points if not p.measured.void), key=lambda p: p.load)
+        found = small.measured.evidence[text]
+        return Verdict(None, (
+            f"failures do not depend on the load: {found.over:,} of {found.tried:,} tries "
+            f"({100.0 * found.over / found.tried:.2g} %) fail already at {small.load:,.4g}; find out why first"
+        ), points)  # fmt: skip
+    last = points[-1]
+    if last.answer is Answer.BROKEN:
+        return Verdict(None, f"even a load of {load:,.4g} does not keep the SLO", points)
+    open_ = ", ".join(f"{t}: {_lack(last.measured.evidence[t])}" for t in last.open)
+    return Verdict(None, f"at a load of {load:,.4g} the SLO looks broken, but {open_}", points, undecided=True)
+
+
+def _nothing_proved(probes: _Probes) -> Verdict:
+    """Loads looked kept in short probes, and none was proved."""
+    points, last = probes.points, probes.points[-1]
+    if last.answer is Answer.UNDECIDED:
+        found = _samples(probes)
+        open_ = ", ".join(f"{text}: {_lack(found[text])}" for text in last.open)
+        reason = f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break the SLO: {open_}"
+        return Verdict(None, reason, points, undecided=True)
+    return Verdict(None, "no load was held for the confirmation time", points)
+
+
+def _lack(found: Evidence) -> str:
+    """What the evidence lacks, in words."""
+    if found.tried < found.needed:
+        return f"{found.tried:,} samples, at least {found.needed:,} are needed"
+    low, high = bounds(found.over, found.tried)
+    return (
+        f"{found.over:,} of {found.tried:,} samples over the limit, so {100 * low:.2g} to {100 * high:.2g} % where "
+        f"{100 * found.allowed:.2g} % may be"
+    )
 
 
 def _best(points: list[Point]) -> float | None:

@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.engines.run import driver_for
 from sim.errors import FotasimError
+from sim.load.capacity.evidence import falls_behind
 from sim.load.capacity.search import Measurement, legs_of
 from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import Kind, probe_world, wake_times
 from sim.scenario import Scenario
+from sim.scenario.load import vary
 
 MIN_TAIL_S = 60.0
 WOKEN = "woken"
-Spans = tuple[tuple[tuple[str, ...], str, str], ...]
-SPANS: Spans = (
+Steps = tuple[tuple[tuple[str, ...], str, str], ...]
+STEPS: Steps = (
     (("connect", "login"), WOKEN, "first_contact_s"), (("notice", "request"), "first_contact_s", "notified_s"),
     (("url",), "confirmed_s", "download_started_s"), (("download",), "download_started_s", "downloaded_s"),
+    (("wake",), WOKEN, "notified_s"),
 )  # fmt: skip
-"""Legs the simulated cloud can be judged by. It accepts a connection and lets the module log in in one step, and takes
-in a request as it answers it: what is an interval of two legs counts for both."""
-SPANS_OF_DDI: Spans = (
+"""Legs and spans the simulated cloud can be judged by. It accepts a connection and lets the module log in in one step, and
+takes in a request as it answers it: what is an interval of two legs counts for both."""
+STEPS_OF_DDI: Steps = (
     (("connect", "poll"), WOKEN, "first_contact_s"), (("notice",), "first_contact_s", "notified_s"),
-    (("download",), "download_started_s", "downloaded_s"),
+    (("download",), "download_started_s", "downloaded_s"), (("wake",), WOKEN, "notified_s"),
 )  # fmt: skip
 """A polled server's: the first poll is the connection; from it to the notice lie attributes and deployment."""
 
 
 class SimulatedProbe:
-    """Measures a load on the cloud that the scenario's `cloud.capacity` describes."""
+    """Measures a load on the cloud that the scenario's `cloud.capacity` describes.
+
+    Virtual time shortens nothing: what the modules themselves take of an upgrade (flash, reboot) counts in its span divided
+    by `time_scale`, as it passes in a measurement with that scale.
+    """
 
     def __init__(
-        self, scenario: Scenario, kind: Kind, slo: Slo, *, radio: bool = False, taking: float = 0.0, engine: str = "auto"
+        self, scenario: Scenario, kind: Kind, slo: Slo, *, radio: bool = False, taking: float = 0.0, engine: str = "auto",
+        time_scale: float = 1.0,
     ) -> None:  # fmt: skip
-        spans = SPANS_OF_DDI if scenario.cloud.kind == "ddi" else SPANS
-        timed = [leg for leg in LEGS if any(leg in legs for legs, _, _ in spans)]
+        steps = STEPS_OF_DDI if scenario.cloud.kind == "ddi" else STEPS
+        timed = [leg for leg in (*SPANS, *LEGS) if leg == "upgrade" or any(leg in legs for legs, _, _ in steps)]
         for objective in slo.objectives:
             if objective.leg is not None and objective.leg not in timed:
                 raise FotasimError(
@@ -45,14 +55,17 @@ class SimulatedProbe:
                     f"{', '.join(timed)}. Leave the prediction out with --no-predict"
                 )
         self._scenario, self._kind, self._slo, self._radio, self._taking = scenario, kind, slo, radio, taking
-        self._engine, self._spans = engine, spans
+        self._engine, self._steps, self._time_scale = engine, steps, time_scale
+        self._times_held: Counter[tuple[float, float]] = Counter()
 
     def __call__(self, load: float, hold_s: float) -> Measurement:
-        """See Probe."""
-        woken_s = wake_times(self._kind, load, hold_s, self._scenario.seed)
+        """See Probe. A load that is held again meets other chance: the same run twice would prove nothing more."""
+        scenario = vary(self._scenario, {"seed": self._scenario.seed + self._times_held[load, hold_s]})
+        self._times_held[load, hold_s] += 1
+        woken_s = wake_times(self._kind, load, hold_s, scenario.seed)
         tail_s = max(MIN_TAIL_S, 2.0 * self._slo.patience_s)
         world = probe_world(
-            self._scenario, self._kind, woken_s, taking=self._taking, radio=self._radio,
+            scenario, self._kind, woken_s, taking=self._taking, radio=self._radio,
             horizon_s=float(woken_s[-1]) + tail_s,
         )  # fmt: skip
         _, driver = driver_for(self._engine)
@@ -60,20 +73,50 @@ class SimulatedProbe:
         if not engine.run():
             raise KeyboardInterrupt
         records = engine.records(complete=True, wall_s=0.0)
-        found = latencies(records.modules, woken_s, world.horizon_s, self._slo.patience_s, self._spans)
+        table, patience_s = records.modules, self._slo.patience_s
+        found = latencies(table, woken_s, world.horizon_s, patience_s, self._steps)
+        spans = {"wake": span_s(table, woken_s, "notified_s", world.horizon_s)}
+        if self._kind.decided:
+            spans["upgrade"] = self._upgrade_s(table, woken_s, world.horizon_s, found)
+        faults = [
+            text for span, waited_s in spans.items() for text in falls_behind(span, woken_s, waited_s)
+        ] if self._kind.per_s is not None else []  # fmt: skip
         figures = {
-            **records.cloud_peaks, "modules": float(len(woken_s)),
-            "done": float(np.isfinite(records.modules["upgraded_s"]).sum()),
+            **records.cloud_peaks, "modules": float(len(woken_s)), "done": float(np.isfinite(table["upgraded_s"]).sum()),
         }  # fmt: skip
-        return Measurement(self._slo.values(found), figures, legs_of(found))
+        slo = self._slo
+        return Measurement(slo.values(found), slo.evidence(found), figures, legs_of(found), tuple(faults))
+
+    def _upgrade_s(
+        self, table: pd.DataFrame, woken_s: NDArray[np.float64], horizon_s: float, found: Latencies
+    ) -> NDArray[np.float64]:
+        """The span `upgrade` of each module, into `found` as well; what did not come to its end has failed."""
+        whole_s = span_s(table, woken_s, "reported_s", horizon_s)
+        own_s = np.nan_to_num((table["upgraded_s"] - table["updating_s"]).to_numpy(float))
+        taken_s: NDArray[np.float64] = whole_s - own_s + own_s / self._time_scale
+        for seconds, done in zip(
+            taken_s.tolist(), np.isfinite(table["reported_s"].to_numpy(float)).tolist(), strict=True
+        ):
+            if done:
+                found.add("upgrade", seconds)
+            else:
+                found.fail("upgrade", "not upgraded")
+        return taken_s
+
+
+def span_s(table: pd.DataFrame, since_s: NDArray[np.float64], until: str, horizon_s: float) -> NDArray[np.float64]:
+    """Seconds from each module's wake-up to a moment of the table, or to the horizon where it never came; shape (n,)."""
+    ended_s = table[until].to_numpy(float)
+    waited_s: NDArray[np.float64] = np.where(np.isnan(ended_s), horizon_s, ended_s) - since_s
+    return waited_s
 
 
 def latencies(
-    table: pd.DataFrame, woken_s: NDArray[np.float64], horizon_s: float, patience_s: float, spans: Spans | None = None
+    table: pd.DataFrame, woken_s: NDArray[np.float64], horizon_s: float, patience_s: float, steps: Steps = STEPS
 ) -> Latencies:
     """The legs of every module of a simulated run; what waited longer than `patience_s` at its end counts as that."""
     found = Latencies()
-    for legs, since, until in spans or SPANS:
+    for legs, since, until in steps:
         begun = woken_s if since == WOKEN else table[since].to_numpy(float)
         ended = table[until].to_numpy(float)
         waited = np.where(np.isnan(ended), horizon_s, ended) - begun
@@ -86,4 +129,4 @@ def latencies(
     return found
 
 
-__all__ = ["SPANS", "SPANS_OF_DDI", "SimulatedProbe", "latencies"]
+__all__ = ["STEPS", "STEPS_OF_DDI", "SimulatedProbe", "latencies", "span_s"]

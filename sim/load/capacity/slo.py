@@ -1,19 +1,25 @@
-"""Service level objectives as people write them: `p99(notify)<2s, error_rate<0.1%, p95(download)<120s`."""
+"""Service level objectives as people write them: `p99(wake)<5s, error_rate<0.1%, p95(download)<120s`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import inf
 
-from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.errors import FotasimError
+from sim.load.capacity.evidence import Evidence
 from sim.units import duration
 
 ALIASES = {"notify": "notice", "confirm": "url", "get": "download", "status": "report", "ask": "request"}
 _TERM = re.compile(
     r"(?P<what>p(?P<percent>\d{1,2}(?:\.\d+)?)|max|error_rate)\s*(?:\(\s*(?P<leg>\w+)\s*\))?\s*<=?\s*(?P<limit>[\w.%]+)"
 )
-EXAMPLE = "p99(notify)<2s, error_rate<0.1%"
+EXAMPLE = "p99(wake)<5s, error_rate<0.1%"
+MOST_FAILURES = 0.01
+"""Put to an SLO that says nothing of failures: a cloud that answers the others fast is not one that sustains the load."""
+_WAY = ("wake", "connect", "login", "request", "notice")
+"""The way to the notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +36,23 @@ class Objective:
         if self.percent is not None:
             assert self.leg is not None
             return found.quantile_s(self.leg, self.percent)
-        legs = list(LEGS) if self.leg is None else [self.leg]
-        failed = sum(sum(found.failed(leg).values()) for leg in (*legs, *(["session"] if self.leg is None else [])))
-        tried = failed + sum(found.count(leg) for leg in legs)
+        tried, failed = self._tries(found)
         return failed / tried if tried else None
 
-    def kept(self, value: float | None) -> bool:
-        """Whether the figure keeps the term; one that was not measured proves nothing and does not."""
-        return value is not None and value < self.limit
+    def evidence(self, found: Latencies) -> Evidence:
+        """How many samples there are, and how many did not keep the limit; a try that failed did not."""
+        tried, failed = self._tries(found)
+        if self.percent is None:
+            return Evidence(tried, failed, self.limit)
+        assert self.leg is not None
+        slow = sum(n for step_us, n in found.counts(self.leg).items() if step_us / 1e6 >= self.limit)
+        return Evidence(tried, failed + slow, round(1.0 - self.percent / 100.0, 9))
+
+    def _tries(self, found: Latencies) -> tuple[int, int]:
+        """Tries and failures of the term's leg; without a leg of all steps, and of sessions that broke."""
+        legs = list(LEGS) if self.leg is None else [self.leg]
+        failed = sum(sum(found.failed(leg).values()) for leg in (*legs, *(["session"] if self.leg is None else [])))
+        return failed + sum(found.count(leg) for leg in legs), failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +65,13 @@ class Slo:
         """Each term's figure."""
         return {objective.text: objective.value(found) for objective in self.objectives}
 
-    def broken(self, values: dict[str, float | None]) -> tuple[str, ...]:
-        """Terms that are not kept."""
-        return tuple(o.text for o in self.objectives if not o.kept(values[o.text]))
+    def evidence(self, found: Latencies) -> dict[str, Evidence]:
+        """What each term rests on."""
+        return {objective.text: objective.evidence(found) for objective in self.objectives}
+
+    def longest_s(self, leg: str) -> float:
+        """The longest latency any term allows a leg; inf where none is about it."""
+        return max((o.limit for o in self.objectives if o.percent is not None and o.leg == leg), default=inf)
 
     @property
     def tightest_s(self) -> float:
@@ -70,7 +89,35 @@ def parse(text: str) -> Slo:
     terms = [part.strip() for part in text.split(",")]
     if not any(terms):
         raise FotasimError(f"SLO: nothing is asked for; write for example {EXAMPLE!r}")
-    return Slo(tuple(_objective(term) for term in terms))
+    objectives = tuple(_objective(term) for term in terms)
+    texts = [objective.text for objective in objectives]
+    if len(set(texts)) < len(texts):
+        raise FotasimError(f"SLO: {next(t for t in texts if texts.count(t) > 1)!r} is asked for twice")
+    return Slo(objectives)
+
+
+def completed(slo: Slo, default: Slo, span: str) -> tuple[Slo, tuple[str, ...]]:
+    """The SLO with what it leaves out of its own intent, and the terms that were added.
+
+    A term on the notice is about what the module waits for: the same limit then holds for the span `wake`, because a cloud
+    that stands still lets nobody in, and measures no notice meanwhile. An SLO with no term on the way to the notice gets the
+    one of `default`; one on connect, login or request alone stays as it is, for plans that offer nothing. And at most
+    MOST_FAILURES of `span` may fail, unless the SLO speaks of failures as a whole.
+    """
+    added: list[Objective] = []
+    percentiles = [o for o in slo.objectives if o.percent is not None]
+    notices = [o for o in percentiles if o.leg == "notice"]
+    way = {o.leg for o in percentiles} & set(_WAY)
+    if not way:
+        added += [o for o in default.objectives if o.leg == "wake"]
+    elif notices and "wake" not in way:
+        limit_s = sum(max(o.limit for o in percentiles if o.leg == leg) for leg in way)
+        percent = max(o.percent for o in notices if o.percent is not None)
+        name = "max" if percent == 100.0 else f"p{percent:g}"
+        added.append(Objective(f"{name}(wake)<{limit_s:g}s", "wake", percent, limit_s))
+    if not any(o.percent is None and o.leg in (None, span) for o in slo.objectives):
+        added.append(Objective(f"error_rate({span})<{100.0 * MOST_FAILURES:g}%", span, None, MOST_FAILURES))
+    return Slo((*slo.objectives, *added)), tuple(o.text for o in added)
 
 
 def _objective(term: str) -> Objective:
@@ -80,13 +127,13 @@ def _objective(term: str) -> Objective:
     leg = found["leg"]
     if leg is not None:
         leg = ALIASES.get(leg, leg)
-        if leg not in LEGS:
-            raise FotasimError(f"SLO: {term!r}: no leg {leg!r}; there are {', '.join(LEGS)}")
+        if leg not in LEGS and leg not in SPANS:
+            raise FotasimError(f"SLO: {term!r}: no leg {leg!r}; there are {', '.join((*SPANS, *LEGS))}")
     text = term.replace(" ", "")
     if found["what"] == "error_rate":
         return Objective(text, leg, None, _share(term, found["limit"]))
     if leg is None:
-        raise FotasimError(f"SLO: {term!r}: of which leg? Write for example p99(notify)<2s")
+        raise FotasimError(f"SLO: {term!r}: of which leg? Write for example p99(wake)<5s")
     percent = 100.0 if found["what"] == "max" else float(found["percent"])
     return Objective(text, leg, percent, _seconds(term, found["limit"]))
 
@@ -111,4 +158,4 @@ def _seconds(term: str, limit: str) -> float:
     return seconds
 
 
-__all__ = ["Objective", "Slo", "parse"]
+__all__ = ["MOST_FAILURES", "Objective", "Slo", "completed", "parse"]

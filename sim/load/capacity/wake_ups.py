@@ -20,7 +20,7 @@ WAVE_S = 2.0
 NEVER_S = 1e8
 """Longer than any probe: the next check-in of a module that woke up, the decision of a user who does not decide."""
 NO_CAP = 10**9
-"""The Developer Center's cap on modules in progress would hide what its servers bear."""
+"""The Developer Center's cap on modules in progress would hide what its servers sustain."""
 NO_RTT_FACTOR = 1e-3
 """Without the modelled radio a probe times the cloud alone."""
 _KEEPS = ("long_offline_return_s", "frailty_variance")
@@ -41,12 +41,28 @@ class Kind:
     most: float
     decided: bool = True
 
+    @property
+    def span(self) -> str:
+        """The span (latency.SPANS) that a module of such a load goes through as a whole."""
+        return "upgrade" if self.decided else "wake"
+
 
 KINDS = {
     "releases": Kind("releases", "releases per minute", 1 / 60, 60.0, 100_000.0),
     "wakeups": Kind("wakeups", "wake-ups per 10 minutes", 1 / 600, 1000.0, 1_000_000.0, decided=False),
     "modules": Kind("modules", "modules at once", None, 100.0, 100_000.0),
 }
+
+
+def default_slo(kind: Kind, shortened: bool) -> str:
+    """What a user of such a load waits for, as an SLO: the notice, and the whole upgrade.
+
+    `shortened` says whether the modules' own waits are; then an upgrade takes seconds, else flash and reboot are part of it.
+    """
+    wake = "p99(wake)<10s" if kind.per_s is None else "p99(wake)<2s"
+    if not kind.decided:
+        return wake
+    return f"{wake}, p99(upgrade)<{'60s' if shortened else '15min'}"
 
 
 def wake_times(kind: Kind, load: float, hold_s: float, seed: int = 0) -> NDArray[np.float64]:
@@ -128,4 +144,4 @@ def _check_in(given: Any, kind: Kind) -> Any:
     return {"kind": "periodic", "every": 2.0 * NEVER_S, "awake": NEVER_S if stays else given.awake}
 
 
-__all__ = ["KINDS", "Kind", "probe_scenario", "probe_world", "takes_upgrade", "wake_times"]
+__all__ = ["KINDS", "Kind", "default_slo", "probe_scenario", "probe_world", "takes_upgrade", "wake_times"]

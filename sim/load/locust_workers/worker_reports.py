@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from sim.engines.live.latency import LEGS, Latencies
+from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.engines.live.reconciliation import Reconciliation, combined, from_dict
 from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, together
 
 CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
 
-
 PROGRESS_S = 3.0
+_MEASURED = (*SPANS, *LEGS)
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class Part:
 def encoded_legs(found: Latencies) -> dict[str, dict[str, Any]]:
     """What was measured and what failed, leg by leg, as a worker reports it."""
     return {
-        leg: {"failures": found.failed(leg), "hdr": found.encoded(leg) if leg in LEGS and found.count(leg) else ""}
-        for leg in (*LEGS, "session") if (leg in LEGS and found.count(leg)) or found.failed(leg)
+        leg: {"failures": found.failed(leg), "hdr": found.encoded(leg) if leg in _MEASURED and found.count(leg) else ""}
+        for leg in (*_MEASURED, "session") if (leg in _MEASURED and found.count(leg)) or found.failed(leg)
     }  # fmt: skip
 
 
@@ -98,8 +98,8 @@ class Gathered:
         """All parts' measurements as one."""
         total = Latencies()
         for part in self.parts.values():
-            for leg in (*LEGS, "session"):
-                encoded = part.latencies.encoded(leg) if leg in LEGS and part.latencies.count(leg) else ""
+            for leg in (*_MEASURED, "session"):
+                encoded = part.latencies.encoded(leg) if leg in _MEASURED and part.latencies.count(leg) else ""
                 total.merge(leg, encoded, part.latencies.failed(leg))
         return total
 
@@ -163,7 +163,7 @@ class Gathered:
             worker: {
                 "final": part.final, "users": part.users, "clock_off_s": part.clock_off_s, "health": part.health,
                 "faults": part.faults, "complaints": part.complaints,
-                "counts": {leg: part.latencies.count(leg) for leg in LEGS}, "legs": part.latencies.table(),
+                "counts": {leg: part.latencies.count(leg) for leg in _MEASURED}, "legs": part.latencies.table(),
             }
             for worker, part in self.parts.items()
         }  # fmt: skip

@@ -11,6 +11,8 @@ from sim.report.figures.load_figures import evidence_curve
 from sim.report.page import Chart, Column, Section, Table, Text, Value
 from sim.report.show import Kind, show
 
+SPANS = ("wake", "upgrade")
+"""What is measured across legs, and is no answer of its own."""
 CLOUDS = ("live", "simulated")
 NAMES = {"live": "measured", "simulated": "predicted"}
 _QUANTILES = (("p50_s", "p50"), ("p95_s", "p95"), ("p99_s", "p99"))
@@ -174,7 +176,8 @@ def levers(s: Found) -> list[Section]:
 
 
 def _value(s: Found, objective: str, value: float | None) -> Value:
-    share = next(o["percent"] is None for o in s.objectives if o["text"] == objective)
+    """The figure of an objective; a fault of the server has none."""
+    share = any(o["percent"] is None for o in s.objectives if o["text"] == objective)
     return Value("share" if share else "duration", value)
 
 
@@ -213,7 +216,8 @@ def steps(s: Found) -> list[Table]:
     made = [Table("steps", columns, rows, caption=f"In order of the load, {s.unit}", row_heads=False)]
     said = [
         (NAMES[name], p["load"], p["phase"], text)
-        for name in s.clouds for p in s.found[name]["curve"] for text in (*p["void"], *p["hints"])
+        for name in s.clouds for p in s.found[name]["curve"]
+        for text in (*p["void"], *(b for b in p["broken"] if b not in p["values"]), *p["hints"])
     ]  # fmt: skip
     if said:
         heads = (
@@ -226,15 +230,24 @@ def steps(s: Found) -> list[Table]:
     return made
 
 
+def _outcome(point: dict[str, Any]) -> str:
+    """One word for a step: what its figures say; a confirmation may also be undecided."""
+    if point["void"]:
+        return "VOID"
+    if point["phase"] == "confirm" and "answer" in point:
+        return str(point["answer"])
+    return "kept" if point["kept"] else "broken"
+
+
 def _step(s: Found, name: str, point: dict[str, Any]) -> dict[str, Any]:
     health = point["health"].values()
     return {
         "cloud": NAMES[name], "phase": point["phase"], "load": point["load"], "hold_s": point["hold_s"],
         "modules": point["figures"].get("modules"),
-        "outcome": "VOID" if point["void"] else "kept" if point["kept"] else "broken",
+        "outcome": _outcome(point),
         **{_column(o): point["values"][o["text"]] for o in s.objectives},
-        "answers": sum(leg["count"] for leg in point["legs"].values()),
-        "failures": sum(leg["failures"] for leg in point["legs"].values()),
+        "answers": sum(leg["count"] for name, leg in point["legs"].items() if name not in SPANS),
+        "failures": sum(leg["failures"] for name, leg in point["legs"].items() if name not in SPANS),
         "lag_p99_s": max((h["lag_p99_s"] for h in health), default=None),
         "cpu": max((h["cpu"] for h in health), default=None),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The page of a capacity search: how much the cloud bears, the evidence, what gives way first, how to repeat it."""
+"""The page of a capacity search: how much the cloud sustains, the evidence, what gives way first, how to repeat it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
     s = Found(found, manifest)
     target = found["cloud"] or "the simulated cloud alone"
     return Page(
-        title=f"{found['scenario']}: {s.unit} its cloud bears", kind="capacity",
-        kicker="Capacity", lead=f"Wanted: the largest load that keeps {s.slo}.",
+        title=f"{found['scenario']}: {s.unit} its cloud sustains", kind="capacity",
+        kicker="Capacity", lead=f"Searched for: the largest load that keeps {s.slo}.",
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
@@ -83,7 +83,7 @@ def _verdict(s: Found) -> Verdict:
     if capacity is None:
         blocks.append(Text(f"{main['reason'][0].upper()}{main['reason'][1:]}.", "No load was found."))
     else:
-        who = f"The cloud at {found['cloud']} bears" if live else "The simulated cloud bears"
+        who = f"The cloud at {found['cloud']} sustains" if live else "The simulated cloud sustains"
         said = f"{who} {capacity:,.0f} {s.unit} within {s.slo}: {main['reason']}."
         blocks.append(Text(said, "Measured:" if live else "Predicted:"))
     if found["need"] is not None:
@@ -103,6 +103,8 @@ def _verdict(s: Found) -> Verdict:
 def _key(s: Found) -> Literal["go", "no-go", "none", "partial"]:
     if not s.main["complete"]:
         return "partial"
+    if _undecided(s):
+        return "none"
     if s.found["met"] is False or s.main["capacity"] is None:
         return "no-go"
     return "go" if s.found["met"] or s.clouds[0] == "live" else "none"
@@ -111,19 +113,28 @@ def _key(s: Found) -> Literal["go", "no-go", "none", "partial"]:
 def _word(s: Found) -> str:
     if not s.main["complete"]:
         return "Partial"
+    if _undecided(s):
+        return "Undecided"
     if s.found["met"] is not None:
-        return "Borne" if s.found["met"] else "Not borne"
+        return "Sustained" if s.found["met"] else "Not sustained"
     return "None" if s.main["capacity"] is None else f"{s.main['capacity']:,.0f}"
+
+
+def _undecided(s: Found) -> bool:
+    """Whether the evidence does not say; folders of version 0.1 have no such answer."""
+    return s.found.get("answer") == "undecided"
 
 
 def _need(s: Found) -> str:
     """Whether the load that is needed was held, and what it leaves free."""
     need, capacity, headroom = s.found["need"], s.main["capacity"], s.found["headroom"]
+    if _undecided(s):
+        return f"{need:,.0f} {s.unit}: the evidence does not say whether the cloud sustains them."
     if not s.found["met"]:
-        return f"{need:,.0f} {s.unit} are NOT borne."
+        return f"{need:,.0f} {s.unit} exceed the cloud's capacity."
     free = 1.0 - need / capacity
     short = ", less than the head-room asked for" if free < headroom else ""
-    return f"{need:,.0f} {s.unit} are borne, which leaves {100 * free:.0f} % free{short}."
+    return f"{need:,.0f} {s.unit} are sustained, which leaves {100 * free:.0f} % free{short}."
 
 
 def _recommendation(s: Found) -> str:
@@ -189,7 +200,8 @@ def command(found: dict[str, Any]) -> str:
     given: list[tuple[str, Any]] = [
         ("--slo", ", ".join(o["text"] for o in found["slo"])), ("--of", found["what"]), ("--start", bounds["start"]),
         ("--max", bounds["high"]), ("--precision", bounds["precision"]), ("--hold", f"{bounds['hold_s']:g}s"),
-        ("--confirm", f"{bounds['confirm_s']:g}s"), ("--headroom", found["headroom"]), ("--need", found["need"]),
+        ("--confirm", f"{bounds['confirm_s']:g}s"),
+        ("--budget", f"{bounds['budget_s']:g}s" if "budget_s" in bounds else None), ("--headroom", found["headroom"]), ("--need", found["need"]),
         ("--taking", found["taking"] or None), ("--cloud", found["cloud"]),
     ]  # fmt: skip
     if live:
@@ -216,7 +228,7 @@ def _checks(s: Found) -> list[Check]:
         value = s.held["values"][o["text"]] if s.held is not None else None
         checks.append(Check(o["text"], suite, s.held is not None, f"{show(kind, value)} at {shown}"))
     if s.found["need"] is not None:
-        need = f"{s.found['need']:,.0f} {s.unit} are borne"
+        need = f"{s.found['need']:,.0f} {s.unit} are sustained"
         checks.append(Check(need, suite, bool(s.found["met"]), f"{shown}, {'confirmed' if main['confirmed'] else 'not confirmed'}"))  # fmt: skip
     void = [p for p in main["curve"] if p["void"]]
     text = f"{len(void)} of {len(main['curve'])} steps were void and repeated" if void else "no step was void"

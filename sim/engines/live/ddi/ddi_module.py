@@ -353,6 +353,7 @@ class DdiModule(LiveModule):
             and deployment.forced
             and not self._confirming
             and self.module.profile.confirm_mode
+            and not self.ignores_offers
         ):
             self.deliver(Input.DECIDE, now)  # forced: the user is not asked, the module's own limits hold
 
@@ -489,11 +490,8 @@ class DdiModule(LiveModule):
         if tag is None:
             return
         status, self.believed, since = tag
-        engine = self._engine
-        engine.latencies.add("report", engine.clock() - since)
         self._unacked = max(0, self._unacked - 1)
-        self.acknowledged_statuses += 1
-        self.acked[status] = engine.now()
+        self._report_acknowledged(status, since)
         self._close(status)
 
     def _close(self, status: int) -> None:

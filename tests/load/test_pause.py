@@ -1,0 +1,75 @@
+"""A cloud whose process stands still, or forgets what it acknowledged: the probe says so, whatever the SLO asks for."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+
+from sim.engines.live.live_engine import Settings
+from sim.load.capacity.evidence import Answer
+from sim.load.capacity.live_probe import LiveProbe, lost_updates, more_updates
+from sim.load.capacity.slo import completed, parse
+from sim.load.capacity.wake_ups import KINDS
+from sim.scenario.load import dump
+from tests.service.cloud import TOKEN, CloudProcess
+from tests.support import scenario
+
+PAUSE_S = 5.0
+SLO, _ = completed(parse("p99(notify)<2s, error_rate<1%"), parse("p99(wake)<2s"), "wake")
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    """`fotasim cloud` with an active plan, as a process of its own."""
+    monkeypatch.setenv("FOTASIM_TOKEN", TOKEN)
+    file = tmp_path / "scenario.yaml"
+    file.write_text(dump(scenario("plan.mode=confirm")), encoding="utf-8")
+    process = CloudProcess(tmp_path / "cloud", "--scenario", str(file), "--activate")
+    process.url = process.start()["http"]
+    yield process
+    process.process.send_signal(signal.SIGCONT)
+    process.stop()
+
+
+def test_a_pause_of_the_process_shows_at_its_full_length(cloud):
+    """Stopped for 5 s of 12: whoever was due then waits for its end. 5 / 12 meet the pause, a quarter waits over 2 s."""
+
+    def pause():
+        time.sleep(4.0)
+        cloud.process.send_signal(signal.SIGSTOP)
+        time.sleep(PAUSE_S)
+        cloud.process.send_signal(signal.SIGCONT)
+
+    probe = LiveProbe(scenario("plan.mode=confirm"), cloud.url, KINDS["wakeups"], SLO, Settings())
+    pausing = threading.Thread(target=pause)
+    try:
+        pausing.start()
+        measured = probe(1800.0, 12.0)  # three a second
+    finally:
+        pausing.join()
+        probe.close()
+    wake = measured.evidence["p99(wake)<2s"]
+    assert wake.tried == 36
+    assert wake.answer is Answer.BROKEN
+    assert PAUSE_S - 1.0 < measured.legs["wake"]["max_s"] < PAUSE_S + 3.0
+    assert "p99(wake)<2s" in measured.missed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "acknowledged", "lost"),
+    [(10, 286, 300, True), (10, 310, 300, False), (10, 315, 300, False), (None, 5, 300, False), (0, 0, 0, False)],
+)  # fmt: skip
+def test_a_lost_update_is_a_fault_of_the_cloud(before, after, acknowledged, lost):
+    """24 of 300 acknowledged successes that the cloud does not count break the probe."""
+    faults = lost_updates(before, after, acknowledged)
+    assert bool(faults) is lost
+    if lost:
+        assert faults == ["the cloud lost updates: it acknowledged 300 successes and counts 276 more than before"]
+
+
+def test_others_at_work_on_the_cloud_are_a_hint():
+    assert more_updates(0, 12, 10) == ["the cloud counts 12 successes more than before, and 10 modules upgraded"]
+    assert more_updates(0, 10, 10) == more_updates(None, 10, 10) == []
