@@ -1,4 +1,4 @@
-"""The command import: a plan file of a real product as a strategy."""
+"""The commands import and export: a plan file of a real product as a strategy, and a strategy as such a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, app, fail
+from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario
+from sim.errors import Problem, ScenarioError
 
 Dialect = Annotated[
     str,
@@ -79,3 +80,35 @@ def _package(given: str) -> dict[str, Any]:
     if not (component and equals and size):
         fail(f"--rollback: found {given!r}; write COMPONENT=SIZE, such as fw=1.2MB")
     return {"component": component, "size": size}
+
+
+@app.command()
+def export(
+    scenario: ScenarioPath,
+    dialect: Annotated[
+        str, typer.Option("--dialect", metavar="NAME", help="The product, such as hawkbit or aws-iot-jobs.")
+    ],
+    accept_losses: Annotated[
+        bool, typer.Option("--accept-losses", help="Write the plan without what the product has no place for.")
+    ] = False,
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Print a scenario's strategy as a plan of another product (JSON); stop at what that product has no place for.
+
+    What is sent and to whom (documents, artifacts, targets) is to be added. docs/import.md says what becomes of each setting.
+    """
+    from sim.scenario.exports import WRITERS, export
+
+    if dialect not in WRITERS:
+        fail(f"--dialect: found {dialect!r}; choose from {', '.join(WRITERS)}")
+    loaded = load_scenario(scenario, set_)
+    document, losses = export(loaded.plan.strategy, dialect, loaded.plan.name)
+    if losses and not accept_losses:
+        raise ScenarioError([
+            Problem(str(scenario), None, f"plan.strategy.{loss.key}", loss.value,
+                    f"it cannot be written: {loss.why}; {loss.cure} (--accept-losses)")
+            for loss in losses
+        ])  # fmt: skip
+    print(json.dumps(document, indent=2))
+    for loss in losses:
+        print(f"fotasim: LOST plan.strategy.{loss}", file=sys.stderr)

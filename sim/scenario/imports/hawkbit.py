@@ -24,7 +24,7 @@ _OF_A_ROLLOUT = {
     "targetFilterQuery", "dynamicGroupTemplate",
 }  # fmt: skip
 _OF_AN_ASSIGNMENT = {"maintenanceWindow", "forcetime", "confirmationRequired"}
-_TYPES = {"forced": "forced", "soft": "soft", "timeforced": "timeforced", "downloadonly": "download-only"}
+TYPES = {"forced": "forced", "soft": "soft", "timeforced": "timeforced", "downloadonly": "download-only"}
 
 
 def recognises(document: Mapping[str, Any]) -> bool:
@@ -34,7 +34,7 @@ def recognises(document: Mapping[str, Any]) -> bool:
 
 def may_be_assignment(document: Mapping[str, Any]) -> bool:
     """Whether it has nothing but what an assignment may consist of."""
-    return isinstance(kind := document.get("type"), str) and kind in _TYPES
+    return isinstance(kind := document.get("type"), str) and kind in TYPES
 
 
 def convert(document: Mapping[str, Any], findings: Findings, options: Options) -> tuple[str, dict[str, Any]]:
@@ -101,7 +101,7 @@ def _dynamic_groups(given: Fields) -> None:
 
 def _delivery(given: Fields, start: datetime | None, confirmed: list[bool]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    kind, forced_at = given.choice("type", _TYPES), given.milliseconds("forcetime")
+    kind, forced_at = given.choice("type", TYPES), given.milliseconds("forcetime")
     if kind is not None:
         found["action_type"] = kind
     if kind == "timeforced":

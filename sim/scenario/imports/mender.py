@@ -66,13 +66,14 @@ def _phases(given: Fields) -> tuple[dict[str, Any], datetime | None]:
     times: list[datetime | None] = []
     total = 0
     for number, entry in enumerate(entries):
+        given_size, given_start = "batch_size" in entry, "start_ts" in entry
         size, at = entry.count("batch_size", 1, 100), entry.time("start_ts")
         entry.about("id", "device_count")
         last = number == len(entries) - 1
         total += size or 0
-        if size is None and not last:
+        if not given_size and not last:
             entry.refuse("batch_size", "nothing", "only the last phase may leave it out")
-        if number and at is None:
+        if number and not given_start:
             entry.refuse("start_ts", "nothing", "only the first phase may leave it out")
         earlier = [time for time in times if time is not None]
         if at is not None and earlier and at <= earlier[-1]:
@@ -90,6 +91,6 @@ def _phases(given: Fields) -> tuple[dict[str, Any], datetime | None]:
         given.refuse("phases", f"{total} %", "the phases add up to at most 100 %")
     elif groups and total < 100 and entries:
         given.note("phases", f"{total} % are given: the last phase takes the rest")
-    if not groups:
-        return {}, None
+    if len(groups) <= 1:  # everybody at once
+        return {}, times[0] if times else None
     return {"rounding": "down", "groups": groups}, times[0]
