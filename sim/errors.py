@@ -3,6 +3,7 @@
 FotasimError
 ├── InputError          what was given is wrong: an option, a file
 │   ├── ScenarioError   the scenario or a file it names is wrong: one Problem per mistake
+│   │   └── FleetFileError  a fleet file is wrong: the first faults one by one, the rest counted
 │   └── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
 ├── IllegalInput    a module was given an input its state refuses
@@ -49,6 +50,18 @@ class ScenarioError(InputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class FleetFileError(ScenarioError):
+    """A fleet file cannot be used; `problems` lists the first faults, `more` counts the rest by kind."""
+
+    def __init__(self, problems: Sequence[Problem], more: Sequence[str] = ()) -> None:
+        super().__init__(problems)
+        self.more = list(more)
+        self.args = ("\n".join([*map(str, self.problems), *(f"… and {line}" for line in self.more)]),)
+
+    def __reduce__(self) -> tuple[type, tuple[list[Problem], list[str]]]:
+        return type(self), (self.problems, self.more)
 
 
 class StudyError(InputError):

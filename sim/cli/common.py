@@ -74,7 +74,7 @@ def load_scenario(path: Path, overrides: list[str]) -> Any:
 def with_options(overrides: list[str], seed: int | None, modules: int | None) -> list[str]:
     """Overrides with the short options written as further ones."""
     extra = [] if seed is None else [f"seed={seed}"]
-    return [*overrides, *extra, *([] if modules is None else [f"fleet.size={modules}"])]
+    return [*overrides, *extra, *([] if modules is None else [f"fleet.modules={modules}"])]
 
 
 def fail(text: str) -> NoReturn:

@@ -1,25 +1,20 @@
-"""Sampling a fleet: from distributions and shares, or from a file of real devices, to columns of modules."""
+"""Sampling a fleet: from distributions and shares, and from what is known of real devices, to columns of modules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import inf
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
 from sim import draws
 from sim.causes import Cause
 from sim.draws import Purpose
-from sim.errors import FotasimError
 from sim.module.link_states import LinkState
 from sim.module.profile import Profile
-from sim.module.rows import TECHNOLOGIES
 
 Array = NDArray[np.float64]
 
@@ -30,6 +25,49 @@ class Distribution(Protocol):
     def quantile(self, u: Array) -> Array:
         """Values at the probabilities `u`, same shape."""
         ...
+
+
+class Coded(NamedTuple):
+    """A column of names as numbers: codes of shape (n,), and the names they stand for; -1 stands for none."""
+
+    codes: NDArray[np.signedinteger[Any]]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModules:
+    """What is known of real modules, column by column; what is missing here is drawn.
+
+    `numbers` go by `rsrp_dbm`, `battery_percent` and `free_space`, NaN where unknown; of `hardware` and `versions` -1 is
+    unknown, of `cells` and `labels` it means none. Unknown values are drawn from the known ones of the columns in `sampled`
+    (a key of `numbers`, `hardware`, or `version COMPONENT`), else from the group's own distribution.
+    """
+
+    count: int
+    names: list[str] | None = None
+    numbers: Mapping[str, Array] = field(default_factory=dict)
+    hardware: Coded | None = None
+    cells: Coded | None = None
+    versions: Mapping[str, Coded] = field(default_factory=dict)
+    labels: Mapping[str, Coded] = field(default_factory=dict)
+    sampled: frozenset[str] = frozenset()
+
+    def take(self, rows: NDArray[np.intp]) -> KnownModules:
+        """Only these rows."""
+
+        def part(coded: Coded) -> Coded:
+            return Coded(coded.codes[rows], coded.names)
+
+        return KnownModules(
+            len(rows),
+            None if self.names is None else [self.names[row] for row in rows.tolist()],
+            {key: values[rows] for key, values in self.numbers.items()},
+            None if self.hardware is None else part(self.hardware),
+            None if self.cells is None else part(self.cells),
+            {name: part(coded) for name, coded in self.versions.items()},
+            {name: part(coded) for name, coded in self.labels.items()},
+            self.sampled,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +82,8 @@ class Population:
     user_delay_s: Distribution | None = None
     """How long the user thinks, where a user decides."""
     joins_s: Distribution | None = None
-    file: Path | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-
-
-class Coded(NamedTuple):
-    """A column of names as numbers: codes of shape (n,), and the names they stand for; -1 stands for none."""
-
-    codes: NDArray[np.int16]
-    names: tuple[str, ...]
+    known: KnownModules | None = None
+    """What a fleet file says of its modules."""
 
 
 @dataclass(slots=True)
@@ -67,24 +98,29 @@ class Members:
     names: list[str]
     cells: list[str]
     versions: dict[str, Coded]
+    labels: dict[str, Coded] = field(default_factory=dict)
 
 
 def sample(population: Population, profile: Profile, first: int, count: int, hardware: tuple[str, ...]) -> Members:
-    """Draws `count` modules numbered from `first`; every value is keyed by the module's number."""
-    table = read_file(population.file, population.columns) if population.file else pd.DataFrame()
-    if population.file:
-        count = len(table)
+    """Draws `count` modules numbered from `first`, or those that are known; values are keyed by the module's number."""
+    known = population.known or KnownModules(count)
+    count = known.count
     numbers = np.arange(first, first + count, dtype=np.int32)
 
     def unit(purpose: Purpose) -> Array:
         return draws.uniforms(profile.key_0, profile.key_1, numbers, purpose)
 
     def column(name: str, distribution: Distribution, purpose: Purpose) -> Array:
-        if name in table:
-            return table[name].to_numpy(dtype=np.float64)
-        return distribution.quantile(unit(purpose))
+        given = known.numbers.get(name)
+        return (
+            distribution.quantile(unit(purpose))
+            if given is None
+            else _filled(given, name in known.sampled, distribution, lambda: unit(purpose))
+        )
 
-    revisions = _choices(table, "hardware", population.hardware, lambda: unit(Purpose.HARDWARE))
+    revisions = _choices(
+        known.hardware, "hardware" in known.sampled, population.hardware, lambda: unit(Purpose.HARDWARE)
+    )
     places = np.array([hardware.index(name) for name in revisions.names], dtype=np.int64)
     dark = unit(Purpose.NEVER_ONLINE) < profile.never_online
     columns: dict[str, NDArray[Any]] = {
@@ -107,13 +143,24 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         columns["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
         columns["away_until_s"] = np.maximum(columns["away_until_s"], columns["joins_s"])
     versions = {
-        name: _choices(pd.DataFrame(), "", shares, lambda: unit(Purpose.VERSION))
+        name: _choices(
+            known.versions.get(name), f"version {name}" in known.sampled, shares, lambda: unit(Purpose.VERSION)
+        )
         for name, shares in population.versions.items()
     }
-    if "version" in table:  # of the first component
-        versions[next(iter(versions))] = _choices(table, "version", (), lambda: numbers)
-    names = table["module"].astype(str).tolist() if "module" in table else []
-    return Members(numbers, columns, names, _cells(table), versions)
+    return Members(numbers, columns, known.names or [], _cells(known), versions, dict(known.labels))
+
+
+def _filled(given: Array, from_known: bool, distribution: Distribution, unit: Callable[[], Array]) -> Array:
+    """Known values; unknown ones drawn from the known, or from the group's distribution."""
+    unknown = np.isnan(given)
+    if not unknown.any():
+        return given
+    drawn = unit()
+    if not from_known:
+        return np.where(unknown, distribution.quantile(drawn), given)
+    pool = np.sort(given[~unknown])
+    return np.where(unknown, pool[np.minimum((drawn * len(pool)).astype(np.int64), len(pool) - 1)], given)
 
 
 def _frailty(unit: Array, variance: float) -> Array:
@@ -130,59 +177,36 @@ def _away_until(unit: Array, back: Array, profile: Profile) -> Array:
 
 
 def _choices(
-    table: pd.DataFrame, name: str, shares: tuple[tuple[str, float], ...], unit: Callable[[], NDArray[Any]]
+    known: Coded | None, from_known: bool, shares: tuple[tuple[str, float], ...], unit: Callable[[], Array]
 ) -> Coded:
-    """A column of names: from the file where it gives one, else drawn by their shares."""
-    if name in table:
-        codes, found = pd.factorize(table[name].astype(str))
-        return Coded(np.asarray(codes, dtype=np.int16), tuple(str(value) for value in found))
+    """A column of names: the known ones; unknown ones drawn from the known, or by the group's shares."""
+    if known is None:
+        return _drawn(shares, unit())
+    unknown = known.codes < 0
+    if not unknown.any():
+        return Coded(known.codes.astype(np.int16), known.names)
+    if from_known:
+        counts = np.bincount(known.codes[~unknown], minlength=len(known.names))
+        shares = tuple(zip(known.names, (counts / counts.sum()).tolist(), strict=True))
+    other = _drawn(shares, unit())
+    names = tuple(dict.fromkeys((*known.names, *other.names)))
+    places = np.array([names.index(name) for name in other.names], dtype=np.int16)
+    return Coded(np.where(unknown, places[other.codes], known.codes).astype(np.int16), names)
+
+
+def _drawn(shares: tuple[tuple[str, float], ...], unit: Array) -> Coded:
+    """Names drawn by their shares."""
     names = tuple(choice for choice, _ in shares)
-    drawn = unit()
     if len(names) == 1:
-        return Coded(np.zeros(len(drawn), dtype=np.int16), names)
+        return Coded(np.zeros(len(unit), dtype=np.int16), names)
     bounds = np.cumsum([weight for _, weight in shares])
-    places = np.minimum(np.searchsorted(bounds, drawn, side="right"), len(names) - 1)
+    places = np.minimum(np.searchsorted(bounds, unit, side="right"), len(names) - 1)
     return Coded(places.astype(np.int16), names)
 
 
-def _cells(table: pd.DataFrame) -> list[str]:
-    """Names of the cells as the file writes them; an empty field is no cell."""
-    return ["" if pd.isna(value) else str(value) for value in table["cell"]] if "cell" in table else []
-
-
-def read_file(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Real devices from CSV or Parquet, columns renamed to ours and checked: present, finite, unique."""
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise FotasimError(f"{path}: cannot be read as a fleet file: {error}") from None
-    missing = [name for name in columns.values() if name not in table.columns]
-    if missing:
-        have = ", ".join(map(str, table.columns))
-        raise FotasimError(f"{path}: column {missing[0]!r} is missing; the file has: {have}")
-    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
-    for name, low, high in (
-        ("rsrp_dbm", -160.0, 0.0),
-        ("battery_percent", 0.0, 100.0),
-        ("free_space", 0.0, inf),
-    ):
-        if name in table:
-            _check_numbers(path, table, name, low, high)
-    if "module" in table and table["module"].duplicated().any():
-        row = int(np.flatnonzero(table["module"].duplicated())[0])
-        raise FotasimError(f"{path}: row {row + 2}: module {table['module'].iloc[row]!r} occurs twice")
-    if "technology" in table and not set(table["technology"]) <= set(TECHNOLOGIES):
-        raise FotasimError(f"{path}: technology must be one of {', '.join(TECHNOLOGIES)}")
-    if table.empty:
-        raise FotasimError(f"{path}: holds no modules")
-    return table
-
-
-def _check_numbers(path: Path, table: pd.DataFrame, name: str, low: float, high: float) -> None:
-    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values) | (values < low) | (values > high)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise FotasimError(
-            f"{path}: row {row + 2}: {name} is {str(table[name].iloc[row])!r}; a number from {low:g} to {high:g} is needed"
-        )
+def _cells(known: KnownModules) -> list[str]:
+    """Names of the cells, empty where there is none."""
+    if known.cells is None:
+        return []
+    names = ("", *known.cells.names)
+    return [names[code + 1] for code in known.cells.codes.tolist()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, create_model, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from sim import units
 from sim.module.parameters import PARAMETERS
@@ -23,6 +23,7 @@ from sim.scenario.fields import (
     quantity,
     written,
 )
+from sim.scenario.fleet_files.columns import UNITS, Column, ColumnOf, Key
 
 
 class Overrides(Section):
@@ -193,6 +194,14 @@ def _adds_up(shares: str | dict[str, float], what: str) -> None:
         raise ValueError(f"{what}: the shares add up to {sum(shares.values()):g}, they must add up to 1")
 
 
+UNKNOWN_VERSION = "?"
+"""Stands for a component whose versions all come from the file."""
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
 class Group(Section):
     """Modules alike: technology, supply, versions and the distributions they are drawn from."""
 
@@ -201,11 +210,19 @@ class Group(Section):
     share: Annotated[float, Field(gt=0, le=1)] | None = None
     """Part of `fleet.size` in this group; the shares of all groups add up to 1. Without it give a `file`."""
     file: Path | None = None
-    """CSV or Parquet file with one module a row, relative to the scenario; in place of a `share`."""
-    columns: dict[
-        Literal["module", "hardware", "cell", "rsrp_dbm", "battery_percent", "free_space", "version"], str
-    ] = Field(default_factory=dict)  # fmt: skip
-    """Column of the file for each value it holds, such as `{module: imei, rsrp_dbm: rsrp}`; the rest is drawn."""
+    """List of modules, one a row, relative to the scenario, in place of a `share`: CSV and its kin, Excel (.xlsx), Parquet, JSON; gz."""
+    sheet: Annotated[str, Field(max_length=100)] | None = None
+    """Sheet of an Excel file; needed when several have a table."""
+    columns: dict[Key, ColumnOf] = Field(default_factory=dict)
+    """Column of the file for each value it holds, such as `{module: imei, rsrp_dbm: {column: RSRP, missing: sample}}`; the rest is drawn."""
+    versions: dict[ComponentId, ColumnOf] = Field(default_factory=dict, max_length=20)
+    """Columns with the versions of components: `{fw: FW, mcu: {column: MCU FW, missing: drop}}`; `columns.version` is the first one's."""
+    where: dict[str, Annotated[list[str], BeforeValidator(_listed), Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=dict, max_length=20
+    )
+    """Only rows of the file with one of these texts in a column: `{Technology: [LTE-M, Cat-M1]}`."""
+    duplicates: Literal["stop", "keep-first", "keep-last"] = "stop"
+    """What to do where the file has a module twice."""
     technology: Literal["nb-iot", "lte-m", "cat1bis", "cat1", "cat4"]
     """Radio technology, which decides rates, delays and currents."""
     power: Literal["battery", "mains", "vehicle"] = "battery"
@@ -216,8 +233,8 @@ class Group(Section):
     """Installed version of each component, or shares of versions: `{fw: {"1.0.0": 0.8, "1.1.0": 0.2}}`."""
     hardware: Shares = "A"
     """Hardware revision, or shares of revisions: `{A: 0.9, B: 0.1}`; defects of a release go by it."""
-    labels: dict[Name, Annotated[str, Field(max_length=200)]] = Field(default_factory=dict, max_length=32)
-    """Labels of all its modules, such as `{site: lab, customer: acme}`, for filters of rollout groups."""
+    labels: dict[Name, Annotated[str, Field(max_length=200)] | Column] = Field(default_factory=dict, max_length=32)
+    """Labels of its modules, such as `{site: lab}` for all of them or `{customer: {column: Customer}}` from the file, for filters of rollout groups."""
     rsrp_dbm: ValueDistribution = written({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
     """Mean signal of each module in dBm (RSRP); a value or a distribution."""
     battery_percent: PercentDistribution = written({"distribution": "uniform", "low": 20, "high": 100})
@@ -245,18 +262,63 @@ class Group(Section):
     def _whole(self) -> Group:
         if (self.share is None) == (self.file is None):
             raise ValueError(f"group {self.name}: give either share or file")
-        if self.file is not None and self.file.suffix not in (".csv", ".parquet"):
-            raise ValueError(f"group {self.name}: file must end in .csv or .parquet")
-        if self.columns and self.file is None:
-            raise ValueError(f"group {self.name}: columns need a file")
+        if self.file is None and (self.columns or self.versions or self.where or self.sheet or self._label_columns()):
+            raise ValueError(f"group {self.name}: columns, versions, where, sheet and labels of columns need a file")
+        self._check_columns()
         for component, shares in self.components.items():
             _adds_up(shares, f"components.{component}")
         _adds_up(self.hardware, "hardware")
         return self
 
-    def has(self, labels: dict[str, list[str]]) -> bool:
-        """Whether each of these labels has one of its values here."""
-        return all(self.labels.get(label) in values for label, values in labels.items())
+    def _label_columns(self) -> list[Column]:
+        return [label for label in self.labels.values() if isinstance(label, Column)]
+
+    def _check_columns(self) -> None:
+        """Units and policies that fit what a column holds."""
+        for key, column in self.columns.items():
+            column.check_unit(f"columns.{key}")
+            if key not in UNITS:
+                column.check_text(f"columns.{key}")
+            if key in ("module", "cell", "time_zone", "last_seen") and column.missing in ("sample", "distribution"):
+                raise ValueError(
+                    f"columns.{key}: missing: {column.missing} is for values that can be drawn; choose stop or drop"
+                )
+            if key == "module" and column.missing == "default":
+                raise ValueError("columns.module: an id has no default; choose stop or drop")
+        if "version" in self.columns and next(iter(self.components)) in self.versions:
+            raise ValueError("versions: columns.version is the first component's already; give one of them")
+        for name, column in self.versions.items():
+            column.check_unit(f"versions.{name}")
+            column.check_text(f"versions.{name}")
+            if column.missing == "distribution" and self.components.get(name) == UNKNOWN_VERSION:
+                raise ValueError(f"versions.{name}: missing: distribution needs its shares in components")
+        for column in self._label_columns():
+            column.check_unit("labels")
+            column.check_text("labels")
+            if column.missing in ("sample", "distribution"):
+                raise ValueError(
+                    f"labels: missing: {column.missing} is for values that can be drawn; choose stop, drop or default"
+                )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _components_of_versions(cls, given: Any) -> Any:
+        """A component whose version is a column needs no entry in `components`."""
+        if not isinstance(given, dict) or not isinstance(given.get("versions"), dict):
+            return given
+        listed = given.get("components")
+        if listed is not None and not isinstance(listed, dict):
+            return given
+        unlisted = {name: UNKNOWN_VERSION for name in given["versions"] if name not in (listed or {})}
+        return {**given, "components": {**(listed or {}), **unlisted}} if unlisted else given
+
+    def may_have(self, labels: dict[str, list[str]]) -> bool:
+        """Whether each of these labels has one of its values here, or comes from the file."""
+        given = ((self.labels.get(label), values) for label, values in labels.items())
+        from_file = ("time_zone", "last_seen") if self.file is not None else ()
+        return all(isinstance(one, Column) or one in values for one, values in given if one is not None) and all(
+            label in self.labels or label in from_file for label in labels
+        )
 
 
 class Cells(CellOverrides):  # type: ignore[misc, valid-type]
@@ -289,6 +351,8 @@ class Fleet(Section):
 
     size: Annotated[int, Field(ge=0, le=50_000_000)] = 0
     """Modules of all groups with a `share` together; groups from files bring their own."""
+    modules: Annotated[int, Field(ge=1, le=50_000_000)] | None = None
+    """Modules in all, groups from files included, which are sampled at random (by the seed); not set: all of them."""
     groups: list[Group] = Field(min_length=1, max_length=64)
     """Groups of modules alike."""
     cells: Cells | None = None
@@ -297,6 +361,16 @@ class Fleet(Section):
     """Chances of failures that replace the model's, for all groups."""
     physics: Physics = Physics()  # type: ignore[valid-type]
     """Physical figures that replace the model's, for all groups."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _modules(cls, given: Any) -> Any:
+        """Without groups from files `modules` is the fleet's size."""
+        if not isinstance(given, dict) or given.get("modules") is None or not isinstance(given.get("groups"), list):
+            return given
+        if any(isinstance(g, dict) and g.get("file") is not None for g in given["groups"]):
+            return given
+        return {**{key: value for key, value in given.items() if key != "modules"}, "size": given["modules"]}
 
     @model_validator(mode="after")
     def _adds_up(self) -> Fleet:

@@ -120,7 +120,7 @@ class Scenario(Section):
         """A filter by labels takes somebody."""
         for number, wanted in enumerate(self.plan.strategy.rollout.groups):
             labels = wanted.filter.labels if wanted.filter is not None else {}
-            if labels and not any(group.has(labels) for group in self.fleet.groups):
+            if labels and not any(group.may_have(labels) for group in self.fleet.groups):
                 shown = ", ".join(f"{label}: {values[0]}" for label, values in labels.items())
                 raise ValueError(
                     f"plan.strategy.rollout.groups.{number}.filter.labels: no group of the fleet has them; "

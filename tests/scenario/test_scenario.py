@@ -115,9 +115,11 @@ def test_fleet_from_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "values", "words"),
-    [("soc", None, "column 'soc' is missing"), ("rsrp", [-90, float("nan"), -80], "row 3: rsrp_dbm is 'nan'"),
-     ("imei", ["a", "b", "a"], "row 4: module 'a' occurs twice"), ("soc", [50, "full", 3], "row 3: battery_percent is 'full'"),
-     ("rsrp", [-90, 20, -80], "row 3: rsrp_dbm is '20'")],
+    [("soc", None, "fleet.csv: soc: found nothing; there is no such column; the file has 'imei', 'rsrp'"),
+     ("rsrp", [-90, float("nan"), -80], "fleet.csv:3: rsrp: found nothing; fill it in"),
+     ("imei", ["a", "b", "a"], "fleet.csv:4: imei: found 'a'; this module occurs twice"),
+     ("soc", [50, "full", 3], "fleet.csv:3: soc: found 'full'; no number"),
+     ("rsrp", [-90, 20, -80], "fleet.csv:3: rsrp: found '20'; a positive signal")],
 )  # fmt: skip
 def test_bad_fleet_file(tmp_path, column, values, words):
     """Missing column, NaN, duplicate, text, out of range: file, row, value and cure."""

@@ -27,7 +27,7 @@ from sim.module.profile import Profile
 from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
 from sim.prefetch import ahead
-from sim.scenario import Scenario
+from sim.scenario import Scenario, fleet_files
 from sim.scenario.strategy import polling
 from sim.strategy.settings import Settings
 from sim.wire.ddi.client import POLL_JITTER
@@ -163,7 +163,8 @@ def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ..
     """How many modules all groups have, and the modules in blocks, numbered through, sampled when they are asked for."""
     tasks: list[Callable[[], Block]] = []
     first = 0
-    for number, (group, count) in enumerate(_group_sizes(scenario)):
+    sizes = fleet_files.group_sizes(scenario)
+    for number, (group, count) in enumerate(zip(scenario.fleet.groups, sizes, strict=True)):
         draw = partial(_draw, number, _population(scenario, group), profiles[number], hardware)
         if group.file is not None:
             block = draw(first, 0)
@@ -184,18 +185,6 @@ def _draw(
     return Block(number, sampling.sample(population, profile, first, count, hardware))
 
 
-def _group_sizes(scenario: Scenario) -> list[tuple[Any, int]]:
-    """Largest-remainder split of the fleet's size by share; groups from files bring their own count."""
-    shared = [g for g in scenario.fleet.groups if g.file is None]
-    exact = [(g.share or 0.0) * scenario.fleet.size for g in shared]
-    counts = [int(x + 1e-9) for x in exact]
-    rest = scenario.fleet.size - sum(counts) if shared else 0
-    for i in sorted(range(len(shared)), key=lambda i: counts[i] - exact[i])[:rest]:
-        counts[i] += 1
-    by_name = dict(zip((g.name for g in shared), counts, strict=True))
-    return [(g, by_name.get(g.name, 0)) for g in scenario.fleet.groups]
-
-
 def _shares(given: str | dict[str, float]) -> tuple[tuple[str, float], ...]:
     return ((given, 1.0),) if isinstance(given, str) else tuple(given.items())
 
@@ -204,9 +193,9 @@ def _hardware_names(scenario: Scenario) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for group in scenario.fleet.groups:
         names.update(dict.fromkeys(name for name, _ in _shares(group.hardware)))
-        if group.file is not None and "hardware" in group.columns:
-            table = sampling.read_file(group.file, {str(ours): theirs for ours, theirs in group.columns.items()})
-            names.update(dict.fromkeys(str(v) for v in table["hardware"].unique()))
+        known = fleet_files.known_modules(scenario, group)
+        if known is not None and known.hardware is not None:
+            names.update(dict.fromkeys(known.hardware.names))
     return tuple(names)
 
 
@@ -219,8 +208,7 @@ def _population(scenario: Scenario, group: Any) -> sampling.Population:
         versions={name: _shares(given) for name, given in group.components.items()},
         hardware=_shares(group.hardware),
         joins_s=group.joins,
-        file=group.file,
-        columns=group.columns,
+        known=fleet_files.known_modules(scenario, group),
     )
 
 

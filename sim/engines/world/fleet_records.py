@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.engines.world import record_layout
 from sim.engines.world.cell_assignment import settle
-from sim.errors import FotasimError
+from sim.errors import InputError
 from sim.module.fleet import Coded, Members
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
@@ -43,6 +43,8 @@ class Fleet:
     cells: list[str]
     versions: dict[str, Coded]
     left_out: int
+    labels: dict[str, Coded] = field(default_factory=dict)
+    """Labels that come from fleet files; `label` has those of groups too."""
     given_names: NDArray[Any] | None = None
     """Names from fleet files, None for modules that are numbered; None when there are none at all."""
     _names: list[str] = field(default_factory=list)
@@ -74,10 +76,18 @@ class Fleet:
         """Which modules a filter of the plan takes."""
         groups = np.array([g.name for g in self.scenario.fleet.groups])[self.rows["group"]]
         taken = filtered(given, groups, np.array(self.hardware)[self.rows["hardware"]], self.names)
-        if given.labels:
-            labelled = [g.name for g in self.scenario.fleet.groups if g.has(given.labels)]
-            taken &= np.isin(groups, labelled)
+        for label, values in given.labels.items():
+            found = self.label(label)
+            taken &= np.isin(found.codes, [i for i, name in enumerate(found.names) if name in values])
         return taken
+
+    def label(self, name: str) -> Coded:
+        """A label of each module, from its group or its row in a fleet file; -1 where it has none."""
+        constants = [g.labels.get(name) for g in self.scenario.fleet.groups]
+        known = self.labels.get(name, Coded(np.full(1, -1, dtype=np.int32), ()))
+        names = tuple(dict.fromkeys((*known.names, *(c for c in constants if isinstance(c, str)))))
+        of_group = np.array([names.index(c) if isinstance(c, str) else -1 for c in constants], dtype=np.int32)
+        return Coded(np.where(known.codes >= 0, known.codes, of_group[self.rows["group"]]), names)
 
     def named(self, entries: list[str]) -> NDArray[np.bool_]:
         """Which modules are among ids or match one of the globs."""
@@ -119,7 +129,8 @@ def build_fleet(
     fleet = Fleet(
         scenario, rows[:end], rare[:end], late[:end],
         np.concatenate([b.members.numbers[k] for b, k, _ in taken]) if end < size else None,
-        profiles, hardware, [], _versions([(b.members.versions, k) for b, k, _ in taken]), size - end,
+        profiles, hardware, [], _merged([(b.members.versions, len(b.members.numbers), k) for b, k, _ in taken]), size - end,
+        _merged([(b.members.labels, len(b.members.numbers), k) for b, k, _ in taken]),
         _given_names([(b.members, k) for b, k, _ in taken]),
     )  # fmt: skip
     _finish(fleet, key, taken)
@@ -153,7 +164,7 @@ def _finish(fleet: Fleet, key: tuple[int, int], taken: list[tuple[Block, Any, sl
     for i, component in enumerate(fleet.scenario.plan.components):
         rows["at_target"] |= _runs(fleet.versions, component.component, component.target_version).astype(np.int32) << i
     if fleet.given_names is not None and len(set(fleet.names)) < len(rows):
-        raise FotasimError("two groups of the fleet hold modules of the same name")
+        raise InputError("two groups of the fleet hold modules of the same name")
 
 
 def _kept(scenario: Scenario, settings: Settings, members: Members) -> Any:
@@ -180,31 +191,32 @@ def _given_names(blocks: list[tuple[Members, Any]]) -> NDArray[Any] | None:
     return np.concatenate(parts)
 
 
-def _versions(blocks: list[tuple[dict[str, Coded], Any]]) -> dict[str, Coded]:
-    """Reported versions over all blocks; a component that a block does not have is -1 there."""
+def _merged(blocks: list[tuple[dict[str, Coded], int, Any]]) -> dict[str, Coded]:
+    """Columns of names over all blocks (names, size, which are kept); where a block has no such column it is -1."""
     merged: dict[str, Coded] = {}
-    for component in dict.fromkeys(name for versions, _ in blocks for name in versions):
-        names = tuple(dict.fromkeys(n for v, _ in blocks if component in v for n in v[component].names))
+    for column in dict.fromkeys(name for columns, _, _ in blocks for name in columns):
+        names = tuple(dict.fromkeys(n for c, _, _ in blocks if column in c for n in c[column].names))
+        place = {name: i for i, name in enumerate(names)}
+        kind = np.int16 if len(names) <= np.iinfo(np.int16).max else np.int32
         parts = []
-        for versions, keep in blocks:
-            if component in versions:
-                places = np.array([names.index(n) for n in versions[component].names], dtype=np.int16)
-                parts.append(places[versions[component].codes[keep]])
+        for columns, size, keep in blocks:
+            if column in columns:
+                places = np.array([*(place[n] for n in columns[column].names), -1], dtype=kind)
+                parts.append(places[columns[column].codes[keep]])
             else:
-                size = len(next(iter(versions.values())).codes[keep])
-                parts.append(np.full(size, -1, dtype=np.int16))
+                parts.append(np.full(len(np.empty(size, dtype=np.int8)[keep]), -1, dtype=kind))
         codes = np.concatenate(parts)
         alike = len(codes) > 0 and codes[0] == codes.min() == codes.max()
-        merged[component] = Coded(np.broadcast_to(codes[:1].copy(), codes.shape) if alike else codes, names)
+        merged[column] = Coded(np.broadcast_to(codes[:1].copy(), codes.shape) if alike else codes, names)
     return merged
 
 
 def _runs(versions: dict[str, Coded], component: str, version: str) -> NDArray[np.bool_]:
     """Which modules report this version of a component."""
-    codes, names = versions.get(component, Coded(np.zeros(0, dtype=np.int16), ()))
-    if not len(codes):
-        codes = np.full(len(next(iter(versions.values())).codes), -1)
-    return np.asarray(codes == (names.index(version) if version in names else -2))
+    reported = versions.get(component)
+    if reported is None:
+        return np.zeros(len(next(iter(versions.values())).codes), dtype=np.bool_)
+    return np.asarray(reported.codes == (reported.names.index(version) if version in reported.names else -2))
 
 
 def source_bad(fleet: Fleet) -> NDArray[np.int32]:
