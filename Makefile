@@ -31,7 +31,7 @@ $(DEV): $(BASE)
 	@touch $@
 
 demo: $(BASE)    ## simulate scenarios/quickstart.yaml and say where its report is
-	$(BIN)/fotasim run scenarios/quickstart.yaml --out reports/demo
+	$(BIN)/fotasim run scenarios/quickstart.yaml --out reports/demo --overwrite
 
 demo-live: $(DEV) ## 500 modules over real sockets against the mock cloud, then the report
 	$(BIN)/python scenarios/live_demo.py --out reports/live-demo

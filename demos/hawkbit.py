@@ -43,7 +43,7 @@ def main() -> int:
     except (Unavailable, FotasimError) as error:
         print(error, file=sys.stderr)
         return 2
-    saved = save_live(found, given.out)
+    saved = save_live(found, given.out, overwrite=True)
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
     tell(found)

@@ -88,7 +88,7 @@ def main() -> int:
             live = subprocess.run(
                 [
                     *FOTASIM, "live", str(SCENARIO), "--cloud", http, "--plan", str(plan), "--modules", str(given.modules),
-                    "--time-scale", given.time_scale, "--duration", "90s", "--out", given.out,
+                    "--time-scale", given.time_scale, "--duration", "90s", "--out", given.out, "--overwrite",
                 ],
                 env=environment, check=False,
             )  # fmt: skip

@@ -6,6 +6,7 @@ FotasimError
 │   │   └── FleetFileError  a fleet file is wrong: the first faults one by one, the rest counted
 │   └── StudyError      a study was asked for in a way that cannot be done
 ├── RecordsError    a run folder is missing, damaged or cannot be written
+│   └── FolderInUse     (an InputError too) a folder holds something that would be overwritten or mixed with
 ├── IllegalInput    a module was given an input its state refuses
 ├── ProtocolError   a wire format is broken: by the peer, unless it says otherwise
 │   ├── RemoteProtocolError  the peer sent what breaks the format
@@ -70,6 +71,10 @@ class StudyError(InputError):
 
 class RecordsError(FotasimError):
     """A run folder is missing, damaged or cannot be written."""
+
+
+class FolderInUse(InputError, RecordsError):
+    """A folder to write to holds something that would be overwritten, or mixed with another result's files."""
 
 
 class IllegalInput(FotasimError):

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from sim import archive
 from sim.block_writer import BlockWriter
 from sim.causes import Cause
-from sim.errors import RecordsError
+from sim.errors import FolderInUse, RecordsError
 
 OUTCOMES = (
     "succeeded",
@@ -176,19 +177,37 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 def write_manifest(folder: Path, kind: str, **facts: Any) -> None:
     """Says what the folder holds; `facts` are plain values. RecordsError when it holds something else already."""
-    check_free(folder, kind)
+    check_kind(folder, kind)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"kind": kind, **facts}, indent=1, default=str)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def check_free(folder: Path, kind: str) -> None:
-    """Raises RecordsError when the folder holds a result of another kind, which must not be written over."""
+def check_kind(folder: Path, kind: str) -> None:
+    """Raises FolderInUse when the folder holds a result of another kind, which is never written over."""
     if not (folder / MANIFEST).exists():
         return
     found = read_manifest(folder)["kind"]
     if found != kind:
-        raise RecordsError(f"{folder}: holds a {KINDS[found]}; choose another --out for this {KINDS[kind]}")
+        raise FolderInUse(f"{folder}: holds a {KINDS[found]}; choose another --out for this {KINDS[kind]}")
+
+
+def check_free(folder: Path, kind: str, *, overwrite: bool = False) -> None:
+    """Raises FolderInUse unless a result may be written there: to no folder, an empty one, or, with `overwrite`, one of its kind."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir() or not (folder / MANIFEST).exists():
+        raise FolderInUse(f"{folder}: exists and is not a {KINDS[kind]} folder; choose another --out")
+    check_kind(folder, kind)
+    if not overwrite:
+        raise FolderInUse(f"{folder}: holds a {KINDS[kind]} already; --overwrite replaces it, another --out keeps both")
+
+
+def clear(folder: Path, kind: str, *, overwrite: bool) -> None:
+    """Empties a folder that a result of this kind is about to be written to; see `check_free`."""
+    check_free(folder, kind, overwrite=overwrite)
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 @dataclass(slots=True)
@@ -229,12 +248,19 @@ class Run:
 
 
 def write_folder(
-    target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any]
-) -> Path:
-    """Writes the tables and texts aside and renames them to `target`. Returns the folder; on failure leaves nothing."""
-    with replaced_folder(target) as aside:
+    target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any],
+    copied: Mapping[str, Path] | None = None, overwrite: bool = False,
+) -> Path:  # fmt: skip
+    """Writes the tables and texts aside and renames them to `target`. Returns the folder; on failure leaves nothing.
+
+    `copied` are input files by the name they get in the folder. See `check_free` for `overwrite`.
+    """
+    with replaced_folder(target, overwrite=overwrite) as aside:
         _write_tables(aside, records)
         write_texts(aside, scenario_yaml, {MANIFEST: manifest, "summary.json": summary})
+        for name, path in (copied or {}).items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, aside / name)
     return target
 
 
@@ -246,10 +272,9 @@ def write_texts(folder: Path, scenario_yaml: str, documents: Mapping[str, Any]) 
 
 
 @contextmanager
-def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
-    """A folder to write into, which takes the place of `target` when all went well: only of one of the same kind."""
-    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        _refuse_foreign(target, kind)
+def replaced_folder(target: Path, kind: str = "run", *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write into, which is sealed and takes the place of `target` when all went well; see `check_free`."""
+    check_free(target, kind, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -258,6 +283,7 @@ def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
     try:
         aside.chmod(0o755)
         yield aside
+        archive.seal(aside)
         if target.exists():
             shutil.rmtree(target)
         aside.replace(target)
@@ -265,13 +291,6 @@ def replaced_folder(target: Path, kind: str = "run") -> Iterator[Path]:
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _refuse_foreign(target: Path, kind: str) -> None:
-    """Only a folder that is a run may be replaced by a run, and so on."""
-    if not target.is_dir() or not (target / MANIFEST).exists():
-        raise RecordsError(f"{target}: exists and is not a {KINDS[kind]} folder; choose another --out")
-    check_free(target, kind)
 
 
 def _write_tables(folder: Path, records: Records) -> None:

@@ -14,6 +14,7 @@ from sim.cli import (  # noqa: F401 - importing a family adds its commands
     report,
     simulate,
     study,
+    verify,
 )
 from sim.cli.common import app
 from sim.cli.entry import main

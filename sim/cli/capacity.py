@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario
+from sim.cli.common import (
+    AsJson,
+    Overrides,
+    Overwrite,
+    ScenarioPath,
+    app,
+    check_output,
+    command_line,
+    fail,
+    load_scenario,
+)
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
 from sim.cli.live import rate_of as _rate
 from sim.cli.live import seconds as _seconds
@@ -79,6 +89,7 @@ def capacity(
     progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-capacity-OF.")] = None,
+    overwrite: Overwrite = False,
     format_: Formats = "html", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Find the largest load a cloud sustains within an SLO; predict it on the simulated cloud first.
@@ -113,9 +124,10 @@ def capacity(
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
+    folder = check_output(out or Path("reports") / f"{loaded.name}-capacity-{of}", "capacity", overwrite=overwrite)
     with watching(prometheus, otlp, progress, quiet=True) as watch:
         found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json), watch=watch)
-    _end(found, out or Path("reports") / f"{loaded.name}-capacity-{of}", formats, as_json)
+    _end(found, folder, formats, as_json, overwrite=overwrite)
 
 
 def _objectives(text: str | None, kind: Kind, settings: Settings) -> Slo:
@@ -132,13 +144,13 @@ def _objectives(text: str | None, kind: Kind, settings: Settings) -> Slo:
     return slo
 
 
-def _end(found: Findings, out: Path, formats: list[str], as_json: bool) -> None:
+def _end(found: Findings, out: Path, formats: list[str], as_json: bool, *, overwrite: bool) -> None:
     """Writes the folder with its report, says what was found, ends with its status."""
     from sim.load.capacity.findings import save
     from sim.report.formats.write import write_formats
     from sim.report.pages.capacity_page import page
 
-    written = write_formats(page(save(found, out)), out, formats)
+    written = write_formats(page(save(found, out, overwrite=overwrite, command=command_line())), out, formats)
     if as_json:
         print(json.dumps(found.as_dict()))
     else:

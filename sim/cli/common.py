@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -39,6 +41,38 @@ KEPT: list[Path] = []
 ScenarioPath = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result that the folder holds.")]
+SignKey = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign the folder with an Ed25519 private key (PEM).")
+]
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def command_line() -> str:
+    """What was typed, for the record of where a result comes from; credentials in addresses are left out."""
+    return shlex.join(["fotasim", *(_CREDENTIALS.sub("…@", word) for word in sys.argv[1:])])
+
+
+def check_output(folder: Path, kind: str, *, overwrite: bool, sign: Path | None = None) -> Path:
+    """The folder, when a result of that kind may be written and signed there: nothing long must fail at its end."""
+    from sim import archive
+    from sim.records import check_free
+
+    check_free(folder, kind, overwrite=overwrite)
+    if sign is not None:
+        archive.check_key(sign)
+    return folder
+
+
+def sign_folder(folder: Path, key: Path | None) -> None:
+    """Signs the folder where a key was given, and says with which."""
+    if key is None:
+        return
+    from sim import archive
+
+    print(f"signed by {archive.sign(folder, key)}", file=sys.stderr)
 
 
 def _print_version(asked: bool) -> None:

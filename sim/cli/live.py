@@ -11,18 +11,24 @@ import typer
 from sim.cli.common import (
     AsJson,
     Overrides,
+    Overwrite,
     ScenarioPath,
+    SignKey,
     app,
+    check_output,
+    command_line,
     fail,
     gate_lines,
     load_scenario,
     outcome_lines,
+    sign_folder,
     with_options,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from sim import archive
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import LiveOutcome
 
@@ -75,6 +81,8 @@ def live(
     set_: Overrides = [],  # noqa: B006
     seed: Seed = None,
     out: Out = None,
+    overwrite: Overwrite = False,
+    sign: SignKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a fleet in real time against a cloud; leave a run folder and its report.
@@ -97,11 +105,16 @@ def live(
     url = cloud or loaded.cloud.url
     if url is None:
         fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
+    folder = check_output(
+        out or Path("reports") / f"{loaded.name}-{loaded.seed}-live", "run", overwrite=overwrite, sign=sign
+    )
     with watching(prometheus, otlp, progress, quiet=as_json) as watch:
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
-    saved = save_live(found, out or Path("reports") / f"{loaded.name}-{loaded.seed}-live")
+    saved = save_live(found, folder, overwrite=overwrite, command=command_line())
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
+    archive.add(folder, [page])
+    sign_folder(folder, sign)
     _tell(found, settings, page, as_json)
     status = _exit_status(found)
     if status:

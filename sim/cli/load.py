@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, say, with_options
+from sim.cli.common import (
+    AsJson,
+    Overrides,
+    Overwrite,
+    ScenarioPath,
+    app,
+    check_output,
+    command_line,
+    fail,
+    load_scenario,
+    say,
+    with_options,
+)
 from sim.cli.live import (
     Allowed,
     Certificates,
@@ -78,13 +90,13 @@ def load_(
     progress: Progress = None,
     set_: Overrides = [],  # noqa: B006
     out: OutFolder = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a scenario's modules under Locust: its web UI, its distribution, its reports, the live engine's speed.
 
     Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
-    runs the locustfile of this package. Ctrl-C stops all load at once, then the modules take leave one after the other;
-    a second one kills.
+    runs the locustfile of this package. Ctrl-C stops all load, then the modules disconnect one by one; a second one kills.
     """
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
@@ -102,8 +114,7 @@ def load_(
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
         return
-    folder = out or Path("reports") / f"{loaded.name}-load"
-    _check(loaded, cloud, settings, folder)
+    folder = _room(out or Path("reports") / f"{loaded.name}-load", overwrite, loaded, cloud, settings)
     command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
     with watching(*watched, quiet=as_json) as watch:
         found = launch.launch(start, command, folder, watch)
@@ -111,12 +122,22 @@ def load_(
     raise typer.Exit(_exit_status(found))
 
 
+def _room(folder: Path, overwrite: bool, loaded: Any, cloud: str, settings: Settings) -> Path:
+    """The folder, emptied once the cloud is found: Locust writes into it from the beginning."""
+    from sim.records import clear
+
+    check_output(folder, "load", overwrite=overwrite)
+    _check(loaded, cloud, settings)
+    clear(folder, "load", overwrite=overwrite)
+    return folder
+
+
 def _page(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: Any) -> Path:
     """Makes the folder whole: manifest, scenario, page. Gives the page."""
     from sim.load.load_folder import save_load
 
     return save_load(
-        folder, loaded, found, users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
+        folder, loaded, found, command=command_line(), users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
         duration_s=start.duration_s, **how,
     )  # fmt: skip
 
@@ -152,14 +173,11 @@ def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
     return None if shape == "ramp" else curve(loaded, shape, time_scale)
 
 
-def _check(loaded: Any, cloud: str, settings: Settings, folder: Path) -> None:
-    """FotasimError for a cloud that may not or cannot be reached, and for a folder that holds something else."""
+def _check(loaded: Any, cloud: str, settings: Settings) -> None:
+    """FotasimError for a cloud that may not or cannot be reached."""
     import asyncio
 
     from sim.load.load_fleet import find_target
-    from sim.records import check_free
-
-    check_free(folder, "load")
 
     asyncio.run(find_target(cloud, settings, None, loaded))
 

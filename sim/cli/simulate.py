@@ -13,14 +13,19 @@ from sim.cli.common import (
     KEPT,
     AsJson,
     Overrides,
+    Overwrite,
     ScenarioPath,
+    SignKey,
     app,
+    check_output,
+    command_line,
     fail,
     gate_lines,
     load_scenario,
     outcome_lines,
     progress,
     say,
+    sign_folder,
     with_options,
 )
 from sim.exit_status import ExitStatus
@@ -55,17 +60,19 @@ def run(
         typer.Option(metavar="SAMPLE", help="Record the events of a sample of modules only: 1000, or 1%."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
+    overwrite: Overwrite = False,
+    sign: SignKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
-    from sim.engines.run import ENGINES, driver_for, simulate, write
+    from sim.engines.run import ENGINES, driver_for, write
 
     if engine not in ENGINES:
         fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
-    if events_of is not None:
-        _check_sample(events_of)
+    _check_sample(events_of)
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
+    check_output(target, "run", overwrite=overwrite, sign=sign)
     repeated = until or (replications or 1) > 1
     if repeated and (events or events_of):
         fail("--events belongs to a single campaign, without --replications and --until")
@@ -73,40 +80,51 @@ def run(
         driver_for(engine, say)  # compiled once, before the workers need it
         outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
     else:
-        with progress(as_json) as bar:
-            task = bar.add_task(loaded.name, total=1.0)
-            outcome = simulate(
-                loaded, engine=engine, events=events_of or events, tell=say,
-                progress=lambda share: bar.update(task, completed=share),
-            )  # fmt: skip
-    folder, summary = write(outcome, target), outcome.summary
+        outcome = _simulated(loaded, engine, events_of or events, as_json)
+    folder, summary = write(outcome, target, overwrite=overwrite, command=command_line()), outcome.summary
     KEPT.append(folder)
     del outcome  # the report needs the memory
-    _tell(summary, _report(folder), as_json)
+    _tell(summary, _report(folder, sign), as_json)
     if not summary["complete"]:
         raise typer.Exit(ExitStatus.INTERRUPTED)
     if not all(gate["met"] for gate in summary["gates"]):
         raise typer.Exit(ExitStatus.NO_GO)
 
 
-def _check_sample(asked: str) -> None:
+def _simulated(scenario: Any, engine: str, events: bool | str, as_json: bool) -> Any:
+    """The outcome of a single campaign, with a bar while it runs."""
+    from sim.engines.run import simulate
+
+    with progress(as_json) as bar:
+        task = bar.add_task(scenario.name, total=1.0)
+        return simulate(
+            scenario, engine=engine, events=events, tell=say, progress=lambda share: bar.update(task, completed=share)
+        )
+
+
+def _check_sample(asked: str | None) -> None:
     """A sample that is none is wrong use, told before anything runs."""
     from sim.engines.recording.event_sample import size_of
     from sim.errors import FotasimError
 
+    if asked is None:
+        return
     try:
         size_of(asked, 1)
     except FotasimError as error:
         fail(f"--events-of: {error}")
 
 
-def _report(folder: Path) -> Path:
-    """Writes the page of a run into its folder."""
+def _report(folder: Path, sign: Path | None) -> Path:
+    """Writes the page of a run into its folder, and signs it where a key was given."""
+    from sim import archive
     from sim.records import Run
     from sim.report.html import write_html
 
     report = folder / "report.html"
     report.write_text(write_html(Run.load(folder)), encoding="utf-8")
+    archive.add(folder, [report])
+    sign_folder(folder, sign)
     return report
 
 

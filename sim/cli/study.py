@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.common import (
+    AsJson,
+    Overrides,
+    Overwrite,
+    ScenarioPath,
+    app,
+    check_output,
+    command_line,
+    fail,
+    load_scenario,
+    with_options,
+)
 from sim.cli.progress import Reporter
 from sim.exit_status import ExitStatus
 
@@ -47,20 +58,21 @@ def compare(
     set_: Overrides = [],  # noqa: B006
     seed: Seed = None, modules: Modules = None, replications: Replications = 20, engine: Engine = "auto",
     workers: Workers = None, cluster: Cluster = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default reports/compare-A-B.")] = None, as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/compare-A-B.")] = None,
+    overwrite: Overwrite = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Lay scenarios or run folders side by side: paired differences with intervals, and which modules ended otherwise."""
     from sim.study.compare import METRICS
     from sim.study.compare import compare as run_comparison
 
     sides = _sides(sources, variant, with_options(set_, seed, modules))
-    folder = _free(out or Path("reports") / _slug("compare", *sides), "comparison")
+    folder = check_output(out or Path("reports") / _slug("compare", *sides), "comparison", overwrite=overwrite)
     with Reporter("compare", quiet=as_json) as reporter:
         result = run_comparison(
             sides, replications=replications, metrics=metric or METRICS, engine=engine, workers=workers,
             cluster=cluster, progress=reporter,
         )  # fmt: skip
-    page = result.save(folder)
+    page = result.save(folder, overwrite=overwrite, command=command_line())
     if as_json:
         print(
             json.dumps(
@@ -79,10 +91,11 @@ def sweep(
     points: Annotated[int | None, typer.Option(min=2, help="Points of an lhs or sobol design; default 64.")] = None,
     set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 10,  # noqa: B006
     engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on with what the folder has.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sweep.")] = None, as_json: AsJson = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming what the folder holds.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sweep.")] = None,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Run a scenario at many settings; an interrupted sweep goes on where it was when started again."""
+    """Run a scenario at many settings; an interrupted sweep resumes when started again."""
     from sim.study.sweep import sweep as run_sweep
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
@@ -90,6 +103,7 @@ def sweep(
     with Reporter("sweep", quiet=as_json) as reporter:
         result = run_sweep(
             loaded, vary, design=design, points=points, replications=replications, out=folder, fresh=fresh,
+            command=command_line(),
             engine=engine, workers=workers, cluster=cluster, progress=reporter,
         )  # fmt: skip
     summary = result.summary()
@@ -117,14 +131,6 @@ def _sides(sources: list[Path], variant: list[str], overrides: list[str]) -> dic
             fail("--variant needs a scenario as the first side, not a run folder")
         sides.update(variants(first, variant))
     return sides
-
-
-def _free(folder: Path, kind: str) -> Path:
-    """The folder, when a result of that kind may be written there: a long study must not fail at its end."""
-    from sim.records import check_free
-
-    check_free(folder, kind)
-    return folder
 
 
 def _slug(*names: str) -> str:
@@ -159,21 +165,22 @@ def tune(
     set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 5,  # noqa: B006
     final_replications: Annotated[int, typer.Option(min=2, max=9_999, help="Fresh campaigns that judge the finalists.")] = 20,
     engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None, as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None,
+    overwrite: Overwrite = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Search the best settings of a strategy; write it as a file, with what it is worth on campaigns it never saw."""
     from sim.report.pages.tuning_page import settings_in_words, shown
     from sim.study.tune import tune as run_search
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    folder = _free(out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune", "tune")
+    folder = check_output(out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune", "tune", overwrite=overwrite)
     with Reporter("tune", quiet=as_json) as reporter:
         result = run_search(
             loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
             replications=replications, final_replications=final_replications, engine=engine, workers=workers,
             cluster=cluster, progress=reporter,
         )  # fmt: skip
-    page = result.save(folder)
+    page = result.save(folder, overwrite=overwrite, command=command_line())
     found = result.recommended
     if as_json:
         told = {} if found is None else {
@@ -202,20 +209,23 @@ def sensitivity(
     samples: Annotated[int | None, typer.Option(min=2, help="Trajectories (morris, 20) or base samples (sobol, 64).")] = None,
     set_: Overrides = [], seed: Seed = None, modules: Modules = None, replications: Replications = 1,  # noqa: B006
     engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None, as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None,
+    overwrite: Overwrite = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What a result hangs on: the uncertain inputs of the model, ranked."""
     from sim.report.pages.sensitivity_page import hangs_on
     from sim.study.sensitivity import sensitivity as run_study
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    folder = _free(out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity", "sensitivity")
+    folder = check_output(
+        out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity", "sensitivity", overwrite=overwrite
+    )
     with Reporter("sensitivity", quiet=as_json) as reporter:
         result = run_study(
             loaded, metric, method=method, inputs=input_, samples=samples, replications=replications, engine=engine,
             workers=workers, cluster=cluster, progress=reporter,
         )  # fmt: skip
-    page = result.save(folder)
+    page = result.save(folder, overwrite=overwrite, command=command_line())
     if as_json:
         print(json.dumps({"metric": metric, "nominal": result.nominal, "share_met": result.share_met,
                           "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip

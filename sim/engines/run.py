@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ from typing import Any
 import pandas as pd
 
 from sim import records
+from sim.engines import run_inputs
+from sim.engines.run_inputs import InputFile
 from sim.engines.world.build import build, build_profile
 from sim.errors import FotasimError
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
+from sim.scenario.load import dump_tree
 from sim.stats.campaigns import with_intervals
 from sim.stats.summary import SUMMARY_COLUMNS, summarise
 
@@ -34,6 +39,7 @@ class Outcome:
     records: Records
     summary: dict[str, Any]
     manifest: dict[str, Any]
+    inputs: dict[Path, InputFile] = field(default_factory=dict)
 
 
 def simulate(
@@ -107,26 +113,40 @@ def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[
 def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
     """One outcome from the records of all replications, in their order."""
     merged = _merge(parts)
+    peaks = [part.cloud_peaks for part in parts]
+    summary = summary_of(scenario, merged, peaks)
+    inputs = run_inputs.inputs_of(scenario)
+    manifest = {**_manifest(scenario, merged, len(parts), inputs), "cloud_peaks": peaks}
+    return Outcome(scenario, merged, summary, manifest, inputs)
+
+
+def summary_of(scenario: Scenario, merged: Records, peaks: list[dict[str, float]]) -> dict[str, Any]:
+    """The figures of all replications; `peaks` are those of the cloud, for each replication."""
     summary = summarise(
         merged.table.frame(SUMMARY_COLUMNS), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
-        replications=len(parts), complete=merged.complete, gates=dict(scenario.gates),
+        replications=len(peaks), complete=merged.complete, gates=dict(scenario.gates),
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
     )  # fmt: skip
-    if len(parts) > 1:
-        summary = with_intervals(summary, merged.modules, [part.cloud_peaks for part in parts], merged.decisions)
-    return Outcome(scenario, merged, summary, _manifest(scenario, merged, len(parts)))
+    if len(peaks) > 1:
+        summary = with_intervals(summary, merged.modules, peaks, merged.decisions)
+    return summary
 
 
-def save(outcome: Outcome, target: Path) -> Run:
-    """Writes the run folder and reads it back."""
-    return Run.load(write(outcome, target))
+def save(outcome: Outcome, target: Path, *, overwrite: bool = False, command: str = "") -> Run:
+    """Writes the run folder and reads it back; see `write`."""
+    return Run.load(write(outcome, target, overwrite=overwrite, command=command))
 
 
-def write(outcome: Outcome, target: Path) -> Path:
-    """Writes the run folder, tables block by block, and returns it."""
+def write(outcome: Outcome, target: Path, *, overwrite: bool = False, command: str = "") -> Path:
+    """Writes the run folder, tables block by block, and returns it; `command` is what was typed to make it.
+
+    FolderInUse when it holds something; with `overwrite` a run that was there is replaced.
+    """
+    tree = outcome.manifest["scenario"]
+    copied = {found.copy: path for path, found in outcome.inputs.items() if found.copy}
     return records.write_folder(
-        target, outcome.records, scenario_yaml=outcome.scenario.to_yaml(), manifest=outcome.manifest,
-        summary=outcome.summary,
+        target, outcome.records, scenario_yaml=dump_tree(tree), manifest={**outcome.manifest, "command": command},
+        summary=outcome.summary, copied=copied, overwrite=overwrite,
     )  # fmt: skip
 
 
@@ -150,25 +170,37 @@ def _merge(parts: list[Records]) -> Records:
     )
 
 
-def provenance(scenario: Scenario) -> dict[str, Any]:
-    """Where a result comes from: version, commit, host, seed and the scenario's hash."""
+def provenance(scenario: Scenario, inputs: dict[Path, InputFile] | None = None) -> dict[str, Any]:
+    """Where a result comes from: version, commit, host, time, seed, the scenario's hash and the files it names."""
+    inputs = run_inputs.inputs_of(scenario) if inputs is None else inputs
+    tree = run_inputs.with_copies(scenario.model_dump(mode="json"), inputs)
     return {
         "kind": "run",
-        "fotasim": version(),
-        "commit": _commit(),
+        **host_provenance(),
         "seed": scenario.seed,
-        "host": {
-            "python": platform.python_version(),
-            "system": platform.system(),
-            "machine": platform.machine(),
-        },
-        "scenario_sha256": hashlib.sha256(scenario.to_yaml().encode()).hexdigest(),
+        "scenario_sha256": hashlib.sha256(dump_tree(tree).encode()).hexdigest(),
+        "inputs": run_inputs.plain(inputs),
     }
 
 
-def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[str, Any]:
+def host_provenance() -> dict[str, Any]:
+    """Version, commit, host and time: what every result names, whatever it is of."""
+    host = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+    return {"made_at": _now(), "fotasim": version(), "commit": _commit(), "host": host}
+
+
+def _now() -> str:
+    """The time of making in UTC, to the second; SOURCE_DATE_EPOCH fixes it, as reproducible builds do."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    made = datetime.fromtimestamp(int(given), UTC) if given.isdigit() else datetime.now(UTC)
+    return made.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _manifest(
+    scenario: Scenario, merged: Records, replications: int, inputs: dict[Path, InputFile]
+) -> dict[str, Any]:  # fmt: skip
     return {
-        **provenance(scenario),
+        **provenance(scenario, inputs),
         "engine": merged.engine,
         "replications": replications,
         "complete": merged.complete,
@@ -176,7 +208,7 @@ def _manifest(scenario: Scenario, merged: Records, replications: int) -> dict[st
         "wall_s": merged.wall_s,
         "modules_left_out": merged.modules_left_out,
         "losses": [loss.model_dump() for loss in scenario.plan.strategy.losses],
-        "scenario": scenario.model_dump(mode="json"),
+        "scenario": run_inputs.with_copies(scenario.model_dump(mode="json"), inputs),
         "parameters": _parameters(scenario),
     }
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.engines.run import version
+from sim import archive
+from sim.engines.run import host_provenance
 from sim.errors import RecordsError
 from sim.records import KINDS, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
@@ -23,10 +24,12 @@ REPORT = "load.json"
 
 def save_load(folder: Path, scenario: Scenario, found: Mapping[str, Any], **how: Any) -> Path:
     """Writes manifest, scenario and page of a load run whose `load.json` is there; `how` are its options. The page."""
-    facts = {"fotasim": version(), "name": scenario.name, "description": scenario.description, **how}
+    facts = {**host_provenance(), "name": scenario.name, "description": scenario.description, **how}
     write_manifest(folder, "load", **facts, repeat=_repeat(how))
     (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
-    return write_formats(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
+    page = write_formats(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
+    archive.seal(folder)
+    return page
 
 
 def page_of_load(folder: Path) -> Page:

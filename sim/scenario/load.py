@@ -108,11 +108,16 @@ def _strategy_file(path: Path) -> dict[str, Any]:
 
 def dump(scenario: Scenario) -> str:
     """The scenario as YAML, defaults written out."""
+    return dump_tree(scenario.model_dump(mode="json"))
+
+
+def dump_tree(tree: dict[str, Any]) -> str:
+    """A dumped scenario as YAML."""
     stream = io.StringIO()
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(_without_nulls(scenario.model_dump(mode="json")), stream)
+    yaml.dump(_without_nulls(tree), stream)
     return stream.getvalue()
 
 

@@ -66,11 +66,11 @@ class Comparison:
 
         return flow_figure(self.flows[alternative or next(iter(self.flows))])
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes the tables and the page; returns the page."""
+    def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
+        """Writes the tables and the page; returns the page. FolderInUse for a folder with a result, unless `overwrite`."""
         from sim.study.folders import save_comparison
 
-        return save_comparison(self, Path(folder))
+        return save_comparison(self, Path(folder), overwrite=overwrite, command=command)
 
 
 Source = Scenario | Run | str | Path

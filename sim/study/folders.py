@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pydantic import ValidationError
 
-from sim.engines.run import version
+from sim import archive
+from sim.engines.run import host_provenance
 from sim.errors import RecordsError, StudyError
-from sim.records import KINDS, read_manifest, write_manifest
+from sim.records import KINDS, MANIFEST, clear, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS
@@ -33,14 +34,15 @@ _RECOMMENDED, _PRESENT = "recommended", "present"
 # --- sweep -------------------------------------------------------------------------------------------------------------
 
 
-def save_sweep(result: Sweep, folder: Path) -> Path:
+def save_sweep(result: Sweep, folder: Path, *, command: str = "") -> Path:
     """sweep.parquet, the scenario, the page; the journal is there already."""
     from sim.report.pages.sweep_page import sweep_page
 
     facts = {
         "axes": [asdict(axis) for axis in result.axes], "points": result.points, "replications": result.replications,
-        "complete": result.complete,
+        "complete": result.complete, "command": command,
     }  # fmt: skip
+    _stale(folder)
     _write(folder, "sweep", {"sweep": result.frame}, scenario=_tree(result.scenario), **facts)
     (folder / "scenario.yaml").write_text(result.scenario.to_yaml(), encoding="utf-8")
     return _page(sweep_page(result), folder)
@@ -61,7 +63,7 @@ def load_sweep(folder: Path) -> Sweep:
 # --- comparison --------------------------------------------------------------------------------------------------------
 
 
-def save_comparison(result: Comparison, folder: Path) -> Path:
+def save_comparison(result: Comparison, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
     """The differences, all campaigns, the modules that ended otherwise, the page."""
     from sim.report.pages.comparison_page import comparison_page
 
@@ -70,10 +72,11 @@ def save_comparison(result: Comparison, folder: Path) -> Path:
         "differences": result.table, "campaigns": result.frame, "changed": result.changed,
         "flows": _stacked(result.flows), "agreement": _stacked(result.agreement),
     }  # fmt: skip
+    _claim(folder, "comparison", overwrite=overwrite)
     _write(
         folder, "comparison", {name: t for name, t in tables.items() if len(t.columns) or name == "changed"},
         sides=sides, verdicts=result.verdicts, notes=result.notes, complete=result.complete,
-        flows=list(result.flows), agreement=list(result.agreement),
+        flows=list(result.flows), agreement=list(result.agreement), command=command,
     )  # fmt: skip
     return _page(comparison_page(result), folder)
 
@@ -114,7 +117,7 @@ def _campaigns(frame: pd.DataFrame, side: str) -> list[Campaign]:
 # --- search ------------------------------------------------------------------------------------------------------------
 
 
-def save_tuning(result: Tuning, folder: Path) -> Path:
+def save_tuning(result: Tuning, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
     """The trials, the finalists with all their campaigns, the strategy file, the page."""
     from sim.report.pages.tuning_page import tuning_page
     from sim.study.strategy_file import strategy_yaml
@@ -124,10 +127,11 @@ def save_tuning(result: Tuning, folder: Path) -> Path:
     if result.recommended is not None:
         campaigns = [candidate.frame.assign(candidate=name) for name, candidate in judged.items()]
         tables |= {"finalists": result.table, "campaigns": pd.concat(campaigns, ignore_index=True)}
+    _claim(folder, "tune", overwrite=overwrite)
     _write(
         folder, "tune", tables, scenario=_tree(result.scenario), axes=[asdict(axis) for axis in result.axes],
         objectives=[[o.text, o.sign] for o in result.objectives], constraints=[c.text for c in result.constraints],
-        candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete,
+        candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete, command=command,
     )  # fmt: skip
     strategy = "" if result.recommended is None else strategy_yaml(result)
     if strategy:
@@ -168,14 +172,15 @@ def _judged(result: Tuning) -> dict[str, Candidate]:
 # --- study of the inputs -----------------------------------------------------------------------------------------------
 
 
-def save_sensitivity(result: Sensitivity, folder: Path) -> Path:
+def save_sensitivity(result: Sensitivity, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
     """The inputs ranked, every sampled world, the page."""
     from sim.report.pages.sensitivity_page import sensitivity_page
 
+    _claim(folder, "sensitivity", overwrite=overwrite)
     _write(
         folder, "sensitivity", {"inputs": result.table, "samples": result.samples}, scenario=_tree(result.scenario),
         metric=result.metric, method=result.method, inputs=[f"{i.name}={i.low!r}:{i.high!r}" for i in result.inputs],
-        nominal=result.nominal, replications=result.replications,
+        nominal=result.nominal, replications=result.replications, command=command,
     )  # fmt: skip
     return _page(sensitivity_page(result), folder)
 
@@ -199,15 +204,30 @@ def load_sensitivity(folder: Path) -> Sensitivity:
 
 def _write(folder: Path, kind: str, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
     try:
-        write_manifest(folder, kind, fotasim=version(), **facts)
+        (folder / archive.SUMS).unlink(missing_ok=True)  # what it lists is about to change
+        write_manifest(folder, kind, **host_provenance(), **facts)
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
     except OSError as error:
         raise RecordsError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
+def _claim(folder: Path, kind: str, *, overwrite: bool) -> None:
+    """Makes room for a result: of its own kind only what may be replaced is; other files of the folder stay."""
+    if (folder / MANIFEST).exists():
+        clear(folder, kind, overwrite=overwrite)
+
+
+def _stale(folder: Path) -> None:
+    """Removes pages and tables of a sweep that went on since: they show an earlier state."""
+    for path in [*folder.glob("report.*"), *folder.glob("tables/*")]:
+        path.unlink()
+
+
 def _page(page: Page, folder: Path) -> Path:
-    return write_formats(page, folder, ["html"])[0]
+    written = write_formats(page, folder, ["html"])[0]
+    archive.seal(folder)
+    return written
 
 
 def _tree(scenario: Scenario) -> dict[str, Any]:

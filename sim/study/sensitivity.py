@@ -85,11 +85,11 @@ class Sensitivity:
 
         return screening(self.table, self.metric) if self.method == "morris" else indices(self.table)
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes the tables and the page; returns the page."""
+    def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
+        """Writes the tables and the page; returns the page. FolderInUse for a folder with a result, unless `overwrite`."""
         from sim.study.folders import save_sensitivity
 
-        return save_sensitivity(self, Path(folder))
+        return save_sensitivity(self, Path(folder), overwrite=overwrite, command=command)
 
 
 def sensitivity(

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sim.errors import StudyError
-from sim.records import check_free
+from sim.records import check_kind
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, estimate
 from sim.study.axes import Axis, Settings, parse_axis
@@ -76,6 +76,7 @@ def sweep(
     replications: int = 10,
     out: str | Path | None = None,
     fresh: bool = False,
+    command: str = "",
     engine: str = "auto",
     workers: int | None = None,
     cluster: str | None = None,
@@ -85,7 +86,7 @@ def sweep(
 
     `vary` are texts like the command line's, or axes. With `out` every finished campaign is in that folder's journal at
     once: the same call goes on there after an interruption, and more replications or points only add what is new.
-    A journal of another scenario or version is refused; `fresh` begins anew. Raises StudyError and ScenarioError
+    A journal of another scenario or version is refused; `fresh` starts over. Raises StudyError and ScenarioError
     before anything runs.
     """
     axes = tuple(axis if isinstance(axis, Axis) else parse_axis(axis) for axis in vary)
@@ -93,7 +94,7 @@ def sweep(
     jobs = [Job(varied, r, engine=engine) for varied in _scenarios(scenario, visited) for r in range(replications)]
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_free(folder, "sweep")
+        check_kind(folder, "sweep")
     journal = None if folder is None else _journal(folder, scenario, fresh)
     try:
         found, complete = _run(jobs, visited, replications, journal, workers, cluster, progress)
@@ -103,7 +104,7 @@ def sweep(
     frame = _frame(axes, visited, found, replications)
     result = Sweep(scenario, axes, visited, replications, frame, complete, folder)
     if folder is not None:
-        save_sweep(result, folder)
+        save_sweep(result, folder, command=command)
     return result
 
 

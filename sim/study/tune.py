@@ -105,11 +105,11 @@ class Tuning:
             raise StudyError(f"{key}: was not varied")
         return over_setting(self.trials, axis, self.objectives[0].text)
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
         """Writes trials, finalists, the strategy file and the page; returns the page."""
         from sim.study.folders import save_tuning
 
-        return save_tuning(self, Path(folder))
+        return save_tuning(self, Path(folder), overwrite=overwrite, command=command)
 
     def conclude(self) -> None:
         """Sets the gain from the campaigns of the recommended setting and of the present one."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sim import archive
 from sim.engines.live.api import CloudApi
 from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.host_limits import allow_files, sources_for
@@ -98,10 +99,12 @@ async def _run(cloud: Cloud, world: World, settings: Settings, watch: Watch | No
     return _outcome(engine, result, complete=complete, wall_s=wall_s)
 
 
-def save_live(found: LiveOutcome, target: Path) -> Run:
+def save_live(found: LiveOutcome, target: Path, *, overwrite: bool = False, command: str = "") -> Run:
     """Writes the run folder, with the latencies beside the tables, and reads it back."""
-    run = save(found.outcome, target)
-    (run.path / LATENCIES_FILE).write_text(json.dumps(found.latencies, indent=1), encoding="utf-8")
+    run = save(found.outcome, target, overwrite=overwrite, command=command)
+    latencies = run.path / LATENCIES_FILE
+    latencies.write_text(json.dumps(found.latencies, indent=1), encoding="utf-8")
+    archive.add(run.path, [latencies])
     return run
 
 

@@ -200,10 +200,10 @@ def find(
     return found
 
 
-def save(found: Findings, folder: Path) -> Path:
+def save(found: Findings, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
     """Writes the run folder of a search: the scenario, the manifest, and all that was found. Returns the folder."""
-    manifest = {**provenance(found.scenario), "kind": KIND, "complete": found.verdict.complete}
-    with replaced_folder(folder, KIND) as aside:
+    manifest = {**provenance(found.scenario), "kind": KIND, "complete": found.verdict.complete, "command": command}
+    with replaced_folder(folder, KIND, overwrite=overwrite) as aside:
         write_texts(aside, found.scenario.to_yaml(), {MANIFEST: manifest, CAPACITY_FILE: found.as_dict()})
     return folder
 

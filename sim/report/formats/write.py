@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sim import archive
 from sim.errors import RecordsError
 from sim.report.formats import table_files
 from sim.report.page import Page
@@ -23,9 +24,12 @@ def write_formats(
 
     `runs` are the plain reports the page was made from; the JSON format carries them beside the tables.
     """
+    archive.check_unsigned(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [path for wanted in formats for path in _WRITERS[wanted](page, folder, name, runs)]
+        written = [path for wanted in formats for path in _WRITERS[wanted](page, folder, name, runs)]
+        archive.add(folder, written)
+        return written
     except OSError as error:
         raise RecordsError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
