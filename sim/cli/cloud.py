@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sim.service.server import Options, Server
 
 TOKEN = "FOTASIM_TOKEN"
+BROKER_PASSWORD = "FOTASIM_BROKER_PASSWORD"
 MIN_TOKEN_CHARS = 16
 
 
@@ -28,7 +29,7 @@ MIN_TOKEN_CHARS = 16
 def cloud(
     mqtt: Annotated[int, typer.Option(min=0, max=65535, help="MQTT port; 0 takes a free one.")] = 1883,
     http: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = 8080,
-    broker: Annotated[str | None, typer.Option(metavar="URL", help="Serve behind this broker instead: mqtt://HOST:PORT.")] = None,
+    broker: Annotated[str | None, typer.Option(metavar="URL", help="Serve behind this broker instead: mqtt://[USER@]HOST:PORT; its password from FOTASIM_BROKER_PASSWORD.")] = None,
     db: Annotated[str | None, typer.Option(metavar="URL", help="Store: sqlite:///FILE or postgresql://USER@HOST/NAME.")] = None,
     data: Annotated[Path, typer.Option(help="Folder of packages and of the SQLite store.")] = Path("fotasim-cloud"),
     scenario: Annotated[Path | None, typer.Option(help="Load product, versions and plan of a scenario.")] = None,
@@ -55,12 +56,40 @@ def cloud(
     if activate and scenario is None:
         fail("--activate needs --scenario")
     options = Options(
-        data, db, listen, allow_remote, mqtt, http, broker, tls_cert, tls_key,
+        data, _without_password(db, "--db", "PGPASSWORD"), listen, allow_remote, mqtt, http, _broker_url(broker), tls_cert, tls_key,
         link_lifetime_s=_seconds(link_lifetime), time_scale=time_scale, faults=_faults(fault),
         **({"token": given} if given is not None else {}),
     )  # fmt: skip
     loaded = load_scenario(scenario, set_) if scenario else None
-    _loop()(_serve(options, loaded, activate, as_json, given is None))
+    status = _loop()(_serve(options, loaded, activate, as_json, given is None))
+    raise typer.Exit(status)
+
+
+def _without_password(url: str | None, option: str, variable: str) -> str | None:
+    """A URL as given; refused with a password in it, which every user of this machine could read."""
+    from urllib.parse import urlsplit
+
+    try:
+        password = urlsplit(url).password if url else None
+    except ValueError as error:
+        fail(f"{option}: {error}")
+    if password:
+        fail(f"{option}: arguments can be read by others on this machine; put the password into {variable} instead")
+    return url
+
+
+def _broker_url(url: str | None) -> str | None:
+    """The broker's URL with the password from the environment."""
+    from urllib.parse import quote, urlsplit
+
+    _without_password(url, "--broker", BROKER_PASSWORD)
+    given = os.environ.get(BROKER_PASSWORD)
+    if not url or not given:
+        return url
+    parts = urlsplit(url)
+    if not parts.username:
+        fail(f"{BROKER_PASSWORD} is set, but --broker names no user: write mqtt://USER@HOST:PORT")
+    return parts._replace(netloc=f"{parts.username}:{quote(given, safe='')}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def _seconds(text: str) -> float:
@@ -92,12 +121,19 @@ def _loop() -> Any:
     return uvloop.run
 
 
-async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool, new_token: bool) -> None:
+async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool, new_token: bool) -> ExitStatus:
+    """Serves until Ctrl-C or SIGTERM; which of them, as an exit status."""
     from sim.service.server import running
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, ended = asyncio.Event(), [ExitStatus.INTERRUPTED]
+
+    def end(status: ExitStatus) -> None:
+        ended[0] = status
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, end, ExitStatus.INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, end, ExitStatus.TERMINATED)
     async with running(options) as server:
         plan = await _load(server, scenario, activate) if scenario is not None else None
         _tell(server, plan, as_json, new_token)
@@ -107,8 +143,9 @@ async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool,
         stopping.cancel()
         if watching.done():
             await watching
-            raise typer.Exit(ExitStatus.RUN_FAILED)
+            return ExitStatus.RUN_FAILED
         watching.cancel()
+        return ended[0]
 
 
 async def _load(server: Server, scenario: Any, activate: bool) -> int:

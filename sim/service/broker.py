@@ -2,7 +2,7 @@
 
 The broker lets modules in, so passwords and connections are not seen here: a device that speaks is created when it is
 unknown, and counts as online until it has been silent for long. Devices bring their secret; a bootstrap needs the
-cloud's own endpoint.
+cloud's own endpoint. The broker delivers at least once: a report that it repeats is told by its identity and counted once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 
 from sim.errors import FotasimError
+from sim.service.errors import StoreFailing
 from sim.service.gateway import Gateway
 
 UPLINKS = "q/2/d/+/+"
@@ -48,6 +49,8 @@ class Broker:
         }  # fmt: skip
         self._client: aiomqtt.Client | None = None
         self._heard: dict[str, float] = {}
+        self._repeated: set[int] = set()
+        """MQTT packet ids of messages that the broker has sent before."""
         self._unsent: tuple[str, bytes, int] | None = None
         self._sending: asyncio.Queue[tuple[str, bytes, int]] = asyncio.Queue()
 
@@ -61,8 +64,15 @@ class Broker:
                     await self._work(client)
             except aiomqtt.MqttError as error:
                 self.on_state(str(error) or "the broker is away")
+            except StoreFailing as error:
+                self.on_state(f"left until the store is back: {error}")  # then it delivers again what was not stored
+            except Exception as error:
+                reference = self.gateway.cloud.trouble.report("the broker's client", error)
+                self.on_state(f"an error inside, reference {reference}")
             self._client = None
             await asyncio.sleep(RECONNECT_S)
+            while self.gateway.cloud.journal.failing:
+                await asyncio.sleep(RECONNECT_S)
 
     async def _work(self, client: aiomqtt.Client) -> None:
         """Receives and sends until one of them fails; raises its error."""
@@ -83,21 +93,43 @@ class Broker:
             **self._options, identifier=IDENTIFIER, clean_session=False, max_queued_incoming_messages=0
         )
         client._client.manual_ack_set(True)
+        self._repeated.clear()
+        deliver: Any = client._client.on_message
+
+        def mark(paho: Any, userdata: Any, message: Any) -> None:
+            if message.dup:
+                self._repeated.add(message.mid)
+            deliver(paho, userdata, message)
+
+        client._client.on_message = mark
         return client
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         await client.subscribe(UPLINKS, qos=UPLINK_QOS)
         async for message in client.messages:
-            topic = str(message.topic)
-            client_id = topic.split("/")[3]
-            self._heard[client_id] = time.monotonic()
-            self.gateway.adopt(client_id)
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            stored = self.gateway.on_message(client_id, topic, payload)
+            if self.gateway.cloud.journal.failing:
+                raise StoreFailing(self.gateway.cloud.journal.failing)
+            stored = self._take(message)
             if stored is None:
                 self._acknowledge(client, message)
             else:
                 stored.add_done_callback(partial(self._acknowledge, client, message))
+
+    def _take(self, message: aiomqtt.Message) -> asyncio.Future[None] | None:
+        """Hands a message over; one that only raises is counted and dropped, or it would come for ever."""
+        topic = str(message.topic)
+        client_id = topic.split("/")[3]
+        repeated = message.mid in self._repeated
+        self._repeated.discard(message.mid)
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        try:
+            if not self.gateway.adopt(client_id, repeated=repeated):
+                return None
+            self._heard[client_id] = time.monotonic()
+            return self.gateway.on_message(client_id, topic, payload)
+        except Exception as error:
+            self.gateway.cloud.trouble.report("a module's message", error)
+            return None
 
     def _acknowledge(self, client: aiomqtt.Client, message: aiomqtt.Message, _done: object = None) -> None:
         if client is self._client and message.qos:

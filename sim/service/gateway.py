@@ -46,6 +46,8 @@ class Session:
     bootstrap: bool = False
     adopted: bool = False
     """Behind a broker, where connections are not seen."""
+    repeated: bool = False
+    """The message being taken was marked by the broker as sent before."""
     session_key: bytes = b""
     reported: commands.Reported = field(default_factory=commands.Reported)
     packet_id: int = 0
@@ -224,7 +226,10 @@ class Gateway:
             return
         hello = reported.take(opened.command, opened.payload)
         if session.adopted and opened.command == commands.INFO_REPORT:
-            # Modules send it when they have connected: what they were told before, they may never have got.
+            # Modules send it when they have connected: what they were told before, they may never have got, and their
+            # packet ids begin anew.
+            if not session.repeated:
+                device.identities.clear()
             rollouts.offline(device)
             rollouts.connected(device)
         if hello is not None:
@@ -300,12 +305,14 @@ class Gateway:
 
     # --- shared --------------------------------------------------------------------------------------------------
 
-    def adopt(self, client_id: str) -> bool:
+    def adopt(self, client_id: str, *, repeated: bool = False) -> bool:
         """A module behind a broker spoke: the broker has let it in, its device is created when it is unknown.
 
-        False when its id fits no product, or several and none of them knows the device.
+        False when its id fits no product, or several and none of them knows the device. `repeated`: the broker marks
+        the message as sent before.
         """
-        if client_id in self._sessions:
+        if (session := self._sessions.get(client_id)) is not None:
+            session.repeated = repeated
             return True
         fitting = self.cloud.products.fitting(client_id) if _CLIENT_ID.fullmatch(client_id) else []
         rollouts = self.cloud.rollouts
@@ -317,7 +324,7 @@ class Gateway:
         else:
             self.refused += 1
             return False
-        self._admit(client_id, Session(device, adopted=True))
+        self._admit(client_id, Session(device, adopted=True, repeated=repeated))
         return True
 
     def drop_device(self, device_id: int) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sim import draws
 from sim import messages as msg
+from sim.causes import Cause
 from sim.cloud import acceptance, message_rules, offer_rules, plan_rules, rollout_state
 from sim.cloud.acceptance import Verdict
 from sim.cloud.catalog import File, Version
@@ -76,7 +77,7 @@ class LiveCenter(DeveloperCenter):
                 rollout_state.wait(rollout, e)
             return self._done()
         unmet = preconditions.unmet_for_cloud(rollout.settings, e.battery_percent, e.rsrp_dbm, e.free_bytes)
-        if unmet != msg.MET:
+        if unmet != Cause.NONE:
             self._say(index, now, given.status, Verdict.REFUSE, "the module is below the plan's limits")
             offer_rules.defer(rollout, e, unmet, now)
             return self._done()

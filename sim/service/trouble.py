@@ -5,15 +5,15 @@ A traceback shows code and places, never values: secrets of devices stay out of 
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
 import sys
 import traceback
 from pathlib import Path
 
 MAX_FILE_BYTES = 1 << 20
 MAX_TOLD = 100
-"""Sentences on the terminal; later ones are only counted and kept in the file."""
+"""Different errors that are told on the terminal, each once; all are counted, and kept in the file."""
 
 
 class Trouble:
@@ -21,17 +21,20 @@ class Trouble:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.count = 0
-        self.last = ""
+        self._told: set[str] = set()
         self._file = folder / "errors.log" if folder is not None else None
 
     def report(self, where: str, error: BaseException) -> str:
-        """Counts an error that was caught in `where`; gives its reference."""
-        reference = secrets.token_hex(4)
+        """Counts an error that was caught in `where`; gives its reference, the same each time it happens."""
+        places = traceback.extract_tb(error.__traceback__)
+        named = [type(error).__name__, *(f"{Path(p.filename).name}:{p.name}" for p in places)]
+        reference = hashlib.sha256("\n".join(named).encode()).hexdigest()[:8]
         self.count += 1
-        self.last = f"{where}: {type(error).__name__}, reference {reference}"
-        if self.count <= MAX_TOLD:
+        if reference not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(reference)
             kept = f"; see {self._file}" if self._file is not None else ""
-            print(f"fotasim: an error inside, {self.last}; the service goes on{kept}", file=sys.stderr, flush=True)
+            text = f"fotasim: an error inside, {where}: {type(error).__name__}, reference {reference}"
+            print(f"{text}; the service goes on{kept}", file=sys.stderr, flush=True)
         self._keep(reference, where, error)
         return reference
 

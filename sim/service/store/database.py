@@ -96,6 +96,8 @@ def _engine(url: str) -> Engine:
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise FotasimError(f"--db: {backend} is not supported; write sqlite:///FILE or postgresql://USER@HOST/NAME")
+    if backend == "sqlite" and not parsed.database:
+        raise FotasimError("--db: a store in memory would be empty at every start; write sqlite:///FILE")
     if backend == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:

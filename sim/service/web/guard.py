@@ -176,14 +176,18 @@ def _bounded(receive: Any, limit: Limit) -> Any:
 
 async def _whole(receive: Any, limit: Limit) -> tuple[Response | None, Any]:
     """A JSON body read and checked, and a stream that gives it once more; or the answer that refuses it."""
-    body, bounded = bytearray(), _bounded(receive, limit)
-    while True:
-        message = await bounded()
-        if message["type"] != "http.request":
-            return (_too_large(limit) if body else JSONResponse({"detail": "the body did not come"}, 408)), receive
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limit.time_s):
+            while True:
+                message = await receive()
+                body += message.get("body", b"")
+                if message["type"] != "http.request" or len(body) > limit.size_bytes:
+                    return _too_large(limit), receive  # or it has left, and nobody reads the answer
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return JSONResponse({"detail": f"the body did not come within {limit.time_s:g} s"}, 408), receive
     given = bytes(body)
     fault = await asyncio.to_thread(json_fault, given) if len(given) > _THREAD_BYTES else json_fault(given)
     if fault:
