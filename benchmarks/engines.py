@@ -33,7 +33,7 @@ from sim.engines.compiled.engine_state import queue_of
 from sim.engines.compiled.numba_layer.compiler import Mirror, machine_code_of
 from sim.engines.compiled.numba_layer.pointer_table import Bag
 from sim.engines.compiled.numba_layer.split_rows import Rows
-from sim.engines.reference.simpy_engine import VirtualEngine
+from sim.engines.reference.simpy_engine import SimpyEngine
 from sim.engines.world import record_layout
 from sim.engines.world.build import build
 from sim.records import write_blocks
@@ -109,7 +109,7 @@ def engines(sizes: list[int], repeat: int) -> None:
         before, found[n], beside = beside, shown(n, repeat), apart(small, repeat)
         beside_s = (before["median_s"] + beside["median_s"]) / 2
         ratios[n] = found[n]["median_s"] / n / (beside_s / small)
-    simpy_s = timed(VirtualEngine(build(quickstart(small))).run)
+    simpy_s = timed(SimpyEngine(build(quickstart(small))).run)
     print(f"SimPy,    {small:>10,} modules: run {simpy_s:6.2f} s, {simpy_s / small * 1e6:5.1f} us a module")
     print(f"compiled against SimPy at {small:,} modules: {simpy_s / beside['run_s']:.0f} x as fast")
     here = simpy_rate(10_000) / REFERENCE_PER_S

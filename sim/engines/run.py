@@ -105,9 +105,9 @@ def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[
                 raise FotasimError(f"the compiled engine cannot run: {error}") from None
             if tell is not None:
                 tell(f"the compiled engine cannot run ({error}); SimPy takes its place")
-    from sim.engines.reference.simpy_engine import VirtualEngine
+    from sim.engines.reference.simpy_engine import SimpyEngine
 
-    return "simpy", VirtualEngine
+    return "simpy", SimpyEngine
 
 
 def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:

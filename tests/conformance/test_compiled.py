@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 
-from sim.engines.compiled import engine_state, queue, timers
+from sim.engines.compiled import compiled_engine, engine_state, queue, timers
 from sim.engines.compiled.numba_layer import compiler
 from sim.engines.run import campaign_records, driver_for
 from sim.engines.world import record_layout
@@ -39,7 +39,7 @@ def calls(function, space):
 
 def test_no_function_calls_itself_by_a_detour():
     """Compiled code that calls in circles cannot be kept on disk: it crashes when it is loaded again."""
-    mirror = compiler.Mirror()
+    mirror = compiled_engine.engine_mirror()
     seen, path = set(), []
 
     def visit(function):
@@ -51,7 +51,7 @@ def test_no_function_calls_itself_by_a_detour():
             visit(called)
         seen.add(path.pop())
 
-    visit(mirror[compiler.ROOT].advance.py_func)
+    visit(mirror[compiled_engine.ROOT].advance.py_func)
     assert len(seen) > 150  # it did find the way into behaviour and rules
 
 
@@ -59,7 +59,7 @@ def test_core_counts_no_place_from_the_end():
     """Compiled code takes places in arrays as they are (machine_code_of), so the core must not write x[-1]."""
     found = [
         f"{file.name}:{node.lineno}"
-        for file in compiler.Mirror().files
+        for file in compiled_engine.engine_mirror().files
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.UnaryOp)
     ]
@@ -206,7 +206,7 @@ def test_auto_falls_back_and_says_why(monkeypatch):
 
 def test_functions_of_the_core_stay_plain():
     """Compiling leaves the core as it was: plain functions, which know no compiler."""
-    compiler.Mirror()
+    compiled_engine.engine_mirror()
     assert isinstance(behaviour.receive, FunctionType)
     assert not any(name.split(".")[0] == "numba" for name in vars(behaviour))
 

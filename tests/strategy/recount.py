@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.cloud import execution as ex
 from sim.cloud.execution import ExecutionState
-from sim.engines.reference.simpy_engine import VirtualEngine
+from sim.engines.reference.simpy_engine import SimpyEngine
 from sim.engines.world.build import World, build
 from sim.scenario import Scenario
 from sim.strategy import concurrency, rate, windows
@@ -24,7 +24,7 @@ ENDS = set(ex.STATE_NAMES[ExecutionState.SUCCEEDED :])
 def drive(scenario: Scenario) -> tuple[World, Log]:
     """The world after a run of the SimPy engine, and the upgrade log as (time, module, line)."""
     world, log = build(scenario), []
-    engine = VirtualEngine(world)
+    engine = SimpyEngine(world)
     world.center.log = lambda index, now, text: log.append((now, index, text))
     assert engine.run()
     return world, log

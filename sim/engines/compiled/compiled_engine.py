@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from sim.block_writer import Spool
 from sim.cloud.center import decision_of
-from sim.engines.compiled import event_texts as event_words
+from sim.engines.compiled import event_texts, seam_over_arrays
 from sim.engines.compiled.engine_state import given_up, grown, lay_out
 from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
-from sim.engines.compiled.numba_layer.compiler import ROOT, Mirror, entry, machine_code_of, source_key
+from sim.engines.compiled.numba_layer.compiler import Mirror, entry, machine_code_of, source_key
 from sim.engines.compiled.numba_layer.pointer_table import Bag
+from sim.engines.driver_rules.seam import FUNCTIONS
 from sim.engines.recording.run_tables import Ends, Watched, peaks, records_of
 from sim.engines.world.build import World, build
 from sim.records import Records
 from sim.scenario import Scenario
 
+ROOT = "sim.engines.compiled.kernel"
+"""The module of the entry; what it calls is found from here."""
+SUBSTITUTES = {function: getattr(seam_over_arrays, name) for name, function in FUNCTIONS.items()}
+"""Functions of the seam, and what takes their place in compiled code."""
 STRETCHES = 200
 """A run is interruptible, and shows its progress, this many times."""
 
@@ -34,10 +39,15 @@ _COMPILED: set[Any] = set()
 """Layouts whose code is in memory."""
 
 
+def engine_mirror() -> Mirror:
+    """All functions of the engine: the kernel, and what it calls with the seam over arrays."""
+    return Mirror(ROOT, SUBSTITUTES)
+
+
 @cache
 def compiled() -> Any:
     """The one entry of the kernel, compiled when it is first called for a new layout of rows."""
-    mirror = Mirror()
+    mirror = engine_mirror()
     return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
 
 
@@ -110,13 +120,13 @@ class CompiledEngine:
 
     def _spool(self, least: int) -> None:
         """Words the events of the stretches that are over, when there are enough of them; later ones come after."""
-        k = self.parts["k"]
-        events, notes = int(k["events"]), int(k["notes"])
+        driver = self.parts["driver"]
+        events, notes = int(driver["events"]), int(driver["notes"])
         if self.happened is not None and events + notes >= least:
             self.happened.add(
-                event_words.table(self.world, self.parts["events"][:events], self.parts["notes"][:notes])
+                event_texts.table(self.world, self.parts["events"][:events], self.parts["notes"][:notes])
             )  # fmt: skip
-            k["events"] = k["notes"] = 0
+            driver["events"] = driver["notes"] = 0
 
     def _close(self, now: float) -> None:
         self._spool(0 if self.happened is None or not len(self.happened) else 1)
@@ -130,7 +140,7 @@ class CompiledEngine:
         found = [np.empty(0)]
         first, stop, _ = part.indices(len(self.world.fleet.rows))
         while first < stop:
-            self.parts["k"]["charge_first"] = first
+            self.parts["driver"]["charge_first"] = first
             self._call(CHARGE, self.end_s)
             found.append(self.parts["charge"][: stop - first].copy())
             first += len(self.parts["charge"])
@@ -143,8 +153,8 @@ class CompiledEngine:
 
     def records(self, *, complete: bool, wall_s: float) -> Records:
         """The tables of this run."""
-        parts, k = self.parts, self.parts["k"]
-        decided = [decision_of(row) for row in parts["decisions"][: int(k["decisions"])]]
+        parts = self.parts
+        decided = [decision_of(row) for row in parts["decisions"][: int(parts["driver"]["decisions"])]]
         ends = Ends(self.world.fleet.rows, self.world.fleet.rare, self.world.executions, self._charge)
         cloud_peaks = peaks(self.load, float(parts["egress"].line["peak_bit_s"]))
         return records_of(

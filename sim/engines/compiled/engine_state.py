@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,9 @@ from sim.cloud.center import notice, open_rollout
 from sim.cloud.execution import Execution
 from sim.cloud.rollout_state import DECISION_WIDTH
 from sim.engines.compiled import kernel, queue
-from sim.engines.compiled.kernel import Kernel
+from sim.engines.compiled.array_state import DriverNumbers, LinedRow, ListedEvent
 from sim.engines.compiled.numba_layer.pointer_table import Bag
 from sim.engines.compiled.numba_layer.split_rows import Rows
-from sim.engines.compiled.pending import Drive, Pending
 from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.recording.event_sample import watched
 from sim.engines.recording.tally import Tally, tally
@@ -34,6 +34,8 @@ DOINGS = ("suspend", "resume", "next-group", "terminate", "retry-failed", "cance
 SPARE = 4096
 DECISIONS = 4096
 inf = np.inf
+DRIVER_FIELDS = tuple(f.name for f in fields(LinedRow) if f.name not in {g.name for g in fields(ModuleRow)})
+"""What a module has in its slot beside the fields of its own row."""
 
 
 def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]:
@@ -46,8 +48,8 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     load = tally(world.horizon_s)
     given = world.scenario.cloud.capacity
     parts: dict[str, Any] = {
-        "k": record_layout.single(_kernel(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
-        **_slots(world), "watched": watched(world, events), "pool": np.empty(room, record_layout.record(Pending, record_layout.PENDING)),
+        "driver": record_layout.single(_driver(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
+        **_slots(world), "watched": watched(world, events), "under_way": np.empty(room, record_layout.record(ListedEvent, record_layout.UNDER_WAY)),
         "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
         "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
         "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
@@ -63,7 +65,7 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     parts["rollout"] = _rollout(world, executions, bool(events))
     world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
-    parts["q"] = queue_of(parts["modules"], executions, world.horizon_s, n, room)
+    parts["queue"] = queue_of(parts["modules"], executions, world.horizon_s, n, room)
     return load, parts
 
 
@@ -76,7 +78,7 @@ def _slots(world: World) -> dict[str, NDArray[Any]]:
     return {
         "slots": np.zeros(len(always), np.int32), "vacant": np.empty(room, np.int32),
         "awake_modules": record_layout.joined(
-            record_layout.blank(module, record_layout.MODULE, room, record_layout.MODULE_AWAKE), record_layout.blank(Drive(), record_layout.DRIVE, room)
+            record_layout.blank(module, record_layout.MODULE, room, record_layout.MODULE_AWAKE), record_layout.blank(LinedRow(), record_layout.DRIVER, room, DRIVER_FIELDS)
         ),
         "awake_executions": record_layout.blank(Execution(0), record_layout.EXECUTION, room, record_layout.EXECUTION_AWAKE),
     }  # fmt: skip
@@ -93,14 +95,14 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return orders, np.concatenate([np.zeros(0, np.int64), *named])
 
 
-def _kernel(world: World, events: bool) -> Kernel:
+def _driver(world: World, events: bool) -> DriverNumbers:
     r = world.plan.settings
     holds = r.window_gates == st.WindowGate.INSTALL or bool(r.download_only)
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.TimerStart.CONFIRMED
-    return Kernel(
+    return DriverNumbers(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
-        calm=int(_is_calm(world)), polled=r.polled, holds=int(holds),
-        quiet=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
+        may_run_ahead=int(_may_run_ahead(world)), polled=r.polled, holds=int(holds),
+        progress_is_private=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
         needed_bytes=r.needed_bytes, needed_back_bytes=_needed_back(world), recording=int(events),
     )  # fmt: skip
 
@@ -110,11 +112,12 @@ def _needed_back(world: World) -> int:
     return max(c.needed_bytes for c in notice(world.plan, back=True).components)
 
 
-def _is_calm(world: World) -> bool:
+def _may_run_ahead(world: World) -> bool:
     """Whether only the plan's clock, a module's own timers and its own messages move its execution.
 
-    Requests of modules that poll share workers and the gate of connections. Criteria, thresholds and caps on finished modules act on all modules at the moment another one reports; a cloud that
-    pushes at once speaks whenever a module is released.
+    Requests of modules that poll share workers and the gate of connections. Criteria, thresholds and caps on finished
+    modules act on all modules at the moment another one reports; a cloud that pushes at once speaks whenever a module
+    is released.
     """
     plan, r = world.plan, world.plan.settings
     groups = all(g.error_threshold_percent == inf and g.success_action != st.Action.PAUSE for g in plan.groups)
@@ -171,38 +174,38 @@ def _components(world: World) -> NDArray[Any]:
 
 def grown(parts: dict[str, Any], which: int) -> None:
     """Doubles the arrays that have filled up, one of the kernel's FULL_…; what they hold stays."""
-    k, rollout, q = parts["k"], parts["rollout"], parts["q"]
+    driver, rollout, q = parts["driver"], parts["rollout"], parts["queue"]
     if which == kernel.FULL_SLOTS:
         for name in ("vacant", "awake_modules", "awake_executions"):
-            parts[name] = _doubled(parts[name], int(k["slots_used"]))
+            parts[name] = _doubled(parts[name], int(driver["slots_used"]))
         parts["modules"] = parts["modules"].with_room(parts["awake_modules"])
         parts["rollout"] = rollout.replaced(executions=rollout.executions.with_room(parts["awake_executions"]))
-        parts["q"] = q.replaced(modules=parts["modules"], executions=parts["rollout"].executions)
+        parts["queue"] = q.replaced(modules=parts["modules"], executions=parts["rollout"].executions)
     elif which == kernel.FULL_QUEUE:
         fills = {"heap": q.row["sorted"], "pool": q.row["pool_used"], "links": q.row["chunks_used"]}
         larger = {name: _doubled(getattr(q, name), int(fill)) for name, fill in fills.items()}
-        parts["q"] = q.replaced(**larger, far=_doubled(q.far, queue.CHUNK * int(q.row["chunks_used"])))
+        parts["queue"] = q.replaced(**larger, far=_doubled(q.far, queue.CHUNK * int(q.row["chunks_used"])))
     elif which == kernel.FULL_TIMERS:
         for name in ("timers", "senders"):
             heap = parts[name]
             parts[name] = heap.replaced(entries=_doubled(heap.entries, int(heap.row["count"])))
     else:
         for name, fill in _FILLS[which].items():
-            parts[name] = _doubled(parts[name], int(k[fill]))
+            parts[name] = _doubled(parts[name], int(driver[fill]))
 
 
 def given_up(parts: dict[str, Any]) -> None:
     """Gives back what only a run that goes on needs: the queue, and what is under way."""
-    q = parts["q"]
-    parts["q"] = q.replaced(**{name: getattr(q, name)[:0].copy() for name in ("heap", "pool", "far", "links")})
+    q = parts["queue"]
+    parts["queue"] = q.replaced(**{name: getattr(q, name)[:0].copy() for name in ("heap", "pool", "far", "links")})
     for name in ("timers", "senders"):
         parts[name] = parts[name].replaced(entries=parts[name].entries[:0].copy())
-    for name in ("pool", "sent", "outcomes", "outcome_times"):
+    for name in ("under_way", "sent", "outcomes", "outcome_times"):
         parts[name] = parts[name][:0].copy()
 
 
 _FILLS = {
-    kernel.FULL_POOL: {"pool": "pool_used"}, kernel.FULL_EVENTS: {"events": "events", "notes": "notes"},
+    kernel.FULL_UNDER_WAY: {"under_way": "under_way_used"}, kernel.FULL_EVENTS: {"events": "events", "notes": "notes"},
     kernel.FULL_DECISIONS: {"decisions": "decisions"},
 }  # fmt: skip
 """Arrays that grow by themselves, and what of the kernel's numbers says how full they are."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim import messages as msg
 from sim.cloud import rollout_state
 from sim.cloud.center import firmware_url, note_text, notice
-from sim.engines.compiled.module import VERSION_FLAGS
+from sim.engines.compiled.seam_over_arrays import VERSION_FLAGS
 from sim.engines.recording.run_tables import categories, events_table
 from sim.engines.world.build import World
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.engines.compiled.numba_layer.cache_hints import fetch_ahead, fetch_entry_ahead, fetch_slot_ahead
+from sim.engines.compiled.array_state import QueueArrays, WideBucket
+from sim.engines.compiled.numba_layer.cache_hints import prefetch_entry, prefetch_row, prefetch_slot
 
 NONE = -1
 CHILDREN = 4
@@ -27,9 +28,9 @@ MIN_NARROW, MAX_NARROW = 64, 1 << 16
 NARROW_PER_ENTRY = 4
 AT_ONCE = 32
 """So many narrow buckets are looked ahead at together."""
-SLOTS_AHEAD = 8
-ROWS_AHEAD = SLOTS_AHEAD + AT_ONCE
-ENTRIES_AHEAD = ROWS_AHEAD + AT_ONCE
+SLOTS_DISTANCE = 8
+ROWS_DISTANCE = SLOTS_DISTANCE + AT_ONCE
+ENTRIES_DISTANCE = ROWS_DISTANCE + AT_ONCE
 """How many narrow buckets ahead entries are fetched, then the lasting rows they speak of, then those rows' slots."""
 
 
@@ -76,7 +77,7 @@ def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
     chunks = room // CHUNK + 2 * wides
     return {
         "row": QueueRow(wide_s=horizon_s / wides, wides=wides), "heap": np.empty(room, ENTRY),
-        "narrow": np.full(MAX_NARROW + ENTRIES_AHEAD + AT_ONCE, NONE, np.int32), "pool": np.empty(room, POOL_ENTRY),
+        "narrow": np.full(MAX_NARROW + ENTRIES_DISTANCE + AT_ONCE, NONE, np.int32), "pool": np.empty(room, POOL_ENTRY),
         "wide": wide, "far": np.empty(chunks * CHUNK, ENTRY), "links": np.empty(chunks, np.int32),
     }  # fmt: skip
 
@@ -89,79 +90,79 @@ def power_of_two(wanted: int, least: int, most: int) -> int:
     return found
 
 
-def holds(q: Any, more: int) -> bool:
+def holds(queue: QueueArrays, more: int) -> bool:
     """Whether so many more entries find room, wherever they go."""
-    row = q.row
+    row = queue.row
     entries = row.sorted + row.near + row.far + more
-    return bool(entries <= len(q.pool) and row.chunks_used + more // CHUNK + row.wides <= len(q.links))
+    return bool(entries <= len(queue.pool) and row.chunks_used + more // CHUNK + row.wides <= len(queue.links))
 
 
-def push(q: Any, time: float, who: int) -> None:
+def push(queue: QueueArrays, time: float, who: int) -> None:
     """Adds an entry."""
-    row = q.row
+    row = queue.row
     place = min(int(time / row.wide_s), row.wides - 1)
     if place <= row.wide:
-        _push_near(q, time, who)
+        _push_near(queue, time, who)
         return
-    bucket = q.wide[place]
+    bucket = queue.wide[place]
     in_chunk = bucket.count % CHUNK
     if in_chunk == 0:
-        _add_chunk(q, bucket)
-    entry = q.far[CHUNK * bucket.chunk + in_chunk]
+        _add_chunk(queue, bucket)
+    entry = queue.far[CHUNK * bucket.chunk + in_chunk]
     entry.time = time
     entry.who = who
     bucket.count += 1
     row.far += 1
 
 
-def next_time(q: Any) -> float:
+def next_time(queue: QueueArrays) -> float:
     """The time of the first entry, or inf; sorts the next bucket when the present one is empty."""
-    row = q.row
+    row = queue.row
     while row.sorted == 0:
         if row.near == 0:
             if row.far == 0:
                 return inf
-            _open_wide(q)
+            _open_wide(queue)
         else:
-            _open_narrow(q)
-    return float(q.heap[0].time)
+            _open_narrow(queue)
+    return float(queue.heap[0].time)
 
 
-def next_who(q: Any) -> int:
+def next_who(queue: QueueArrays) -> int:
     """Whose the first entry is; only after `next_time`."""
-    return int(q.heap[0].who)
+    return int(queue.heap[0].who)
 
 
-def pop(q: Any) -> None:
+def pop(queue: QueueArrays) -> None:
     """Takes the first entry out; only after `next_time`."""
-    row = q.row
+    row = queue.row
     row.sorted -= 1
     if row.sorted > 0:
-        last = q.heap[row.sorted]
-        _sift_down(q, last.time, last.who, row.sorted)
+        last = queue.heap[row.sorted]
+        _sift_down(queue, last.time, last.who, row.sorted)
 
 
 # --- tiers -----------------------------------------------------------------------------------------------------------
 
 
-def _add_chunk(q: Any, bucket: Any) -> None:
+def _add_chunk(queue: QueueArrays, bucket: WideBucket) -> None:
     """Gives a wide bucket an empty chunk to fill."""
-    row = q.row
+    row = queue.row
     at = row.chunk_free
     if at == NONE:
         at = row.chunks_used
         row.chunks_used += 1
     else:
-        row.chunk_free = q.links[at]
-    q.links[at] = bucket.chunk
+        row.chunk_free = queue.links[at]
+    queue.links[at] = bucket.chunk
     bucket.chunk = at
 
 
-def _open_wide(q: Any) -> None:
+def _open_wide(queue: QueueArrays) -> None:
     """Spreads the next wide bucket over narrow ones."""
-    row = q.row
+    row = queue.row
     row.wide += 1
-    bucket = q.wide[row.wide]
+    bucket = queue.wide[row.wide]
     at, count = bucket.chunk, bucket.count
     row.narrows = power_of_two(NARROW_PER_ENTRY * count, MIN_NARROW, MAX_NARROW)
     row.start_s = row.wide * row.wide_s
@@ -173,89 +174,89 @@ def _open_wide(q: Any) -> None:
     while at != NONE:
         in_chunk = (count - 1) % CHUNK + 1
         for place in range(CHUNK * at, CHUNK * at + in_chunk):
-            entry = q.far[place]
-            _push_near(q, entry.time, entry.who)
+            entry = queue.far[place]
+            _push_near(queue, entry.time, entry.who)
         count -= in_chunk
-        following = q.links[at]
-        q.links[at] = row.chunk_free
+        following = queue.links[at]
+        queue.links[at] = row.chunk_free
         row.chunk_free = at
         at = following
     bucket.chunk = NONE
     bucket.count = 0
-    for ahead in range(ROWS_AHEAD):
-        _fetch(q, ahead, True)
+    for place in range(ROWS_DISTANCE):
+        _prefetch(queue, place, True)
 
 
-def _push_near(q: Any, time: float, who: int) -> None:
+def _push_near(queue: QueueArrays, time: float, who: int) -> None:
     """Adds an entry of the present wide bucket, or of an earlier time."""
-    row = q.row
+    row = queue.row
     place = min(int((time - row.start_s) * row.narrow_per_s), row.narrows - 1)
     if place <= row.narrow:
-        _sift_in(q, time, who)
+        _sift_in(queue, time, who)
         return
     at = row.pool_free
     if at == NONE:
         at = row.pool_used
         row.pool_used += 1
     else:
-        row.pool_free = q.pool[at].next
-    entry = q.pool[at]
+        row.pool_free = queue.pool[at].next
+    entry = queue.pool[at]
     entry.time = time
     entry.who = who
-    entry.next = q.narrow[place]
-    q.narrow[place] = at
+    entry.next = queue.narrow[place]
+    queue.narrow[place] = at
     row.near += 1
 
 
-def _open_narrow(q: Any) -> None:
+def _open_narrow(queue: QueueArrays) -> None:
     """Sorts the next narrow bucket; what later ones speak of is fetched meanwhile."""
-    row = q.row
+    row = queue.row
     row.narrow += 1
     if row.narrow % AT_ONCE == 0:
-        _look_ahead(q, row.narrow)
-    at = q.narrow[row.narrow]
-    q.narrow[row.narrow] = NONE
+        _prefetch_coming(queue, row.narrow)
+    at = queue.narrow[row.narrow]
+    queue.narrow[row.narrow] = NONE
     while at != NONE:
-        entry = q.pool[at]
+        entry = queue.pool[at]
         following = entry.next
-        _sift_in(q, entry.time, entry.who)
+        _sift_in(queue, entry.time, entry.who)
         entry.next = row.pool_free
         row.pool_free = at
         row.near -= 1
         at = following
 
 
-def _look_ahead(q: Any, narrow: int) -> None:
+def _prefetch_coming(queue: QueueArrays, narrow: int) -> None:
     """Fetches what coming buckets speak of, of many at once: the waits for far memory and its addresses overlap."""
-    for ahead in range(narrow + ENTRIES_AHEAD, narrow + ENTRIES_AHEAD + AT_ONCE):
-        fetch_entry_ahead(q.pool, max(0, q.narrow[ahead]))
-    for ahead in range(narrow + ROWS_AHEAD, narrow + ROWS_AHEAD + AT_ONCE):
-        _fetch(q, ahead, True)
-    for ahead in range(narrow + SLOTS_AHEAD, narrow + SLOTS_AHEAD + AT_ONCE):
-        _fetch(q, ahead, False)
+    for place in range(narrow + ENTRIES_DISTANCE, narrow + ENTRIES_DISTANCE + AT_ONCE):
+        prefetch_entry(queue.pool, max(0, queue.narrow[place]))
+    for place in range(narrow + ROWS_DISTANCE, narrow + ROWS_DISTANCE + AT_ONCE):
+        _prefetch(queue, place, True)
+    for place in range(narrow + SLOTS_DISTANCE, narrow + SLOTS_DISTANCE + AT_ONCE):
+        _prefetch(queue, place, False)
 
 
-def _fetch(q: Any, place: int, lasting: bool) -> None:
+def _prefetch(queue: QueueArrays, place: int, lasting: bool) -> None:
     """Fetches the rows that a narrow bucket speaks of: the lasting ones, or those in slots."""
-    at = q.narrow[place]
+    at = queue.narrow[place]
     while at != NONE:
-        entry = q.pool[at]
+        entry = queue.pool[at]
         if lasting:
-            fetch_ahead(q.modules, entry.who)
-            fetch_ahead(q.executions, entry.who)
+            prefetch_row(queue.modules, entry.who)
+            prefetch_row(queue.executions, entry.who)
         else:
-            fetch_slot_ahead(q.modules, entry.who)
-            fetch_slot_ahead(q.executions, entry.who)
+            prefetch_slot(queue.modules, entry.who)
+            prefetch_slot(queue.executions, entry.who)
         at = entry.next
 
 
 # --- the heap --------------------------------------------------------------------------------------------------------
 
 
-def _sift_in(q: Any, time: float, who: int) -> None:
-    heap = q.heap
-    hole = q.row.sorted
-    q.row.sorted += 1
+def _sift_in(queue: QueueArrays, time: float, who: int) -> None:
+    heap = queue.heap
+    hole = queue.row.sorted
+    queue.row.sorted += 1
     while hole > 0:
         above = (hole - 1) // CHILDREN
         parent = heap[above]
@@ -268,9 +269,9 @@ def _sift_in(q: Any, time: float, who: int) -> None:
     heap[hole].who = who
 
 
-def _sift_down(q: Any, time: float, who: int, size: int) -> None:
+def _sift_down(queue: QueueArrays, time: float, who: int, size: int) -> None:
     """Puts an entry into the hole at the top."""
-    heap = q.heap
+    heap = queue.heap
     hole = 0
     while True:
         first = CHILDREN * hole + 1

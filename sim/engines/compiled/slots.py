@@ -1,61 +1,90 @@
-"""Who is awake: a module with something under way has a slot for it, all others sleep until their next check-in."""
+"""Who is awake, and in the queue: a module with something under way has a slot for it, all others sleep until their next check-in."""
 
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
 from sim.cloud import execution as ex
 from sim.cloud.execution import ExecutionState
 from sim.engines.compiled import queue
+from sim.engines.compiled.array_state import ArrayState
+from sim.engines.driver_rules.driven_row import NONE
 from sim.module.link_states import LinkState
 
-NONE = -1
 ASLEEP, FOR_GOOD = 0, -1
 """In place of a slot: the module sleeps until its next check-in, or for the rest of the run."""
 
 
-def wake(s: Any, i: int) -> None:
+def wake(state: ArrayState, i: int) -> None:
     """Gives a module a slot, in which nothing has happened yet."""
-    k = s.k
-    if k.vacant > 0:
-        k.vacant -= 1
-        at = int(s.vacant[k.vacant])
+    driver = state.driver
+    if driver.vacant > 0:
+        driver.vacant -= 1
+        at = int(state.vacant[driver.vacant])
     else:
-        at = int(k.slots_used)
-        k.slots_used += 1
-    s.slots[i] = at
-    s.awake_modules[at] = s.awake_modules[0]
-    s.awake_executions[at] = s.awake_executions[0]
+        at = int(driver.slots_used)
+        driver.slots_used += 1
+    state.slots[i] = at
+    state.awake_modules[at] = state.awake_modules[0]
+    state.awake_executions[at] = state.awake_executions[0]
 
 
-def sleep(s: Any, i: int) -> None:
+def sleep(state: ArrayState, i: int) -> None:
     """Takes the slot away."""
-    s.vacant[s.k.vacant] = s.slots[i]
-    s.k.vacant += 1
-    s.slots[i] = ASLEEP
+    state.vacant[state.driver.vacant] = state.slots[i]
+    state.driver.vacant += 1
+    state.slots[i] = ASLEEP
 
 
-def may_sleep(s: Any, i: int) -> bool:
+def may_sleep(state: ArrayState, i: int) -> bool:
     """Whether nothing is under way with a module whose list is empty: what its slot holds will be written anew."""
-    if s.k.polled:  # what a module knows of its action outlasts its sessions
+    if state.driver.polled:  # what a module knows of its action outlasts its sessions
         return False
-    m, e = s.modules[i], s.rollout.executions[i]
-    done = s.k.may_retire and ex.is_terminal(e.state)
-    if m.transfer != NONE or (e.online and not done) or e.state == ExecutionState.NOTIFIED:
+    row, execution = state.modules[i], state.rollout.executions[i]
+    done = state.driver.may_retire and ex.is_terminal(execution.state)
+    if row.transfer != NONE or (execution.online and not done) or execution.state == ExecutionState.NOTIFIED:
         return False
-    if m.link == LinkState.DARK:
+    if row.link == LinkState.DARK:
         return True
-    idle = m.link == LinkState.OFFLINE and m.status == 0 and m.cached == 0 and m.kept_bytes == 0.0
-    return bool(idle and m.ota_at == inf and m.power_at == inf)
+    idle = row.link == LinkState.OFFLINE and row.status == 0 and row.cached == 0 and row.kept_bytes == 0.0
+    return bool(idle and row.ota_at == inf and row.power_at == inf)
 
 
-def wait(s: Any, i: int, at: float) -> None:
+def wait(state: ArrayState, i: int, at: float) -> None:
     """A module that sleeps is due at its next check-in."""
-    if at < s.k.horizon_s:
-        queue.push(s.q, at, i)
+    if at < state.driver.horizon_s:
+        queue.push(state.queue, at, i)
 
 
-def is_due(s: Any, i: int, now: float) -> bool:
+def is_due(state: ArrayState, i: int, now: float) -> bool:
     """Whether a module that sleeps was to be woken now; entries of its earlier plans stay in the queue."""
-    return bool(s.slots[i] == ASLEEP and s.modules[i].link_at == now and s.modules[i].link == LinkState.OFFLINE)
+    return bool(
+        state.slots[i] == ASLEEP and state.modules[i].link_at == now and state.modules[i].link == LinkState.OFFLINE
+    )
+
+
+def line_up(state: ArrayState, i: int) -> None:
+    """Puts a module into the queue at its next event, if it is not there already; with nothing under way it sleeps."""
+    row = state.modules[i]
+    at = row.armed_at
+    if row.head == NONE and may_sleep(state, i):
+        queued = at in (row.queued_at, row.parked_at)
+        sleep(state, i)
+        if at == inf:
+            state.slots[i] = FOR_GOOD
+        elif not queued:
+            wait(state, i, at)
+        return
+    if row.head != NONE:
+        at = min(at, state.under_way[row.head].time)
+    if at == row.queued_at:
+        return
+    if row.queued_at < inf:  # the old entry stays behind, and may serve again
+        row.parked_at = row.queued_at
+    row.queued_at = at
+    if at == row.parked_at:
+        row.parked_at = inf
+    elif at < state.driver.horizon_s:
+        queue.push(state.queue, at, i)
+    else:
+        row.queued_at = inf

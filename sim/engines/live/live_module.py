@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sim import messages as msg
 from sim.causes import Cause
 from sim.draws import Purpose, uniform
+from sim.engines.driver_rules.transfer_rules import FETCH_ROUND_TRIPS
 from sim.engines.live.fetch import Ask, Broken, Package, ServerRefused, WrongChecksum
 from sim.engines.live.reconciliation import ModuleBooks
-from sim.engines.reference.simpy_engine import FETCH_ROUND_TRIPS
 from sim.module import behaviour as b
 from sim.module import radio
 from sim.module.inputs import Effect, Input

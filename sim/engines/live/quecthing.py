@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sim import messages as msg
 from sim.causes import Cause
 from sim.cloud import execution as ex
+from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
 from sim.engines.live.api import CloudApi
 from sim.engines.live.fetch import File, Package
 from sim.engines.live.link import Link, Links
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_target import Target
 from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, mirror, reconcile
-from sim.engines.reference.simpy_engine import LOGIN_ROUND_TRIPS
 from sim.engines.world.build import World
 from sim.errors import FotasimError, ProtocolError
 from sim.module import battery, radio, states

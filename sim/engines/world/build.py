@@ -67,6 +67,8 @@ class World:
     ranks: NDArray[np.float64]
     replication: int
     may_retire: bool
+    row_type: type[ModuleRow] = ModuleRow
+    """What the rows of `modules` are made of: an engine may keep more of a module than its row."""
 
     @property
     def horizon_s(self) -> float:
@@ -87,7 +89,7 @@ class World:
     def modules(self) -> list[Module]:
         """The modules as objects."""
         columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
-        rows = record_layout.objects(ModuleRow, self.fleet.rows, self.fleet.rare)
+        rows = record_layout.objects(self.row_type, self.fleet.rows, self.fleet.rare)
         for row in rows:
             row.needed_bytes = self.plan.settings.needed_bytes
         return [

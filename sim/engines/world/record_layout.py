@@ -25,13 +25,13 @@ EXECUTION = {
     "i2": ("group", "failures", "timeouts"),
     "i4": ("index", "cell", "at_target", "upgraded", "waiting_at", "attempts", "step", "deferrals"),
 }  # fmt: skip
-PENDING = {
+UNDER_WAY = {
     "i1": ("kind", "code", "component", "flag", "level"),
     "i4": ("order", "next", "number"),
 }
-DRIVE = {
-    "i1": ("told_back", "busy", "known", "action", "confirming"),
-    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "polls", "told", "said"),
+DRIVER = {
+    "i1": ("notice_reverts", "busy", "known_form", "action", "confirming"),
+    "i4": ("head", "order", "armed_order", "session", "fetch", "transfer", "polls", "attributes_sent", "last_feedback"),
 }
 """Integers that fit into fewer than eight bytes, by row."""
 MODULE_AWAKE = (

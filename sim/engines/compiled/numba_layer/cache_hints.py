@@ -14,21 +14,21 @@ from sim.engines.compiled.numba_layer.split_rows import AWAKE, LASTING, record_s
 LINE_BYTES = 64
 
 
-def fetch_ahead(rows: Any, place: int) -> None:
+def prefetch_row(rows: Any, place: int) -> None:
     """What lasts of the row at `place` will be needed soon, and its slot. Does nothing in plain Python."""
 
 
-def fetch_slot_ahead(rows: Any, place: int) -> None:
+def prefetch_slot(rows: Any, place: int) -> None:
     """What the row at `place` has in its slot will be needed soon. Does nothing in plain Python."""
 
 
-def fetch_entry_ahead(entries: Any, place: int) -> None:
+def prefetch_entry(entries: Any, place: int) -> None:
     """The entry of an array at `place` will be needed soon. Does nothing in plain Python."""
 
 
 @intrinsic
-def fetch_entry_ahead_compiled(_context: Any, entries: Any, place: Any) -> Any:
-    """`fetch_entry_ahead` for compiled functions: the cache line the entry begins in."""
+def prefetch_entry_compiled(_context: Any, entries: Any, place: Any) -> Any:
+    """`prefetch_entry` for compiled functions: the cache line the entry begins in."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(entries)(context, builder, arguments[0])
@@ -42,8 +42,8 @@ def fetch_entry_ahead_compiled(_context: Any, entries: Any, place: Any) -> Any:
 
 
 @intrinsic
-def fetch_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
-    """`fetch_ahead` for compiled functions."""
+def prefetch_row_compiled(_context: Any, rows: Any, place: Any) -> Any:
+    """`prefetch_row` for compiled functions."""
     part = rows.parts[LASTING]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -58,8 +58,8 @@ def fetch_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
 
 
 @intrinsic
-def fetch_slot_ahead_compiled(_context: Any, rows: Any, place: Any) -> Any:
-    """`fetch_slot_ahead` for compiled functions."""
+def prefetch_slot_compiled(_context: Any, rows: Any, place: Any) -> Any:
+    """`prefetch_slot` for compiled functions."""
     part = rows.parts[AWAKE]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -81,7 +81,7 @@ def _prefetch(builder: Any, start: Any, size: int) -> None:
 
 
 COMPILED = {
-    fetch_ahead: fetch_ahead_compiled, fetch_slot_ahead: fetch_slot_ahead_compiled,
-    fetch_entry_ahead: fetch_entry_ahead_compiled,
+    prefetch_row: prefetch_row_compiled, prefetch_slot: prefetch_slot_compiled,
+    prefetch_entry: prefetch_entry_compiled,
 }  # fmt: skip
 """Functions that the compiler has words of its own for."""

@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -29,8 +29,6 @@ from numba.np import arrayobj
 
 from sim.engines.compiled.numba_layer import cache_hints
 
-ROOT = "sim.engines.compiled.kernel"
-"""The module of the entry; what it calls is found from here."""
 PACKAGE = "sim."
 LONG_TUPLE = 6
 """Tuples of numbers longer than this become arrays: a compiler keeps short ones in registers."""
@@ -41,9 +39,14 @@ INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper":
 
 
 class Mirror:
-    """Compiled counterparts of a module and of all it calls: `mirror["sim.module.behaviour"].receive`."""
+    """Compiled counterparts of a module and of all it calls: `mirror["sim.module.behaviour"].receive`.
 
-    def __init__(self, root: str = ROOT) -> None:
+    `substitutes` names functions that others take the place of, which are mirrored in turn: what a driver does in its own
+    way, and functions that the compiler has words of its own for.
+    """
+
+    def __init__(self, root: str, substitutes: Mapping[Any, Any] | None = None) -> None:
+        self._substitutes = {**cache_hints.COMPILED, **(substitutes or {})}
         self._modules: dict[str, ModuleType] = {}
         self._functions: dict[FunctionType, Any] = {}
         self._add(importlib.import_module(root))
@@ -57,28 +60,32 @@ class Mirror:
         return sorted(Path(str(sys.modules[name].__file__)) for name in self._modules)
 
     def _add(self, module: ModuleType) -> ModuleType:
-        """The mirror of a module, made after those of the modules it imports."""
+        """The mirror of a module: first its functions, so that modules may refer to each other, then what they refer to."""
         if module.__name__ in self._modules:
             return self._modules[module.__name__]
         mirror = self._modules[module.__name__] = ModuleType(module.__name__)
         space = mirror.__dict__
-        own = []
+        others = []
         for name, value in vars(module).items():
-            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
-                own.append((name, value))
+            if (
+                isinstance(value, FunctionType)
+                and value.__module__ == module.__name__
+                and value not in self._substitutes
+            ):
+                rebuilt = FunctionType(value.__code__, space, name, value.__defaults__)
+                rebuilt.__module__ = module.__name__
+                space[name] = self._functions[value] = numba.njit(**INNER)(rebuilt)
             elif not name.startswith("__"):
-                space[name] = self._counterpart(value)
-        for name, function in own:
-            rebuilt = FunctionType(function.__code__, space, name, function.__defaults__)
-            rebuilt.__module__ = module.__name__
-            space[name] = self._functions[function] = numba.njit(**INNER)(rebuilt)
+                others.append((name, value))
+        for name, value in others:
+            space[name] = self._counterpart(value)
         return mirror
 
     def _counterpart(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
             return self._add(value) if value.__name__.startswith(PACKAGE) else value
-        if isinstance(value, FunctionType) and value in cache_hints.COMPILED:
-            return cache_hints.COMPILED[value]
+        if isinstance(value, FunctionType) and value in self._substitutes:
+            return self._counterpart(self._substitutes[value])
         if isinstance(value, FunctionType) and value.__module__.startswith(PACKAGE):
             self._add(sys.modules[value.__module__])
             return self._functions.get(value, value)

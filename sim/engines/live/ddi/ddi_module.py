@@ -18,7 +18,7 @@ from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud.execution import ExecutionState
 from sim.draws import Purpose, uniform
-from sim.engines.driver_rules.ddi_requests import AWAKE_S, ROUND_TRIPS
+from sim.engines.driver_rules.request_rules import AWAKE_S, ROUND_TRIPS
 from sim.engines.live.ddi.deployment_messages import Offer, offer_of
 from sim.engines.live.ddi.device_states import CANCELED, ERROR, FINISHED, RUNNING, Said
 from sim.engines.live.ddi.json_requests import NoAnswer
