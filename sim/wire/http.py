@@ -1,15 +1,18 @@
-"""HTTP/1.1 as a module's downloader speaks it: one GET with a Range, one answer. Sans-IO, bounded, no redirects.
+"""HTTP as a module's downloader speaks it: one GET with a Range, one answer of HTTP/1.1 or 1.0. Sans-IO and bounded.
 
-An answer carries Content-Length or chunks; names of headers are taken in any case (the SDK wants `Content-Length`
-spelled so). The body goes on as it comes, nothing of it is kept.
+An answer's body ends by its Content-Length, by its last chunk, or where the server closes the connection (RFC 9112, 6.3);
+names of headers are taken in any case (the SDK wants `Content-Length` spelled so). `Wanted` picks the bytes that were asked
+for, wherever the body begins: a server may ignore the Range and send the whole file. Nothing of a body is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from sim.errors import RemoteProtocolError
 
@@ -18,6 +21,9 @@ MAX_URL_CHARS = 8 * 1024
 _END = b"\r\n\r\n"
 
 OK, PARTIAL_CONTENT = 200, 206
+REDIRECTS = (301, 302, 303, 307, 308)
+DECODED_AT_ONCE = 64 * 1024
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(?:\d{1,15}|\*)")
 
 
 class Place(NamedTuple):
@@ -58,16 +64,95 @@ def get(where: Place, first: int, last: int, authorization: str = "") -> bytes:
     ).encode("ascii")
 
 
+class Head(NamedTuple):
+    """Status and headers of an answer; names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def encoding(self) -> str:
+        """How the body is encoded; "" when it is not."""
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        return "" if encoding == "identity" else encoding
+
+    def location(self, url: str) -> str:
+        """Where a redirect of `url` leads; ProtocolError when it does not say, or leads from TLS to plain text."""
+        target = urljoin(url, self.headers.get("location", "").strip())
+        if not self.headers.get("location", "").strip():
+            raise RemoteProtocolError(f"HTTP status {self.status} without a Location")
+        if place(url).secure and not place(target).secure:
+            raise RemoteProtocolError("a redirect from https to http")
+        return target
+
+
+class Wanted:
+    """Bytes `first` to `last` of a file, picked from the body of an answer whose head is known.
+
+    A 200 begins at byte 0 whatever was asked for, a 206 where its Content-Range says, and as asked when it does not say.
+    A body with Content-Encoding gzip or deflate is decoded, never beyond `last`. ProtocolError for what cannot hold the bytes.
+    """
+
+    __slots__ = ("_at", "_decoder", "_exact", "_first", "_last")
+
+    def __init__(self, head: Head, first: int, last: int) -> None:
+        self._first, self._last = first, last
+        self._at = 0 if head.status == OK else _begins_at(head, first)
+        self._exact = head.status == PARTIAL_CONTENT and self._at == first
+        if self._at > first:
+            raise RemoteProtocolError(f"the answer begins at byte {self._at}, and {first} was asked for")
+        if head.encoding not in ("", "gzip", "x-gzip", "deflate"):
+            raise RemoteProtocolError(f"Content-Encoding {head.encoding[:20]!r} cannot be decoded")
+        if head.encoding and head.status != OK:
+            raise RemoteProtocolError(f"a part of a file with Content-Encoding {head.encoding}")
+        self._decoder = zlib.decompressobj(wbits=47) if head.encoding else None
+
+    @property
+    def missing(self) -> int:
+        """Bytes that have not come yet."""
+        return max(0, self._last + 1 - max(self._at, self._first))
+
+    def pick(self, data: memoryview) -> Iterator[memoryview]:
+        """The wanted ones of some bytes of the body, in order; ProtocolError for more than a 206 was asked for."""
+        for part in (data,) if self._decoder is None else self._decoded(self._decoder, data):
+            start, self._at = self._at, self._at + len(part)
+            if self._exact and self._at > self._last + 1:
+                raise RemoteProtocolError("more bytes than were asked for")
+            wanted = part[max(0, self._first - start) : max(0, self._last + 1 - start)]
+            if len(wanted):
+                yield wanted
+
+    def _decoded(self, decoder: zlib._Decompress, data: memoryview) -> Iterator[memoryview]:
+        """Some decoded bytes at a time: little of a body may be a lot of bytes."""
+        rest: bytes | memoryview = data
+        while len(rest) and self.missing:
+            try:
+                part = decoder.decompress(rest, DECODED_AT_ONCE)
+            except zlib.error:
+                raise RemoteProtocolError("the body is not what its Content-Encoding says") from None
+            rest = decoder.unconsumed_tail
+            yield memoryview(part)
+
+
+def _begins_at(head: Head, first: int) -> int:
+    """The first byte of a 206, by its Content-Range; as asked without one, as module downloaders take it."""
+    text = head.headers.get("content-range", "").strip()
+    found = _CONTENT_RANGE.fullmatch(text)
+    if text and found is None:
+        raise RemoteProtocolError("a Content-Range that names no bytes")
+    return first if found is None else int(found[1])
+
+
 class Answer:
-    """Reads one answer: calls `begin` with its status, then `body` with each run of bytes; `done` when it is whole."""
+    """Reads one answer: calls `begin` with its head, then `body` with each run of bytes; `done` when it is whole."""
 
-    __slots__ = ("_begin", "_body", "_chunked", "_head", "_left", "_line", "done")
+    __slots__ = ("_begin", "_body", "_chunked", "_head", "_left", "_line", "_until_closed", "done")
 
-    def __init__(self, begin: Callable[[int], object], body: Callable[[memoryview], object]) -> None:
+    def __init__(self, begin: Callable[[Head], object], body: Callable[[memoryview], object]) -> None:
         self._begin, self._body = begin, body
         self._head: bytearray | None = bytearray()
         self._line: bytearray | None = None  # of a chunk's size, or of trailers
-        self._chunked = False
+        self._chunked = self._until_closed = False
         self._left = 0
         self.done = False
 
@@ -81,12 +166,21 @@ class Answer:
         if self._chunked:
             self._feed_chunks(data)
             return
+        if self._until_closed:
+            if len(data):
+                self._body(data)
+            return
         if len(data) > self._left:
             raise RemoteProtocolError("more bytes than Content-Length says")
         self._left -= len(data)
         if len(data):
             self._body(data)
         self.done = self._left == 0
+
+    def closed(self) -> bool:
+        """The server closed the connection; whether that is the end of the answer."""
+        self.done = self.done or (self._head is None and self._until_closed)
+        return self.done
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
         assert self._head is not None
@@ -98,15 +192,15 @@ class Answer:
                 raise RemoteProtocolError("a head of more than 16 KiB")
             return None
         head, self._head = bytes(self._head[:end]), None
-        status = self._parse_head(head)
-        self._begin(status)
+        self._begin(self._parse_head(head))
         return data[end + 4 - before :]
 
-    def _parse_head(self, head: bytes) -> int:
+    def _parse_head(self, head: bytes) -> Head:
         line, *fields = head.split(b"\r\n")
         parts = line.split(b" ", 2)
-        if len(parts) < 2 or parts[0] != b"HTTP/1.1" or len(parts[1]) != 3 or not parts[1].isdigit():
-            raise RemoteProtocolError("the answer is not HTTP/1.1")
+        versions = (b"HTTP/1.1", b"HTTP/1.0")
+        if len(parts) < 2 or parts[0] not in versions or len(parts[1]) != 3 or not parts[1].isdigit():
+            raise RemoteProtocolError("the answer is not HTTP/1.1 or 1.0")
         headers: dict[bytes, bytes] = {}
         for field in fields:
             name, colon, value = field.partition(b":")
@@ -117,12 +211,14 @@ class Answer:
             if headers[b"transfer-encoding"].lower() != b"chunked" or b"content-length" in headers:
                 raise RemoteProtocolError("a transfer encoding other than chunked")
             self._chunked, self._line = True, bytearray()
-            return int(parts[1])
-        length = headers.get(b"content-length", b"")
-        if not length.isdigit() or len(length) > 15:
-            raise RemoteProtocolError("neither Content-Length nor chunks")
-        self._left = int(length)
-        return int(parts[1])
+        elif b"content-length" in headers:
+            length = headers[b"content-length"]
+            if not length.isdigit() or len(length) > 15:
+                raise RemoteProtocolError("a Content-Length that is no number")
+            self._left = int(length)
+        else:
+            self._until_closed = True
+        return Head(int(parts[1]), {n.decode("latin-1"): v.decode("latin-1") for n, v in headers.items()})
 
     def _feed_chunks(self, data: memoryview) -> None:
         while len(data):

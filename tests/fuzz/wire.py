@@ -132,7 +132,7 @@ def password(data: bytes) -> None:
 def answer(data: bytes) -> None:
     """An HTTP answer that is none; its bytes go on, a head is kept up to its limit."""
     taken = []
-    reader = http.Answer(lambda status: None, lambda body: taken.append(len(body)))
+    reader = http.Answer(lambda head: None, lambda body: taken.append(len(body)))
     for piece in _pieces(data):
         if _refused(lambda piece=piece: reader.feed(memoryview(piece))):
             return

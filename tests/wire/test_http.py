@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +18,7 @@ HEAD = b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\nX: y\r\n\r\n"
 def read(stream, cuts=()):
     """Status, body and whether the answer is whole."""
     statuses, body = [], bytearray()
-    answer = http.Answer(statuses.append, body.extend)
+    answer = http.Answer(lambda head: statuses.append(head.status), body.extend)
     for size in [*cuts, len(stream)]:
         if stream[:size]:
             answer.feed(memoryview(stream[:size]))
@@ -68,8 +71,8 @@ def test_an_answer_cut_short_is_not_done():
 @pytest.mark.parametrize(
     "stream",
     [
-        b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\nx", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\nContent-Length: 1\r\n\r\nx", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", b"x" * 20_000,
@@ -82,3 +85,94 @@ def test_an_answer_cut_short_is_not_done():
 def test_what_is_no_answer_is_refused(stream):
     with pytest.raises(ProtocolError):
         read(stream)
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=20), st.sampled_from([b"1.0", b"1.1"]))
+def test_an_answer_without_a_length_ends_where_the_server_closes(body, cuts, version):
+    bytes_, heads, stream = bytearray(), [], b"HTTP/" + version + b" 200 OK\r\n\r\n" + body
+    answer = http.Answer(heads.append, bytes_.extend)
+    for size in [*cuts, len(stream)]:
+        if stream[:size]:
+            answer.feed(memoryview(stream[:size]))
+        stream = stream[size:]
+    assert not answer.done
+    assert answer.closed()
+    assert (bytes(bytes_), heads[0].status) == (body, 200)
+
+
+def test_a_connection_that_closes_within_a_length_is_no_end():
+    for stream in (b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nab", b"HTTP/1.1 200 OK\r\nX: y"):
+        answer = http.Answer(lambda head: None, lambda data: None)
+        answer.feed(memoryview(stream))
+        assert not answer.closed()
+
+
+# --- the wanted bytes --------------------------------------------------------------------------------------------------
+
+FILE = bytes(range(256)) * 40
+
+
+def picked(status, body, first, last, pieces=1000, **headers):
+    """The bytes that are picked from an answer, cut into pieces."""
+    wanted = http.Wanted(http.Head(status, {k.replace("_", "-"): v for k, v in headers.items()}), first, last)
+    found = b"".join(
+        bytes(part) for i in range(0, len(body), pieces) for part in wanted.pick(memoryview(body[i : i + pieces]))
+    )
+    return found, wanted.missing
+
+
+@given(st.integers(0, len(FILE) - 1), st.integers(1, 3000), st.integers(1, 5000))
+def test_a_server_that_ignores_the_range_gives_the_wanted_bytes_all_the_same(first, size, pieces):
+    last = min(first + size, len(FILE)) - 1
+    assert picked(200, FILE, first, last, pieces) == (FILE[first : last + 1], 0)
+    encoded = zlib.compress(FILE)
+    assert picked(200, encoded, first, last, pieces, content_encoding="deflate") == (FILE[first : last + 1], 0)
+    encoded = gzip.compress(FILE)
+    assert picked(200, encoded, first, last, pieces, content_encoding="gzip") == (FILE[first : last + 1], 0)
+
+
+def test_a_part_begins_where_its_content_range_says():
+    assert picked(206, FILE[100:300], 100, 299, content_range="bytes 100-299/10240") == (FILE[100:300], 0)
+    assert picked(206, FILE[100:300], 100, 299) == (FILE[100:300], 0)  # as asked
+    assert picked(206, FILE, 100, 299, content_range="bytes 0-10239/10240") == (FILE[100:300], 0)
+    assert picked(206, FILE[100:200], 100, 299, content_range="bytes 100-199/*") == (FILE[100:200], 100)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "what"),
+    [
+        (206, FILE, {"content_range": "bytes 200-299/10240"}, "begins at byte 200"),
+        (206, FILE, {"content_range": "pages 1-2/3"}, "names no bytes"),
+        (206, FILE, {"content_range": "bytes 100-299/10240"}, "more bytes than were asked for"),
+        (200, FILE, {"content_encoding": "br"}, "cannot be decoded"),
+        (200, FILE, {"content_encoding": "gzip"}, "not what its Content-Encoding says"),
+        (206, gzip.compress(FILE), {"content_encoding": "gzip"}, "a part of a file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_hold_the_wanted_bytes_is_refused(status, body, headers, what):
+    with pytest.raises(ProtocolError, match=what):
+        picked(status, body, 100, 299, **headers)
+
+
+def test_a_decoded_body_is_not_believed_beyond_what_was_asked_for():
+    """A hundred megabytes of zeros in a hundred kilobytes: 64 KiB of them are decoded, and no more."""
+    bomb = gzip.compress(bytes(100_000_000))
+    found, missing = picked(200, bomb, 0, 999, len(bomb), content_encoding="gzip")
+    assert (found, missing) == (bytes(1000), 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "target"),
+    [
+        ("http://h/a/b", "c", "http://h/a/c"), ("http://h/a", "//x:81/y", "http://x:81/y"),
+        ("https://h/a", "https://cdn/z?e=1", "https://cdn/z?e=1"), ("http://h/a", "https://h/b", "https://h/b"),
+    ],
+)  # fmt: skip
+def test_a_redirect_leads_on(url, location, target):
+    assert http.Head(302, {"location": location}).location(url) == target
+
+
+@pytest.mark.parametrize("location", ["", "http://h/plain", "ftp://h/", "https://h/\r\nX: y"])
+def test_a_redirect_that_leads_nowhere_or_out_of_tls_is_refused(location):
+    with pytest.raises(ProtocolError):
+        http.Head(302, {"location": location}).location("https://h/a")

@@ -12,8 +12,10 @@ from typing import NamedTuple, Protocol, cast
 from sim.engines.live.dial import dial
 from sim.errors import ProtocolError
 from sim.wire import http
+from sim.wire.ddi.client import same_origin
 
 SOCKET_TIMEOUT_S = 10.0
+MOST_REDIRECTS = 5
 BUFFER_BYTES = 256 * 1024
 
 
@@ -22,7 +24,15 @@ class Broken(Exception):
 
 
 class ServerRefused(Broken):
-    """The server answered with something else than 200 or 206."""
+    """The server answered with something else than 200, 206 or a redirect."""
+
+
+class _Redirected(Exception):
+    """The server answered that the file is elsewhere."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
 
 
 class WrongChecksum(Broken):
@@ -67,16 +77,18 @@ class Downloader(Protocol):
 
 
 class ThinDownloader:
-    """Downloads over a bare asyncio protocol: a new connection for each piece, as the SDK opens it; no redirects.
+    """Downloads over a bare asyncio protocol: a new connection for each piece, as the SDK opens it.
 
-    All connections read into one buffer: what arrived is used up before the next one reads. `window_bytes` keeps
+    Redirects are followed to where `check` allows, with credentials only within the same origin. All connections read into one buffer: what arrived is used up before the next one reads. `window_bytes` keeps
     receive windows as small as a module's, so that a slow reader keeps the server's download open as a module does.
     """
 
     def __init__(
         self, sources: Sequence[str] = (), context: Callable[[], tls.SSLContext] | None = None,
-        window_bytes: int | None = None,
+        window_bytes: int | None = None, check: Callable[[str], None] = lambda _url: None,
     ) -> None:  # fmt: skip
+        """`check` raises Broken for a URL that may not be fetched."""
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._sources = sources
         self._window_bytes = window_bytes
@@ -86,6 +98,16 @@ class ThinDownloader:
 
     async def get(self, ask: Ask, header: Callable[[], None], body: Body) -> None:
         """See Downloader."""
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                return await self._get(ask, header, body)
+            except _Redirected as moved:
+                self._check(moved.url)
+                same = same_origin(moved.url, ask.url)
+                ask = ask._replace(url=moved.url) if same else ask._replace(url=moved.url, authorization="", ssl=None)
+        raise Broken(f"more than {MOST_REDIRECTS} redirects")
+
+    async def _get(self, ask: Ask, header: Callable[[], None], body: Body) -> None:
         transfer: _Transfer | None = None
         try:
             where = http.place(ask.url)
@@ -113,8 +135,8 @@ class _Transfer(asyncio.BufferedProtocol):
     """One request and its answer."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_header", "_heard_at", "_loop", "_missing", "_pause", "_request", "_silence",
-        "_transport", "_whole_from", "_window_bytes", "whole",
+        "_answer", "_ask", "_body", "_buffer", "_header", "_heard_at", "_loop", "_pause", "_request", "_silence",
+        "_transport", "_wanted", "_window_bytes", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -123,8 +145,8 @@ class _Transfer(asyncio.BufferedProtocol):
     ) -> None:  # fmt: skip
         self._loop, self._buffer, self._window_bytes = loop, buffer, window_bytes
         self._request = http.get(where, ask.first, ask.last, ask.authorization)
-        self._whole_from = ask.first == 0
-        self._missing = ask.last - ask.first + 1
+        self._ask = ask
+        self._wanted: http.Wanted | None = None
         self._header, self._body = header, body
         self._answer = http.Answer(self._begin, self._take)
         self._transport: asyncio.Transport | None = None
@@ -164,21 +186,26 @@ class _Transfer(asyncio.BufferedProtocol):
         self._heard_at = self._loop.time()
         try:
             self._answer.feed(self._buffer[:nbytes])
-        except (ProtocolError, Broken) as error:
+        except (ProtocolError, Broken, _Redirected) as error:
             self._fail(error)
             return
-        if self._answer.done:
-            if self._missing:
-                self._fail(Broken(f"{self._missing} bytes are missing"))
-            else:
-                self.whole.set_result(None)
+        if self._wanted is None:
+            return
+        if not self._wanted.missing:
+            self._complete()  # of a server that ignored the Range there may be more to come
+        elif self._answer.done:
+            self._fail(Broken(f"{self._wanted.missing} bytes are missing"))
         elif self._pause > 0.0 and self._transport is not None:
             self._transport.pause_reading()
             self._loop.call_later(self._pause, self._resume)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._fail(exc if isinstance(exc, OSError) else Broken("the connection ended before the last byte"))
+        whole = exc is None and self._answer.closed() and self._wanted is not None and not self._wanted.missing
+        if whole:
+            self._complete()
+        else:
+            self._fail(exc if isinstance(exc, OSError) else Broken("the connection ended before the last byte"))
 
     def _resume(self) -> None:
         if self._transport is not None and not self.whole.done():
@@ -192,23 +219,29 @@ class _Transfer(asyncio.BufferedProtocol):
         else:
             self._silence = self._loop.call_later(left_s, self._check_silence)
 
+    def _complete(self) -> None:
+        if not self.whole.done():
+            self.whole.set_result(None)
+
     def _fail(self, error: Exception) -> None:
         if not self.whole.done():
             self.whole.set_exception(error)
 
     # --- answer ------------------------------------------------------------------------------------------------------
 
-    def _begin(self, status: int) -> None:
-        if status != http.PARTIAL_CONTENT and (status != http.OK or not self._whole_from):
-            raise ServerRefused(f"HTTP status {status}")
+    def _begin(self, head: http.Head) -> None:
+        if head.status in http.REDIRECTS:
+            raise _Redirected(head.location(self._ask.url))
+        if head.status not in (http.OK, http.PARTIAL_CONTENT):
+            raise ServerRefused(f"HTTP status {head.status}")
+        self._wanted = http.Wanted(head, self._ask.first, self._ask.last)
         self._header()
 
     def _take(self, data: memoryview) -> None:
-        self._missing -= len(data)
-        if self._missing < 0:
-            raise Broken("more bytes than were asked for")
-        if not self.whole.done():  # the module may have given up as the answer began
-            self._pause = self._body(data)
+        assert self._wanted is not None
+        for part in self._wanted.pick(data):
+            if not self.whole.done():  # the module may have given up as the answer began
+                self._pause = self._body(part)
 
 
 class Package:

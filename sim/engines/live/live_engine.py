@@ -118,7 +118,7 @@ class LiveEngine:
         settings = self.settings
         await self.cloud.open(self)
         window = RADIO_WINDOW_BYTES if settings.radio else None
-        self.downloader = ThinDownloader(settings.sources, self._tls, window)
+        self.downloader = ThinDownloader(settings.sources, self._tls, window, self.check_url)
         self.zero = self.clock()
 
     async def run(self, watch: Watch | None = None) -> bool:

@@ -15,6 +15,7 @@ from math import isnan
 
 from sim import messages as msg
 from sim.causes import Cause
+from sim.engines.live.fetch import MOST_REDIRECTS
 from sim.engines.live.live_target import Target
 from sim.errors import ProtocolError
 from sim.module.inputs import Effect, Input
@@ -317,8 +318,7 @@ class BlockingModule:
             if first > last:
                 continue
             try:
-                self._check_url(file.url)
-                digest, status = self._get(http.place(file.url), first, last)
+                digest, status = self._get(file.url, first, last)
             except (OSError, ProtocolError) as error:
                 return Cause.SERVER_BUSY, str(error)[:80] or type(error).__name__
             if status not in (http.OK, http.PARTIAL_CONTENT):
@@ -328,26 +328,45 @@ class BlockingModule:
                 return Cause.CHECKSUM, "the MD5 is wrong"
         return None
 
-    def _get(self, where: http.Place, first: int, last: int) -> tuple[str, int]:
-        """MD5 and status of one request; the module is told when the answer begins."""
-        digest, status, began = hashlib.md5(usedforsecurity=False), [0], time.monotonic()
+    def _get(self, url: str, first: int, last: int) -> tuple[str, int]:
+        """MD5 and status of the wanted bytes; redirects are followed to where the run may go."""
+        for _ in range(MOST_REDIRECTS + 1):
+            self._check_url(url)
+            digest, head = self._get_once(http.place(url), first, last)
+            if head.status not in http.REDIRECTS:
+                return digest, head.status
+            url = head.location(url)
+        raise ProtocolError(f"more than {MOST_REDIRECTS} redirects")
 
-        def begin(code: int) -> None:
-            status[0] = code
-            if code in (http.OK, http.PARTIAL_CONTENT) and self.module.row.status == msg.DOWNLOAD_START:
+    def _get_once(self, where: http.Place, first: int, last: int) -> tuple[str, http.Head]:
+        """MD5 and head of one request; the module is told when the answer begins."""
+        digest, began = hashlib.md5(usedforsecurity=False), time.monotonic()
+        heads: list[http.Head] = []
+        wanted: list[http.Wanted] = []
+
+        def begin(head: http.Head) -> None:
+            heads.append(head)
+            if head.status not in (http.OK, http.PARTIAL_CONTENT):
+                return
+            wanted.append(http.Wanted(head, first, last))
+            if self.module.row.status == msg.DOWNLOAD_START:
                 self._measure("header", time.monotonic() - began, "")
                 self._deliver(Input.HEADER)
 
-        answer = http.Answer(begin, digest.update)
+        def body(data: memoryview) -> None:
+            for part in wanted[0].pick(data) if wanted else ():
+                digest.update(part)
+
+        answer = http.Answer(begin, body)
         with socket.create_connection((where.host, where.port), CONNECT_TIMEOUT_S) as plain:
             connection = _secured(plain, where, self._ca_file)
             connection.sendall(http.get(where, first, last))
-            while not answer.done and status[0] in (0, http.OK, http.PARTIAL_CONTENT):
+            while not heads or (wanted and wanted[0].missing):
                 data = connection.recv(READ_BYTES)
-                if not data:
+                if not data or answer.done:
                     raise ProtocolError("the connection ended before the last byte")
                 answer.feed(memoryview(data))
-        return digest.hexdigest(), status[0]
+        return digest.hexdigest(), heads[0]
 
 
 def _secured(plain: socket.socket, where: http.Place, ca_file: str | None) -> socket.socket:
