@@ -7,7 +7,6 @@ second, whatever is asked of it.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
@@ -22,7 +21,7 @@ from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
 from sim.engines.live.host_limits import allow_files, sources_for
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_engine import LiveEngine, Settings
-from sim.engines.live.live_target import TOKEN, Target, checked_url, target_of
+from sim.engines.live.live_target import Target, checked_url, target_of
 from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot, Watch
@@ -54,7 +53,7 @@ async def find_target(
     settings.limits.check(url.hostname)
     if url.scheme.startswith("mqtt"):
         return target_of(cloud, api=None, found={} if plan is None else {"plan": plan}, limits=settings.limits)
-    api = CloudApi(cloud, os.environ.get(TOKEN, ""))
+    api = CloudApi.from_environment(cloud, settings.ca_file)
     try:
         found = await api.live(plan)
         await api.reset(found.get("product_id"))
@@ -87,7 +86,9 @@ class LoadFleet:
         self._by_check_in = shape == "check-in"
         self.engine: LiveEngine
         self._watch = watch
-        self._api = CloudApi(target.api, os.environ.get(TOKEN, "")) if compare and target.api is not None else None
+        self._api = None
+        if compare and target.api is not None:
+            self._api = CloudApi.from_environment(target.api, settings.ca_file)
         self._compares = self._api is not None or (compare and isinstance(target, DdiTarget))
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from typing import Any
 
 import aiohttp
 
+from sim.engines.live.live_target import TOKEN
 from sim.errors import FotasimError
 
 PAGE = 1000
@@ -18,11 +21,21 @@ MAX_ANSWER_BYTES = 16 << 20
 class CloudApi:
     """The HTTP API of `fotasim cloud`, as far as a fleet needs it."""
 
-    def __init__(self, base: str, token: str = "") -> None:
+    def __init__(self, base: str, token: str = "", ca_file: str | None = None) -> None:
+        """`ca_file` holds the certificates to trust instead of the system's."""
         self.base = base.rstrip("/")
         self._token = token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        connector = None
+        if ca_file is not None:
+            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file))
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
+
+    @classmethod
+    def from_environment(cls, base: str, ca_file: str | None) -> CloudApi:
+        """With the token of FOTASIM_TOKEN."""
+        return cls(base, os.environ.get(TOKEN, ""), ca_file)
 
     async def live(self, plan: int | None = None) -> dict[str, Any]:
         """Where a fleet connects, and for which plan."""
@@ -62,13 +75,22 @@ class CloudApi:
         try:
             async with self._session.get(self.base + path, params=query, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise FotasimError(
-                        f"{self.base}{path}: the cloud answered HTTP {answer.status}{_hint(answer.status)}"
-                    )
+                    hint = self._hint() if answer.status in (401, 403) else ""
+                    raise FotasimError(f"{self.base}{path}: the cloud answered HTTP {answer.status}{hint}")
                 return dict(json.loads(await _bounded(answer)))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise FotasimError(
+                f"{self.base}{path}: the server's certificate is not trusted: {error.certificate_error}; name the file of "
+                "certificates to trust with --ca"
+            ) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise FotasimError(f"{self.base}{path}: the cloud cannot be asked: {reason}") from None
+
+    def _hint(self) -> str:
+        """What to do about a refused or a missing token."""
+        state = "the token in FOTASIM_TOKEN is not the cloud's" if self._token else "FOTASIM_TOKEN is not set"
+        return f": {state}; set it to the token that the cloud printed"
 
     async def close(self) -> None:
         """Frees the connection."""
@@ -83,7 +105,3 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
-
-
-def _hint(status: int) -> str:
-    return "; set FOTASIM_TOKEN to the token it printed" if status in (401, 403) else ""

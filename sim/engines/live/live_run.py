@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from sim.engines.live.api import CloudApi
 from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.host_limits import allow_files, sources_for
 from sim.engines.live.live_engine import LiveEngine, Settings
-from sim.engines.live.live_target import TOKEN, Target, checked_url, target_of
+from sim.engines.live.live_target import Target, checked_url, target_of
 from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Watch
@@ -116,7 +115,7 @@ async def _find(cloud: str, settings: Settings, plan: int | None) -> tuple[Cloud
     if url.scheme.startswith("mqtt"):
         found: dict[str, Any] = {} if plan is None else {"plan": plan}
         return None, target_of(cloud, api=None, found=found, limits=settings.limits)
-    api = CloudApi(cloud, os.environ.get(TOKEN, ""))
+    api = CloudApi.from_environment(cloud, settings.ca_file)
     try:
         found = await api.live(plan)
         await api.reset(found.get("product_id"))

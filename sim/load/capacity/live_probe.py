@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from sim.engines.live.ddi.ddi_target import DdiTarget
 from sim.engines.live.latency import SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
-from sim.engines.live.live_target import TOKEN, Target
+from sim.engines.live.live_target import Target
 from sim.engines.live.snapshot import Watch
 from sim.errors import FotasimError
 from sim.load.capacity.evidence import falls_behind
@@ -69,7 +68,7 @@ class LiveProbe:
         """See Probe."""
         target, before = self._runner.run(self._before())
         reports = self._parts(load, hold_s)
-        after = self._runner.run(_settled(target, self._slo.patience_s))
+        after = self._runner.run(_settled(target, self._slo.patience_s, self._job.settings.ca_file))
         found = _measurement(self._slo, self._job.kind, reports, before.get(SUCCEEDED), after.get(SUCCEEDED))
         self._void = bool(found.void)
         return found
@@ -78,7 +77,7 @@ class LiveProbe:
         if self._void:
             await asyncio.sleep(REST_S)
         target = await find_target(self._job.cloud, self._job.settings, self._job.plan, self._job.scenario)
-        return target, await _states(target)
+        return target, await _states(target, self._job.settings.ca_file)
 
     def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
         self._probes += 1
@@ -142,26 +141,26 @@ def more_updates(before: int | None, after: int | None, upgraded: int) -> list[s
     return [f"the cloud counts {after - before:,} successes more than before, and {upgraded:,} modules upgraded"]
 
 
-async def _settled(target: Target | DdiTarget, patience_s: float) -> dict[str, int]:
+async def _settled(target: Target | DdiTarget, patience_s: float, ca_file: str | None) -> dict[str, int]:
     """Waits until the cloud has worked off what is still queued, so that the next probe finds it idle."""
-    before = await _states(target)
+    before = await _states(target, ca_file)
     if not before:
         await asyncio.sleep(SETTLE_S + patience_s)
         return {}
     for _ in range(MOST_SETTLES):
         await asyncio.sleep(SETTLE_S)
-        after = await _states(target)
+        after = await _states(target, ca_file)
         if after == before:
             break
         before = after
     return before
 
 
-async def _states(target: Target | DdiTarget) -> dict[str, int]:
+async def _states(target: Target | DdiTarget, ca_file: str | None) -> dict[str, int]:
     """Modules of the cloud's plan by state, the successful ones always among them; empty when it cannot be asked."""
     if target.api is None or target.plan is None:
         return {}
-    api = CloudApi(target.api, os.environ.get(TOKEN, ""))
+    api = CloudApi.from_environment(target.api, ca_file)
     try:
         return {SUCCEEDED: 0, **await api.states(target.plan)}
     except FotasimError:
