@@ -385,3 +385,12 @@ def test_many_groups_are_read_in_time():
     """500 groups are hawkBit's most; 501 are refused, and a long list of them is not walked."""
     groups = [{"targetPercentage": 1}] * 20_000
     assert any("allowed are 500" in p.cure for p in refused({"distributionSetId": 1, "groups": groups}, LOSSY))
+
+
+def test_many_faults_are_listed_once():
+    """Five thousand unknown fields: the first hundred with their lines, and how many more; the file is read once for it."""
+    text = json.dumps({"jobId": "j", **{f"x{i}": 1 for i in range(5000)}}, indent=0)
+    assert len(text) < 65_536
+    problems = refused(text)
+    assert (len(problems), problems[0].line, problems[99].line) == (101, 3, 102)
+    assert problems[100].found == "4900 more of these"

@@ -11,22 +11,24 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from sim.errors import Problem, ScenarioError
-from sim.scenario.imports import places
 from sim.scenario.imports.dialect import Dialect, Options
 from sim.scenario.imports.dialects import DIALECTS, fitting
 from sim.scenario.imports.findings import Findings, Loss
+from sim.scenario.imports.places import Lines
 from sim.scenario.imports.reading import read_text, refusal, tree_of
 from sim.scenario.strategy import StrategySection
 
 FROM_KEYS = ("from", "dialect", "server_version", "accept_losses")
 """Keys of `strategy: {from: …}` that say how the file is read; all others are the strategy's."""
+MOST_PROBLEMS = 100
+"""So many of the things that stop an import are listed."""
 _SUFFIXES = (".json", ".yaml", ".yml", ".template")
 
 
@@ -63,22 +65,27 @@ def from_text(text: str, name: str, how: How | None = None) -> Imported:
     dialect = _dialect(document, name, how.dialect)
     findings = Findings()
     title, strategy = dialect.read(document, findings, how.options)
+    lines = Lines(text)
     if findings.refusals:
-        raise ScenarioError([
-            Problem(name, places.line_of(text, r.key), r.key, r.value, f"{dialect.product} refuses it: {r.cure}")
-            for r in findings.refusals
-        ])  # fmt: skip
+        _stop(name, lines, [(r.key, r.value, f"{dialect.product} refuses it: {r.cure}") for r in findings.refusals])
     if findings.losses and not how.accept_losses:
-        raise ScenarioError([
-            Problem(
-                name, places.line_of(text, loss.key), loss.key, loss.value,
-                f"it cannot be carried over: {loss.why}; {loss.cure}, or accept it (--accept-losses, accept_losses: true)",
-            )
-            for loss in findings.losses
+        accept = "or accept it (--accept-losses, accept_losses: true)"
+        _stop(name, lines, [
+            (loss.key, loss.value, f"it cannot be carried over: {loss.why}; {loss.cure}, {accept}") for loss in findings.losses
         ])  # fmt: skip
     if findings.losses:
         strategy["losses"] = [loss.as_dict() for loss in findings.losses]
     return Imported(dialect.product, title[:200], _valid(strategy, name), findings.notes, findings.losses, dialect.name)
+
+
+def _stop(name: str, lines: Lines, found: list[tuple[str, str, str]]) -> NoReturn:
+    """All that stops the import, with lines; of very many the first, and how many more."""
+    problems = [Problem(name, lines.of(key), key, value, cure) for key, value, cure in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        problems.append(
+            Problem(name, None, "file", f"{len(found) - MOST_PROBLEMS} more of these", "see the first of them")
+        )
+    raise ScenarioError(problems)
 
 
 def _one_plan(tree: Any, name: str) -> dict[str, Any]:
