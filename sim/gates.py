@@ -1,4 +1,6 @@
-"""Go / no-go gates: a metric (or a bound of its interval), a comparison, a limit; met or not, and by how much."""
+"""Go / no-go gates: a metric (or a bound of its interval), a comparison, a limit, perhaps for each slice of the fleet;
+met, not met, or not to be told from what was seen.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,41 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
-from sim.units import bit_rate, duration, energy, rate
+from sim.metrics import METRICS, Metric, Unit, unknown
+from sim.units import bit_rate, duration, energy, rate, size
 
 Bound = Literal["value", "lower", "upper"]
-Interval = tuple[float | None, float | None]
+
+SLICES = {
+    "group": "group", "hardware": "hardware revision", "coverage_level": "coverage level", "technology": "technology",
+    "component": "component",
+}  # fmt: skip
+"""What a gate may be judged by, and what it is called."""
+CONFIDENCE_TAIL = 0.025
+"""What an interval at 95 % leaves out on each side."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
 _GATE = re.compile(r"^\s*(?:(lower|upper)\s*)?(<=|>=|<|>)\s*(\S.*?)\s*$")
 _EXPRESSION = re.compile(r"^\s*([a-z][a-z0-9_]*)\s*((?:\s(?:lower|upper)\s*)?[<>].*)$")
+_BARE = re.compile(r"[+-]?\d+(?:[._]?\d+)*(?:[eE][+-]?\d+)?")
+
+
+class State(StrEnum):
+    """What a gate came to."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    UNDECIDED = "undecided"
+    """The interval holds the limit."""
+    TOO_LITTLE = "too little"
+    """So few cases that even the best result could not have met it."""
+    NOTHING = "nothing to judge"
+    """No module needed the upgrade."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,68 +55,230 @@ class Gate:
     sign: str
     limit: float
     text: str
+    by: str = ""
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the limit is an upper one."""
+        return self.sign.startswith("<")
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the right side of the limit."""
+        return _COMPARE[self.sign](value, self.limit)
 
 
-def parse(metric: str, text: str) -> Gate:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric as it was found. `total` is its denominator, None where it is no share; `needed` is False when no module
+    needed the upgrade; `at_least` bounds a time that was not reached while the run was watched, in seconds.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    total: int | None = None
+    needed: bool = True
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A gate, what it judged and what that came to.
+
+    `margin` is how far the judged figure lies on the right side of the limit, negative when it does not. `of` names the
+    slice, empty for the whole. `replications` is about how many would settle a gate that is not settled, None where no
+    number would; `needs` how many cases a share needs at least, None where there are enough.
+    """
+
+    gate: str
+    metric: str
+    bound: str
+    sign: str
+    limit: float
+    value: float | None
+    low: float | None
+    high: float | None
+    judged: float | None
+    margin: float | None
+    state: str
+    by: str = ""
+    of: str = ""
+    total: int | None = None
+    needs: int | None = None
+    replications: int | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it is met beyond doubt."""
+        return self.state == State.MET
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON, `met` included."""
+        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "met": self.met}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def parse(metric: str, text: str, by: str = "") -> Gate:
     """A gate of a scenario, such as ("duration_p95", "<= 7d") or ("bricked", "upper <= 1e-4").
 
     Durations are seconds, shares fractions, rates per second, energies joule. ValueError says what would be right.
     """
+    if metric not in METRICS:
+        raise ValueError(f"{metric} is not a metric; {unknown(metric)}")
     match = _GATE.match(text)
     if match is None:
         raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
+    if by and by not in SLICES:
+        raise ValueError(f"a gate is judged by {', '.join(SLICES)}, not by {by!r}")
     bound: Bound = "lower" if match[1] == "lower" else "upper" if match[1] == "upper" else "value"
-    sign, limit = match[2], match[3]
-    return Gate(metric, bound, sign, _limit(metric, limit), f"{metric} {text.strip()}")
+    gate = Gate(metric, bound, match[2], _limit(METRICS[metric], match[3]), _text(metric, text, by), by)
+    _sensible(gate, match[3])
+    return gate
+
+
+def _text(metric: str, text: str, by: str) -> str:
+    return f"{metric} {text.strip()}" + (f" by {by}" if by else "")
+
+
+def parse_entry(metric: str, given: Any) -> Gate:
+    """A gate as a scenario holds it: a text, or a mapping with `limit` and `by`."""
+    if isinstance(given, str):
+        return parse(metric, given)
+    if isinstance(given, Mapping):
+        return parse(metric, str(given["limit"]), str(given.get("by") or ""))
+    return parse(metric, given.limit, given.by or "")
 
 
 def parse_expression(text: str) -> Gate:
-    """A gate in one string, such as "bricked upper <= 1e-4"."""
-    match = _EXPRESSION.match(text)
+    """A gate in one string, such as "bricked upper <= 1e-4" or "bricked <= 1e-3 by hardware"."""
+    plain, _, by = text.partition(" by ")
+    match = _EXPRESSION.match(plain)
     if match is None:
         raise ValueError(f'{text!r} is not a gate: write it like "bricked upper <= 1e-4"')
-    return parse(match[1], match[2])
+    return parse(match[1], match[2], by.strip())
 
 
-def _limit(metric: str, text: str) -> float:
-    if metric.startswith("duration"):
-        return duration(text)
-    if metric.endswith("bit_s"):
-        return bit_rate(text)
-    if metric.endswith("per_s"):
-        return rate(text)
-    if metric.endswith("_j"):
-        return energy(text)
+def _limit(metric: Metric, text: str) -> float:
+    """The limit in the metric's unit; a unit is required where a bare number could mean several things."""
+    readers: dict[Unit, tuple[Callable[[object], float], str]] = {
+        Unit.DURATION: (duration, "7d"), Unit.BIT_RATE: (bit_rate, "50 Mbit/s"), Unit.RATE: (rate, "500/s"),
+        Unit.ENERGY: (energy, "900 J"), Unit.SIZE: (size, "200 MB"),
+    }  # fmt: skip
+    if metric.unit in readers:
+        reader, example = readers[metric.unit]
+        if _BARE.fullmatch(text) and float(text) != 0.0:
+            raise ValueError(f"the limit of {metric.name} needs a unit, such as {example}; found {text}")
+        return reader(text)
+    percent = text.endswith("%")
     try:
-        number = float(text[:-1]) / 100.0 if text.endswith("%") else float(text)
+        number = float(text[:-1]) / 100.0 if percent else float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f'the limit of {metric} is a number or a percentage, such as "0.95" or "95 %"')
+    if not math.isfinite(number) or (percent and metric.unit is not Unit.SHARE):
+        example = 'a number or a percentage, such as "0.95" or "95 %"' if metric.unit is Unit.SHARE else "a number"
+        raise ValueError(f"the limit of {metric.name} is {example}")
     return number
 
 
-def judge(
-    gates: Mapping[str, str], metrics: Mapping[str, float | None], intervals: Mapping[str, Interval] | None = None
-) -> list[dict[str, Any]]:
-    """Every gate of a scenario with what it judged; see `judge_one`."""
-    return [judge_one(parse(metric, text), metrics, intervals or {}) for metric, text in gates.items()]
+def _sensible(gate: Gate, limit: str) -> None:
+    """Refuses a limit that everything or nothing meets. ValueError says what would be right."""
+    share = METRICS[gate.metric].unit is Unit.SHARE
+    if gate.limit < 0.0 or (share and gate.limit > 1.0):
+        cure = f'; for {gate.limit:g} % write "{gate.sign} {gate.limit / 100:g}"' if 1.0 < gate.limit <= 100.0 else ""
+        raise ValueError(
+            f"{gate.metric} is {'a share between 0 and 1' if share else 'never negative'}; found {limit}{cure}"
+        )
+    if (gate.sign == ">=" and gate.limit == 0.0) or (share and gate.sign == "<=" and gate.limit == 1.0):
+        raise ValueError(f"every result meets {gate.sign} {limit}; choose a limit that can fail, or leave the gate out")
+    if (gate.sign == "<" and gate.limit == 0.0) or (share and gate.sign == ">" and gate.limit == 1.0):
+        raise ValueError(f"no result meets {gate.sign} {limit}; choose a limit that can be met")
+    if not (share and METRICS[gate.metric].numerator) or _lenient(gate):
+        return
+    if (gate.sign == "<=" and gate.limit == 0.0) or (gate.sign == ">=" and gate.limit == 1.0):
+        never = "never" if gate.limit == 0.0 else "always"
+        raise ValueError(
+            f"no number of modules can show {never} ({gate.sign} {limit}); allow a share, such as "
+            f'"{gate.sign} {"1e-4" if gate.limit == 0.0 else "0.999"}"'
+        )
 
 
-def judge_one(gate: Gate, metrics: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> dict[str, Any]:
-    """A gate with the metric's value, its interval, the figure judged, the margin and whether it is met.
+def _lenient(gate: Gate) -> bool:
+    """Whether the bound judged is the better end: such a gate fails only what is shown to be wrong."""
+    return gate.bound == ("lower" if gate.at_most else "upper")
 
-    The margin is how far the judged figure lies on the right side of the limit, negative when it does not. A metric
-    without a value, or a bound without an interval, does not meet its gate: what is unknown is not a go.
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def judge(gate: Gate, found: Figure, of: str = "", replications: int = 1) -> Judged:
+    """What a gate comes to: met or not when the whole interval lies on one side of the limit, else not decided.
+
+    A metric without an interval is judged by its value, the better end of an interval (`lower <=`, `upper >=`) by itself.
     """
-    value = metrics.get(gate.metric)
-    low, high = intervals.get(gate.metric, (None, None))
-    judged = {"value": value, "lower": low, "upper": high}[gate.bound]
-    if value is None:
+    judged = {"value": found.value, "lower": found.low, "upper": found.high}[gate.bound]
+    if found.value is None:
         judged = None
-    margin = None if judged is None else (judged - gate.limit) * (1.0 if gate.sign.startswith(">") else -1.0)
-    return {
-        "gate": gate.text, "metric": gate.metric, "bound": gate.bound, "sign": gate.sign, "limit": gate.limit,
-        "value": value, "low": low, "high": high, "judged": judged, "margin": margin,
-        "met": judged is not None and _COMPARE[gate.sign](judged, gate.limit),
-    }  # fmt: skip
+    margin = None if judged is None else (judged - gate.limit) * (-1.0 if gate.at_most else 1.0)
+    state = _state(gate, found, judged)
+    needs = _needs(gate, found) if state is State.TOO_LITTLE else None
+    return Judged(
+        gate.text, gate.metric, gate.bound, gate.sign, gate.limit, found.value, found.low, found.high, judged, margin,
+        str(state), gate.by, of, found.total, needs, _replications(gate, found, state, needs, replications),
+    )  # fmt: skip
+
+
+def _state(gate: Gate, found: Figure, judged: float | None) -> State:
+    if found.value is None:
+        if not found.needed:
+            return State.NOTHING
+        late = found.at_least is not None and gate.at_most and found.at_least >= gate.limit
+        return State.NOT_MET if late else State.TOO_LITTLE
+    if _lenient(gate) and judged is not None:
+        return State.MET if gate.holds(judged) else State.NOT_MET
+    if found.low is None and found.high is None:
+        if gate.bound != "value":
+            return State.TOO_LITTLE
+        return State.MET if gate.holds(found.value) else State.NOT_MET
+    low = -math.inf if found.low is None else found.low
+    high = math.inf if found.high is None else found.high
+    worse, better = (high, low) if gate.at_most else (low, high)
+    if gate.holds(worse):
+        return State.MET
+    if not gate.holds(better):
+        return State.NOT_MET
+    too_few = found.total is not None and found.total < (cases_needed(gate) or 0)
+    return State.TOO_LITTLE if too_few else State.UNDECIDED
+
+
+def _needs(gate: Gate, found: Figure) -> int | None:
+    return cases_needed(gate) if found.total is not None else None
+
+
+def cases_needed(gate: Gate) -> int | None:
+    """How many cases a share needs so that a flawless result meets the gate; None where it is no count over a count.
+
+    The exact bound (Clopper and Pearson 1934) of 0 in n is 1 - 0.025^(1/n), so n = ln 0.025 / ln(1 - limit): with one
+    tail of 5 % this is the rule of three.
+    """
+    metric = METRICS[gate.metric]
+    if metric.unit is not Unit.SHARE or not metric.numerator:
+        return None
+    away = gate.limit if gate.at_most else 1.0 - gate.limit
+    if not 0.0 < away < 1.0:
+        return None
+    return math.ceil(math.log(CONFIDENCE_TAIL) / math.log1p(-away) - 1e-9)
+
+
+def _replications(gate: Gate, found: Figure, state: State, needs: int | None, now: int) -> int | None:
+    """About how many replications would settle it: intervals shrink with the root of the cases."""
+    if state is State.TOO_LITTLE and needs is not None and found.total:
+        return max(now + 1, math.ceil(now * needs / found.total))
+    if state is not State.UNDECIDED or found.value is None:
+        return None
+    away = abs(found.value - gate.limit)
+    edge = found.high if found.value < gate.limit else found.low
+    if away == 0.0 or edge is None:
+        return None
+    return max(now + 1, math.ceil(now * (abs(edge - found.value) / away) ** 2))

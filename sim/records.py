@@ -28,9 +28,12 @@ OUTCOMES = (
     "rejected",
     "canceled",
     "not_needed",
+    "incompatible",
     "pending",
     "never_online",
 )
+"""How a module ended, by what is true at the horizon. `not_needed` ran the target version already; `incompatible` has a
+version that the delta package does not fit, and stays behind."""
 
 CAUSES = Cause.words()[1:]
 
@@ -43,7 +46,8 @@ MODULE_COLUMNS: dict[str, str] = {
     "replication": "int16", "module": "object", "group": "category", "technology": "category", "power": "category",
     "hardware": "category", "cell": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
     "free_space_bytes": "int64", "outcome": "category", "cause": "category", "cloud_state": "category",
-    "stage": "category", "components_done": "int8", "attempts": "int16", "download_errors": "int16",
+    "stage": "category", "component": "int8", "components_done": "int8", "attempts": "int16", "first_fault": "category",
+    "installations": "int16", "installation_failed": "bool", "fell_back": "bool", "download_errors": "int16",
     "sessions": "int32", "preambles": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
     "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
     "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
@@ -70,13 +74,6 @@ EVENT_COLUMNS = ("time_s", "module", "source", "status", "code", "text")
 
 CAPACITY_FILE = "capacity.json"
 """What a capacity search found; a run folder that holds it is one of a search."""
-
-METRICS = (
-    "success_rate", "success_of_finished", "coverage", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p90",
-    "duration_p95", "duration_p99", "wasted_share", "peak_connections", "peak_requests_per_s", "peak_downloads",
-    "peak_egress_bit_s",
-)  # fmt: skip
-"""Metrics a gate may name."""
 
 
 def no_decisions() -> pd.DataFrame:

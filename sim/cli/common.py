@@ -7,6 +7,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -75,6 +76,19 @@ def sign_folder(folder: Path, key: Path | None) -> None:
     print(f"signed by {archive.sign(folder, key)}", file=sys.stderr)
 
 
+class MarginalAs(StrEnum):
+    """What a pipeline that needs yes or no makes of a gate in doubt."""
+
+    GO = "go"
+    NO_GO = "no-go"
+
+
+MarginalOption = Annotated[
+    MarginalAs | None,
+    typer.Option("--marginal-as", help="Exit status of a gate in doubt: go 0, no-go 1, instead of 4."),
+]
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         from sim.engines.run import version
@@ -133,21 +147,44 @@ def progress(quiet: bool) -> Progress:
 
 
 def outcome_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """How many modules ended in each way, and the causes that held most of the others back."""
+    """How many modules ended in each way, and the causes that held most of the others back.
+
+    Of several campaigns the mean per campaign, so that every count is out of the modules of one.
+    """
     from sim.report.show import outcome_words, words
 
+    campaigns, total = summary["replications"], max(sum(summary["outcomes"].values()), 1)
+
+    def per_campaign(count: int) -> str:
+        return f"{count:,}" if campaigns == 1 else f"{count / campaigns:,.1f}"
+
+    if campaigns > 1:
+        yield f"  mean of {campaigns} campaigns"
     for name, count in summary["outcomes"].items():
         if count:
-            yield f"  {outcome_words(name):<13}{count:>9,}  {100 * count / summary['modules']:6.2f} %"
+            yield f"  {outcome_words(name):<13}{per_campaign(count):>9}  {100 * count / total:6.2f} %"
+    mistaken = summary["counts"].get("cloud_mistaken", 0)
+    if mistaken:
+        yield f"  the cloud does not know the end of {per_campaign(mistaken)}, or has it wrong"
     causes = [(words(cause), count) for cause, count in summary["causes"].items() if count]
     if causes:
-        yield f"  held back by {', '.join(f'{cause} {count:,}' for cause, count in causes[:4])}"
+        yield f"  held back by {', '.join(f'{cause} {per_campaign(count)}' for cause, count in causes[:4])}"
 
 
-def gate_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """Every gate with whether it is met and what was found."""
-    from sim.report.show import kind_of, show
+def verdict_lines(report: Any) -> Iterator[str]:
+    """The verdict with its reasons, then every gate that is not settled for good, with what was found."""
+    from sim.report.model.verdict_words import gate_sentence
 
-    for gate in summary["gates"]:
-        found = show(kind_of(gate["metric"]), gate["judged"])
-        yield f"  gate {gate['gate']:<28} {'met' if gate['met'] else 'NOT MET':<8} found {found}"
+    yield f"{report.told.word}: {report.told.headline}"
+    for text in report.told.reasons:
+        yield f"  {text}"
+    for gate in report.gates:
+        where = f"{gate.gate} {gate.of}".strip()
+        yield f"  gate {where:<34} {gate.state:<12} {gate_sentence(gate)}"
+
+
+def end_as(report: Any, marginal_as: MarginalAs | None) -> None:
+    """Ends the command with the status of the report's verdict; `Go` just returns."""
+    status = report.exit_statuses["as it is" if marginal_as is None else marginal_as]
+    if status:
+        raise typer.Exit(status)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sim.cli.common import (
     AsJson,
+    MarginalOption,
     Overrides,
     Overwrite,
     ScenarioPath,
@@ -17,15 +18,15 @@ from sim.cli.common import (
     app,
     check_output,
     command_line,
+    end_as,
     fail,
-    gate_lines,
     load_scenario,
     outcome_lines,
     sign_folder,
+    verdict_lines,
     with_options,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
-from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from sim import archive
@@ -83,6 +84,7 @@ def live(
     out: Out = None,
     overwrite: Overwrite = False,
     sign: SignKey = None,
+    marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a fleet in real time against a cloud; leave a run folder and its report.
@@ -94,7 +96,9 @@ def live(
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import run_live, save_live
     from sim.engines.live.live_target import Limits
-    from sim.report.html import write_html
+    from sim.report.formats.html_page import render
+    from sim.report.model.run_report import build
+    from sim.report.pages.run_page import run_page
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
@@ -112,23 +116,12 @@ def live(
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
     saved = save_live(found, folder, overwrite=overwrite, command=command_line())
     page = saved.path / "report.html"
-    page.write_text(write_html(saved), encoding="utf-8")
+    report = build(saved)
+    page.write_text(render(run_page(report, saved)), encoding="utf-8")
     archive.add(folder, [page])
     sign_folder(folder, sign)
-    _tell(found, settings, page, as_json)
-    status = _exit_status(found)
-    if status:
-        raise typer.Exit(status)
-
-
-def _exit_status(found: LiveOutcome) -> int:
-    """130 interrupted, 3 when both sides do not agree, 1 when a gate is not met, else 0."""
-    summary = found.outcome.summary
-    if not summary["complete"]:
-        return ExitStatus.INTERRUPTED
-    if not found.reconciliation.agrees:
-        return ExitStatus.RUN_FAILED
-    return ExitStatus.GO if all(gate["met"] for gate in summary["gates"]) else ExitStatus.NO_GO
+    _tell(found, settings, report, page, as_json)
+    end_as(report, marginal_as)
 
 
 def seconds(option: str, text: str) -> float:
@@ -157,7 +150,7 @@ def rate_of(option: str, text: str) -> float:
 # --- result ------------------------------------------------------------------------------------------------------------
 
 
-def _tell(found: LiveOutcome, settings: Settings, page: Path, as_json: bool) -> None:
+def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_json: bool) -> None:
     summary = found.outcome.summary
     if as_json:
         quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
@@ -175,6 +168,6 @@ def _tell(found: LiveOutcome, settings: Settings, page: Path, as_json: bool) -> 
             print(f"  {leg:<10}{row['count']:>9,}  {shown}")
     for line in found.reconciliation.lines():
         print(line)
-    for line in gate_lines(summary):
+    for line in verdict_lines(report):
         print(line)
     print(f"report: {page}")

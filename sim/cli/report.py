@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, app, fail
+from sim.cli.common import AsJson, MarginalAs, MarginalOption, app, fail
 from sim.exit_status import ExitStatus
 from sim.report.show import plural
 
@@ -41,6 +41,7 @@ def report(
     gate: Annotated[list[str], typer.Option(help='A further gate, such as "bricked upper <= 1e-4".')] = [],  # noqa: B006
     price_per_mb: Annotated[float | None, typer.Option(min=0, help="Price of a megabyte of data.")] = None,
     fail_on_regression: FailOnRegression = False,
+    marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run, of several side by side, or of any other result, in any format.
@@ -54,7 +55,7 @@ def report(
     options = Options([_gate(text) for text in gate], price_per_mb, against, study, fail_on_regression)
     page, plain = _made(folders, options)
     target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
-    _end(write_formats(page, target, formats, runs=plain), page, as_json)
+    _end(write_formats(page, target, formats, runs=plain), page, as_json, marginal_as)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def trend(
     out: Out = None,
     order: Annotated[str, typer.Option(help="name (release numbers as numbers) or time.")] = "name",
     fail_on_regression: FailOnRegression = False,
+    marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Figures from release to release; what got worse beyond noise is marked."""
@@ -116,10 +118,10 @@ def trend(
     page = trend_page(
         archived(folder, order), f"Trend of {folder.resolve().name}", fail_on_regression=fail_on_regression
     )
-    _end(write_formats(page, out or folder, formats_of(format_), name="trend"), page, as_json)
+    _end(write_formats(page, out or folder, formats_of(format_), name="trend"), page, as_json, marginal_as)
 
 
-def _end(written: list[Path], page: Any, as_json: bool) -> None:
+def _end(written: list[Path], page: Any, as_json: bool, marginal_as: MarginalAs | None) -> None:
     """Says what was written and ends with the status of the checks."""
     unmet = [check for check in page.checks if not check.passed]
     if as_json:
@@ -132,8 +134,20 @@ def _end(written: list[Path], page: Any, as_json: bool) -> None:
             print(line)
         for check in unmet:
             print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
-    if unmet:
-        raise typer.Exit(ExitStatus.NO_GO)
+    status = _status([check.status for check in unmet], marginal_as)
+    if status:
+        raise typer.Exit(status)
+
+
+_GRAVEST = (ExitStatus.INTERRUPTED, ExitStatus.RUN_FAILED, ExitStatus.NO_GO, ExitStatus.UNDECIDED)
+
+
+def _status(statuses: Sequence[int], marginal_as: MarginalAs | None) -> int:
+    """The gravest of the statuses of checks that did not hold; one in doubt counts as the pipeline wants it."""
+    gravest = next((status for status in _GRAVEST if status in statuses), ExitStatus.GO)
+    if gravest != ExitStatus.UNDECIDED or marginal_as is None:
+        return gravest
+    return ExitStatus.GO if marginal_as is MarginalAs.GO else ExitStatus.NO_GO
 
 
 def _written(paths: list[Path]) -> Iterator[str]:
@@ -163,12 +177,9 @@ def formats_of(text: str) -> list[str]:
 
 def _gate(text: str) -> Any:
     from sim import gates
-    from sim.stats.campaigns import STUDY_METRICS
 
     try:
         gate = gates.parse_expression(text)
     except ValueError as error:
         fail(f"--gate: {error}")
-    if gate.metric not in STUDY_METRICS:
-        fail(f"--gate {text}: {gate.metric} is not a metric; choose from {', '.join(STUDY_METRICS)}")
     return gate

@@ -12,6 +12,7 @@ import typer
 from sim.cli.common import (
     KEPT,
     AsJson,
+    MarginalOption,
     Overrides,
     Overwrite,
     ScenarioPath,
@@ -19,16 +20,16 @@ from sim.cli.common import (
     app,
     check_output,
     command_line,
+    end_as,
     fail,
-    gate_lines,
     load_scenario,
     outcome_lines,
     progress,
     say,
     sign_folder,
+    verdict_lines,
     with_options,
 )
-from sim.exit_status import ExitStatus
 
 
 @app.command()
@@ -62,6 +63,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
     overwrite: Overwrite = False,
     sign: SignKey = None,
+    marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
@@ -84,11 +86,9 @@ def run(
     folder, summary = write(outcome, target, overwrite=overwrite, command=command_line()), outcome.summary
     KEPT.append(folder)
     del outcome  # the report needs the memory
-    _tell(summary, _report(folder, sign), as_json)
-    if not summary["complete"]:
-        raise typer.Exit(ExitStatus.INTERRUPTED)
-    if not all(gate["met"] for gate in summary["gates"]):
-        raise typer.Exit(ExitStatus.NO_GO)
+    page, report = _report(folder, sign)
+    _tell(summary, report, page, as_json)
+    end_as(report, marginal_as)
 
 
 def _simulated(scenario: Any, engine: str, events: bool | str, as_json: bool) -> Any:
@@ -115,17 +115,20 @@ def _check_sample(asked: str | None) -> None:
         fail(f"--events-of: {error}")
 
 
-def _report(folder: Path, sign: Path | None) -> Path:
-    """Writes the page of a run into its folder, and signs it where a key was given."""
+def _report(folder: Path, sign: Path | None) -> tuple[Path, Any]:
+    """Writes the page of a run into its folder, and signs it where a key was given; the page and the report it shows."""
     from sim import archive
     from sim.records import Run
-    from sim.report.html import write_html
+    from sim.report.formats.html_page import render
+    from sim.report.model.run_report import build
+    from sim.report.pages.run_page import run_page
 
-    report = folder / "report.html"
-    report.write_text(write_html(Run.load(folder)), encoding="utf-8")
-    archive.add(folder, [report])
+    loaded = Run.load(folder)
+    report, page = build(loaded), folder / "report.html"
+    page.write_text(render(run_page(report, loaded)), encoding="utf-8")
+    archive.add(folder, [page])
     sign_folder(folder, sign)
-    return report
+    return page, report
 
 
 def _replicated(
@@ -198,15 +201,15 @@ def trace(
         print(f"{line['time']:>16}  {line['source']:<6}  {line['state']:<18}  {line['text']}")
 
 
-def _tell(summary: dict[str, Any], report: Path, as_json: bool) -> None:
+def _tell(summary: dict[str, Any], report: Any, page: Path, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(summary))
+        print(json.dumps({**summary, "verdict": report.verdict, "headline": report.told.headline}))
         return
-    print(f"{summary['scenario']}: {summary['modules']:,} modules, seed {summary['seed']}, {summary['wall_s']:.1f} s")
+    campaigns = "" if summary["replications"] == 1 else f" in each of {summary['replications']} campaigns"
+    size = f"{summary['modules']:,} modules{campaigns}"
+    print(f"{summary['scenario']}: {size}, seed {summary['seed']}, {summary['wall_s']:.1f} s")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
-    for line in outcome_lines(summary):
+    for line in [*outcome_lines(summary), *verdict_lines(report)]:
         print(line)
-    for line in gate_lines(summary):
-        print(line)
-    print(f"report: {report}")
+    print(f"report: {page}")

@@ -122,13 +122,17 @@ def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
 
 def summary_of(scenario: Scenario, merged: Records, peaks: list[dict[str, float]]) -> dict[str, Any]:
     """The figures of all replications; `peaks` are those of the cloud, for each replication."""
+    gates = dict(scenario.gates)
+    known: dict[str, Any] = {
+        "watched_s": merged.watched_s, "components": tuple(c.component for c in scenario.plan.components),
+    }  # fmt: skip
     summary = summarise(
         merged.table.frame(SUMMARY_COLUMNS), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
-        replications=len(peaks), complete=merged.complete, gates=dict(scenario.gates),
-        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions,
+        replications=len(peaks), complete=merged.complete, gates=gates,
+        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions, **known,
     )  # fmt: skip
     if len(peaks) > 1:
-        summary = with_intervals(summary, merged.modules, peaks, merged.decisions)
+        summary = with_intervals(summary, merged.modules, peaks, merged.decisions, gates=gates, **known)
     return summary
 
 

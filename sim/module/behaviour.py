@@ -29,7 +29,7 @@ from sim.module import battery, check_in, flash, radio, states
 from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
 from sim.module.link_states import LinkState
 from sim.module.profile import Profile
-from sim.module.rows import INF, NAN, CheckIn, ModuleRow, Power
+from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, Power
 
 # Reconnecting (QuecThing, net errors): 1 s x failures with jitter, half an hour beyond six.
 BACK_OFF_S = 1.0
@@ -283,6 +283,8 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
     m.flashes += 1
     duration = flash.duration_s(m, p)
     m.flash_result = flash.result(m, p, now, duration)
+    if m.flash_result != Cause.NONE and not m.reverting:
+        m.image_faults |= FAULT_INSTALLATION
     if p.power == Power.BATTERY and m.flash_result != Cause.BATTERY_DEAD:
         battery.spend(m, p.install_j)
     if m.kind != FIRMWARE:
@@ -315,6 +317,8 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
         return _go_dark(m, Cause.BRICKED, now)
     if p.power == Power.BATTERY:
         battery.spend(m, p.reboot_j)
+    if m.flash_result == Cause.BOOT_FAILURE and not m.reverting:
+        m.image_faults |= FAULT_FELL_BACK
     m.link = LinkState.OFFLINE
     m.download_errors = 0
     given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
@@ -340,6 +344,8 @@ def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
 
 
 def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
+    if m.status in _BUSY:
+        _attempt_failed(m, cause)
     m.link = LinkState.DARK
     m.cause = cause
     m.ended_s = now
@@ -526,6 +532,7 @@ def _download_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if given != Input.BOOT_OLD:
         m.download_errors += 1
         m.total_errors += 1
+    _attempt_failed(m, m.cause)
     return Effect.ERASE | Effect.STOP_FETCH
 
 
@@ -536,6 +543,7 @@ def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
     if fault != Cause.NONE:
         m.cause = fault
         m.flashes += 1
+        m.image_faults |= FAULT_INSTALLATION
         _arm(m, now + states.FLASH_DELAY_S, Input.UPDATE_FAILED)
         return
     _arm(m, now + states.FLASH_DELAY_S, Input.BEGIN_FLASH)
@@ -557,6 +565,7 @@ def _updated(m: ModuleRow, p: Profile, now: float) -> None:
 def _back_on_old(m: ModuleRow) -> None:
     """The module runs a previous image again, and is not upgraded any more."""
     m.cause = Cause.ROLLED_BACK
+    m.image_faults |= FAULT_FELL_BACK
     m.upgraded_s = m.ended_s = NAN
 
 
@@ -580,4 +589,11 @@ def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         m.cause = m.flash_result
     m.flash_result = Cause.NONE
     m.download_errors = 0
+    _attempt_failed(m, m.cause)
     return Effect.STOP_FETCH
+
+
+def _attempt_failed(m: ModuleRow, cause: int) -> None:
+    """Keeps why the first attempt failed: further ones must not hide it."""
+    if m.first_fault == Cause.NONE and not m.reverting:
+        m.first_fault = cause if cause != Cause.NONE else Cause.LINK_LOST

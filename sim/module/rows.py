@@ -46,6 +46,10 @@ class Partition(NamedEnum):
     IN_PLACE = 1
 
 
+FAULT_INSTALLATION, FAULT_FELL_BACK = 1, 2
+"""An installation failed; the module went back to the previous image."""
+
+
 @dataclass(slots=True)
 class ModuleRow:
     """One module: who it is, where it stands, what it has spent."""
@@ -123,6 +127,10 @@ class ModuleRow:
     refusals: int = 0
     received_bytes: float = 0.0
     cause: int = 0
+    first_fault: int = 0
+    """Cause of the first attempt that failed; NONE while none has."""
+    image_faults: int = 0
+    """FAULT_… bits of what has happened to installations of the new image."""
     first_contact_s: float = NAN
     notified_s: float = NAN
     confirmed_s: float = NAN

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
+from sim.exit_status import ExitStatus
 from sim.report.show import Kind, show
 
 _WIDE_FROM = 7.0
@@ -71,7 +72,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether its values are numbers, which stand on the right."""
-        return self.kind not in ("text", "name", "met", "metric")
+        return self.kind not in ("text", "name", "met", "state", "metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +150,23 @@ class Section:
 class Verdict:
     """The answer on top: `key` chooses the colour, `word` is the answer, `blocks` give its reasons."""
 
-    key: Literal["go", "no-go", "none", "partial"]
+    key: Literal["go", "no-go", "marginal", "stopped", "invalid", "none", "partial"]
     word: str
     blocks: Sequence[Block] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that had to hold, such as a gate: its name, what it belongs to, whether it held, the figures."""
+    """Something that had to hold, such as a gate: its name, what it belongs to, whether it held, the figures.
+
+    `status` is the exit status of a command when it did not hold.
+    """
 
     name: str
     suite: str
     passed: bool
     text: str
+    status: int = ExitStatus.NO_GO
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
+from sim.metrics import METRICS, Unit
 from sim.units import show_bit_rate, show_duration, show_size
 
 Kind = Literal[
@@ -23,19 +24,22 @@ Kind = Literal[
     "energy",
     "money",
     "met",
+    "state",
     "metric",
 ]
 """What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
 percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,
-`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met,
+`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met, `state` what a gate came to,
 `metric` the name of a figure, shown without its unit."""
 
 NOTHING = "–"
-_QUANTILE = re.compile(r"^duration_p(\d+)$")
 _UNIT_SUFFIX = re.compile(r"_(bit_s|per_s|j)$")
 
 _ENDS: dict[str, Kind] = {"bit_s": "bit_rate", "per_s": "rate", "_j": "energy", "_bytes": "size", "_s": "duration"}
-_NUMBERS = ("peak_connections", "peak_downloads", "silent_losses", "deferrals", "modules")
+_KINDS: dict[Unit, Kind] = {
+    Unit.SHARE: "share", Unit.RATIO: "number", Unit.COUNT: "number", Unit.DURATION: "duration", Unit.SIZE: "size",
+    Unit.ENERGY: "energy", Unit.RATE: "rate", Unit.BIT_RATE: "bit_rate",
+}  # fmt: skip
 
 
 def show(kind: Kind, value: Any) -> str:
@@ -46,11 +50,9 @@ def show(kind: Kind, value: Any) -> str:
 
 
 def kind_of(metric: str) -> Kind:
-    """The kind a metric's name implies: `duration_p95` seconds, `peak_egress_bit_s` bit/s, else a share."""
-    if metric.startswith("duration"):
-        return "duration"
-    if metric in _NUMBERS:
-        return "number"
+    """The kind of a metric by the table of metrics; of another name by its end: `_s` seconds, `_bytes`, else a share."""
+    if metric in METRICS:
+        return _KINDS[METRICS[metric].unit]
     return next((kind for end, kind in _ENDS.items() if metric.endswith(end)), "share")
 
 
@@ -65,8 +67,9 @@ def printable(text: str) -> str:
 
 
 def metric_words(name: object) -> str:
-    """A metric's name as words: `peak_egress_bit_s` becomes `peak egress`, `duration_p95` becomes `time to 95 %`."""
-    return words(_QUANTILE.sub(r"time to \1 %", _UNIT_SUFFIX.sub("", str(name))))
+    """A metric's name as words by the table of metrics; of another name without its unit."""
+    found = METRICS.get(str(name))
+    return found.label if found is not None else words(_UNIT_SUFFIX.sub("", str(name)))
 
 
 def plural(count: int, noun: str) -> str:
@@ -114,9 +117,11 @@ def interval(kind: Kind, low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else f"{show(kind, low)} to {show(kind, high)}"
 
 
+_STATE_MARKS = {"met": "✓", "not met": "✗"}
 _SHOW: dict[Kind, Callable[[Any], str]] = {
     "text": str, "name": words, "count": lambda v: f"{round(v):,}", "number": number, "share": share, "points": points,
     "duration": show_duration, "size": show_size, "bit_rate": show_bit_rate, "energy": energy,
     "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}",
+    "state": lambda v: f"{_STATE_MARKS.get(str(v), '?')} {v}",
     "met": lambda v: "✓ met" if v else "✗ not met", "metric": metric_words,
 }  # fmt: skip

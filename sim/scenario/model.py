@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from sim import gates as gate_rules
-from sim.records import METRICS
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
 from sim.scenario.fleet import Fleet
 from sim.scenario.plan import PlanSection
@@ -56,6 +55,15 @@ class CloudSection(Section):
         return self
 
 
+class GateSection(Section):
+    """A gate that is judged slice by slice."""
+
+    limit: str
+    """Comparison and limit, such as `<= 1e-3` or `upper <= 1e-3`."""
+    by: Literal["group", "hardware", "coverage_level", "technology", "component"] | None = None
+    """Every slice by this has to meet the limit by itself; none for the whole fleet."""
+
+
 class _Written:
     """What a file gives. Two scenarios that mean the same are equal however they were written, so all these are."""
 
@@ -85,18 +93,18 @@ class Scenario(Section):
     """The upgrade plan."""
     cloud: CloudSection = CloudSection()
     """What the cloud can bear, and how it watches connections."""
-    gates: dict[str, str] = Field(default_factory=dict)
-    """Limits for a go, by metric: `success_rate: ">= 0.95"`, `duration_p95: "<= 7d"`, `bricked: "upper <= 1e-3"`."""
+    gates: dict[str, str | GateSection] = Field(default_factory=dict)
+    """Limits for a go, by metric: `success_rate: ">= 0.95"`, `time_to_95: "<= 7d"`, `bricked: "upper <= 1e-3"`; with
+    `{limit: "<= 1e-3", by: hardware}` for each slice of the fleet by itself."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
-        for metric, bound in self.gates.items():
-            if metric not in METRICS:
-                raise ValueError(f"gates.{metric}: not a metric; choose from {', '.join(METRICS)}")
+        for metric, entry in self.gates.items():
             try:
-                gate_rules.parse(metric, bound)
+                gate_rules.parse_entry(metric, entry)
             except ValueError as error:
-                raise ValueError(f"gates.{metric}: {error}; found {bound!r}") from None
+                given = entry if isinstance(entry, str) else entry.limit
+                raise ValueError(f"gates.{metric}: {error}; found {given!r}") from None
         strategy = self.plan.strategy
         if self.cloud.kind == "ddi" and (strategy.rollback or strategy.in_flight.on_revoked == "rollback"):
             raise ValueError("cloud.kind ddi: such a server cannot roll back; leave out rollback and on_revoked")

@@ -7,17 +7,15 @@ from math import sqrt
 
 from scipy import special
 
+from sim.metrics import METRICS
 from sim.stats.replicated import Estimate
-
-HIGHER_IS_BETTER = frozenset({"success_rate", "success_of_finished", "coverage"})
-"""Metrics of which more is better; of all others less is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A metric before and after; `low` and `high` bound the difference, None where nothing can be said about noise.
 
-    `verdict` is one of better, worse, unclear (within noise), same, unknown (no interval, so noise is not known).
+    `verdict` is one of better, worse, changed (neither good nor bad in itself), unclear (within noise), same, unknown (no interval, so noise is not known).
     """
 
     metric: str
@@ -51,4 +49,7 @@ def verdict(metric: str, low: float | None, high: float | None, difference: floa
         return "unknown"
     if low <= 0.0 <= high:
         return "unclear"
-    return "better" if (low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+    better = METRICS[metric].better if metric in METRICS else "less"
+    if better == "neither":
+        return "changed"
+    return "better" if (low > 0) == (better == "more") else "worse"

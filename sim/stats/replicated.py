@@ -7,10 +7,9 @@ from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import stats
 
-RARE = 10
-"""Below this many events in all, Student's interval is too short (their number is skewed): see `rate_interval`."""
+from sim.stats.intervals import RARE, exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +94,28 @@ def rule_of_three(total: int) -> float:
     return 1.0 if total <= 0 else min(1.0, 3.0 / total)
 
 
-def jeffreys(hits: int, total: int, confidence: float = 0.95) -> Estimate:
-    """Jeffreys' interval of a share (Brown, Cai, DasGupta 2001, Statistical Science 16); 0 and 1 kept as bounds there."""
-    if not 0 <= hits <= total:
-        raise ValueError(f"{hits} of {total} is not a share")
-    if total == 0:
-        return Estimate(nan, 0.0, 1.0)
-    tail = (1.0 - confidence) / 2.0
-    low = 0.0 if hits == 0 else float(special.betaincinv(hits + 0.5, total - hits + 0.5, tail))
-    high = 1.0 if hits == total else float(special.betaincinv(hits + 0.5, total - hits + 0.5, 1.0 - tail))
-    return Estimate(hits / total, low, high)
+def ratio_interval(hits: ArrayLike, sizes: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """A share over campaigns: all cases over all modules, with an interval whose unit is the campaign.
 
-
-def rate_interval(rates: ArrayLike, hits: int, total: int, confidence: float = 0.95) -> Estimate:
-    """Mean of a share over campaigns with an interval that stays honest for rare events.
-
-    Student's interval over campaigns, cut at 0 and 1. With fewer than RARE events (or non-events) in all campaigns
-    together it is widened to hold Jeffreys' interval of `hits` in `total` modules too: campaigns that all saw nothing
-    have no spread, and their interval would be a point at zero.
+    The ratio estimator with its linearised variance (Cochran 1977, Sampling Techniques, section 6.3), for campaigns
+    that expose different numbers of modules; with equal numbers it is Student's interval of their mean. With fewer than
+    RARE cases (or non-cases) in all campaigns together it is widened to hold the exact interval too: campaigns that all
+    saw nothing have no spread, and their interval would be a point at zero. NaN bounds with fewer than two campaigns.
     """
-    estimate = t_interval(rates, confidence)
-    if not isfinite(estimate.value):
-        return estimate
-    low, high = estimate.low, estimate.high
-    if min(hits, total - hits) < RARE:
-        pooled = jeffreys(hits, total, confidence)
-        low, high = float(np.fmin(low, pooled.low)), float(np.fmax(high, pooled.high))
-    return Estimate(estimate.value, max(0.0, low) if isfinite(low) else low, min(1.0, high) if isfinite(high) else high)
+    cases, modules = np.asarray(hits, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    there = np.isfinite(cases) & np.isfinite(modules) & (modules > 0)
+    cases, modules = cases[there], modules[there]
+    count, total = len(cases), float(modules.sum())
+    if count == 0:
+        return Estimate(nan, nan, nan)
+    value = float(cases.sum()) / total
+    low = high = nan
+    if count > 1:
+        spread = sqrt(count / (count - 1) * float(((cases - value * modules) ** 2).sum())) / total
+        half = float(stats.t.ppf(0.5 + confidence / 2.0, count - 1)) * spread
+        low, high = value - half, value + half
+    seen = round(float(cases.sum()))
+    if min(seen, round(total) - seen) < RARE:
+        least, most = exact(seen, round(total), confidence)
+        low, high = float(np.fmin(low, least)), float(np.fmax(high, most))
+    return Estimate(value, max(0.0, low) if isfinite(low) else low, min(1.0, high) if isfinite(high) else high)

@@ -12,6 +12,10 @@ from typing import Any
 import pandas as pd
 
 from sim.records import STOPS
+from sim.stats.verdict import SelfStop
+
+_GROUNDS = ("criterion_fired", "group_failed", "group_passed")
+_HALTS = (*STOPS, "rollout_stopped")
 
 
 def stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, Any] | None:
@@ -30,6 +34,35 @@ def stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, Any] | 
         "took_image_before": int((took <= stop_s).sum()), "took_image_after": int((took > stop_s).sum()),
         "bricked_before": int((bricked <= stop_s).sum()), "bricked_after": int((bricked > stop_s).sum()),
     }  # fmt: skip
+
+
+def self_stop(modules: pd.DataFrame, decisions: pd.DataFrame) -> SelfStop | None:
+    """The first stop that the plan made by itself in one campaign; what the operator or the calendar ended is none.
+
+    A pause after a group that passed is one while nobody has resumed it: the rest of the fleet is still to come.
+    """
+    for _, row in decisions[decisions["decision"].isin(_HALTS)].sort_values("time_s", kind="stable").iterrows():
+        at = decisions[decisions["time_s"] == row["time_s"]]
+        grounds = at[at["decision"].isin(_GROUNDS)]
+        bad = grounds[grounds["decision"] != "group_passed"]
+        resumed = ((decisions["decision"] == "resumed") & (decisions["time_s"] >= row["time_s"])).any()
+        if len(bad) or (len(grounds) and not resumed):
+            ground = (bad if len(bad) else grounds).iloc[0]
+            why = " ".join(filter(None, (str(ground["group"]), str(ground["detail"]))))
+            took = int((modules["updating_s"] <= row["time_s"]).sum())
+            return SelfStop(str(row["decision"]), why, float(row["time_s"]), took)
+    return None
+
+
+def self_stops(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[SelfStop]:
+    """The campaigns whose plan stopped itself, one entry each."""
+    if decisions.empty:
+        return []
+    found = [
+        self_stop(part, decisions[decisions["replication"] == number])
+        for number, part in modules.groupby("replication", sort=True)
+    ]
+    return [stop for stop in found if stop is not None]
 
 
 def _reason(decisions: pd.DataFrame, stop_s: float) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from sim.errors import StudyError
+from sim.metrics import SHARES
 from sim.records import Run
 from sim.report.pages.difference_words import sentence
 from sim.scenario import Scenario
 from sim.stats.agreement import agreement
 from sim.stats.campaigns import STUDY_METRICS, estimate
 from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_difference
-from sim.stats.summary import SHARES
 from sim.study import flow as flows
 from sim.study.campaign import Campaign, Job
 from sim.study.pool import Pool, Progress, collect

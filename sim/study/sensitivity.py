@@ -209,7 +209,7 @@ def gate_on(scenario: Scenario, metric: str) -> tuple[str, float] | None:
     """The scenario's gate on a metric as (sign, limit), if it has one."""
     if metric not in scenario.gates:
         return None
-    gate = gate_rules.parse(metric, scenario.gates[metric])
+    gate = gate_rules.parse_entry(metric, scenario.gates[metric])
     return gate.sign, gate.limit
 
 

@@ -23,7 +23,7 @@ from sim.study.sweep import sweep
 from sim.study.tune import tune
 from tests.support import run, scenario
 
-GATES = "gates={success_rate: '>= 0.5', bricked: '<= 0.01'}"
+GATES = "gates={success_rate: '>= 0.5', bricked: '<= 0.1'}"
 SMALL = ("fleet.size=60", "horizon=1d", GATES)
 BATTERY = "plan.strategy.preconditions.min_battery_percent"
 STUDIES = ("comparison", "sweep", "tune", "sensitivity", "load")

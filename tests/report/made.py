@@ -22,7 +22,7 @@ def module(**given: Any) -> dict[str, Any]:
     row = {name: _EMPTY.get(kind, 0) for name, kind in MODULE_COLUMNS.items()}
     row |= {
         "module": "m", "group": "g", "technology": "lte-m", "power": "battery", "hardware": "A", "outcome": "succeeded",
-        "cloud_state": "succeeded", "stage": "reported", "updating_s": 900.0, "upgraded_s": 1000.0, "ended_s": 1100.0,
+        "cloud_state": "succeeded", "stage": "reported", "confirmed_s": 500.0, "attempts": 1, "installations": 1, "updating_s": 900.0, "upgraded_s": 1000.0, "ended_s": 1100.0,
         "bytes_useful": 1000, "energy_j": 10.0,
     }  # fmt: skip
     return row | given
@@ -30,7 +30,18 @@ def module(**given: Any) -> dict[str, Any]:
 
 def lost(cause: str, stage: str = "none", outcome: str = "pending", **given: Any) -> dict[str, Any]:
     """A module that did not get there."""
-    at = {"updating_s": np.nan, "upgraded_s": np.nan, "ended_s": np.nan, "bytes_useful": 0, "cloud_state": "queued"}
+    at = {
+        "confirmed_s": np.nan,
+        "attempts": 0,
+        "installations": 0,
+        "updating_s": np.nan,
+        "upgraded_s": np.nan,
+        "ended_s": np.nan,
+        "bytes_useful": 0,
+        "cloud_state": "queued",
+    }
+    if "updating_s" in given:
+        at |= {"confirmed_s": 0.0, "attempts": 1, "installations": 1, "first_fault": cause, "installation_failed": True}
     return module(cause=cause, stage=stage, outcome=outcome, **(at | given))
 
 

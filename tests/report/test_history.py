@@ -111,7 +111,10 @@ def test_damaged_and_partial_runs_are_passed_over(releases, tmp_path):
     ("arguments", "status", "words"),
     [
         (("report", "1.9.0", "--format", "json,md"), 0, "report.md"),
-        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6"), 1, "NOT MET"),
+        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6"), 4, "too little"),
+        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "go"), 0, "Invalid"),
+        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "no-go"), 1, "Invalid"),
+        (("report", "1.9.0", "--gate", "success_rate >= 0.9999"), 1, "NOT MET"),
         (("report", "1.9.0", "--gate", "speed <= 1"), 2, "is not a metric"),
         (("report", "1.9.0", "--format", "docx"), 2, "choose from html, pdf"),
         (("report", "1.9.0", "1.10.0", "--against", "1.2.0"), 2, "give one FOLDER"),

@@ -77,7 +77,7 @@ def test_verdict_and_gates(page):
 def test_page_one_answers(page):
     """Ship or not, at what risk, what to change: before the first section of evidence."""
     first = page[: page.index("<h2>")]
-    for words in ("No go", "1 of 2 gates not met", "At what risk?", "What to change?"):
+    for words in ("No go", "1 of 2 gates is not met", "At what risk?", "What to change?"):
         assert words in first
 
 
@@ -140,7 +140,7 @@ def _large(block):
 def test_a_fleet_nobody_reaches(tmp_path):
     """No success at all still makes a page."""
     outcome = run("fleet.failures.never_online=1.0", "gates={duration_p95: '<= 1d'}")
-    assert "time to 95 % is unknown" in write_html(save(outcome, tmp_path / "r"))
+    assert "Time of 95 % of the successes: not known" in write_html(save(outcome, tmp_path / "r"))
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -72,11 +72,11 @@ def test_gates_of_a_sweep(folders):
     """Which settings meet them: counted from its own table, and it is a check that one does."""
     result = load_sweep(folders["sweep"])
     table = result.summary("success_rate").merge(result.summary("bricked"), on="point", suffixes=("", "_bricked"))
-    fits = int(((table["value"] >= 0.5) & (table["value_bricked"] <= 0.01)).sum())
+    fits = int(((table["low"] >= 0.5) & (table["high_bricked"] <= 0.1)).sum())
     page = sweep_page(result)
     assert page.verdict.blocks[0].strong == f"{fits} of 9 settings"
     assert page.checks[-1].passed == (fits > 0)
-    result.scenario = result.scenario.with_({"gates": {"success_rate": "> 0.9999", "bricked": "<= 1"}})
+    result.scenario = result.scenario.with_({"gates": {"success_rate": "> 0.9999", "bricked": "<= 0.1"}})
     page = sweep_page(result)
     assert page.verdict.word == "None fits"
     assert [check.passed for check in page.checks] == [False, True, False]
@@ -111,7 +111,7 @@ def test_an_interrupted_study_fails_its_check(folders):
     ("arguments", "words"),
     [
         (("sweep", "run"), "only run folders can be laid side by side"),
-        (("sweep", "--gate", "bricked <= 1"), "--gate is for run folders"),
+        (("sweep", "--gate", "bricked <= 0.1"), "--gate is for run folders"),
         (("nothing",), "no such folder"),
         (("empty",), "has no manifest.json"),
         (("unknown",), "of a kind this version does not know"),

@@ -35,15 +35,18 @@ def test_losses_add_up_by_stage_and_cause(tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "verdict", "margin"),
     [
-        ({"success_rate": ">= 0.5"}, "go", 0.25),
-        ({"success_rate": "lower >= 0.5"}, "no-go", 0.3006 - 0.5),
-        ({"bricked": "<= 0.1"}, "no-go", 0.1 - 0.25),
+        ({"success_rate": ">= 0.15"}, "go", 0.6),
+        ({"success_rate": "lower >= 0.5"}, "invalid", 0.1941 - 0.5),
+        ({"bricked": "<= 0.7"}, "marginal", 0.7 - 0.25),
+        ({"bricked": "<= 0.1"}, "invalid", 0.1 - 0.25),
+        ({"bricked": "<= 0.001"}, "no-go", 0.001 - 0.25),
+        ({"success_rate": ">= 0.999"}, "no-go", 0.75 - 0.999),
         ({}, "none", None),
     ],
 )
 def test_verdict_and_margin(tmp_path, wanted, verdict, margin):
-    """Three of four: the value passes, Wilson's lower bound 0.3006 does not."""
-    rows = [module(), module(), module(), lost("bricked", "downloaded", "failed")]
+    """Three of four succeed, one of the four that installed bricks: the exact bounds are 0.1941 and 0.9937."""
+    rows = [module(), module(), module(), lost("bricked", "downloaded", "failed", updating_s=900.0)]
     report = build(made_run(tmp_path, rows, gates=wanted))
     assert report.verdict == verdict
     assert [g.margin for g in report.gates] == ([] if margin is None else [pytest.approx(margin, abs=1e-4)])
@@ -51,9 +54,11 @@ def test_verdict_and_margin(tmp_path, wanted, verdict, margin):
 
 def test_an_interrupted_run_decides_nothing(tmp_path):
     """Even with every gate met."""
-    run = made_run(tmp_path, [module()], gates={"success_rate": ">= 0"})
+    run = made_run(tmp_path, [module()], gates={"success_rate": ">= 0.01"})
+    assert build(run).verdict == "go"
     run.summary["complete"] = False
-    assert build(run).verdict == "partial"
+    report = build(run)
+    assert (report.verdict, report.exit_statuses["as it is"]) == ("invalid", 130)
 
 
 def test_milestones_keep_the_lost_in_the_denominator(tmp_path):
@@ -163,7 +168,8 @@ def test_further_gates_are_judged(tmp_path):
     """As `fotasim report --gate` gives them."""
     extra = [gates.parse_expression("bricked upper <= 0.5 %")]
     report = build(made_run(tmp_path, [module()] * 10), gates=extra)
-    assert (report.verdict, report.gates[0].bound, report.gates[0].met) == ("no-go", "upper", False)
+    assert (report.verdict, report.gates[0].bound, report.gates[0].met) == ("invalid", "upper", False)
+    assert (report.gates[0].needs, report.exit_statuses) == (736, {"as it is": 4, "go": 0, "no-go": 1})
 
 
 @pytest.mark.parametrize(
@@ -219,7 +225,7 @@ def test_one_of_everything(tmp_path):
     """Bricks, losses, waiting ones: no plural of one."""
     said = _said(tmp_path / "a", module(), lost("bricked", "downloaded", "failed", updating_s=400.0), lost("no_space"))
     for words in (
-        "1 of 3 modules bricks",
+        "1 of 2 modules that took the image bricks",
         "1 module (33.33 %) still waits for it or was never seen",
         "1 of them was harmed",
     ):
@@ -230,14 +236,14 @@ def test_one_of_everything(tmp_path):
 def test_page_one_answers_whether_to_ship(tmp_path):
     """Ship, or not, once; what would stop a bad image; what needs to change for the gates and what does not."""
     bricked = lost("bricked", "downloaded", "failed", updating_s=400.0)
-    said = _said(tmp_path / "a", module(), bricked, bricked, gates={"bricked": "<= 1e-4"})
+    said = _said(tmp_path / "a", module(), bricked, bricked, gates={"bricked": "<= 1e-3"})
     assert said.lower().count("do not ship") == 1
     assert "First what the gates demand" in said
     assert "Nothing in the strategy would stop a bad image" in said
     guarded = {"strategy": {"abort": {"criteria": [{"failure_type": "failed"}]}}}
-    said = _said(tmp_path / "b", module(), lost("no_space"), gates={"bricked": "<= 1e-4"}, plan=guarded)
-    assert "Ship it: every gate is met." in said and "Nothing has to." in said
-    assert "None of 2 modules bricks" in said and "would stop a bad image" not in said
+    said = _said(tmp_path / "b", *[module()] * 2, lost("no_space"), gates={"bricked": "<= 0.9"}, plan=guarded)
+    assert "Ship it: every gate is met beyond doubt." in said and "Nothing has to." in said
+    assert "None of 2 modules that took the image bricks" in said and "would stop a bad image" not in said
 
 
 def test_what_an_imported_plan_lost_stands_on_page_one(tmp_path):

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from sim.stats.agreement import agreement
+from sim.stats.intervals import exact
 from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_difference
 from sim.stats.replicated import (
     bootstrap_interval,
-    jeffreys,
     quantile_interval,
-    rate_interval,
+    ratio_interval,
     rule_of_three,
     t_interval,
 )
@@ -69,34 +69,36 @@ def test_a_difference_nobody_saw_is_not_proven_absent():
     assert (found.estimate.low, found.estimate.high) == (-0.001, 0.001)
 
 
-@pytest.mark.parametrize(
-    ("hits", "total", "low", "high"),
-    [(7, 1000, 0.003136, 0.013702), (0, 1000, 0.0, 0.002507), (10, 10, 0.7817, 1.0)],
-)
-def test_jeffreys(hits, total, low, high):
-    """Values of the beta distribution, such as 0.31 to 1.37 % for 7 of 1000."""
-    found = jeffreys(hits, total)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=5e-3)
-
-
 def test_zero_events_have_an_upper_bound():
     """Rule of three: 3 of 1000, which the exact bound 1 - 0.05^(1/n) approaches from below."""
     assert rule_of_three(1000) == 0.003
     assert rule_of_three(1000) == pytest.approx(1 - 0.05 ** (1 / 1000), rel=0.01)
     assert rule_of_three(2) == 1.0
-    found = rate_interval([0.0] * 20, 0, 20 * 500)
-    assert found.low == 0.0
-    assert 0.0 < found.high < rule_of_three(10_000)
+    found = ratio_interval([0] * 20, [500] * 20)
+    assert (found.low, found.high) == pytest.approx((0.0, 1 - 0.025 ** (1 / 10_000)))
 
 
 def test_a_handful_of_events_is_not_left_to_student():
     """Three bricks in 10,000: Student's interval alone would reach below 0 and fall short above."""
-    rates = [0.0] * 17 + [1 / 500] * 3
-    found = rate_interval(rates, 3, 10_000)
-    assert found.low == pytest.approx(0.0, abs=1e-4)
-    assert found.high == pytest.approx(jeffreys(3, 10_000).high)
-    assert found.high > t_interval(rates).high
-    assert rate_interval([0.5, 0.6], 550, 1000).high <= 1.0
+    found = ratio_interval([0] * 17 + [1] * 3, [500] * 20)
+    assert found.low >= 0.0
+    assert found.high == pytest.approx(exact(3, 10_000)[1])
+    assert found.high > t_interval([0.0] * 17 + [1 / 500] * 3).high
+    assert ratio_interval([250, 300], [500, 500]).high <= 1.0
+
+
+def test_equal_campaigns_give_students_interval():
+    """The ratio estimator of campaigns of one size is the mean with Student's bounds."""
+    hits = [430, 441, 455, 438]
+    found, student = ratio_interval(hits, [500] * 4), t_interval(np.array(hits) / 500)
+    assert (found.value, found.low, found.high) == pytest.approx((student.value, student.low, student.high))
+
+
+def test_unequal_campaigns_are_weighed_by_what_they_exposed():
+    """A campaign that stopped after two installations does not count as much as one of a thousand; one without any not at all."""
+    found = ratio_interval([2, 10, 0], [2, 1000, 0])
+    assert found.value == pytest.approx(12 / 1002)
+    assert isnan(ratio_interval([0], [0]).value)
 
 
 def test_quantile_interval_by_order_statistics():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from sim import gates
-from sim.stats.intervals import wilson
-from sim.stats.survival import cumulative_share
+from sim.stats.intervals import exact, share_interval, wilson
+from sim.stats.survival import cumulative_share, reach_interval, reached_at
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,27 @@ def test_cumulative_share_keeps_the_failed_in_the_denominator():
 
 
 @pytest.mark.parametrize(
-    ("metric", "text", "value", "met"),
-    [("success_rate", ">= 0.95", 0.95, True), ("success_rate", "> 95 %", 0.95, False), ("duration_p95", "<= 7d", 604801.0, False),
-     ("peak_egress_bit_s", "< 1 Gbit/s", 9e8, True), ("bricked", "<= 1e-4", None, False)],
-)  # fmt: skip
-def test_gates(metric, text, value, met):
-    """Comparison, units, percent; a metric without data never meets its gate."""
-    assert gates.judge({metric: text}, {metric: value})[0]["met"] is met
+    ("hits", "total", "low", "high"),
+    [(0, 112, 0.0, 0.0324), (5, 112, 0.01466, 0.10109), (0, 1000, 0.0, 0.003682), (10, 10, 0.69150, 1.0)],
+)
+def test_exact_bounds(hits, total, low, high):
+    """Clopper and Pearson's, of tables of the beta distribution."""
+    assert exact(hits, total) == pytest.approx((low, high), abs=1e-4)
+    assert share_interval(hits, total) == exact(hits, total)
+
+
+def test_exact_bounds_miss_as_seldom_as_they_say():
+    """Over every outcome of 200 installations at 0.5 %: neither bound misses in more than 2.5 %."""
+    chances = stats.binom.pmf(range(201), 200, 0.005)
+    bounds = [exact(hits, 200) for hits in range(201)]
+    assert sum(p for p, (low, _) in zip(chances, bounds, strict=True) if low > 0.005) <= 0.025
+    assert sum(p for p, (_, high) in zip(chances, bounds, strict=True) if high < 0.005) <= 0.025
+
+
+def test_the_time_of_a_share_counts_those_who_never_get_there():
+    """Ten modules, six done after 1 to 6 h: half are done after 5 h, seven in ten never; bounds beyond the end are none."""
+    times = [*range(1, 7), *[np.inf] * 4]
+    assert reached_at(times, 0.5) == 5.0
+    assert reached_at(times, 0.7) is None
+    low, high = reach_interval(times, 0.5)
+    assert (low, high) == (2.0, None)

@@ -20,13 +20,13 @@ from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
 from sim.engines.world.build import World
 from sim.module.link_states import LinkState
-from sim.module.rows import TECHNOLOGIES, Power
+from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, TECHNOLOGIES, Power
 from sim.module.states import PROGRESS_INTERVAL_S
 
 OUTCOMES = records.OUTCOMES
 CAUSE_OF_REASON = np.array([Cause[reason.name] for reason in EndReason], dtype=np.int64)
 """What an execution that ended without the module's doing has for a cause."""
-SUCCEEDED, FAILED, TIMED_OUT, REJECTED, CANCELED, NOT_NEEDED, PENDING, NEVER_ONLINE = range(len(OUTCOMES))
+SUCCEEDED, FAILED, TIMED_OUT, REJECTED, CANCELED, NOT_NEEDED, INCOMPATIBLE, PENDING, NEVER_ONLINE = range(len(OUTCOMES))
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class RowTable:
         return {
             "group": [g.name for g in self._world.scenario.fleet.groups], "technology": TECHNOLOGIES, "power": Power.words(),
             "hardware": fleet.hardware, "cell": ("", *fleet.cells), "outcome": OUTCOMES, "cause": Cause.words(),
-            "cloud_state": ex.STATE_NAMES, "stage": records.STAGES,
+            "cloud_state": ex.STATE_NAMES, "stage": records.STAGES, "first_fault": Cause.words(),
         }  # fmt: skip
 
     def _numbers(self, name: str, part: slice) -> NDArray[Any]:
@@ -117,7 +117,7 @@ class RowTable:
             return np.asarray(m[name])
         numbers: dict[str, Callable[[], NDArray[Any]]] = {
             "cell": lambda: self._rare("cell", part) + 1, "outcome": lambda: self._outcome[part], "cause": lambda: self._cause[part],
-            "cloud_state": lambda: e["state"], "stage": lambda: _stage(m, e),
+            "cloud_state": lambda: e["state"], "stage": lambda: _stage(m, e), "first_fault": lambda: m["first_fault"],
         }  # fmt: skip
         return numbers[name]()
 
@@ -129,13 +129,15 @@ class RowTable:
         """How the other columns are made."""
         world, m, e = self._world, self._ends.rows[part], self._ends.executions[part]
         renamed = {"rsrp_dbm": "rsrp_site_dbm", "coverage_level": "level", "free_space_bytes": "free_bytes",
-                   "download_errors": "total_errors"}  # fmt: skip
+                   "download_errors": "total_errors", "installations": "flashes"}  # fmt: skip
         makers: dict[str, Callable[[], Any]] = {
             name: partial(m.__getitem__, renamed.get(name, name)) for name in records.MODULE_COLUMNS
         }
         makers |= {name: partial(e.__getitem__, name) for name in ("attempts", "deferrals", "reported_s")}
         return makers | {
             "preambles": lambda: self._rare("preambles", part),
+            "installation_failed": lambda: m["image_faults"] & FAULT_INSTALLATION != 0,
+            "fell_back": lambda: m["image_faults"] & FAULT_FELL_BACK != 0,
             "replication": lambda: np.full(len(m), world.replication, dtype=np.int16),
             "module": lambda: world.fleet.names_of(part),
             "components_done": lambda: np.bitwise_count(m["at_target"]),
@@ -247,6 +249,7 @@ def outcomes(
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
+        ((state == ExecutionState.NOT_NEEDED) & (reason == EndReason.SOURCE_MISMATCH), INCOMPATIBLE, reasons),
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),

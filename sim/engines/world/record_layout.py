@@ -14,10 +14,11 @@ from sim.module.rows import ModuleRow
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
-           "component", "kind", "decided", "flash_result", "hold", "reverting", "cause"),
-    "i2": ("hardware", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts"),
+           "component", "kind", "decided", "flash_result", "hold", "reverting", "cause", "first_fault", "image_faults"),
+    "i2": ("hardware", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts",
+           "flashes"),
     "i4": ("index", "cell", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
-           "flashes", "offers", "preambles"),
+           "offers", "preambles"),
 }  # fmt: skip
 EXECUTION = {
     "i1": ("state", "reason", "unmet", "component", "late", "source_ok", "online", "released", "notified", "counted",

@@ -63,6 +63,8 @@ def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
     tag = "th" if head else "td"
     if column.kind == "met":
         return _Cell(tag, "met" if value else "unmet", None, text)
+    if column.kind == "state":
+        return _Cell(tag, {"met": "met", "not met": "unmet"}.get(str(value), "open"), None, text)
     if not column.numeric:
         return _Cell(tag, "long" if len(text) > _LONG_TEXT else "", None, text)
     raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -13,7 +13,9 @@ MOST_CHARACTERS = 60_000
 MOST_ROWS = 25
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])|^(\s*)([#+\-=]+|\d+[.)])(?=\s|$)")
 _LINKS = re.compile(r"(@(?=\w)|[#!](?=\d)|://|\bwww\.|\bGH-|\bmailto:)", re.IGNORECASE)
-_MARKS = {"go": "✅", "no-go": "❌", "none": "➖", "partial": "⚠️"}
+_MARKS = {
+    "go": "✅", "no-go": "❌", "stopped": "❌", "marginal": "⚠️", "invalid": "⚠️", "none": "➖", "partial": "⚠️",
+}  # fmt: skip
 
 
 def to_markdown(page: Page) -> str:

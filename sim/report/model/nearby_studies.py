@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sim import gates as gate_rules
 from sim.errors import RecordsError
 from sim.stats.campaigns import STUDY_METRICS
+from sim.stats.verdict import Sampled
 
 INPUTS, SAMPLES, FINALISTS = "inputs.parquet", "samples.parquet", "finalists.parquet"
 _SUFFIXES = ("-sensitivity", "-tune")
@@ -37,6 +39,8 @@ class Sensitivity:
     metric: str
     method: str
     influences: list[Influence]
+    sampled: list[float | None] = field(default_factory=list)
+    """The metric in every sampled world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,18 @@ def sensitivity_of(folders: Sequence[Path]) -> Sensitivity | None:
             )
             for row in inputs.to_dict("records")
         ]  # fmt: skip
-        return Sensitivity(metric, method, rows)
+        return Sensitivity(metric, method, rows, [_number(v) for v in samples[metric]] if metric else [])
     return None
+
+
+def sampled_gates(found: Sensitivity | None, scenario: Mapping[str, Any]) -> list[Sampled]:
+    """In how many of the sampled worlds the scenario's gate on the studied metric is met; empty without such a gate."""
+    entry = scenario.get("gates", {}).get(found.metric) if found is not None else None
+    if found is None or entry is None or not found.sampled:
+        return []
+    gate = gate_rules.parse_entry(found.metric, entry)
+    met = sum(value is not None and gate.holds(value) for value in found.sampled)
+    return [Sampled(found.metric, met / len(found.sampled), len(found.sampled))]
 
 
 def candidates_of(folders: Sequence[Path]) -> list[Candidate]:

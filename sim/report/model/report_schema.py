@@ -27,7 +27,7 @@ def report_schema() -> dict[str, Any]:
         "properties": {
             "format": {"const": 1}, "kind": {"enum": [*KINDS, "trend"]}, "title": _TEXT,
             "verdict": {"type": ["object", "null"], "required": ["key", "word"], "properties": {
-                "key": {"enum": ["go", "no-go", "none", "partial"]}, "word": _TEXT}},
+                "key": {"enum": ["go", "no-go", "marginal", "stopped", "invalid", "none", "partial"]}, "word": _TEXT}},
             "checks": {"type": "array", "items": _CHECK},
             "runs": {"type": "array", "items": {"$ref": "#/$defs/RunReport"}},
             "tables": {"type": "object", "additionalProperties": {

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from sim.records import METRICS, Run
+from sim.metrics import METRICS
+from sim.records import Run
 from sim.report.model.run_report import Measure, RunReport
 from sim.stats.campaigns import measure
 from sim.stats.differences import Change, mover, verdict

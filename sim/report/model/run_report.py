@@ -14,16 +14,28 @@ import numpy as np
 import pandas as pd
 
 from sim import gates as gate_rules
+from sim.metrics import METRICS, SHARES
 from sim.records import CAUSES, OUTCOMES, STAGES, Run
 from sim.report.model.advice import Advice, advise
 from sim.report.model.finish import Finish, finish_of
 from sim.report.model.live_findings import Live, live_of
-from sim.report.model.nearby_studies import Candidate, Sensitivity, beside, candidates_of, sensitivity_of
+from sim.report.model.nearby_studies import (
+    Candidate,
+    Sensitivity,
+    beside,
+    candidates_of,
+    sampled_gates,
+    sensitivity_of,
+)
 from sim.report.model.risk import Risk, risk_of
+from sim.report.model.verdict_words import Told, tell
+from sim.stats.counts import counts, figures
+from sim.stats.counts import metrics as metrics_of
+from sim.stats.judging import Grounds, judged, verdict_of
 from sim.stats.slices import Slice, pairs, slices
-from sim.stats.summary import SHARES, losses
+from sim.stats.verdict import Decision, Sampled
 
-VerdictKey = Literal["go", "no-go", "none", "partial"]
+VerdictKey = Literal["go", "no-go", "marginal", "stopped", "invalid", "none"]
 BREAKDOWNS = {
     "group": "group", "coverage_level": "coverage class", "hardware": "hardware revision", "technology": "technology",
     "cell": "cell",
@@ -44,7 +56,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """A gate, the figure it judged, the margin to its limit (positive when met, in the metric's unit)."""
+    """A gate, or a slice of one, the figure it judged, the margin to its limit, and what it came to; see `sim.gates`."""
 
     gate: str
     metric: str
@@ -57,6 +69,12 @@ class GateResult:
     judged: float | None
     margin: float | None
     met: bool
+    state: str = ""
+    by: str = ""
+    of: str = ""
+    total: int | None = None
+    needs: int | None = None
+    replications: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +185,9 @@ class RunReport:
 
     facts: Facts
     verdict: VerdictKey
+    told: Told
+    exit_statuses: dict[str, int]
+    """The status a command ends with: `as it is`, and with `--marginal-as go` and `no-go`."""
     interval_over: Literal["campaigns", "modules"]
     gates: list[GateResult]
     metrics: dict[str, Measure]
@@ -201,56 +222,72 @@ def build(
     """
     folders = beside(run.path, studies)
     summary, modules = run.summary, run.modules
-    metrics = _metrics(summary, modules)
-    values = {name: m.value for name, m in metrics.items()}
-    bounds = {name: (m.low, m.high) for name, m in metrics.items()}
-    wanted = [gate_rules.parse(metric, text) for metric, text in run.scenario.get("gates", {}).items()]
-    judged = [GateResult(**gate_rules.judge_one(gate, values, bounds)) for gate in [*wanted, *gates]]
+    metrics = _metrics(run)
     lost = _losses(modules)
-    loads, live = _loads(run), live_of(run.path, run.manifest)
+    loads, live, studied = _loads(run), live_of(run.path, run.manifest), sensitivity_of(folders)
+    decision = _judged(run, metrics, gates, sampled_gates(studied, run.scenario), live)
+    results = [GateResult(**gate.plain()) for gate in decision.evidence.gates]
     return RunReport(
-        facts=_facts(run, label), verdict=_verdict(bool(summary["complete"]), judged, live),
+        facts=_facts(run, label), verdict=str(decision.verdict), told=tell(decision), exit_statuses=_statuses(decision),  # type: ignore[arg-type]
         interval_over="campaigns" if summary["replications"] > 1 else "modules",
-        gates=judged, metrics=metrics, outcomes={name: summary["outcomes"].get(name, 0) for name in OUTCOMES},
+        gates=results, metrics=metrics, outcomes={name: summary["outcomes"].get(name, 0) for name in OUTCOMES},
         causes=dict(summary["causes"]), stages=dict(summary["stages"]), losses=lost,
-        advice=advise(modules, run.scenario, [g.metric for g in judged if not g.met]),
+        advice=advise(modules, run.scenario, [g.metric for g in results if not g.met]),
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
-        assumptions=_assumptions(run.manifest), live=live, sensitivity=sensitivity_of(folders), candidates=candidates_of(folders),
+        assumptions=_assumptions(run.manifest), live=live, sensitivity=studied, candidates=candidates_of(folders),
         not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
     )  # fmt: skip
 
 
-def _verdict(complete: bool, gates: Sequence[GateResult], live: Live | None) -> VerdictKey:
-    if not complete:
-        return "partial"
-    if live is not None and live.books.agrees is False:
-        return "no-go"
-    if not gates:
-        return "none"
-    return "go" if all(gate.met for gate in gates) else "no-go"
+def _judged(
+    run: Run,
+    metrics: dict[str, Measure],
+    further: Sequence[gate_rules.Gate],
+    sampled: Sequence[Sampled],
+    live: Live | None,
+) -> Decision:
+    """The gates of the scenario and the further ones, and the verdict, all from the run's own records."""
+    summary, watched_s = run.summary, float(run.manifest["watched_s"])
+    counted = counts(run.modules)
+    told = {}
+    for name, m in metrics.items():
+        total = counted.get(SHARES[name].denominator) if name in SHARES else None
+        told[name] = gate_rules.Figure(
+            m.value, m.low, m.high, total, counted["targets"] > 0, watched_s if name.startswith("time_to") else None
+        )
+    components = tuple(c["component"] for c in run.scenario.get("plan", {}).get("components", []))
+    grounds = Grounds(
+        run.modules, told, run.decisions, int(summary["replications"]), bool(summary["complete"]), components, watched_s
+    )
+    results = judged(run.scenario.get("gates", {}), grounds, further)
+    agree = None if live is None else live.books.agrees
+    return verdict_of(results, grounds, sampled=sampled, books_agree=agree)
 
 
-def _metrics(summary: dict[str, Any], modules: pd.DataFrame) -> dict[str, Measure]:
-    """Every metric with its interval: over campaigns where replicated, else over modules where one describes it."""
-    replicated = summary.get("replicated", {})
-    intervals = summary["intervals"]
-    found = {}
-    for name, value in {**losses(modules), **summary["metrics"]}.items():
-        if name in replicated:
-            found[name] = Measure(**replicated[name])
-        else:
-            found[name] = Measure(value, *intervals.get(name, (None, None)))
-    return {name: found[name] for name in [*SHARES, *(n for n in found if n not in SHARES)] if name in found}
+def _statuses(decision: Decision) -> dict[str, int]:
+    return {"as it is": int(decision.exit_status()), **{way: int(decision.exit_status(way)) for way in ("go", "no-go")}}
+
+
+def _metrics(run: Run) -> dict[str, Measure]:
+    """Every metric with its interval, as the run wrote them; one written before a metric was known gets it from its tables."""
+    replicated, summary = run.summary.get("replicated"), run.summary
+    if replicated is not None and "counts" in summary:
+        return {name: Measure(**replicated[name]) for name in METRICS if name in replicated}
+    counted = counts(run.modules)
+    stops = any(summary.get("stopped", ()))
+    values = metrics_of(run.modules, counted, summary["cloud"], stopped=stops)
+    found = figures(run.modules, counted, values, float(run.manifest["watched_s"]))
+    return {name: Measure(f.value, f.low, f.high) for name, f in found.items()}
 
 
 def _losses(modules: pd.DataFrame) -> list[Loss]:
     """Modules that did not succeed, by the furthest stage they reached and the cause, in the order of the stages."""
     held = modules[(modules["cause"].astype(str) != "") & ~modules["outcome"].isin(["succeeded", "not_needed"])]
-    counts = pairs(held["stage"].astype(str), held["cause"].astype(str))
+    counted = pairs(held["stage"].astype(str), held["cause"].astype(str))
     stage_order = {name: i for i, name in enumerate(STAGES)}
     cause_order = {name: i for i, name in enumerate(CAUSES)}
-    listed = [Loss(stage, cause, n) for stage, cause, n in counts]
+    listed = [Loss(stage, cause, n) for stage, cause, n in counted]
     return sorted(
         listed, key=lambda x: (stage_order.get(x.stage, 99), -x.modules, cause_order.get(x.cause, 99), x.cause)
     )

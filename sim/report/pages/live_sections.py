@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sim.exit_status import ExitStatus
 from sim.report.figures import charts
 from sim.report.model.live_findings import Books, Leg, Live
 from sim.report.page import Block, Chart, Check, Column, Points, Section, Table, Text
@@ -19,7 +20,9 @@ def agreement_check(books: Books, suite: str) -> list[Check]:
     if books.agrees is None:
         return []
     apart = [f"{c.what}: {c.client:,} and {c.cloud:,}, {c.differ:,} differ" for c in books.checks if c.differ]
-    return [Check(AGREEMENT, suite, books.agrees, "; ".join(apart) or "every count is the same on both sides")]
+    return [Check(AGREEMENT, suite, books.agrees, "; ".join(apart) or "every count is the same on both sides",
+        ExitStatus.RUN_FAILED,
+    )]  # fmt: skip
 
 
 def agreement_text(books: Books) -> Text:

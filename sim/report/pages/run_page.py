@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sim.exit_status import ExitStatus
+from sim.gates import SLICES, State
 from sim.records import Run
 from sim.report.model.advice import CONSEQUENCES
 from sim.report.model.run_report import GateResult, RunReport
+from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
 from sim.report.pages.live_sections import agreement_check, agreement_text
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
 
-WORDS = {"go": "Go", "no-go": "No go", "none": "No gates", "partial": "Partial"}
-_SIGNS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">"}
 GATE_COLUMNS = (
-    Column("gate", "Gate"), Column("met", "Result", "met"), Column("wanted", "Wanted"),
+    Column("gate", "Gate"), Column("state", "Result", "state"), Column("wanted", "Wanted"),
     Column("value", "Found", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
     Column("margin", "Margin", "number"),
 )  # fmt: skip
@@ -61,11 +62,27 @@ def checks(report: RunReport) -> list[Check]:
     """The gates as test cases; an interrupted run fails as a whole, since it decides nothing."""
     suite = report.facts.label
     listed = [
-        Check(gate.gate, suite, gate.met, f"found {show(kind_of(gate.metric), gate.judged)}, wanted {_wanted(gate)}")
+        Check(
+            f"{gate.gate}{f' {gate.of}' if gate.of else ''}",
+            suite,
+            gate.met or gate.state == State.NOTHING,
+            f"{gate.state}: {gate_sentence(gate)}",
+            ExitStatus.NO_GO if gate.state == State.NOT_MET else ExitStatus.UNDECIDED,
+        )
         for gate in report.gates
     ]
-    if report.verdict == "partial":
-        listed.append(Check("the run is complete", suite, False, "it was interrupted: its figures decide nothing"))
+    told_by_gates = report.verdict == "no-go" or any(not check.passed for check in listed)
+    told_by_gates |= report.live is not None and report.live.books.agrees is False
+    if report.verdict == "stopped" or (report.verdict not in ("go", "none") and not told_by_gates):
+        listed.append(
+            Check(
+                "the verdict is Go",
+                suite,
+                False,
+                f"{report.told.word}: {report.told.headline}",
+                report.exit_statuses["as it is"],
+            )
+        )
     if report.live is not None:
         listed += agreement_check(report.live.books, suite)
     return listed
@@ -93,26 +110,36 @@ def interval_note(report: RunReport) -> str:
 def tiles(report: RunReport) -> Tiles:
     """Key figures: name, value, what it says."""
     metrics, outcomes, costs = report.metrics, report.outcomes, report.costs
-    total = sum(outcomes.values())
     success, bricked = metrics["success_rate"], metrics["bricked"]
     unreached = outcomes["pending"] + outcomes["never_online"]
     received = costs.useful_bytes + costs.wasted_bytes
     energy = costs.energy_per_success_p50_j
     listed = [
         Tile("Success", show("share", success.value),
-             f"95 % interval {interval('share', success.low, success.high)}; of those that finished "
+             f"95 % interval {interval('share', success.low, success.high)}; as the cloud sees it, of those it is done with, "
              f"{show('share', metrics['success_of_finished'].value)}"),
-        Tile("Bricked", f"{report.risk.bricked:,}", f"of {total:,}; at most {show('share', bricked.high)} at 95 %"),
+        Tile("Bricked", f"{report.risk.bricked:,}",
+             f"of {report.risk.took_image:,} that took the image; at most {show('share', bricked.high)} at 95 %"),
         Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
-        Tile("Not reached", f"{unreached:,}", f"{outcomes['never_online']:,} of them never seen: dark, away or without a network"),
-        Tile("Half done after", show("duration", metrics["duration_p50"].value),
-             f"95 % of the successes after {show('duration', metrics['duration_p95'].value)}"),
+        Tile("First attempt", show("share", metrics["first_attempt_success"].value),
+             f"succeeded at the first attempt; {show('share', metrics['rolled_back'].value)} of those that took the image "
+             "went back to the old one"),
+        Tile("Not reached", f"{unreached:,}", f"of {_all_campaigns(report)}; {outcomes['never_online']:,} never seen: dark, away or without a network"),
+        Tile("Half of the targets after", show("duration", metrics["time_to_50"].value),
+             f"half of the successes after {show('duration', metrics['duration_p50'].value)}, 95 % of them after "
+             f"{show('duration', metrics['duration_p95'].value)}"),
         Tile("Data wasted", show("size", costs.wasted_bytes),
              f"{show('share', costs.wasted_bytes / received if received else 0.0)} of {show('size', received)}"),
         Tile("Energy", show("energy", energy), "median per upgraded battery module"),
         Tile("Silent losses", f"{report.risk.silent_losses:,}", "ended, and the cloud does not know"),
     ]  # fmt: skip
     return Tiles(listed)
+
+
+def _all_campaigns(report: RunReport) -> str:
+    """The modules that counts are out of: with replications those of all campaigns together."""
+    total, campaigns = sum(report.outcomes.values()), report.facts.replications
+    return f"{total:,}" if campaigns == 1 else f"{total:,} in {campaigns} campaigns"
 
 
 def _failed_note(report: RunReport) -> str:
@@ -123,13 +150,16 @@ def _failed_note(report: RunReport) -> str:
 def risk_sentence(report: RunReport) -> str:
     """What this release would do to the fleet, in one breath."""
     total = max(sum(report.outcomes.values()), 1)
+    took = max(report.risk.took_image, 1)
     risk, high = report.risk, report.metrics["bricked"].high
     most = f"at most {share(high)} at 95 %" if high is not None else ""
     if risk.bricked:
-        found = f"({', '.join(filter(None, (share(risk.bricked / total), most)))})"
-        bricks = f"{risk.bricked:,} of {plural(total, 'module')} {'bricks' if risk.bricked == 1 else 'brick'} {found}"
+        found = f"({', '.join(filter(None, (share(risk.bricked / took), most)))})"
+        bricks = f"{risk.bricked:,} of {plural(took, 'module')} that took the image {'bricks' if risk.bricked == 1 else 'brick'} {found}"
     else:
-        bricks = f"none of {plural(total, 'module')} bricks{f' ({most})' if most else ''}"
+        bricks = f"none of {plural(took, 'module')} that took the image bricks{f' ({most})' if most else ''}"
+    if not risk.took_image:
+        bricks = "no module took the image, so nothing is known of what it does"
     other = risk.harmed - risk.bricked
     harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
     silent = ""
@@ -176,43 +206,25 @@ def _changes(report: RunReport) -> list[Block]:
 
 
 def _reason(report: RunReport) -> Text:
-    unmet = [gate for gate in report.gates if not gate.met]
-    if report.verdict == "partial":
-        return Text("Its figures end where it stopped and decide nothing.", "The run was interrupted.")
     if report.live is not None and report.live.books.agrees is False:
         return agreement_text(report.live.books)
-    if report.verdict == "none":
-        return Text("The scenario sets none, so this page decides nothing. Set limits under gates:.", "No gates.")
-    if unmet:
-        what = "; ".join(
-            f"{metric_words(g.metric)} is {show(kind_of(g.metric), g.judged) if g.judged is not None else 'unknown'}, "
-            f"wanted {_wanted(g)}"
-            for g in unmet
-        )
-        return Text(f"{what}.", f"Do not ship: {len(unmet)} of {plural(len(report.gates), 'gate')} not met.")
-    tightest = min(report.gates, key=lambda g: (g.margin or 0.0) / (abs(g.limit) or 1.0))
-    text = f"The tightest is {metric_words(tightest.metric)}: {show(kind_of(tightest.metric), tightest.judged)}, wanted {_wanted(tightest)}."
-    unsure = [metric_words(g.metric) for g in report.gates if not _sure(g)]
-    if unsure:
-        text += f" Not beyond doubt: the interval of {', '.join(unsure)} reaches past the limit."
-    return Text(text, "Ship it: every gate is met.")
+    return Text(" ".join(report.told.reasons), report.told.headline)
 
 
 def _gate_row(gate: GateResult) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
     name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
+    name += f", {SLICES[gate.by]} {gate.of}" if gate.of else ""
     margin = Value("points" if kind == "share" else kind, gate.margin, signed=True)
-    return name, gate.met, _wanted(gate), Value(kind, gate.value), Value(kind, gate.low), Value(kind, gate.high), margin
-
-
-def _wanted(gate: GateResult) -> str:
-    return f"{_SIGNS[gate.sign]} {show(kind_of(gate.metric), gate.limit)}"
-
-
-def _sure(gate: GateResult) -> bool:
-    """Whether the whole interval lies on the right side; without an interval nothing is said against it."""
-    edge = gate.low if gate.sign.startswith(">") else gate.high
-    return edge is None or (edge >= gate.limit if gate.sign.startswith(">") else edge <= gate.limit)
+    return (
+        name,
+        gate.state,
+        wanted(gate),
+        Value(kind, gate.value),
+        Value(kind, gate.low),
+        Value(kind, gate.high),
+        margin,
+    )
 
 
 def _facts_line(report: RunReport) -> str:

@@ -8,9 +8,10 @@ from sim.records import Run
 from sim.report.figures import charts
 from sim.report.model.run_changes import changes, settings
 from sim.report.model.run_report import RunReport
+from sim.report.model.verdict_words import WORDS
 from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
 from sim.report.pages import run_evidence
-from sim.report.pages.run_page import WORDS, checks, gate_table, interval_note, risk_sentence, tiles
+from sim.report.pages.run_page import checks, gate_table, interval_note, risk_sentence, tiles
 from sim.report.show import Kind, kind_of, metric_words, plural
 from sim.stats.differences import Change
 from sim.stats.survival import cumulative_share
@@ -19,6 +20,7 @@ from sim.units import show_duration
 MARKS = {
     "better": "▲ better",
     "worse": "▼ worse",
+    "changed": "changed",
     "unclear": "within noise",
     "same": "same",
     "unknown": "noise not known",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sim import gates as gate_rules
+from sim.exit_status import ExitStatus
+from sim.gates import Figure, State
 from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label
@@ -47,37 +50,56 @@ def sweep_page(result: Sweep) -> Page:
     )  # fmt: skip
 
 
-def gates_met(result: Sweep) -> pd.DataFrame:
-    """One row per point, one column per gate of the scenario: whether the point's campaigns meet it."""
-    gates = [gate_rules.parse(metric, text) for metric, text in result.scenario.gates.items()]
-    found: dict[str, list[bool]] = {}
-    for gate in gates:
+def gate_states(result: Sweep) -> pd.DataFrame:
+    """One row per point, one column per gate of the scenario: what it came to over the point's campaigns.
+
+    A sweep keeps no slices: a gate by a slice is missed where the whole fleet misses it, and never met beyond doubt.
+    """
+    found: dict[str, list[str]] = {}
+    for metric, entry in result.scenario.gates.items():
+        gate = gate_rules.parse_entry(metric, entry)
         rows = result.summary(gate.metric)[["value", "low", "high"]].itertuples(index=False)
-        found[gate.text] = [
-            bool(gate_rules.judge_one(gate, {gate.metric: v}, {gate.metric: (lo, hi)})["met"]) for v, lo, hi in rows
-        ]
+        states = [gate_rules.judge(gate, Figure(_known(v), _known(low), _known(high))).state for v, low, high in rows]
+        found[gate.text] = [State.UNDECIDED if gate.by and state == State.MET else state for state in states]
     return pd.DataFrame(found, index=result.summary()["point"])
+
+
+def _known(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
+
+
+def _together(states: pd.DataFrame) -> list[str]:
+    """What all gates together come to at each point: not met before undecided before met."""
+    ranks = (State.NOT_MET, State.TOO_LITTLE, State.UNDECIDED, State.MET)
+    return [next((s for s in ranks if s in row), State.MET) for row in states.itertuples(index=False, name=None)]
 
 
 def _sweep_verdict(result: Sweep) -> Verdict | None:
     """Which settings meet every gate; nothing to say without gates."""
     if not result.complete:
         return PARTIAL
-    met = gates_met(result)
-    if met.empty:
+    states = gate_states(result)
+    if states.empty:
         return None
-    fits, points = met.all(axis=1).to_numpy(), result.summary()
-    count = f"{int(fits.sum())} of {plural(len(fits), 'setting')} "
-    if not fits.any():
-        worst = [str(gate) for gate in met if not met[gate].any()]
-        hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
-        return Verdict("no-go", "None fits", [Text(f"meet every gate of the scenario.{hard}", strong=count.strip())])
-    rows = [row for row, fit in zip(study_figures.as_rows(points), fits, strict=True) if fit]
-    listed = "; ".join(_settings(result.axes, row) for row in rows[:_MOST_NAMED])
+    fates, points = _together(states), study_figures.as_rows(result.summary())
+    fits = [row for row, fate in zip(points, fates, strict=True) if fate == State.MET]
+    open_ = [row for row, fate in zip(points, fates, strict=True) if fate in (State.UNDECIDED, State.TOO_LITTLE)]
+    count = f"{len(fits)} of {plural(len(points), 'setting')}"
+    doubt = f" At {len(open_)} more an interval reaches past a limit: more replications would tell." if open_ else ""
+    if fits:
+        text = f"{'meets' if len(fits) == 1 else 'meet'} every gate of the scenario: {_listed(result, fits)}.{doubt}"
+        return Verdict("go", "All fit" if len(fits) == len(points) else "Some fit", [Text(text, strong=count)])
+    if open_:
+        text = f"meet every gate beyond doubt. Not shown to miss one: {_listed(result, open_)}.{doubt}"
+        return Verdict("marginal", "Not decided", [Text(text, strong=count)])
+    worst = [str(gate) for gate in states if (states[gate] == State.NOT_MET).all()]
+    hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
+    return Verdict("no-go", "None fits", [Text(f"meet every gate of the scenario.{hard}", strong=count)])
+
+
+def _listed(result: Sweep, rows: Sequence[dict[str, Any]]) -> str:
     more = f"; and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
-    verb = "meets" if len(rows) == 1 else "meet"
-    word = "All fit" if fits.all() else "Some fit"
-    return Verdict("go", word, [Text(f"{verb} every gate of the scenario: {listed}{more}.", strong=count.strip())])
+    return "; ".join(_settings(result.axes, row) for row in rows[:_MOST_NAMED]) + more
 
 
 def _sweep_checks(result: Sweep) -> list[Check]:
@@ -85,16 +107,16 @@ def _sweep_checks(result: Sweep) -> list[Check]:
     suite = result.scenario.name
     if not result.complete:
         return whole(False, suite)
-    met = gates_met(result)
-    checks = [
-        Check(
-            str(gate), suite, bool(met[gate].any()), f"met at {int(met[gate].sum())} of {plural(len(met), 'setting')}"
-        )
-        for gate in met
-    ]
-    fits = int(met.all(axis=1).sum())
-    together = Check("every gate at one setting", suite, fits > 0, f"at {fits} of {plural(len(met), 'setting')}")
-    return [*checks, together] if len(checks) > 1 else checks
+    states = gate_states(result)
+    checks = [_check(str(gate), suite, list(states[gate])) for gate in states]
+    return [*checks, _check("every gate at one setting", suite, _together(states))] if len(checks) > 1 else checks
+
+
+def _check(name: str, suite: str, fates: list[str]) -> Check:
+    """A gate over all points: held when one meets it; in doubt when none does and one might."""
+    met, missed = fates.count(State.MET), fates.count(State.NOT_MET)
+    status = ExitStatus.NO_GO if missed == len(fates) else ExitStatus.UNDECIDED
+    return Check(name, suite, met > 0, f"met at {met} of {plural(len(fates), 'setting')}, missed at {missed}", status)
 
 
 def _same_section(result: Sweep, metrics: Sequence[str]) -> list[Section]:
@@ -129,14 +151,14 @@ def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
     """Every setting with whether it meets the gates and the mean of each metric."""
     columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
     parts = [result.summary(m) for m in metrics]
-    met = gates_met(result).all(axis=1) if result.scenario.gates and parts else None
-    if met is not None:
-        columns.append(Column("gates", "Gates", "met"))
+    fates = _together(gate_states(result)) if result.scenario.gates and parts else None
+    if fates is not None:
+        columns.append(Column("gates", "Gates", "state"))
     columns += [Column(metric, label(metric), kind_of(metric)) for metric in metrics]
     rows = []
     for i in range(min(len(parts[0]) if parts else 0, _MOST_ROWS)):
         row = [axis_cell(a, parts[0][a.key].iloc[i]) for a in result.axes]
-        row += [] if met is None else [bool(met.iloc[i])]
+        row += [] if fates is None else [fates[i]]
         rows.append(row + [part["value"].iloc[i] for part in parts])
     note = f" (the first {_MOST_ROWS}; all are in sweep.parquet)" if parts and len(parts[0]) > _MOST_ROWS else ""
     return Table("points", columns, rows, caption=f"Means over campaigns{note}", row_heads=True)

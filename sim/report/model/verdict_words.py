@@ -1,0 +1,132 @@
+"""A verdict in words: its name, one headline, and a sentence for each reason; the same for terminal, page and summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim.gates import SLICES, Judged
+from sim.metrics import COUNTS, METRICS
+from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
+from sim.stats.verdict import Decision, Reason, SelfStop, Verdict, Why
+from sim.units import show_duration
+
+WORDS: dict[str, str] = {
+    Verdict.GO: "Go", Verdict.NO_GO: "No go", Verdict.MARGINAL: "Marginal", Verdict.STOPPED: "Stopped",
+    Verdict.INVALID: "Invalid", Verdict.NONE: "Not judged",
+}  # fmt: skip
+_SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_MANY = 10_000
+"""From so many replications on a number is no advice any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A verdict in words: `word` names it, `headline` says what to do, `reasons` why, one sentence each."""
+
+    word: str
+    headline: str
+    reasons: list[str]
+
+
+def tell(decision: Decision) -> Told:
+    """The verdict as every format shows it."""
+    first = decision.reasons[0]
+    sentences = [_sentence(reason, decision) for reason in decision.reasons]
+    return Told(WORDS[decision.verdict], _headline(decision, first), [text for text in sentences if text])
+
+
+def _headline(decision: Decision, first: Reason) -> str:
+    gates = decision.evidence.gates
+    match first.why:
+        case Why.ALL_MET:
+            return "Ship it: every gate is met beyond doubt."
+        case Why.NO_GATES:
+            return "Done, and nothing was judged: the scenario sets no gates."
+        case Why.INTERRUPTED:
+            return "The run was interrupted: its figures end where it stopped and decide nothing."
+        case Why.BOOKS:
+            return "Void: the modules' records and the cloud's do not agree."
+        case Why.NOBODY_NEEDED_IT:
+            return "Nothing to judge: every module runs the target version already."
+        case Why.STOPPED:
+            return f"Do not ship: the plan stopped itself ({words(first.stop.decision) if first.stop else ''})."
+        case Why.NOT_MET:
+            unmet = {r.gate.gate for r in decision.reasons if r.gate is not None}
+            total = len({gate.gate for gate in gates})
+            return f"Do not ship: {len(unmet)} of {plural(total, 'gate')} {'is' if len(unmet) == 1 else 'are'} not met."
+        case Why.TOO_LITTLE:
+            return "Nothing can be said: too few modules to judge a gate."
+    return f"Not decided: {_settling(decision)}"
+
+
+def _settling(decision: Decision) -> str:
+    """What would decide it."""
+    reasons = {reason.why for reason in decision.reasons}
+    if Why.STOPS_AT_TIMES in reasons:
+        return "the plan stops itself in some campaigns."
+    if Why.UNDECIDED not in reasons:
+        return "the answer depends on inputs that are not known well enough."
+    count = decision.replications
+    if count is None or count > _MANY:
+        return "a figure lies too close to its limit for any number of replications."
+    return f"an interval reaches past its limit; about {count:,} replications (--replications {count}) would settle it."
+
+
+def _sentence(reason: Reason, decision: Decision) -> str:
+    known = decision.evidence
+    if reason.why is Why.ALL_MET:
+        met = [gate for gate in known.gates if gate.met and gate.margin is not None]
+        return f"The tightest: {gate_sentence(min(met, key=_closeness))}" if met else ""
+    if reason.why in (Why.STOPPED, Why.STOPS_AT_TIMES) and reason.stop is not None:
+        return _stop_sentence(reason.stop, len(known.stops), known.replications)
+    if reason.why is Why.INPUTS and reason.sampled is not None:
+        sampled = reason.sampled
+        return (
+            f"The gate on {metric_words(sampled.metric)} is met in {share(sampled.share_met)} of the {sampled.worlds:,} worlds "
+            "that the sensitivity study sampled: the unknown inputs decide, not the number of modules."
+        )
+    return gate_sentence(reason.gate) if reason.gate is not None else ""
+
+
+def _closeness(gate: Judged) -> float:
+    return (gate.margin or 0.0) / (abs(gate.limit) or 1.0)
+
+
+def _stop_sentence(stop: SelfStop, stops: int, replications: int) -> str:
+    ground = f" on {stop.why}" if stop.why else ""
+    often = "" if replications == 1 else f" In {stops} of {replications} campaigns it stopped itself; the first:"
+    return (
+        f"{often.strip()}{' ' if often else ''}{words(stop.decision).capitalize()}{ground}, {show_duration(stop.time_s)} "
+        f"after activation; {plural(stop.took_image, 'module')} had begun to install the image."
+    )
+
+
+def wanted(gate: Any) -> str:
+    """The limit in words: `at most 0.1 %`."""
+    return f"{_SIGNS[gate.sign]} {show(kind_of(gate.metric), gate.limit)}"
+
+
+def gate_sentence(gate: Any) -> str:
+    """A gate with what was found, its interval, what it is a share of, and what was wanted."""
+    where = f" of {SLICES[gate.by]} {gate.of}" if gate.of else ""
+    name = f"{metric_words(gate.metric)[:1].upper()}{metric_words(gate.metric)[1:]}{where}"
+    out_of = COUNTS.get(METRICS[gate.metric].denominator, "") if gate.metric in METRICS else ""
+    if gate.value is None:
+        return f"{name}: {_nothing(gate, out_of)}; wanted {wanted(gate)}."
+    kind = kind_of(gate.metric)
+    bounds = f" ({interval(kind, gate.low, gate.high)})" if None not in (gate.low, gate.high) else ""
+    of = f" of {gate.total:,} {out_of}" if gate.total is not None and out_of else ""
+    text = f"{name} is {show(kind, gate.value)}{bounds}{of}; wanted {wanted(gate)}."
+    if gate.needs is not None:
+        text += f" To show that takes {gate.needs:,} at least"
+        text += f": about {gate.replications:,} replications." if gate.replications else "."
+    return text
+
+
+def _nothing(gate: Judged, out_of: str) -> str:
+    if gate.state == "not met":
+        return "not reached while the run was watched"
+    if gate.state == "nothing to judge":
+        return "nothing to judge, no module needed the upgrade"
+    return f"nothing to judge it on, there were no {out_of}" if out_of and gate.total == 0 else "not known"

@@ -1,0 +1,171 @@
+"""Counts and metrics of a table of modules: everything `sim.metrics` names, from records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sim.gates import Figure
+from sim.metrics import METRICS, QUANTILES_PERCENT, REACH_PERCENT, SHARES
+from sim.stats.intervals import share_interval
+from sim.stats.replicated import finite, quantile_interval
+from sim.stats.survival import reach_interval, reached_at
+
+COLUMNS = (
+    "group", "technology", "power", "hardware", "coverage_level", "outcome", "cause", "cloud_state", "component",
+    "components_done", "attempts", "first_fault", "installations", "installation_failed", "fell_back", "deferrals",
+    "confirmed_s", "updating_s", "upgraded_s", "bytes_useful", "bytes_wasted", "energy_j",
+)  # fmt: skip
+"""Columns of modules.parquet that counts and metrics come from."""
+
+FAILED = ("failed", "timed_out")
+NOT_REACHED = ("pending", "never_online")
+ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
+_GIVEN_UP = ("failed", "timed_out", "rejected", "canceled")
+
+Mask = NDArray[np.bool_]
+
+
+def counts(modules: pd.DataFrame) -> dict[str, int]:
+    """All of `sim.metrics.COUNTS` that the table has columns for: tables of older versions lack some."""
+    outcome, cloud = _is(modules["outcome"]), _is(modules["cloud_state"])
+    succeeded, touched = outcome("succeeded"), _there(modules, "confirmed_s")
+    up_to_date, installed = outcome("not_needed"), _there(modules, "updating_s")
+    found: dict[str, Mask] = {
+        "modules": np.ones(len(modules), bool), "targets": ~up_to_date, "up_to_date": up_to_date,
+        "on_target": succeeded | up_to_date, "succeeded": succeeded, "failed": outcome("failed"),
+        "timed_out": outcome("timed_out"), "rejected": outcome("rejected"), "canceled": outcome("canceled"),
+        "incompatible": outcome("incompatible"), "not_reached": outcome(*NOT_REACHED), "touched": touched,
+        "touched_succeeded": touched & succeeded, "touched_failed": touched & outcome(*FAILED),
+        "installed": installed, "bricked": _is(modules["cause"])("bricked"),
+        "late": touched & succeeded & cloud(*_GIVEN_UP),
+        "cloud_succeeded": cloud("succeeded"), "cloud_failed": cloud(*FAILED),
+        "cloud_finished": cloud("succeeded", *_GIVEN_UP), "cloud_mistaken": _mistaken(outcome, cloud),
+    }  # fmt: skip
+    if "first_fault" in modules:
+        faultless = _is(modules["first_fault"])("")
+        found["first_attempts"] = touched & (succeeded | ~faultless)
+        found["first_attempts_succeeded"] = touched & succeeded & faultless
+        found["first_installations_failed"] = installed & modules["installation_failed"].to_numpy(dtype=bool)
+        found["rolled_back"] = installed & modules["fell_back"].to_numpy(dtype=bool)
+    sums = {"attempts": _sum(modules, "attempts"), "installations": _sum(modules, "installations")}
+    return {
+        **{name: int(mask.sum()) for name, mask in found.items()},
+        **{name: n for name, n in sums.items() if n is not None},
+    }
+
+
+def _mistaken(outcome: Any, cloud: Any) -> Mask:
+    """Ends the cloud does not know (a brick is silence), or has the other way round."""
+    known: Mask = cloud(*ENDED_FOR_THE_CLOUD)
+    unknown = outcome("succeeded", "failed") & ~known
+    wrong = (outcome("succeeded") & cloud(*_GIVEN_UP)) | (~outcome("succeeded") & cloud("succeeded"))
+    return np.asarray(unknown | wrong)
+
+
+def silent(modules: pd.DataFrame) -> int:
+    """Modules whose end is true and the cloud does not know it: bricks are silence, lost reports are unknown."""
+    ended, known = _is(modules["outcome"])("succeeded", "failed"), _is(modules["cloud_state"])(*ENDED_FOR_THE_CLOUD)
+    return int((ended & ~known).sum())
+
+
+def energy(modules: pd.DataFrame) -> dict[str, float | None]:
+    """Energy of the rollout on battery modules; what is spent on modules that did not succeed is lost."""
+    battery = modules[modules["power"] == "battery"]
+    done = battery[battery["outcome"] == "succeeded"]["energy_j"]
+    return {
+        "per_success_p50": float(done.median()) if len(done) else None,
+        "total": float(battery["energy_j"].sum()),
+        "lost": float(battery["energy_j"].sum() - done.sum()),
+    }
+
+
+def metrics(
+    modules: pd.DataFrame, counted: Mapping[str, int], peaks: Mapping[str, float], *, stopped: bool = False
+) -> dict[str, float | None]:
+    """Every metric of one campaign (or of pooled ones), None where there is nothing to tell."""
+    useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
+    spent, times = energy(modules), target_times(modules)
+    done = finite(times)
+    found: dict[str, float | None] = {
+        **{name: ratio(counted, m.numerator, m.denominator) for name, m in METRICS.items() if m.numerator},
+        **{f"duration_p{q}": float(np.percentile(done, q)) if len(done) else None for q in QUANTILES_PERCENT},
+        **{f"time_to_{q}": reached_at(times, q / 100.0) for q in REACH_PERCENT},
+        "wasted_share": wasted / (useful + wasted) if useful + wasted else 0.0, "wasted_bytes": wasted,
+        "deferrals": int(modules["deferrals"].sum()), "silent_losses": silent(modules),
+        "energy_lost_j": spent["lost"], "energy_per_success_j": spent["per_success_p50"], "stopped": float(stopped),
+        **peaks,
+    }  # fmt: skip
+    return {name: found.get(name) for name in METRICS}
+
+
+def ratio(counted: Mapping[str, int], numerator: str, denominator: str) -> float | None:
+    """One count over another; None where the denominator is zero or one of them was not recorded."""
+    over, under = counted.get(numerator), counted.get(denominator)
+    return over / under if under and over is not None else None
+
+
+def figures(
+    modules: pd.DataFrame, counted: Mapping[str, int], found: Mapping[str, float | None], watched_s: float | None
+) -> dict[str, Figure]:
+    """Metrics with descriptive 95 % intervals over the modules of one run, and what gates need to know beside them.
+
+    Shares: exact or Wilson's bounds; times: order statistics. Loads and costs have none in a single campaign.
+    """
+    needed = counted["targets"] > 0
+    listed = {name: Figure(value, needed=needed) for name, value in found.items()}
+    for name, metric in SHARES.items():
+        hits, total = counted.get(metric.numerator), counted.get(metric.denominator)
+        if hits is not None and total is not None and hits <= total:
+            low, high = share_interval(hits, total)
+            listed[name] = (
+                Figure(found[name], low, high, total, needed) if total else Figure(None, total=0, needed=needed)
+            )
+    times = target_times(modules)
+    done = finite(times)
+    for q in QUANTILES_PERCENT:
+        bounds = quantile_interval(done, q / 100.0).plain()
+        listed[f"duration_p{q}"] = Figure(found[f"duration_p{q}"], bounds["low"], bounds["high"], needed=needed)
+    for q in REACH_PERCENT:
+        low_s, high_s = reach_interval(times, q / 100.0)
+        listed[f"time_to_{q}"] = Figure(found[f"time_to_{q}"], low_s, high_s, needed=needed, at_least=watched_s)
+    return listed
+
+
+def target_times(modules: pd.DataFrame) -> NDArray[np.float64]:
+    """When each module that needed the upgrade ran the target version, seconds; inf where it did not while watched."""
+    times = modules["upgraded_s"].to_numpy(dtype=np.float64)[~_is(modules["outcome"])("not_needed")]
+    return np.where(np.isnan(times), np.inf, times)
+
+
+def part_of_component(modules: pd.DataFrame, component: int) -> pd.DataFrame:
+    """The modules that came to a component of the plan, as they ended for that component alone.
+
+    A module that went on to the next one, or has this many done, succeeded with it; the others ended as they did.
+    """
+    came = modules if component == 0 else modules[modules["component"] >= component]
+    past = (came["component"] > component) | (came["components_done"] > component)
+    past &= ~came["outcome"].isin(["not_needed", "succeeded"])
+    ended = came["outcome"].astype(str).mask(past, "succeeded")
+    return came.assign(outcome=ended, cause=came["cause"].astype(str).mask(past, ""))
+
+
+def _is(column: pd.Series[Any]) -> Any:
+    """Tests of a column of names: a mask of the rows with one of the names."""
+
+    def one_of(*names: str) -> Mask:
+        return np.asarray(column.isin(names).to_numpy(dtype=bool))
+
+    return one_of
+
+
+def _there(modules: pd.DataFrame, column: str) -> Mask:
+    return np.asarray(modules[column].notna().to_numpy(dtype=bool))
+
+
+def _sum(modules: pd.DataFrame, column: str) -> int | None:
+    return int(modules[column].sum()) if column in modules else None

@@ -1,0 +1,79 @@
+"""From figures to gates and verdict: each gate over the whole fleet or slice by slice, then the one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sim import gates as rules
+from sim.gates import Figure, Gate, Judged
+from sim.metrics import METRICS, SHARES
+from sim.stats.counts import counts, figures, metrics, part_of_component
+from sim.stats.replicated import ratio_interval
+from sim.stats.stopping import self_stops
+from sim.stats.verdict import Decision, Evidence, Sampled, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What gates are judged on: the modules, the figures of the whole fleet, the decisions, how the run went."""
+
+    modules: pd.DataFrame
+    figures: Mapping[str, Figure]
+    decisions: pd.DataFrame
+    replications: int = 1
+    complete: bool = True
+    components: tuple[str, ...] = ()
+    watched_s: float | None = None
+
+
+def judged(given: Mapping[str, Any], grounds: Grounds, further: Sequence[Gate] = ()) -> list[Judged]:
+    """Every gate of a scenario and those `further` ones, one result for each slice it is judged by."""
+    gates = [rules.parse_entry(metric, entry) for metric, entry in given.items()]
+    return [result for gate in [*gates, *further] for result in _results(gate, grounds)]
+
+
+def verdict_of(
+    results: Sequence[Judged], grounds: Grounds, *, sampled: Sequence[Sampled] = (), books_agree: bool | None = None
+) -> Decision:
+    """The verdict on a run with these results of its gates."""
+    counted = counts(grounds.modules)
+    return decide(Evidence(
+        results, counted["targets"], counted["touched"], grounds.replications, grounds.complete,
+        self_stops(grounds.modules, grounds.decisions), sampled, books_agree,
+    ))  # fmt: skip
+
+
+def _results(gate: Gate, grounds: Grounds) -> Iterator[Judged]:
+    if not gate.by:
+        missing = Figure(None)
+        yield rules.judge(gate, grounds.figures.get(gate.metric, missing), replications=grounds.replications)
+        return
+    for name, part in _slices(gate.by, grounds):
+        yield rules.judge(gate, slice_figure(gate.metric, part, grounds.watched_s), name, grounds.replications)
+
+
+def _slices(by: str, grounds: Grounds) -> Iterator[tuple[str, pd.DataFrame]]:
+    modules = grounds.modules
+    if by == "component":
+        names = grounds.components or tuple(map(str, range(int(modules["component"].max()) + 1)))
+        for i, name in enumerate(names):
+            yield name, part_of_component(modules, i)
+        return
+    for value, part in modules.groupby(by, observed=True, sort=True):
+        yield str(value), part
+
+
+def slice_figure(metric: str, part: pd.DataFrame, watched_s: float | None) -> Figure:
+    """A metric over some of the modules; with several campaigns a share's interval is over campaigns."""
+    counted = counts(part)
+    found = figures(part, counted, metrics(part, counted, {}), watched_s)[metric]
+    campaigns = [counts(one) for _, one in part.groupby("replication", sort=True)]
+    if len(campaigns) < 2 or metric not in SHARES or found.value is None:
+        return found
+    m = METRICS[metric]
+    plain = ratio_interval([c[m.numerator] for c in campaigns], [c[m.denominator] for c in campaigns]).plain()
+    return Figure(plain["value"], plain["low"], plain["high"], found.total, found.needed)
