@@ -218,18 +218,15 @@ class Gateway:
 
     def _command(self, session: Session, opened: frame.Frame) -> None:
         rollouts, device, reported = self.cloud.rollouts, session.device, session.reported
+        if session.adopted and self._seen(session, opened):
+            return
         if opened.command == commands.OTA_STATUS:
             status = ota.decode_status(opened.payload)
-            if session.adopted and self._seen(device, opened):
-                return
             rollouts.status(device, status.status, status.component, status.version)
             return
         hello = reported.take(opened.command, opened.payload)
         if session.adopted and opened.command == commands.INFO_REPORT:
-            # Modules send it when they have connected: what they were told before, they may never have got, and their
-            # packet ids begin anew.
-            if not session.repeated:
-                device.identities.clear()
+            # Modules send it when they have connected: what they were told before, they may never have got.
             rollouts.offline(device)
             rollouts.connected(device)
         if hello is not None:
@@ -238,10 +235,16 @@ class Gateway:
         elif opened.command in (commands.STATUS_REPORT, commands.STATUS_REPLY):
             rollouts.condition(device, reported.battery_percent, reported.rsrp_dbm, reported.free_bytes)
 
-    def _seen(self, device: Device, opened: frame.Frame) -> bool:
-        """Whether a report came before: a broker that delivers at least once repeats it with the same identity."""
-        identity = f"{opened.packet_id:x}.{zlib.crc32(opened.payload):x}"
-        if identity in device.identities:
+    def _seen(self, session: Session, opened: frame.Frame) -> bool:
+        """Whether a message came before: a broker that delivers at least once repeats it, marked, under its identity.
+
+        Packet ids begin anew with every session of a module, which its 0x0044 opens.
+        """
+        device = session.device
+        if opened.command == commands.INFO_REPORT and not session.repeated:
+            device.identities.clear()
+        identity = f"{opened.packet_id:x}.{opened.command:x}.{zlib.crc32(opened.payload):x}"
+        if identity in device.identities and (session.repeated or opened.command == commands.OTA_STATUS):
             self.repeated += 1
             return True
         device.identities.append(identity)

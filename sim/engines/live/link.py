@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from sim.engines.live.dial import dial
-from sim.errors import ProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.wire import mqtt
 from sim.wire.session import ClientSession
 
@@ -118,8 +118,11 @@ class Link(asyncio.Protocol):
             return
         try:
             self.session.receive(data, self._links.clock())
-        except ProtocolError:
+        except RemoteProtocolError:
             self._links.protocol_errors += 1
+            self._lost(NETWORK_FAILED)
+        except LocalProtocolError:  # a cloud that acknowledges nothing, or asks for what cannot be sent
+            self._links.local_errors += 1
             self._lost(NETWORK_FAILED)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
@@ -197,7 +200,7 @@ class Links:
         self.username = username  # the SDK sends none, which strict brokers refuse
         self.open: set[Link] = set()
         self.in_flight: set[Link] = set()
-        self.sent = self.received = self.unacknowledged = self.protocol_errors = 0
+        self.sent = self.received = self.unacknowledged = self.protocol_errors = self.local_errors = 0
         self._address, self._ssl, self._sources = (host, port), ssl, sources
         self._turn = asyncio.Semaphore(CONNECTING)
         self._dials: set[asyncio.Task[None]] = set()

@@ -16,52 +16,40 @@ from sim.cloud import execution as ex
 from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
 from sim.engines.live.api import CloudApi
 from sim.engines.live.fetch import File, Package
-from sim.engines.live.link import Link, Links
+from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_target import Target
 from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, mirror, reconcile
 from sim.engines.world.build import World
-from sim.errors import FotasimError, ProtocolError
+from sim.errors import FotasimError, RemoteProtocolError
 from sim.module import battery, radio, states
 from sim.module.inputs import Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 from sim.strategy.settings import Settings as StrategySettings
-from sim.wire import mqtt
-from sim.wire.quecthing import commands, frame, login, ota
+from sim.wire.quecthing import login, ota
+from sim.wire.quecthing.client import CONFIG_TIMEOUT_S, Product, QuecThingClient, kind_of
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import LiveEngine
-
-CONFIG_TIMEOUT_S = 5.0
-"""A bootstrapped device works without its secret when none has come by then."""
-_CODES = {
-    mqtt.BAD_VERSION: login.VERSION_UNSUPPORTED, mqtt.BAD_CLIENT_ID: login.DEVICE_SECRET_WRONG,
-    mqtt.UNAVAILABLE: login.DEVICE_SECRET_WRONG, mqtt.BAD_LOGIN: login.DEVICE_SECRET_WRONG,
-    mqtt.NOT_AUTHORIZED: login.DEVICE_SECRET_WRONG,
-}  # fmt: skip
-"""The SDK's error for each return code of CONNACK."""
 
 
 class QuecThingModule(LiveModule):
     """A module with its MQTT session."""
 
     __slots__ = (
-        "_asked_at", "_bootstrapping", "_cloud", "_confirmed_at", "_dialled_at", "_firmware", "_heard_at", "_kinds", "_last_frame",
-        "_leaving", "_name", "_request", "_requested_at", "_unacked", "link", "secret",
+        "_asked_at", "_cloud", "_confirmed_at", "_dialled_at", "_firmware", "_heard_at", "_kinds", "_leaving", "_request",
+        "_requested_at", "_unacked", "link", "session",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module, cloud: QuecThing) -> None:
         super().__init__(engine, module)
         self._cloud = cloud
-        self._name = login.client_id(cloud.target.product_key, module.name)
+        self.session = QuecThingClient(cloud.product, module.name, self)
         self.link: Link | None = None
-        self.secret = ""  # the device's, once the cloud gave it
-        self._bootstrapping = False
         self._dialled_at = self._asked_at = self._confirmed_at = self._heard_at = 0.0
         self._requested_at = 0.0
         self._request = 0  # MQTT packet id of the request under way
-        self._last_frame = 0
         self._unacked: dict[int, tuple[int, float]] = {}
         self._leaving: Link | None = None  # offline already, while the last acknowledgements come in
         self._kinds: tuple[int, ...] = ()
@@ -101,13 +89,7 @@ class QuecThingModule(LiveModule):
             self._leaving.abort()
             self._left()
         self._dialled_at = self._due
-        random = secrets.token_hex(8)
-        target = self._cloud.target
-        self._bootstrapping = not self.secret
-        if self._bootstrapping:
-            password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
-        else:
-            password = login.login_password(target.product_secret, self.secret, random)
+        password = self.session.password(secrets.token_hex(8))
         modelled_s = (
             LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
         )
@@ -118,23 +100,23 @@ class QuecThingModule(LiveModule):
     def _dial(self, password: str) -> None:
         if self.module.row.link == LinkState.CONNECTING and self.link is None and not self._halted:
             self._engine.recorder.dialled()
-            self.link = self._cloud.links.dial(self, self._name, password, login.subscription(self._name))
+            self.link = self._cloud.links.dial(self, self.session.name, password, self.session.subscription)
 
     def on_up(self, link: Link) -> None:
         """See LinkOwner."""
         self._engine.latencies.add("connect", max(0.0, link.made_at - self._dialled_at))
-        if not self._bootstrapping:
-            self._logged_in(link)
-        else:
+        if not self.session.subscribed():
             self._engine.loop.call_later(CONFIG_TIMEOUT_S, self._no_config, link)
 
     def _no_config(self, link: Link) -> None:
-        if self.link is link and self._bootstrapping:
-            self._logged_in(link)
+        if self.link is link:
+            self.session.no_secret_came()
 
-    def _logged_in(self, link: Link) -> None:
-        self._bootstrapping, self._request = False, 0
-        engine = self._engine
+    def on_ready(self) -> None:
+        """See Events."""
+        link, engine = self.link, self._engine
+        assert link is not None
+        self._request = 0
         engine.latencies.add("login", engine.clock() - link.made_at)
         now = engine.now()
         engine.recorder.online(now, 1)
@@ -152,7 +134,8 @@ class QuecThingModule(LiveModule):
         if self.module.row.link == LinkState.ONLINE:
             self._session_lost()
         else:
-            self._refused(_CODES.get(code, login.NETWORK), "login" if link.made_at else "connect")
+            refused = self.session.failed(None if code == NETWORK_FAILED else code)
+            self._refused(refused, "login" if link.made_at else "connect")
 
     def _session_lost(self) -> None:
         """The session broke: what was not acknowledged is kept like a status published offline, the latest only."""
@@ -171,9 +154,6 @@ class QuecThingModule(LiveModule):
         engine = self._engine
         engine.latencies.fail(leg, f"code {code}" if code != login.NETWORK else "no connection, or no answer")
         engine.recorder.refused(code)
-        self._bootstrapping = False
-        if code == login.DEVICE_SECRET_WRONG:
-            self.secret = ""
         now = engine.now()
         self.deliver(Input.CONNECT_FAILED, now)
         self._back_off(code, now)
@@ -193,7 +173,7 @@ class QuecThingModule(LiveModule):
         link, self.link = self.link, None
         if link is None:
             return
-        if link.up and not self._bootstrapping:
+        if link.up and not self.session.bootstrapping:
             self._engine.recorder.online(now, -1)
         row = self.module.row
         if row.link == LinkState.DARK or row.cause == Cause.BATTERY_DEAD:
@@ -239,18 +219,12 @@ class QuecThingModule(LiveModule):
 
     def _hello(self, now: float) -> None:
         """0x0034, 0x0044 and, with the request, 0x0115."""
-        hello = self.module.hello(now)
-        firmware = self._cloud.firmware
+        packets = self.session.hello_packets(self.module.hello(now))
         self._asked_at = self._requested_at = self._due
-        packets = (
-            (commands.STATUS_REPORT, commands.encode_status_report(hello), 1),
-            (commands.INFO_REPORT, commands.encode_info_report(hello.versions, firmware), 1),
-            (commands.OTA_REQUEST, ota.encode_request(hello.versions, firmware), 2),
-        )
 
         def send() -> None:
             for packet in packets:
-                self._request = self._send(*packet)
+                self._request = self.session.send(self._publish, *packet)
 
         self._uplink(now, send, len(packets))
 
@@ -260,8 +234,7 @@ class QuecThingModule(LiveModule):
 
     def _send_status(self, report: msg.StatusReport) -> None:
         component, kind = self._component(report.component)
-        payload = ota.encode_status(ota.Status.of(report, component, kind))
-        packet_id = self._send(commands.OTA_STATUS, payload, 2)
+        packet_id = self.session.send_status(self._publish, report, component, kind)
         self.sent_statuses += 1
         self._unacked[packet_id] = (report.status, self._engine.clock())
         if report.status == msg.SUBMITTED:
@@ -271,9 +244,9 @@ class QuecThingModule(LiveModule):
 
     def _component(self, index: int) -> tuple[str, int]:
         """Name and kind of a component of the module's plan."""
-        module, kinds = self.module, self._kinds
+        module = self.module
         if index < len(module.components):
-            return module.components[index], kinds[index] if index < len(kinds) else msg.FIRMWARE
+            return module.components[index], kind_of(self._kinds, index)
         planned = self._engine.world.center.plan.components[index]
         return planned.component, planned.kind
 
@@ -302,13 +275,10 @@ class QuecThingModule(LiveModule):
 
         engine.when(start, later)
 
-    def _send(self, command: int, payload: bytes, qos: int, packet_id: int = 0) -> int:
-        """One DP frame on its topic; answers repeat the request's id. Gives the MQTT packet id."""
+    def _publish(self, topic: bytes, payload: bytes, qos: int) -> int:
+        """Sends over the link that stands; the MQTT packet id."""
         assert self.link is not None
-        if packet_id == 0:
-            packet_id = self._last_frame = self._last_frame % frame.MAX_PACKET_ID + 1
-        topic = login.uplink_topic(self._name, commands.topic_kind(command)).encode()
-        return self.link.publish(topic, frame.encode(packet_id, command, payload), qos)
+        return self.link.publish(topic, payload, qos)
 
     def on_acknowledged(self, link: Link, packet_id: int) -> None:
         """See LinkOwner."""
@@ -328,42 +298,39 @@ class QuecThingModule(LiveModule):
         """See LinkOwner."""
         if link is not self.link:
             return  # it sleeps already
+        self.session.received(payload, self._publish)
+
+    def hello(self) -> msg.Hello:
+        """See Events."""
+        return self.module.hello(self._engine.now())
+
+    def on_damaged(self, error: RemoteProtocolError) -> None:  # noqa: ARG002 - counted, whatever it was
+        """See Events."""
+        self._engine.recorder.damaged += 1
+
+    def on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
+        """See Events."""
+        self._downlink(lambda: self._on_notice(notice, kinds))
+
+    def on_url(self, firmware: ota.Firmware) -> None:
+        """See Events."""
         try:
-            received = frame.decode(payload)
-            self._command(received)
-        except ProtocolError:
-            self._engine.recorder.damaged += 1
-
-    def _command(self, received: frame.Frame) -> None:
-        command, payload = received.command, received.payload
-        if command == commands.OTA_NOTICE:
-            notice, kinds = ota.decode_notice(payload)
-            self._downlink(lambda: self._on_notice(notice, kinds))
-        elif command == commands.OTA_URL:
-            firmware = ota.decode_url(payload)
             url = firmware.message(self.module.components)
+        except RemoteProtocolError as error:
+            self.on_damaged(error)
+        else:
             self._downlink(lambda: self._on_url(firmware, url))
-        elif command == commands.CONFIG:
-            self.secret = commands.decode_config(payload).device_secret
-            if self._bootstrapping and self.link is not None and self.link.up:
-                self._logged_in(self.link)
-        elif command == commands.EXCEPTION:
-            self._on_exception(commands.decode_exception(payload).code)
-        elif command == commands.STATUS_GET:
-            hello = self.module.hello(self._engine.now())
-            self._send(commands.STATUS_REPLY, commands.encode_status_report(hello), 1, received.packet_id)
-        elif command == commands.INFO_GET:
-            info = commands.encode_info_report(self.module.versions, self._cloud.firmware)
-            self._send(commands.INFO_REPLY, info, 1, received.packet_id)
 
-    def _on_exception(self, code: int) -> None:
-        """The platform refuses: a bootstrap ends with it, a limit on messages is only counted."""
-        if not self._bootstrapping or self.link is None:
-            self._engine.recorder.refused(code)
-            return
+    def on_exception(self, code: int) -> None:
+        """See Events."""
+        self._engine.recorder.refused(code)
+
+    def on_refused(self, code: int) -> None:
+        """See Events."""
         link, self.link = self.link, None
-        link.abort()
-        self._refused(code, "login")
+        if link is not None:
+            link.abort()
+            self._refused(code, "login")
 
     def _downlink(self, deliver: Callable[[], None]) -> None:
         """Through the modelled radio when asked for."""
@@ -416,8 +383,9 @@ class QuecThing:
 
     def __init__(self, target: Target, api: CloudApi | None, world: World) -> None:
         self.target = target
+        firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
+        self.product = Product(target.product_key, target.product_secret, firmware)
         self.host, self.port, self.plan = target.host, target.port, target.plan
-        self.firmware = next((c.component for c in world.scenario.plan.components if c.type == "firmware"), "")
         self._api = api
         self._before: dict[str, dict[str, Any]] = {}
         _check_device_keys(world.modules)
@@ -493,7 +461,11 @@ class QuecThing:
 
     def figures(self) -> dict[str, Any]:
         """See Cloud."""
-        return {"unacknowledged": self.links.unacknowledged, "protocol_errors": self.links.protocol_errors}
+        return {
+            "unacknowledged": self.links.unacknowledged,
+            "protocol_errors": self.links.protocol_errors,
+            "local_errors": self.links.local_errors,
+        }
 
 
 _TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
@@ -532,10 +504,10 @@ def _check_limits(settings: StrategySettings) -> None:
 
 
 def _check_device_keys(modules: Sequence[Module]) -> None:
-    """Device keys have 4 to 16 characters; FotasimError names the first module whose id has not."""
+    """Device keys have an alphabet and a length; FotasimError names the first module whose id has not."""
     for module in modules:
-        if not login.MIN_DEVICE_KEY_CHARS <= len(module.name) <= login.MAX_DEVICE_KEY_CHARS:
+        if not login.is_device_key(module.name):
             raise FotasimError(
                 f"module {module.name!r}: a device key has {login.MIN_DEVICE_KEY_CHARS} to "
-                f"{login.MAX_DEVICE_KEY_CHARS} characters; rename it in the fleet's file"
+                f"{login.MAX_DEVICE_KEY_CHARS} characters, letters, digits, - and _; rename it in the fleet's file"
             )

@@ -11,18 +11,19 @@ import socket
 import ssl as tls
 import time
 from collections.abc import Callable
-from math import isnan
+from math import inf, isnan
 
 from sim import messages as msg
 from sim.causes import Cause
 from sim.engines.live.fetch import MOST_REDIRECTS
 from sim.engines.live.live_target import Target
-from sim.errors import ProtocolError
+from sim.errors import ProtocolError, RemoteProtocolError
 from sim.module.inputs import Effect, Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 from sim.wire import http, mqtt
-from sim.wire.quecthing import commands, frame, login, ota
+from sim.wire.quecthing import ota
+from sim.wire.quecthing.client import CONFIG_TIMEOUT_S, Product, QuecThingClient, kind_of
 from sim.wire.session import ClientSession
 
 CONNECT_TIMEOUT_S = 10.0
@@ -44,15 +45,13 @@ class BlockingModule:
     ) -> None:
         self.module, self.target = module, target
         self.stopped = False
-        self._measure, self._firmware, self._scale = measure, firmware, time_scale
-        self._name = login.client_id(target.product_key, module.name)
+        self._measure, self._scale = measure, time_scale
+        self._client = QuecThingClient(Product(target.product_key, target.product_secret, firmware), module.name, self)
         self._zero = time.monotonic()
         self._socket: socket.socket | None = None
         self._session: ClientSession | None = None
-        self._secret = ""
-        self._bootstrapping = False
+        self._secret_until = inf  # how long a secret is awaited
         self._due = self._made_at = self._asked_at = self._confirmed_at = 0.0
-        self._last_frame = 0
         self._unacked: dict[int, float] = {}
         self._kinds: tuple[int, ...] = ()
         self._url: ota.Firmware | None = None
@@ -88,7 +87,7 @@ class BlockingModule:
     def _step(self) -> None:
         """Waits for bytes or for the next timer, whichever comes first."""
         now = time.monotonic()
-        at = self._zero + self.module.deadline / self._scale
+        at = min(self._zero + self.module.deadline / self._scale, self._secret_until)
         session = self._session
         if session is not None:
             at = min(at, session.deadline)
@@ -100,6 +99,9 @@ class BlockingModule:
         now = time.monotonic()
         if self._session is not None and self._session.deadline <= now:
             self._session.wake(now)
+        if self._secret_until <= now:
+            self._secret_until = inf
+            self._client.no_secret_came()
         deadline = self.module.deadline
         if self._zero + deadline / self._scale <= now:
             self._due = self._zero + deadline / self._scale
@@ -143,18 +145,15 @@ class BlockingModule:
     # --- link ----------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        target, due, random = self.target, self._due, secrets.token_hex(8)
-        self._bootstrapping = not self._secret
-        if self._bootstrapping:
-            password = login.bootstrap_password(target.product_key, target.product_secret, self.module.name, random)
-        else:
-            password = login.login_password(target.product_secret, self._secret, random)
+        target, due = self.target, self._due
+        password = self._client.password(secrets.token_hex(8))
         try:
             connection = socket.create_connection((target.host, target.port), CONNECT_TIMEOUT_S)
             context = target.ssl_context(self._ca_file)
             if context is not None:
                 connection = context.wrap_socket(connection, server_hostname=target.host)
         except OSError as error:
+            self._client.failed(None)
             self._measure("connect", None, type(error).__name__)
             self._deliver(Input.CONNECT_FAILED)
             return
@@ -162,7 +161,7 @@ class BlockingModule:
         self._measure("connect", self._made_at - due, "")
         self._session = ClientSession(self, self._write)
         self._session.connect(
-            self._name, (login.subscription(self._name), 1), self._made_at, password=password.encode()
+            self._client.name, (self._client.subscription, 1), self._made_at, password=password.encode()
         )
 
     def _write(self, data: bytes) -> None:
@@ -173,14 +172,15 @@ class BlockingModule:
             except OSError:
                 self._socket.close()  # the next read finds out
 
-    def _logged_in(self) -> None:
-        self._bootstrapping = False
+    def on_ready(self) -> None:
+        """See Events."""
+        self._secret_until = inf
         self._due = time.monotonic()
         self._measure("login", self._due - self._made_at, "")
         self._deliver(Input.CONNECTED)
 
-    def _lost(self, reason: str) -> None:
-        """The connection is gone, or never came about."""
+    def _lost(self, reason: str, connack: int | None = None) -> None:
+        """The connection is gone, or never came about: refused with a return code of CONNACK, or for want of an answer."""
         row = self.module.row
         self._close()
         if row.link == LinkState.ONLINE:
@@ -188,7 +188,7 @@ class BlockingModule:
             self._deliver(Input.LINK_LOST)
         elif row.link == LinkState.CONNECTING:
             self._measure("login", None, reason)
-            self._secret = ""
+            self._client.failed(connack)
             self._deliver(Input.CONNECT_FAILED)
 
     def _hang_up(self) -> None:
@@ -201,7 +201,7 @@ class BlockingModule:
         self._close()
 
     def _close(self) -> None:
-        connection, self._socket, self._session = self._socket, None, None
+        connection, self._socket, self._session, self._secret_until = self._socket, None, None, inf
         if connection is not None:
             connection.close()
         row = self.module.row
@@ -212,41 +212,35 @@ class BlockingModule:
     # --- up ------------------------------------------------------------------------------------------------------
 
     def _hello(self) -> None:
-        hello = self.module.hello(self.now)
         self._asked_at = self._due
-        self._send(commands.STATUS_REPORT, commands.encode_status_report(hello), 1)
-        self._send(commands.INFO_REPORT, commands.encode_info_report(hello.versions, self._firmware), 1)
-        self._send(commands.OTA_REQUEST, ota.encode_request(hello.versions, self._firmware), 2)
+        for packet in self._client.hello_packets(self.hello()):
+            self._client.send(self._publish, *packet)
 
     def _publish_status(self) -> None:
         report = self.module.report()
-        kind = self._kinds[report.component] if report.component < len(self._kinds) else msg.FIRMWARE
-        status = ota.Status.of(report, self.module.components[report.component], kind)
-        packet_id = self._send(commands.OTA_STATUS, ota.encode_status(status), 2)
+        component, kind = self.module.components[report.component], kind_of(self._kinds, report.component)
+        packet_id = self._client.send_status(self._publish, report, component, kind)
         self._unacked[packet_id] = time.monotonic()
         if report.status == msg.SUBMITTED:
             self._confirmed_at = time.monotonic()
 
-    def _send(self, command: int, payload: bytes, qos: int) -> int:
-        if self._session is None:
-            return 0
-        self._last_frame = self._last_frame % frame.MAX_PACKET_ID + 1
-        topic = login.uplink_topic(self._name, commands.topic_kind(command)).encode()
-        return self._session.publish(topic, frame.encode(self._last_frame, command, payload), qos, time.monotonic())
+    def _publish(self, topic: bytes, payload: bytes, qos: int) -> int:
+        """Sends over the session that stands; the MQTT packet id, 0 when there is none."""
+        return 0 if self._session is None else self._session.publish(topic, payload, qos, time.monotonic())
 
     # --- session, see ClientOwner ----------------------------------------------------------------------------------
 
     def on_connack(self, code: int) -> None:
         """See ClientOwner."""
         if code != mqtt.ACCEPTED:
-            self._lost(f"code {code}")
+            self._lost(f"code {code}", code)
 
     def on_suback(self, codes: bytes) -> None:
         """See ClientOwner."""
         if codes[:1] == b"\x80":
             self._lost("the subscription was refused")
-        elif not self._bootstrapping:
-            self._logged_in()
+        elif not self._client.subscribed():
+            self._secret_until = time.monotonic() + CONFIG_TIMEOUT_S
 
     def on_silence(self, what: str) -> None:
         """See ClientOwner."""
@@ -258,40 +252,54 @@ class BlockingModule:
         if sent_at is not None:
             self._measure("report", time.monotonic() - sent_at, "")
 
-    def on_unacknowledged(self, packet_id: int) -> None:
+    def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - it is lost, whichever it was
         """See ClientOwner."""
-        self._measure("report", None, f"packet {'acknowledged' if packet_id == 0 else 'never acknowledged'}")
+        self._measure("report", None, "never acknowledged")
         self._lost("no acknowledgement")
 
     def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:  # noqa: ARG002
         """See ClientOwner."""
-        try:
-            self._command(frame.decode(payload))
-        except ProtocolError as error:
-            self._measure("session", None, str(error)[:80])
+        self._client.received(payload, self._publish)
         return True
 
-    def _command(self, received: frame.Frame) -> None:
-        now = time.monotonic()
-        if received.command == commands.OTA_NOTICE:
-            notice, self._kinds = ota.decode_notice(received.payload)
-            if self._asked_at:
-                self._measure("notice", now - self._asked_at, "")
-                self._asked_at = 0.0
-            self._deliver(notice)
-        elif received.command == commands.OTA_URL:
-            self._url = ota.decode_url(received.payload)
-            if self._confirmed_at:
-                self._measure("url", now - self._confirmed_at, "")
-                self._confirmed_at = 0.0
-            self._deliver(self._url.message(self.module.components))
-        elif received.command == commands.CONFIG:
-            self._secret = commands.decode_config(received.payload).device_secret
-            if self._bootstrapping:
-                self._logged_in()
-        elif received.command == commands.EXCEPTION:
-            code = commands.decode_exception(received.payload).code
-            self._lost(f"code {code}") if self._bootstrapping else self._measure("session", None, f"code {code}")
+    # --- commands, see Events ------------------------------------------------------------------------------------
+
+    def hello(self) -> msg.Hello:
+        """See Events."""
+        return self.module.hello(self.now)
+
+    def on_damaged(self, error: RemoteProtocolError) -> None:
+        """See Events."""
+        self._measure("session", None, str(error)[:80])
+
+    def on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
+        """See Events."""
+        self._kinds = kinds
+        if self._asked_at:
+            self._measure("notice", time.monotonic() - self._asked_at, "")
+            self._asked_at = 0.0
+        self._deliver(notice)
+
+    def on_url(self, firmware: ota.Firmware) -> None:
+        """See Events."""
+        try:
+            url = firmware.message(self.module.components)
+        except RemoteProtocolError as error:
+            self.on_damaged(error)
+            return
+        self._url = firmware
+        if self._confirmed_at:
+            self._measure("url", time.monotonic() - self._confirmed_at, "")
+            self._confirmed_at = 0.0
+        self._deliver(url)
+
+    def on_refused(self, code: int) -> None:
+        """See Events."""
+        self._lost(f"code {code}")
+
+    def on_exception(self, code: int) -> None:
+        """See Events."""
+        self._measure("session", None, f"code {code}")
 
     # --- download ------------------------------------------------------------------------------------------------
 

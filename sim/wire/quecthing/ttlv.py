@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Union
 
-from sim.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 
 Value = Union[bool, int, float, bytes, str, "list[Node]"]
 """What a node holds. Text is given as str and comes back as bytes: the wire does not tell them apart."""
@@ -208,6 +208,6 @@ class Fields:
             elements.append(Fields(element, f"{self._what}, value {id_}"))
         return elements
 
-    def _wrong(self, id_: int, expected: str) -> ProtocolError:
+    def _wrong(self, id_: int, expected: str) -> RemoteProtocolError:
         found = "is not" if id_ in self._by_id else "is missing; it should be"
-        return ProtocolError(f"{self._what}: value {id_} {found} {expected}")
+        return RemoteProtocolError(f"{self._what}: value {id_} {found} {expected}")
