@@ -8,6 +8,7 @@ from sim.cli import (  # noqa: F401 - importing a family adds its commands
     cloud,
     ddi,
     doctor,
+    fleet,
     imports,
     live,
     load,

@@ -158,7 +158,9 @@ def _exit_status(found: dict[str, Any]) -> int:
 
 
 def _users(loaded: Any, users: int | None, max_connections: int) -> int:
-    size: int = loaded.fleet.size
+    from sim.scenario.fleet_files import fleet_size
+
+    size = fleet_size(loaded)
     if users is not None and users > size:
         fail(f"--users {users:,}: the scenario has {size:,} modules; --modules {users} makes it larger")
     return min(users or size, max_connections)

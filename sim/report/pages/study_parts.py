@@ -25,7 +25,9 @@ def axis_cell(axis: Axis, value: Any) -> Any:
 
 def facts(scenario: Scenario, campaigns: str) -> str:
     """The line of small print under a title."""
-    return f"{scenario.fleet.size:,} modules a campaign · {campaigns} · seed {scenario.seed}"
+    from_files = any(group.file is not None for group in scenario.fleet.groups)
+    modules = "modules of fleet files" if from_files else f"{scenario.fleet.size:,} modules a campaign"
+    return f"{modules} · {campaigns} · seed {scenario.seed}"
 
 
 def whole(complete: bool, suite: str) -> list[Check]:

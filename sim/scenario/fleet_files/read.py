@@ -63,6 +63,8 @@ class FleetTable:
     known: KnownModules
     rows: int
     """Rows in the file."""
+    taken: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp), repr=False)
+    """Rows that `where` takes, counted from 0."""
     left_out: int = 0
     """Rows that `where` does not take."""
     dropped: dict[str, int] = field(default_factory=dict)
@@ -189,6 +191,7 @@ class _Reading:
             codes = [texts.distinct.index(v.strip()) for v in values if v.strip() in texts.distinct]
             taken &= np.isin(texts.codes, codes)
         self.selected = np.flatnonzero(taken)
+        self.report.taken = self.selected
         self.report.left_out = self.raw.rows - len(self.selected)
 
     def _column(self, name: str) -> Any:
@@ -261,7 +264,8 @@ class _Reading:
                 if str(given.default) not in texts.distinct:
                     texts.distinct.append(str(given.default))
                 texts.codes[rows] = texts.distinct.index(str(given.default))
-            self.report.filled[f"{given.column}: {policy}"] = len(rows)
+            if policy != "none":
+                self.report.filled[f"{given.column}: {policy}"] = len(rows)
 
     def _numbers(self) -> tuple[dict[str, NDArray[np.float64]], frozenset[str]]:
         numbers, sampled = {}, set()

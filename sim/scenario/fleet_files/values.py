@@ -227,6 +227,8 @@ _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})\b.*")
 
 
 def _day(text: str, unit: str | None) -> str:
+    if text == "0":  # how servers write "never"
+        return ""
     if re.fullmatch(r"\d{9,14}(\.\d+)?", text) and unit in (None, "s", "ms"):
         seconds = float(text) / (1000.0 if unit == "ms" or (unit is None and float(text) > 1e11) else 1.0)
         return datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -1,0 +1,195 @@
+"""`fotasim fleet` and `fotasim validate`: from an export to a scenario in two commands; the lists that products print."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.errors import FleetFileError
+from sim.scenario import Scenario
+from sim.scenario.fleet_files import check_files
+from sim.scenario.fleet_files.draft import draft, to_yaml
+from sim.scenario.fleet_files.overview import lines, overview
+
+
+def fotasim(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a directory."""
+    env = {"PYTHONPATH": str(Path.cwd()), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "sim.cli", *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def drafted(path: Path) -> tuple[Scenario, list[str]]:
+    """The drafted scenario, and what was said not to be certain."""
+    made = draft(path)
+    return Scenario.from_text(to_yaml(made, path.parent).replace(f'file: "{path.name}"', f"file: {path}")), made.unsure
+
+
+def test_a_tidy_export_of_100_000_devices_in_two_commands(tmp_path):
+    """fotasim fleet, fotasim validate: ids, versions, units, technologies and labels are what they were."""
+    draws = random.Random(1)
+    rows = [
+        f"0{86068800000000 + i};1.{draws.choice((9, 10))};-{80 + i % 40},5;{i % 101}%;{500 + i % 8000};{draws.choice(('LTE-M', 'Cat-NB1'))};"
+        f"{draws.choice(('ACME', 'Globex'))};2026-11-{1 + i % 28:02d}T10:00:00Z;free text {i}\n"
+        for i in range(100_000)
+    ]
+    head = "Device IMEI;FW Version;RSRP (dBm);Battery Level;Free Flash (KB);RAT;Customer;Last Seen;Notes\n"
+    (tmp_path / "devices.csv").write_text(head + "".join(rows))
+    made = fotasim("fleet", "devices.csv", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stderr.splitlines() == ["  not certain: not used: 'Notes'"]
+    checked = fotasim("validate", "devices.yaml", "--json", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    told = json.loads(checked.stdout)
+    assert told["modules"] == 100_000 and [f["technology"] for f in told["files"]] == ["lte-m", "nb-iot"]
+    assert sum(f["modules"] for f in told["files"]) == 100_000
+    first = told["files"][0]
+    assert set(first["names"]["version of fw"]) == {"1.9", "1.10"} and set(first["names"]["customer"]) == {
+        "ACME",
+        "Globex",
+    }
+    assert first["quartiles"]["rsrp_dbm"][0] == -119.5 and first["quartiles"]["free_space"][4] == 8_499_000
+    shown = fotasim("validate", "devices.yaml", cwd=tmp_path).stdout
+    assert "valid (devices, 100,000 modules)" in shown and "median" in shown
+    again = fotasim("fleet", "devices.csv", cwd=tmp_path)
+    assert again.returncode == 2 and "devices.yaml exists" in again.stderr
+
+
+def test_what_is_not_certain_is_said(tmp_path):
+    """Fractions, positive signals, missing values, duplicates, voltages, technologies nobody knows."""
+    path = tmp_path / "odd.csv"
+    path.write_text("serial,signal,battery,rat,fw\na,95,0.8,LTE-M,1\nb,97,,LTE-M,1\nc,99,0.9,GSM,1\na,90,1,LTE-M,1\n")
+    scenario, unsure = drafted(path)
+    said = "\n".join(unsure)
+    for words in (
+        "fractions of 1",
+        "unsigned-dBm",
+        "1 of 4 rows have no value",
+        "a second time",
+        "'GSM' fits no technology",
+        "free_space: drawn",
+    ):
+        assert words in said
+    found = overview(scenario)[0]
+    assert found["modules"] == 2 and "1 rows of the file are in no group" in found["notes"]
+    assert any("'a' 1" in line or "signal" in line or "rsrp_dbm" in line for line in lines(found))
+    volts = tmp_path / "volts.csv"
+    volts.write_text("imei,battery_mv\nx,3600\n")
+    assert any("voltage" in line for line in draft(volts).unsure)
+
+
+def test_a_draft_with_faults_is_written_and_ends_with_2(tmp_path):
+    """The mapping is there to edit, the faults are listed."""
+    (tmp_path / "bad.csv").write_text("imei,rsrp\n8.60688E+14,-95\n")
+    done = fotasim("fleet", "bad.csv", cwd=tmp_path)
+    assert done.returncode == 2 and (tmp_path / "bad.yaml").exists()
+    assert "bad.csv:2: imei: found '8.60688E+14'" in done.stderr
+    checked = fotasim("validate", "bad.yaml", cwd=tmp_path)
+    assert checked.returncode == 2 and "8.60688E+14" in checked.stderr and "Traceback" not in checked.stderr
+    ran = fotasim("run", "bad.yaml", "--engine", "simpy", cwd=tmp_path)
+    assert ran.returncode == 2 and "8.60688E+14" in ran.stderr
+
+
+def test_run_of_a_sample(tmp_path):
+    """--modules N takes N of the file's."""
+    (tmp_path / "f.csv").write_text("imei,rsrp,battery\n" + "".join(f"m{i},-95,80\n" for i in range(50)))
+    assert fotasim("fleet", "f.csv", cwd=tmp_path).returncode == 0
+    done = fotasim("run", "f.yaml", "--engine", "simpy", "--modules", "20", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["modules"] == 20, done.stderr
+    assert fotasim("run", "f.yaml", "--engine", "simpy", "--modules", "51", cwd=tmp_path).returncode == 2
+
+
+HAWKBIT = {
+    "content": [
+        {"createdBy": "bumlux", "createdAt": 1764200000000, "name": "device one", "controllerId": "012", "updateStatus": "in_sync",
+         "lastControllerRequestAt": 1764288000000, "installedAt": 1764201000000, "ipAddress": "10.0.0.1", "targetTypeName": "tracker",
+         "pollStatus": {"lastRequestAt": 1764288000000, "overdue": False}, "_links": {"self": {"href": "http://localhost/x"}}},
+        {"createdAt": 1764200000000, "name": "device two", "controllerId": "013", "updateStatus": "unknown", "_links": {}},
+    ],
+    "total": 2, "size": 2,
+}  # fmt: skip
+THINGS = {
+    "things": [
+        {"thingName": "012", "thingTypeName": "tracker", "attributes": {"site": "Ulm", "fw": "1.10"}, "version": 3},
+        {"thingName": "013", "attributes": {"site": "Bonn", "fw": "1.9"}, "version": 1},
+    ]
+}
+INDEX = {
+    "things": [
+        {"thingName": "012", "thingId": "b1", "thingGroupNames": ["pilot", "eu"], "attributes": {"site": "Ulm"},
+         "shadow": '{"reported": {"fw": "1.10", "rsrp": -95}, "metadata": {}}', "connectivity": {"connected": True, "timestamp": 1764288000000}},
+        {"thingName": "013", "thingId": "b2", "thingGroupNames": [], "attributes": {"site": "Ulm"},
+         "shadow": '{"reported": {"fw": "1.9", "rsrp": -99}}', "connectivity": {"connected": False, "timestamp": 0}},
+    ]
+}  # fmt: skip
+EXECUTIONS = {
+    "executionSummaries": [
+        {"thingArn": f"arn:aws:iot:eu-central-1:123456789012:thing/{name}",
+         "jobExecutionSummary": {"status": "SUCCEEDED", "queuedAt": 1764200000.1, "lastUpdatedAt": 1764288000.5, "executionNumber": 1}}
+        for name in ("012", "013")
+    ]
+}  # fmt: skip
+THINGSBOARD = {
+    "data": [
+        {"id": {"entityType": "DEVICE", "id": f"784f394c-42b6-435a-983c-b7beff2784f{i}"}, "createdTime": 1764200000000, "name": name,
+         "type": "tracker", "label": "Ulm", "customerId": {"entityType": "CUSTOMER", "id": "c1"}, "additionalInfo": {}}
+        for i, name in enumerate(("012", "013"))
+    ],
+    "totalPages": 1, "totalElements": 2, "hasNext": False,
+}  # fmt: skip
+CENTER = {
+    "total": 2,
+    "page": 1,
+    "size": 50,
+    "devices": [{"device_key": name, "state": "waiting", "version": "1.10"} for name in ("012", "013")],
+}
+
+
+@pytest.mark.parametrize(
+    ("listing", "product", "labels", "version"),
+    [
+        (HAWKBIT, "hawkBit targets", {"targettypename"}, None),
+        (THINGS, "AWS IoT list-things", {"site", "thingtypename"}, "attributes.fw"),
+        (INDEX, "AWS IoT list-things or search-index", {"site", "thinggroupnames"}, "shadow.reported.fw"),
+        (EXECUTIONS, "AWS IoT list-job-executions-for-job", set(), None),
+        (THINGSBOARD, "ThingsBoard devices", {"type", "label"}, None),
+        (CENTER, "Developer Center devices", set(), "version"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_lists_of_products_are_fleet_files(listing, product, labels, version, tmp_path):
+    """What their API or command prints, as it is: ids with leading zeros, labels, versions where the list has them."""
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(listing, indent=2))
+    scenario, _ = drafted(path)
+    found = check_files(scenario)[0][1]
+    assert found.known.names == ["012", "013"] and product in found.form
+    assert labels <= {name.replace("_", "") for name in found.known.labels}
+    mapped = scenario.fleet.groups[0].columns.get("version")
+    assert (mapped.column if mapped else None) == version
+    if version and version.endswith("fw"):
+        assert found.known.versions["fw"].names == ("1.10", "1.9")
+
+
+def test_a_list_that_is_not_whole_is_refused(tmp_path):
+    """A page alone would be a smaller fleet; pages one after the other are one list."""
+    cut = {
+        "hawkbit": {**HAWKBIT, "total": 500}, "aws": {**THINGS, "nextToken": "x"}, "cli": {**EXECUTIONS, "NextToken": "x"},
+        "thingsboard": {**THINGSBOARD, "hasNext": True, "totalElements": 4},
+    }  # fmt: skip
+    for name, listing in cut.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(listing))
+        with pytest.raises(FleetFileError, match="the list goes on"):
+            draft(path)
+    second = json.loads(json.dumps(THINGSBOARD).replace('"012"', '"014"').replace('"013"', '"015"'))
+    pages = [{**THINGSBOARD, "hasNext": True, "totalElements": 4}, {**second, "totalElements": 4}]
+    both = tmp_path / "both.json"
+    both.write_text("\n".join(map(json.dumps, pages)))
+    assert check_files(drafted(both)[0])[0][1].known.names == ["012", "013", "014", "015"]
