@@ -138,7 +138,7 @@ EXECUTIONS = {
 THINGSBOARD = {
     "data": [
         {"id": {"entityType": "DEVICE", "id": f"784f394c-42b6-435a-983c-b7beff2784f{i}"}, "createdTime": 1764200000000, "name": name,
-         "type": "tracker", "label": "Ulm", "customerId": {"entityType": "CUSTOMER", "id": "c1"}, "additionalInfo": {}}
+         "type": "tracker", "label": "Ulm", "version": 7, "customerId": {"entityType": "CUSTOMER", "id": "c1"}, "additionalInfo": {}}
         for i, name in enumerate(("012", "013"))
     ],
     "totalPages": 1, "totalElements": 2, "hasNext": False,

@@ -51,8 +51,14 @@ def _executions(page: dict[str, Any]) -> list[Any]:
 
 def _things(page: dict[str, Any]) -> list[Any]:
     """The index holds a thing's shadow as JSON in a text."""
+    records = _of_registry(page["things"])
+    return [{**record, "shadow": _inner(record["shadow"])} if "shadow" in record else record for record in records]
+
+
+def _of_registry(records: list[Any]) -> list[Any]:
+    """A registry's own `version` counts edits of the entry: it must not be taken for a firmware's."""
     return [
-        {**record, "shadow": _inner(record["shadow"])} if "shadow" in record else record for record in page["things"]
+        {"entry.version" if key == "version" else key: value for key, value in record.items()} for record in records
     ]
 
 
@@ -75,7 +81,7 @@ LISTINGS = (
     Listing("AWS IoT list-things or search-index", lambda p: _list_with(p, "things", "thingName"), _things),
     Listing(
         "ThingsBoard devices", lambda p: _list_with(p, "data", "id", "name") and "hasNext" in p,
-        lambda p: list(p["data"]), lambda p: str(p.get("hasNext")).lower() == "true", lambda p: p.get("totalElements"),
+        lambda p: _of_registry(p["data"]), lambda p: str(p.get("hasNext")).lower() == "true", lambda p: p.get("totalElements"),
     ),
     Listing(
         "Developer Center devices", lambda p: _list_with(p, "devices") and {"total", "page", "size"} <= p.keys(),
