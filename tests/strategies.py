@@ -81,6 +81,7 @@ THRESHOLDS = section(
 SIZES = pick(
     [{"percent": 10}, {"percent": 40}, {}], [{"percent": 0}, {"percent": 33.3}, {}], [{"count": 1}, {"count": 5}, {}],
     [{"count": 100}, {}], [{"percent": 50}, {"percent": 50}], [{}],
+    [{"percent": 30, "filter": {"hardware": ["A"]}}, {"count": 3}, {"percent": 50, "filter": {"hardware": ["A"]}}, {}],
     [{"filter": {"hardware": ["A"]}}, {}], [{"filter": {"modules": ["*[02468]"]}}, {"filter": {"fleet_groups": ["all"]}}],
 )  # fmt: skip
 GROUPS = SIZES.flatmap(
@@ -94,7 +95,7 @@ EXPONENTIAL = pick(
     {"base_rate_per_minute": 1, "increment_factor": 1.1, "number_of_notified": 2, "number_of_succeeded": 2},
 )
 ROLLOUT = section(
-    order=pick("shuffled", "listed"), groups=GROUPS, percent_of=pick("total", "remaining"),
+    order=pick("shuffled", "listed"), groups=GROUPS, percent_of=pick("total", "remaining", "hawkbit"),
     maximum_per_minute=pick(1, 3, 7, 100), exponential_rate=EXPONENTIAL, rate_applies_to=pick("snapshot", "all"),
     notified_counts=pick("delivered", "released"), max_in_progress=pick(1, 2, 10),
     in_progress_counts=pick("released", "offered"),
@@ -102,7 +103,7 @@ ROLLOUT = section(
 )  # fmt: skip
 CRITERION = section(
     failure_type=pick("all", "failed", "timed_out", "rejected"), min_number_of_executed=pick(1, 5, 20),
-    denominator=pick("completed", "notified", "targets"), action=ACTION,
+    denominator=pick("completed", "notified", "targets"), action=ACTION, min_number_of_failed=pick(0, 0, 3),
 ).flatmap(lambda given: pick(20, 5, 1, 100).map(lambda percent: {"threshold_percentage": percent, **given}))  # fmt: skip
 RETRY = section(
     number_of_retries=pick(0, 1, 5), retry_interval=pick("0s", "20min", "6h"),
