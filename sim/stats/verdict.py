@@ -100,7 +100,8 @@ class Decision:
         return max(known) if known and len(known) == len(open_) else None
 
     def exit_status(self, marginal_as: str = "") -> ExitStatus:
-        """The status a command ends with; `marginal_as` (go, no-go) decides a gate in doubt, never a run that judged nothing."""
+        """The status a command ends with; `marginal_as` (go, no-go) decides a gate in doubt, but no run is a yes that judged
+        nothing, or whose plan stopped itself in some campaign."""
         status = _STATUS[self.verdict]
         if self.reasons and self.reasons[0].why is Why.BOOKS:
             return ExitStatus.RUN_FAILED
@@ -111,7 +112,7 @@ class Decision:
         if marginal_as == "no-go":
             return ExitStatus.NO_GO
         judged_nothing = self.verdict is Verdict.INVALID and self.evidence.touched == 0
-        return ExitStatus.UNDECIDED if judged_nothing else ExitStatus.GO
+        return ExitStatus.UNDECIDED if judged_nothing or self.evidence.stops else ExitStatus.GO
 
 
 _STATUS = {
