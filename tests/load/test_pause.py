@@ -53,9 +53,8 @@ def test_a_pause_of_the_process_shows_at_its_full_length(cloud):
         probe.close()
     wake = measured.evidence["p99(wake)<2s"]
     assert wake.tried == 36
-    assert wake.answer is Answer.BROKEN
+    assert wake.answer() is Answer.BROKEN
     assert PAUSE_S - 1.0 < measured.legs["wake"]["max_s"] < PAUSE_S + 3.0
-    assert "p99(wake)<2s" in measured.missed
 
 
 @pytest.mark.parametrize(

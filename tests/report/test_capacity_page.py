@@ -45,8 +45,8 @@ def cloud(capacity, *, health=None, void_above=1e9):
         }  # fmt: skip
         values = {"p99(notify)<2s": wait, "error_rate<0.1%": failed / (2 * load + failed)}
         evidence = {
-            "p99(notify)<2s": Evidence(5000, 5000 * (wait >= 2.0), 0.01),
-            "error_rate<0.1%": Evidence(5000, int(5000 * values["error_rate<0.1%"]), 0.001),
+            "p99(notify)<2s": Evidence(20_000, 20_000 * (wait >= 2.0), 0.01),
+            "error_rate<0.1%": Evidence(20_000, int(20_000 * values["error_rate<0.1%"]), 0.001),
         }  # fmt: skip
         late = ("its timers were late",) if load > void_above else ()
         return Measurement(

@@ -4,7 +4,8 @@ An objective is a statement about a share: p99(wake) < 2 s says that at most 1 %
 error_rate < 0.1 % that at most 0.1 % of the attempts fail. Of n independent tries, k over the limit, the true share lies
 below the one-sided upper and above the one-sided lower bound of Clopper and Pearson (1934, Biometrika 26), each with 95 %
 confidence. For a percentile this is the bound by order statistics: with no sample over the limit a p99 needs 299 samples.
-Waits of one queue resemble each other, so the true confidence of a bound is lower near the limit; the check whether the
+Who looks at the evidence again and again finds what is not there in one of twenty looks; `confidence_of` shares the 5 % among
+all looks (Bonferroni). Waits of one queue resemble each other, so the true confidence of a bound is lower near the limit; the check whether the
 server falls behind is there for that reason.
 """
 
@@ -31,6 +32,10 @@ P(S >= 20) = 0.7 % without a trend."""
 FEWEST_IN_A_BIN = 5
 
 
+LOST_UPDATES = "the cloud lost updates"
+"""Begins the fault of a cloud that counts fewer successes than it acknowledged."""
+
+
 class Answer(StrEnum):
     """What the evidence says of a load."""
 
@@ -50,20 +55,18 @@ class Evidence:
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(self.tried + other.tried, self.over + other.over, self.allowed)
 
-    @property
-    def answer(self) -> Answer:
+    def answer(self, confidence: float = CONFIDENCE) -> Answer:
         """Kept when the upper bound lies within what is allowed, broken when the lower one lies beyond."""
         if self.allowed <= 0.0:
             return Answer.BROKEN if self.over else Answer.KEPT if self.tried else Answer.UNDECIDED
-        low, high = bounds(self.over, self.tried)
+        low, high = bounds(self.over, self.tried, confidence)
         if high <= self.allowed:
             return Answer.KEPT
         return Answer.BROKEN if low > self.allowed else Answer.UNDECIDED
 
-    @property
-    def needed(self) -> int:
+    def needed(self, confidence: float = CONFIDENCE) -> int:
         """Samples it takes at least, if none is over the limit."""
-        return fewest(self.allowed)
+        return fewest(self.allowed, confidence)
 
 
 def bounds(over: int, tried: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -76,6 +79,11 @@ def bounds(over: int, tried: int, confidence: float = CONFIDENCE) -> tuple[float
     return low, high
 
 
+def confidence_of(looks: int) -> float:
+    """The confidence of each of so many looks at growing evidence, so that all together have CONFIDENCE."""
+    return 1.0 - (1.0 - CONFIDENCE) / looks
+
+
 def fewest(allowed: float, confidence: float = CONFIDENCE) -> int:
     """Samples without one over the limit that show a share of at most `allowed`: log(1 - c) / log(1 - allowed)."""
     return 1 if allowed <= 0.0 or allowed >= 1.0 else ceil(log(1.0 - confidence) / log1p(-allowed))
@@ -86,9 +94,9 @@ def pooled(first: Mapping[str, Evidence], second: Mapping[str, Evidence]) -> dic
     return {text: first[text] + second[text] if text in first else second[text] for text in second}
 
 
-def judge(evidence: Mapping[str, Evidence]) -> tuple[Answer, tuple[str, ...]]:
+def judge(evidence: Mapping[str, Evidence], confidence: float = CONFIDENCE) -> tuple[Answer, tuple[str, ...]]:
     """The answer to all objectives together, and those that decide it: one broken breaks, one undecided leaves open."""
-    answers = {text: found.answer for text, found in evidence.items()}
+    answers = {text: found.answer(confidence) for text, found in evidence.items()}
     for answer in (Answer.BROKEN, Answer.UNDECIDED):
         texts = tuple(text for text, given in answers.items() if given is answer)
         if texts:
@@ -134,4 +142,15 @@ def falls_behind(leg: str, due_s: NDArray[np.float64], waited_s: NDArray[np.floa
     )
 
 
-__all__ = ["Answer", "Evidence", "bounds", "falls_behind", "fewest", "growth", "judge", "pooled"]
+__all__ = [
+    "LOST_UPDATES",
+    "Answer",
+    "Evidence",
+    "bounds",
+    "confidence_of",
+    "falls_behind",
+    "fewest",
+    "growth",
+    "judge",
+    "pooled",
+]

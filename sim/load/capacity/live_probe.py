@@ -19,7 +19,7 @@ from sim.engines.live.live_run import loop_factory
 from sim.engines.live.live_target import Target
 from sim.engines.live.snapshot import Watch
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import falls_behind
+from sim.load.capacity.evidence import LOST_UPDATES, falls_behind
 from sim.load.capacity.probe_share import START_S, Job, run_share
 from sim.load.capacity.search import Measurement, legs_of
 from sim.load.capacity.slo import Slo
@@ -130,7 +130,7 @@ def lost_updates(before: int | None, after: int | None, acknowledged: int) -> li
     if before is None or after is None or after - before >= acknowledged:
         return []
     return [
-        f"the cloud lost updates: it acknowledged {acknowledged:,} successes and counts {after - before:,} more than before"
+        f"{LOST_UPDATES}: it acknowledged {acknowledged:,} successes and counts {after - before:,} more than before"
     ]
 
 

@@ -1,30 +1,31 @@
 """The search of the largest load within an SLO: steps, bisects, confirms. Pure: a load goes in, a measurement comes out.
 
-How it works. A load is *probed*: held for some time, measured, judged. Steps and bisections only find the way, so each of
-them takes one short probe at face value: does the measured figure keep the objective? What is then shown as the capacity
-has to be *proved*: the load is held for the confirmation time, and again, until the evidence of these probes together says
-kept or broken with confidence (evidence.py), or the budget of time is spent. A load that stays undecided is
-not the capacity; the search tries a little less. Three things break a load whatever the objectives say: the server fell
-behind all through the hold, it counted fewer updates than it acknowledged, and failures at the smallest load that were
-there without any.
+How it works. A load is *probed*: held for some time, measured, judged. Steps and bisections only find the way, so a probe that
+looks kept is taken at face value there; one that looks broken has to be shown to be, or a few unlucky samples would send the
+search far below the capacity. What is then shown as the capacity has to be *proved*: the load is held for the confirmation
+time, and again, until the evidence of these probes together says kept or broken with confidence (evidence.py), or the budget
+of time is spent. A load that stays undecided is not the capacity; the search tries a little less. Two things break a load
+whatever the objectives say: the server fell behind all through the hold, or it counts fewer updates than it acknowledged.
 
-Failures that do not depend on the load are no question of capacity. When a load breaks an objective on failures, the
-search goes down in steps of EIGHTH; if a load eight times smaller fails as often, it ends with that finding.
+What is broken at any load is no question of capacity. The search goes down in steps of EIGHTH. If a load is broken of which an
+overloaded server could not explain it (_whatever_the_load), the search ends with that finding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
-from sim.load.capacity.evidence import Answer, Evidence, bounds, judge, pooled
+from sim.load.capacity.evidence import LOST_UPDATES, Answer, Evidence, bounds, confidence_of, judge, pooled
 from sim.load.capacity.slo import Slo
 
 STEP = 2.0
 EIGHTH = 8.0
+EXPLAINED = 0.85
+"""A server that serves an eighth of a load leaves 7/8 of it over the limit, less what is served before the queue is long."""
 STEP_BACK = 0.04
 """A load that does not hold for long is lowered by this share, then by twice as much, and so on."""
 VOID_TRIES = 3
@@ -49,11 +50,6 @@ class Measurement:
     hints: tuple[str, ...] = ()
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     """How each worker of the generator stood; nothing for a simulated cloud."""
-
-    @property
-    def missed(self) -> tuple[str, ...]:
-        """Objectives whose measured figure does not keep the limit, or that nothing was measured of."""
-        return tuple(text for text, e in self.evidence.items() if e.tried == 0 or e.over > e.allowed * e.tried)
 
 
 def legs_of(found: Latencies) -> dict[str, dict[str, float]]:
@@ -80,6 +76,10 @@ class Point:
     hold_s: float
     phase: str
     measured: Measurement
+    evidence: dict[str, Evidence]
+    """Of all probes of this load in a row."""
+    confidence: float
+    """Of each look at the evidence, so that all looks together have the usual one."""
     answer: Answer
     broken: tuple[str, ...]
     """Objectives and faults that broke the load, at face value."""
@@ -152,7 +152,7 @@ class Verdict:
             {
                 "load": p.load, "hold_s": p.hold_s, "phase": p.phase, "kept": p.kept, "answer": str(p.answer),
                 "broken": list(p.broken), "open": list(p.open), "values": p.measured.values,
-                "samples": {text: [e.tried, e.over] for text, e in p.measured.evidence.items()},
+                "samples": {text: [e.tried, e.over] for text, e in p.evidence.items()},
                 "figures": p.measured.figures, "legs": p.measured.legs, "health": p.measured.health,
                 "void": list(p.measured.void), "hints": list(p.measured.hints),
             }
@@ -202,31 +202,35 @@ class _Probes:
         self._probe, self._slo, self.bounds, self._tell = probe, slo, bounds, tell
         self.points: list[Point] = []
 
-    def step(self, load: float, phase: str) -> Point:
-        """One short probe at face value."""
-        return self._measured(load, self.bounds.hold_s, phase, {})
+    def step(self, load: float, phase: str, *, doubtful: bool = False) -> Point:
+        """A short probe: kept at face value unless `doubtful`, or shown to be broken, or of what the budget of time allows."""
+        return self._held(load, self.bounds.hold_s, phase, lambda point: point.kept and not doubtful)
 
     def prove(self, load: float) -> Answer:
         """Holds the load again and again until all probes of it together decide, or the budget of time is spent."""
-        evidence: dict[str, Evidence] = {}
-        hold_s, spent_s = self.bounds.confirm_s, 0.0
-        while True:
-            point = self._measured(load, hold_s, "confirm", evidence)
-            spent_s += hold_s
-            left_s = self.bounds.budget_s - spent_s
-            if point.answer is not Answer.UNDECIDED or left_s <= 0.0:
-                return point.answer
-            evidence = pooled(evidence, point.measured.evidence)
-            hold_s = min(hold_s, left_s)
+        return self._held(load, self.bounds.confirm_s, "confirm", lambda _: False).answer
 
     def held_s(self, load: float) -> float:
         """How long a load was held to confirm it, all probes together."""
         return sum(p.hold_s for p in self.points if p.load == load and p.phase == "confirm" and not p.measured.void)
 
-    def _measured(self, load: float, hold_s: float, phase: str, before: Mapping[str, Evidence]) -> Point:
+    def _held(self, load: float, hold_s: float, phase: str, enough: Callable[[Point], bool]) -> Point:
+        evidence: dict[str, Evidence] = {}
+        left_s = max(hold_s, self.bounds.budget_s)
+        confidence = confidence_of(ceil(left_s / hold_s))
+        while True:
+            point = self._measured(load, min(hold_s, left_s), phase, evidence, confidence)
+            left_s -= point.hold_s
+            if point.answer is not Answer.UNDECIDED or enough(point) or left_s <= 0.0:
+                return point
+            evidence = point.evidence
+
+    def _measured(
+        self, load: float, hold_s: float, phase: str, before: Mapping[str, Evidence], confidence: float
+    ) -> Point:
         for _ in range(VOID_TRIES):
             measured = self._probe(load, hold_s)
-            point = _judged(load, hold_s, phase, measured, before)
+            point = _judged(load, hold_s, phase, measured, pooled(before, measured.evidence), confidence)
             self.points.append(point)
             self._tell(point)
             if not measured.void:
@@ -234,14 +238,17 @@ class _Probes:
         raise Generator(load, measured.void)
 
 
-def _judged(load: float, hold_s: float, phase: str, measured: Measurement, before: Mapping[str, Evidence]) -> Point:
-    answer, texts = judge(pooled(before, measured.evidence))
+def _judged(
+    load: float, hold_s: float, phase: str, measured: Measurement, evidence: dict[str, Evidence], confidence: float
+) -> Point:
+    """The point of a probe; `evidence` is that of all probes of this load in a row."""
+    answer, texts = judge(evidence, confidence)
     if measured.faults:
         answer, texts = Answer.BROKEN, measured.faults
-    # at face value a probe may look kept while all of them together are proved broken, and the other way round
-    missed = texts if answer is Answer.BROKEN else measured.missed
+    missed = tuple(text for text, e in evidence.items() if e.tried == 0 or e.over > e.allowed * e.tried)
+    broken = tuple(dict.fromkeys((*measured.faults, *(texts if answer is Answer.BROKEN else ()), *missed)))
     left_open = texts if answer is Answer.UNDECIDED else ()
-    return Point(load, hold_s, phase, measured, answer, tuple(dict.fromkeys((*measured.faults, *missed))), left_open)
+    return Point(load, hold_s, phase, measured, evidence, confidence, answer, broken, left_open)
 
 
 def _bracket(probes: _Probes) -> tuple[float | None, float | None]:
@@ -256,35 +263,45 @@ def _bracket(probes: _Probes) -> tuple[float | None, float | None]:
                 return load, more
             load = more
         return load, None
-    while load > limits.low and not _independent_failures(probes.points):
-        less = max(load / (EIGHTH if _fails(point) else STEP), limits.low)
-        point = probes.step(less, "step")
+    while load > limits.low and not _whatever_the_load(probes):
+        less = max(load / EIGHTH, limits.low)
+        point = probes.step(less, "step", doubtful=any(_unexplained(point).values()))
         if point.kept:
             return less, load
         load = less
     return None, load
 
 
-def _fails(point: Point) -> bool:
-    """Whether a load broke an objective on failures."""
-    return any(text.startswith("error_rate") for text in point.broken)
+def _whatever_the_load(probes: _Probes) -> str:
+    """What breaks the last load and the one before, eight times larger, and cannot be overload of the smaller; "" if nothing.
 
-
-def _independent_failures(points: list[Point]) -> str:
-    """The objective on failures that a load and one several times smaller break alike, proved for both; "" if none.
-
-    Alike: the bounds of the smaller load's share reach half of what the larger one's are sure of.
+    A server that serves less than an eighth of a load fails, or keeps waiting, more than EXPLAINED of it. If fewer are over the
+    limit there, the smaller load does not overload it, and what is broken there is broken at any load.
     """
-    tried = [p for p in points if p.phase == "step" and not p.measured.void]
-    large, small = max(tried, key=lambda p: p.load), min(tried, key=lambda p: p.load)
-    if large.load < EIGHTH / 2.0 * small.load:
+    steps = [p for p in probes.points if p.phase == "step" and not p.measured.void]
+    small = steps[-1]
+    large = next((p for p in reversed(steps) if p.load > small.load), None)
+    if large is None or large.load < EIGHTH * small.load * 0.99 or small.answer is not Answer.BROKEN:
         return ""
-    for text, few in small.measured.evidence.items():
-        many = large.measured.evidence[text]
-        both = text.startswith("error_rate") and few.answer is many.answer is Answer.BROKEN
-        if both and bounds(few.over, few.tried)[1] >= 0.5 * bounds(many.over, many.tried)[0]:
-            return text
+    if all(any(text.startswith(LOST_UPDATES) for text in p.measured.faults) for p in (large, small)):
+        return f"updates are lost at any load: at {small.load:,.4g}, {small.measured.faults[0]}"
+    for text, unexplained in _unexplained(large).items():
+        few = small.evidence[text]
+        if unexplained and few.answer(small.confidence) is Answer.BROKEN:
+            share = 100.0 * few.over / few.tried
+            return (
+                f"{text} does not depend on the load: {few.over:,} of {few.tried:,} ({share:.2g} %) do not keep it already at "
+                f"{small.load:,.4g}; find out why first"
+            )
     return ""
+
+
+def _unexplained(point: Point) -> dict[str, bool]:
+    """For each objective, whether it is broken without an overload that an eighth of the load would still be."""
+    return {
+        text: e.answer(point.confidence) is Answer.BROKEN and bounds(e.over, e.tried, point.confidence)[1] <= EXPLAINED
+        for text, e in point.evidence.items()
+    }
 
 
 def _narrow(probes: _Probes, low: float, high: float | None) -> float:
@@ -315,55 +332,47 @@ def _confirm(probes: _Probes, load: float) -> float | None:
     return load
 
 
-def _samples(probes: _Probes) -> dict[str, Evidence]:
-    """All evidence of the load that was confirmed last."""
-    load = probes.points[-1].load
-    evidence: dict[str, Evidence] = {}
-    for point in probes.points:
-        if point.load == load and point.phase == "confirm" and not point.measured.void:
-            evidence = pooled(evidence, point.measured.evidence)
-    return evidence
-
-
 def _lacks_samples(probes: _Probes) -> bool:
-    """Whether an objective is open because there are fewer samples than it takes at least."""
-    return any(e.answer is Answer.UNDECIDED and e.tried < e.needed for e in _samples(probes).values())
+    """Whether an objective of the last load is open because there are fewer samples than it takes at least."""
+    last = probes.points[-1]
+    return any(last.evidence[text].tried < last.evidence[text].needed(last.confidence) for text in last.open)
 
 
 def _nothing_kept(probes: _Probes, load: float | None) -> Verdict:
-    """Every load broke the SLO at face value: for failures of its own, for certain, or with too few samples to say."""
+    """Every load broke the SLO: whatever the load, for certain, or with too few samples to say."""
     points = probes.points
-    text = _independent_failures(points)
-    if text:
-        small = min((p for p in points if not p.measured.void), key=lambda p: p.load)
-        found = small.measured.evidence[text]
-        return Verdict(None, (
-            f"failures do not depend on the load: {found.over:,} of {found.tried:,} tries "
-            f"({100.0 * found.over / found.tried:.2g} %) fail already at {small.load:,.4g}; find out why first"
-        ), points)  # fmt: skip
-    last = points[-1]
-    if last.answer is Answer.BROKEN:
+    always = _whatever_the_load(probes)
+    if always:
+        return Verdict(None, always, points)
+    if points[-1].answer is Answer.BROKEN:
         return Verdict(None, f"even a load of {load:,.4g} does not keep the SLO", points)
-    open_ = ", ".join(f"{t}: {_lack(last.measured.evidence[t])}" for t in last.open)
-    return Verdict(None, f"at a load of {load:,.4g} the SLO looks broken, but {open_}", points, undecided=True)
+    reason = f"at a load of {load:,.4g} the SLO looks broken, but the evidence does not show it: {_open(probes)}"
+    return Verdict(None, reason, points, undecided=True)
 
 
 def _nothing_proved(probes: _Probes) -> Verdict:
     """Loads looked kept in short probes, and none was proved."""
     points, last = probes.points, probes.points[-1]
     if last.answer is Answer.UNDECIDED:
-        found = _samples(probes)
-        open_ = ", ".join(f"{text}: {_lack(found[text])}" for text in last.open)
-        reason = f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break the SLO: {open_}"
+        reason = (
+            f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break "
+            f"the SLO: {_open(probes)}"
+        )
         return Verdict(None, reason, points, undecided=True)
     return Verdict(None, "no load was held for the confirmation time", points)
 
 
-def _lack(found: Evidence) -> str:
-    """What the evidence lacks, in words."""
-    if found.tried < found.needed:
-        return f"{found.tried:,} samples, at least {found.needed:,} are needed"
-    low, high = bounds(found.over, found.tried)
+def _open(probes: _Probes) -> str:
+    """What the evidence of the last load lacks, objective by objective."""
+    last = probes.points[-1]
+    return ", ".join(f"{text}: {_lack(last.evidence[text], last.confidence)}" for text in last.open)
+
+
+def _lack(found: Evidence, confidence: float) -> str:
+    needed = found.needed(confidence)
+    if found.tried < needed:
+        return f"{found.tried:,} samples, at least {needed:,} are needed"
+    low, high = bounds(found.over, found.tried, confidence)
     return (
         f"{found.over:,} of {found.tried:,} samples over the limit, so {100 * low:.2g} to {100 * high:.2g} % where "
         f"{100 * found.allowed:.2g} % may be"
