@@ -14,7 +14,7 @@ import pytest
 
 from sim.cli.folders import page_of
 from sim.engines.live.live_engine import Settings
-from sim.errors import RecordsError
+from sim.errors import FolderInUse, RecordsError
 from sim.load.capacity.evidence import Evidence
 from sim.load.capacity.findings import KINDS, Findings, Search, save
 from sim.load.capacity.search import Bounds, Measurement, search
@@ -233,13 +233,15 @@ def test_a_damaged_folder_is_named(folder, tmp_path, damage):
         page_of(tmp_path)
 
 
-def test_a_search_takes_the_place_of_a_search_alone(folder, tmp_path):
+def test_a_search_takes_the_place_of_a_search_alone_and_only_when_told_to(folder, tmp_path):
     place = save(findings(live=None), tmp_path / "run")
-    save(findings(), place)
+    with pytest.raises(FolderInUse, match="holds a capacity search already"):
+        save(findings(), place)
+    save(findings(), place, overwrite=True)
     assert "live" in json.loads((place / "capacity.json").read_text())
     (place / "manifest.json").write_text('{"kind": "run"}')
     with pytest.raises(RecordsError, match="holds a run"):
-        save(findings(), place)
+        save(findings(), place, overwrite=True)
 
 
 @pytest.mark.parametrize("log", [True, False])
