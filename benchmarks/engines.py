@@ -30,9 +30,10 @@ import numpy as np
 from sim.engines.compiled import queue
 from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
 from sim.engines.compiled.engine_state import queue_of
-from sim.engines.compiled.numba_layer.compiler import Mirror, machine_code_of
-from sim.engines.compiled.numba_layer.pointer_table import Bag
-from sim.engines.compiled.numba_layer.split_rows import Rows
+from sim.engines.compiled.numba_layer.mirror import Mirror
+from sim.engines.compiled.numba_layer.one_function import machine_code_of
+from sim.engines.compiled.numba_layer.pointer_table import PointerTable
+from sim.engines.compiled.numba_layer.split_rows import SplitRows
 from sim.engines.reference.simpy_engine import SimpyEngine
 from sim.engines.world import record_layout
 from sim.engines.world.build import build
@@ -246,9 +247,9 @@ def queue_s(pending: int, events: int) -> float:
     return float(best)
 
 
-def _queue(pending: int, horizon: float) -> Bag:
+def _queue(pending: int, horizon: float) -> PointerTable:
     blank = np.zeros(max(pending, 2), record_layout.record(queue.QueueRow))
-    rows = Rows(np.zeros(len(blank), np.int32), blank, blank[:1])
+    rows = SplitRows(np.zeros(len(blank), np.int32), blank, blank[:1])
     return queue_of(rows, rows, horizon, int(pending * horizon), 2 * pending + 64)
 
 

@@ -66,7 +66,7 @@ class BlockWriter:
                 self._writer.close()
 
 
-class Spool:
+class BlockTable:
     """A table that grows by blocks of rows: a records.Table."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ def _plain(block: pd.DataFrame) -> dict[str, str]:
     return {str(name): "object" for name, kind in block.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
 
 
-def _of_frame(frame: pd.DataFrame) -> Spool:
-    spool = Spool()
-    spool.add(frame)
-    return spool
+def _of_frame(frame: pd.DataFrame) -> BlockTable:
+    table = BlockTable()
+    table.add(frame)
+    return table

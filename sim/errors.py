@@ -11,6 +11,7 @@ FotasimError
 ├── ProtocolError   a wire format is broken: by the peer, unless it says otherwise
 │   ├── RemoteProtocolError  the peer sent what breaks the format
 │   └── LocalProtocolError   we were about to send what breaks it; nothing was written
+├── EngineUnavailable  the compiled engine cannot run here
 └── MissingExtra    an optional part is not installed
 
 PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
@@ -91,6 +92,19 @@ class RemoteProtocolError(ProtocolError):
 
 class LocalProtocolError(ProtocolError, ValueError):
     """We were about to send what breaks the format; nothing was written."""
+
+
+class EngineUnavailable(FotasimError):
+    """The compiled engine cannot run here; the text says why."""
+
+    def __str__(self) -> str:
+        return f"the compiled engine cannot run: {super().__str__()}"
+
+
+def because(error: BaseException) -> str:
+    """An error of a library in one line: its kind, and the first line of what it says."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
 
 
 class MissingExtra(FotasimError):

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(tasks: Sequence[Callable[[], T]], workers: int | None = None) -> Iterator[T]:
+def prefetch(tasks: Sequence[Callable[[], T]], workers: int | None = None) -> Iterator[T]:
     """The results of `tasks` in their order, worked out by threads; at most one more than `workers` (all cores) wait.
 
     The results do not depend on the number of threads: a task depends on nothing but its arguments.

@@ -51,7 +51,7 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
         import psutil  # noqa: F401 - the extra
     except ModuleNotFoundError:
         return None
-    from sim.engines.compiled.numba_layer.compiler import cache_folder
+    from sim.engines.compiled.code_folder import cache_folder
     from sim.load.this_host.limits import look
     from sim.load.this_host.module_cost import keep, known
 
@@ -64,12 +64,14 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
 
 def _engine(quiet: bool) -> dict[str, Any]:
     """Makes the compiled engine ready and says how long it took and where it is kept."""
-    try:
-        from sim.engines.compiled.compiled_engine import prepare
-        from sim.engines.compiled.numba_layer.compiler import cache_folder
-    except ImportError as error:
-        return {"ready": False, "reason": str(error)}
+    from sim.engines.compiled.code_folder import cache_folder
+    from sim.engines.run import driver_for
+    from sim.errors import EngineUnavailable
+
     started = time.perf_counter()
-    prepare(None if quiet else say)
+    try:
+        driver_for("compiled", None if quiet else say)
+    except EngineUnavailable as error:
+        return {"ready": False, "reason": error.args[0]}
     folder = cache_folder()
     return {"ready": True, "seconds": time.perf_counter() - started, "kept_in": None if folder is None else str(folder)}

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from sim import records
 from sim.engines import run_inputs
 from sim.engines.run_inputs import InputFile
-from sim.engines.world.build import build, build_profile
-from sim.errors import FotasimError
+from sim.engines.world.build import World, build, build_profile
+from sim.errors import EngineUnavailable, because
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
@@ -80,31 +80,91 @@ def campaign_records(
     tell: Callable[[str], None] | None = None,
 ) -> Records:
     """The records of one replication; `engine` is one of ENGINES, `progress` gets the finished share, 0-1."""
-    name, make = driver_for(engine, tell)
-    world = build(scenario, replication)
-    driver = make(world, events=events)
+    name, driver = driver_of(lambda: build(scenario, replication), engine, events=events, tell=tell)
+    horizon_s = driver.world.horizon_s
     started = time.perf_counter()
-    complete = driver.run(None if progress is None else lambda now: progress(now / world.horizon_s))
-    found: Records = driver.records(complete=complete, wall_s=time.perf_counter() - started)
-    found.engine, found.modules_left_out = name, world.left_out
+    complete = driver.run(None if progress is None else lambda now: progress(now / horizon_s))
+    found = driver.records(complete=complete, wall_s=time.perf_counter() - started)
+    found.engine, found.modules_left_out = name, driver.world.left_out
     return found
 
 
-def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[str, Callable[..., Any]]:
-    """The name and class of the engine asked for; auto takes the compiled one wherever it can run."""
+class VirtualDriver(Protocol):
+    """An engine that carries one world through virtual time."""
+
+    world: World
+
+    def run(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Runs to the horizon; False when interrupted. `progress` gets the virtual time."""
+
+    def records(self, *, complete: bool, wall_s: float) -> Records:
+        """The tables of the run."""
+
+
+def driver_of(
+    make_world: Callable[[], World],
+    engine: str = "auto",
+    *,
+    events: bool | str = False,
+    tell: Callable[[str], None] | None = None,
+) -> tuple[str, VirtualDriver]:
+    """The name of the engine and a driver of the world; `auto` takes the compiled one wherever it can run.
+
+    `make_world` is called again when the compiled engine has to give way. `tell` gets a line when a first use compiles, or
+    when `auto` falls back and why; `compiled` raises EngineUnavailable instead.
+    """
+    name, make = driver_for(engine, tell)
+    try:
+        return name, make(make_world(), events=events)
+    except EngineUnavailable as error:  # this plan's rows have a layout of their own, which had to be compiled
+        name, make = _given_way(engine, error, tell)
+        return name, make(make_world(), events=events)
+
+
+def driver_for(engine: str, tell: Callable[[str], None] | None = None) -> tuple[str, Callable[..., VirtualDriver]]:
+    """The name and class of the engine asked for, ready to run; otherwise as `driver_of`."""
     if engine not in ENGINES:
         raise ValueError(f"engine {engine!r}: choose from {', '.join(ENGINES)}")
-    if engine != "simpy":
-        try:
-            from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
+    if engine == "simpy":
+        return _simpy()
+    try:
+        return "compiled", _compiled_engine(tell)
+    except EngineUnavailable as error:
+        return _given_way(engine, error, tell)
 
-            prepare(tell)
-            return "compiled", CompiledEngine
-        except ImportError as error:
-            if engine == "compiled":
-                raise FotasimError(f"the compiled engine cannot run: {error}") from None
-            if tell is not None:
-                tell(f"the compiled engine cannot run ({error}); SimPy takes its place")
+
+_unavailable: list[EngineUnavailable] = []
+"""Why the compiled engine cannot run, once this process knows: it is not tried again, nor told again."""
+
+
+def _compiled_engine(tell: Callable[[str], None] | None) -> Callable[..., VirtualDriver]:
+    if _unavailable:
+        raise _unavailable[0]
+    try:
+        from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
+
+        prepare(tell)
+    except EngineUnavailable:
+        raise
+    except Exception as error:  # Numba, or what it needs, may be missing, broken or of another time
+        raise EngineUnavailable(because(error)) from error
+    return CompiledEngine
+
+
+def _given_way(
+    engine: str, error: EngineUnavailable, tell: Callable[[str], None] | None
+) -> tuple[str, Callable[..., VirtualDriver]]:
+    """SimPy in the place of the compiled engine, told once; where the compiled one was asked for by name, an error."""
+    if engine == "compiled":
+        raise error
+    if not _unavailable:
+        _unavailable.append(error)
+        if tell is not None:
+            tell(f"{error}; SimPy takes its place, with the same results, more slowly")
+    return _simpy()
+
+
+def _simpy() -> tuple[str, Callable[..., VirtualDriver]]:
     from sim.engines.reference.simpy_engine import SimpyEngine
 
     return "simpy", SimpyEngine

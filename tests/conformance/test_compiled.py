@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import dis
 import heapq
 import itertools
 import random
+import re
 import sys
+from pathlib import Path
 from types import FunctionType, SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
 
-from sim.engines.compiled import compiled_engine, engine_state, queue, timers
-from sim.engines.compiled.numba_layer import compiler
+from sim.engines import run
+from sim.engines.compiled import code_folder, compiled_engine, engine_state, queue, timers
+from sim.engines.compiled.numba_layer import versions
+from sim.engines.compiled.numba_layer.mirror import Mirror
+from sim.engines.compiled.numba_layer.pointer_table import PointerTable
+from sim.engines.compiled.numba_layer.split_rows import SplitRows
 from sim.engines.run import campaign_records, driver_for
 from sim.engines.world import record_layout
+from sim.errors import EngineUnavailable
 from sim.module import behaviour
 from sim.module.profile import Profile
 from sim.module.rows import CheckIn, ModuleRow
@@ -55,15 +61,21 @@ def test_no_function_calls_itself_by_a_detour():
     assert len(seen) > 150  # it did find the way into behaviour and rules
 
 
-def test_core_counts_no_place_from_the_end():
-    """Compiled code takes places in arrays as they are (machine_code_of), so the core must not write x[-1]."""
-    found = [
-        f"{file.name}:{node.lineno}"
-        for file in compiled_engine.engine_mirror().files
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.UnaryOp)
-    ]
-    assert not found
+def test_a_negative_place_counts_from_the_end_as_in_python():
+    """In arrays of the state and in rows of three parts alike, whether the place is written down or worked out."""
+    lasting = np.zeros(5, [("number", "i8")])
+    lasting["number"] = np.arange(5)
+    slots = np.array([0, 2, 1, 0, 2], np.int32)
+    awake = np.zeros(3, [("slot", "i8")])
+    awake["slot"] = np.arange(3)
+    state = PointerTable(rows=SplitRows(slots, lasting, awake), numbers=np.arange(10, 15))
+
+    @numba.njit
+    def read(state, back):
+        row, worked_out = state.rows[-1], state.rows[back - 3]
+        return row.number, row.slot, worked_out.number, worked_out.slot, state.numbers[-1], state.numbers[back - 3]
+
+    assert read(state, 1) == (4, 2, 3, 0, 14, 13)
 
 
 def random_row(dice: random.Random) -> ModuleRow:
@@ -85,7 +97,7 @@ def random_row(dice: random.Random) -> ModuleRow:
 @pytest.fixture(scope="module")
 def compiled_receive():
     """`receive` as the compiler takes it."""
-    receive = compiler.Mirror("sim.module.behaviour")["sim.module.behaviour"].receive.py_func
+    receive = Mirror("sim.module.behaviour")["sim.module.behaviour"].receive.py_func
     return numba.njit(error_model="numpy")(receive)
 
 
@@ -192,16 +204,71 @@ def test_interrupted_runs_are_the_same(share):
     assert_same(reference, found)
 
 
-def test_auto_falls_back_and_says_why(monkeypatch):
-    """Where Numba cannot be loaded, auto takes SimPy and tells the reason; compiled, asked for by name, is refused."""
+@pytest.fixture
+def unprepared(monkeypatch):
+    """A process that has not compiled anything yet, nor found that it cannot."""
+    monkeypatch.setattr(run, "_unavailable", [])
+    monkeypatch.setattr(compiled_engine, "_COMPILED", set())
+
+
+def without_module(monkeypatch):
     monkeypatch.setitem(sys.modules, "sim.engines.compiled.compiled_engine", None)
+    return "sim.engines.compiled.compiled_engine"
+
+
+def with_a_compiler_that_raises(monkeypatch):
+    def refuse(*_):
+        raise AttributeError("module 'numba.core' has no attribute 'codegen'\nsecond line")
+
+    monkeypatch.setattr(compiled_engine, "compile_entry", refuse)
+    return "AttributeError: module 'numba.core' has no attribute 'codegen'"
+
+
+def with_an_unknown_numba(monkeypatch):
+    monkeypatch.setattr(versions.numba, "__version__", "1.2.3")
+    return "Numba 1.2.3 is installed"
+
+
+@pytest.mark.parametrize("broken", [without_module, with_a_compiler_that_raises, with_an_unknown_numba])
+def test_whatever_keeps_it_from_compiling_auto_takes_simpy_and_says_so_once(broken, unprepared, monkeypatch):
+    """A missing module, any exception of the compiler, a version nobody has tried; by name the engine is refused."""
+    reason, told = broken(monkeypatch), []
+    asked = scenario("fleet.size=3", "horizon=1h")
+    assert campaign_records(asked, 0, tell=told.append).engine == "simpy"
+    assert campaign_records(asked, 1, tell=told.append).engine == "simpy"
+    (line,) = [line for line in told if not line.startswith("compiling")]
+    assert reason in line and "SimPy takes its place" in line and "\n" not in line
+    with pytest.raises(EngineUnavailable, match=re.escape(reason)):
+        campaign_records(asked, 0, engine="compiled")
+
+
+def test_rows_of_another_size_that_cannot_be_compiled_give_way_to_simpy(unprepared, monkeypatch):
+    """The engine was ready, but this plan's layout is compiled for itself: the world is made anew for SimPy."""
+    driver_for("auto")
+
+    def refuse(*_):
+        raise RuntimeError("no memory for code")
+
+    monkeypatch.setattr(compiled_engine, "compile_entry", refuse)
+    monkeypatch.setattr(compiled_engine, "_COMPILED", set())
+    monkeypatch.setattr(compiled_engine, "prepare", lambda _tell: None)
     told = []
-    assert driver_for("auto", told.append)[0] == "simpy"
-    assert "SimPy takes its place" in told[0]
-    with pytest.raises(Exception, match="compiled engine cannot run"):
-        driver_for("compiled")
+    asked = scenario("fleet.size=20", "horizon=1d")
+    found = campaign_records(asked, 0, tell=told.append)
+    assert found.engine == "simpy" and "no memory for code" in told[0]
+    assert_same(campaign_records(asked, 0, engine="simpy"), found)
+
+
+def test_an_engine_that_is_none_is_refused():
+    """The message lists what there is."""
     with pytest.raises(ValueError, match="choose from auto, simpy, compiled"):
         driver_for("warp")
+
+
+def test_versions_of_numba_are_those_the_package_asks_for():
+    """The bounds in pyproject.toml, and those checked before compiling."""
+    (asked,) = re.findall(r'"numba>=([\d.]+),<([\d.]+)"', Path("pyproject.toml").read_text())
+    assert asked == tuple(".".join(map(str, version)) for version in (versions.OLDEST, versions.FIRST_UNKNOWN))
 
 
 def test_functions_of_the_core_stay_plain():
@@ -216,13 +283,13 @@ def test_compiled_code_is_kept_where_only_this_user_writes(tmp_path, monkeypatch
     (tmp_path / "home").write_text("a file is no folder")
     monkeypatch.delenv("FOTASIM_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(compiler.sys, "platform", "linux")
-    monkeypatch.setattr(compiler.tempfile, "gettempdir", lambda: str(tmp_path))
-    folder = compiler.cache_folder()
+    monkeypatch.setattr(code_folder.sys, "platform", "linux")
+    monkeypatch.setattr(code_folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = code_folder.cache_folder()
     assert folder is not None
     assert folder.parent == tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o770)
-    assert compiler.cache_folder() is None
+    assert code_folder.cache_folder() is None
     monkeypatch.setenv("FOTASIM_CACHE", str(tmp_path / "given"))
-    assert compiler.cache_folder() == tmp_path / "given"
+    assert code_folder.cache_folder() == tmp_path / "given"

@@ -10,7 +10,7 @@ from sim import block_writer
 from sim.engines.recording.event_sample import size_of
 from sim.engines.run import campaign_records
 from sim.errors import FotasimError
-from sim.prefetch import ahead
+from sim.prefetch import prefetch
 from sim.records import WholeTable, write_blocks
 from tests.conformance.test_engines import same_table
 from tests.support import scenario
@@ -65,11 +65,11 @@ def test_blocks_of_a_file_are_the_table(tmp_path):
     """More categories in a later block than in the first, numbers, gaps: read back as written."""
     names = pd.Categorical([f"n{i % 300 if i > 50 else 0}" for i in range(1000)])
     table = pd.DataFrame({"name": names, "time_s": np.where(np.arange(1000) % 7, np.arange(1000) / 3, np.nan)})
-    spooled = block_writer.Spool()
+    kept = block_writer.BlockTable()
     for start in range(0, 1000, 100):
         part = table.iloc[start : start + 100].reset_index(drop=True)
-        spooled.add(part.assign(name=part["name"].cat.remove_unused_categories()))
-    for number, written in enumerate((spooled, WholeTable(table))):
+        kept.add(part.assign(name=part["name"].cat.remove_unused_categories()))
+    for number, written in enumerate((kept, WholeTable(table))):
         write_blocks(tmp_path / f"{number}.parquet", written)
         back = pd.read_parquet(tmp_path / f"{number}.parquet")
         assert back["name"].astype(str).tolist() == list(names)
@@ -79,9 +79,9 @@ def test_blocks_of_a_file_are_the_table(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_work_ahead_keeps_its_order(workers):
     """Whatever the number of threads; a failure comes out where its result would."""
-    assert list(ahead([lambda i=i: i * i for i in range(20)], workers)) == [i * i for i in range(20)]
+    assert list(prefetch([lambda i=i: i * i for i in range(20)], workers)) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):
-        list(ahead([lambda: 1, lambda: 1 // 0, lambda: 2], workers))
+        list(prefetch([lambda: 1, lambda: 1 // 0, lambda: 2], workers))
 
 
 def test_a_wrong_sample_is_wrong_use(tmp_path):

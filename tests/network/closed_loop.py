@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sim.engines.compiled.numba_layer.compiler import Mirror
+from sim.engines.compiled.numba_layer.mirror import Mirror
 from sim.network import random_access as ra
 
 

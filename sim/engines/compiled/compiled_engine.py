@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.block_writer import Spool
+from sim.block_writer import BlockTable
 from sim.cloud.center import decision_of
 from sim.engines.compiled import event_texts, seam_over_arrays
 from sim.engines.compiled.engine_state import given_up, grown, lay_out
 from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
-from sim.engines.compiled.numba_layer.compiler import Mirror, entry, machine_code_of, source_key
-from sim.engines.compiled.numba_layer.pointer_table import Bag
+from sim.engines.compiled.numba_layer import versions
+from sim.engines.compiled.numba_layer.code_cache import entry, source_key
+from sim.engines.compiled.numba_layer.mirror import Mirror
+from sim.engines.compiled.numba_layer.one_function import compile_entry
+from sim.engines.compiled.numba_layer.pointer_table import PointerTable
 from sim.engines.driver_rules.seam import FUNCTIONS
 from sim.engines.recording.run_tables import Ends, Watched, peaks, records_of
 from sim.engines.world.build import World, build
+from sim.errors import EngineUnavailable, because
 from sim.records import Records
 from sim.scenario import Scenario
 
@@ -29,12 +33,8 @@ SUBSTITUTES = {function: getattr(seam_over_arrays, name) for name, function in F
 """Functions of the seam, and what takes their place in compiled code."""
 STRETCHES = 200
 """A run is interruptible, and shows its progress, this many times."""
-
-
 EVENTS_AT_ONCE = 250_000
 """Events are worded and laid aside when there are so many of them."""
-
-
 _COMPILED: set[Any] = set()
 """Layouts whose code is in memory."""
 
@@ -51,8 +51,23 @@ def compiled() -> Any:
     return entry(mirror[ROOT].advance.py_func, source_key(mirror.files))
 
 
+def _compile_for(state: PointerTable) -> None:
+    """Loads or makes the code for a layout of rows; raises EngineUnavailable when that fails, whatever the reason."""
+    if state.kind in _COMPILED:
+        return
+    try:
+        versions.check()
+        compile_entry(compiled(), state, START, 0.0)
+    except Exception as error:  # Numba's internals may raise anything
+        raise EngineUnavailable(because(error)) from error
+    _COMPILED.add(state.kind)
+
+
 def prepare(tell: Callable[[str], None] | None = None) -> None:
-    """Loads the compiled code, or compiles it and keeps it for the next time; `tell` gets a line when it compiles."""
+    """Loads the compiled code, or compiles it and keeps it for the next time; `tell` gets a line when it compiles.
+
+    Raises EngineUnavailable when it cannot be compiled.
+    """
     if _COMPILED:
         return
     if tell is not None and not is_kept():
@@ -79,10 +94,11 @@ class CompiledEngine:
 
     def __init__(self, world: World, *, events: bool | str = False) -> None:
         self.world = world
-        self.happened = Spool() if events else None
+        self.happened = BlockTable() if events else None
         self.load, self.parts = lay_out(world, events=events)
-        self.state = Bag(**self.parts)
+        self.state = PointerTable(**self.parts)
         self.end_s = world.horizon_s
+        _compile_for(self.state)
 
     def run(self, progress: Callable[[float], None] | None = None) -> bool:
         """Runs to the horizon; returns False when interrupted by Ctrl-C. `progress` gets the virtual time."""
@@ -94,7 +110,7 @@ class CompiledEngine:
                 stop = horizon if i == STRETCHES else horizon * i / STRETCHES
                 self._advance(RUN, stop)
                 reached = stop
-                self._spool(EVENTS_AT_ONCE)
+                self._word_events(EVENTS_AT_ONCE)
                 if progress is not None:
                     progress(stop)
         except KeyboardInterrupt:
@@ -107,18 +123,12 @@ class CompiledEngine:
         """A stage, with more room for the arrays that turn out to be full."""
         while lacking := self._call(stage, until_s):
             grown(self.parts, lacking)
-            self.state = Bag(**self.parts)
+            self.state = PointerTable(**self.parts)
 
     def _call(self, stage: int, until_s: float) -> int:
-        advance = compiled()
-        if self.state.kind in _COMPILED:
-            return int(advance(self.state, stage, until_s))
-        with machine_code_of("advance"):
-            code = int(advance(self.state, stage, until_s))
-        _COMPILED.add(self.state.kind)
-        return code
+        return int(compiled()(self.state, stage, until_s))
 
-    def _spool(self, least: int) -> None:
+    def _word_events(self, least: int) -> None:
         """Words the events of the stretches that are over, when there are enough of them; later ones come after."""
         driver = self.parts["driver"]
         events, notes = int(driver["events"]), int(driver["notes"])
@@ -129,11 +139,11 @@ class CompiledEngine:
             driver["events"] = driver["notes"] = 0
 
     def _close(self, now: float) -> None:
-        self._spool(0 if self.happened is None or not len(self.happened) else 1)
+        self._word_events(0 if self.happened is None or not len(self.happened) else 1)
         self._call(CLOSE, now)
         self.end_s = now
         given_up(self.parts)
-        self.state = Bag(**self.parts)
+        self.state = PointerTable(**self.parts)
 
     def _charge(self, part: slice) -> NDArray[np.float64]:
         """The charge that some modules have left, per cent; a block of them at a time."""

@@ -14,8 +14,8 @@ from sim.cloud.execution import Execution
 from sim.cloud.rollout_state import DECISION_WIDTH
 from sim.engines.compiled import kernel, queue
 from sim.engines.compiled.array_state import DriverNumbers, LinedRow, ListedEvent
-from sim.engines.compiled.numba_layer.pointer_table import Bag
-from sim.engines.compiled.numba_layer.split_rows import Rows
+from sim.engines.compiled.numba_layer.pointer_table import PointerTable
+from sim.engines.compiled.numba_layer.split_rows import SplitRows
 from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.recording.event_sample import watched
 from sim.engines.recording.tally import Tally, tally
@@ -50,18 +50,18 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     parts: dict[str, Any] = {
         "driver": record_layout.single(_driver(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
         **_slots(world), "watched": watched(world, events), "under_way": np.empty(room, record_layout.record(ListedEvent, record_layout.UNDER_WAY)),
-        "connections": Bag(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
-        "workers": Bag(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
-        "downloads": Bag(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
-        "tally": Bag(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
+        "connections": PointerTable(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
+        "workers": PointerTable(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
+        "downloads": PointerTable(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
+        "tally": PointerTable(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
         "charge": np.empty(ROWS_AT_ONCE), "senders": _timers(room), "sent": np.empty(n, np.int64),
         "outcomes": np.empty(n, np.int64), "outcome_times": np.empty(n),
         "events": np.empty(2 * room if events else 1, record_layout.EVENT),
         "notes": np.empty((5 * room if events else 1, 4)), "decisions": np.empty((DECISIONS, DECISION_WIDTH)),
     }  # fmt: skip
     rows, slots = world.fleet, parts["slots"]
-    parts["modules"] = Rows(slots, rows.rows, parts["awake_modules"], rows.rare)
-    executions = Rows(slots, world.executions, parts["awake_executions"], world.waits)
+    parts["modules"] = SplitRows(slots, rows.rows, parts["awake_modules"], rows.rare)
+    executions = SplitRows(slots, world.executions, parts["awake_executions"], world.waits)
     parts["rollout"] = _rollout(world, executions, bool(events))
     world.ranks = world.ranks[:0].copy()
     parts["orders"], parts["ordered"] = _orders(world)
@@ -134,22 +134,22 @@ def _profiles(world: World) -> NDArray[Any]:
     return array
 
 
-def queue_of(modules: Rows, executions: Rows, horizon_s: float, entries: int, room: int) -> Bag:
+def queue_of(modules: SplitRows, executions: SplitRows, horizon_s: float, entries: int, room: int) -> PointerTable:
     """An empty queue whose entries will speak of these rows; the rest as for `queue.arrays`."""
     made = queue.arrays(horizon_s, entries, room)
     made["row"] = record_layout.single(made["row"])
-    return Bag(**made, modules=modules, executions=executions)
+    return PointerTable(**made, modules=modules, executions=executions)
 
 
-def _timers(room: int) -> Bag:
-    return Bag(row=record_layout.single(TimersRow()), entries=np.empty(room, TIMER))
+def _timers(room: int) -> PointerTable:
+    return PointerTable(row=record_layout.single(TimersRow()), entries=np.empty(room, TIMER))
 
 
-def _rollout(world: World, executions: Rows, events: bool) -> Bag:
+def _rollout(world: World, executions: SplitRows, events: bool) -> PointerTable:
     given = world.executions
     b = open_rollout(world.plan, given, given["group"], given["late"], world.ranks, len(world.fleet.cells))
     b.progress.noting = int(events)
-    return Bag(
+    return PointerTable(
         settings=record_layout.single(b.settings), progress=record_layout.single(b.progress), executions=executions, groups=record_layout.records(Group, {}, b.groups),
         criteria=record_layout.records(Criterion, {}, b.criteria), windows=np.ascontiguousarray(b.windows), order=b.order,
         rank=b.rank, waiting=b.waiting, joined=b.joined, cells=b.cells, out=b.out, armed=b.armed, notes=b.notes,
@@ -157,11 +157,11 @@ def _rollout(world: World, executions: Rows, events: bool) -> Bag:
     )  # fmt: skip
 
 
-def _egress(world: World) -> Bag:
+def _egress(world: World) -> PointerTable:
     slots = world.transfers
     classes = eg.RATE_CLASSES + CARRIERS * len(world.fleet.cells)
     line = eg.Line(world.scenario.cloud.capacity.egress, air_limit(world.scenario), free=slots)
-    return Bag(
+    return PointerTable(
         line=record_layout.single(line), transfers=record_layout.blank(eg.Transfer(), {}, slots),
         classes=record_layout.blank(eg.Class(), {}, classes), queue=np.zeros(classes, np.int64),
         free=np.arange(slots)[::-1].copy(),

@@ -26,7 +26,7 @@ from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
 from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
-from sim.prefetch import ahead
+from sim.prefetch import prefetch
 from sim.scenario import Scenario, fleet_files
 from sim.scenario.strategy import polling
 from sim.strategy.settings import Settings
@@ -177,7 +177,7 @@ def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ..
             partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)
         ]
         first += count
-    return first, ahead(tasks)
+    return first, prefetch(tasks)
 
 
 def _draw(

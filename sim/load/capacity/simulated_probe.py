@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
-from sim.engines.run import driver_for
+from sim.engines.run import driver_of
 from sim.errors import FotasimError
 from sim.load.capacity.evidence import falls_behind
 from sim.load.capacity.search import Measurement, legs_of
@@ -64,20 +64,22 @@ class SimulatedProbe:
         self._times_held[load, hold_s] += 1
         woken_s = wake_times(self._kind, load, hold_s, scenario.seed)
         tail_s = max(MIN_TAIL_S, 2.0 * self._slo.patience_s)
-        world = probe_world(
-            scenario, self._kind, woken_s, taking=self._taking, radio=self._radio,
-            horizon_s=float(woken_s[-1]) + tail_s,
+        _, engine = driver_of(
+            lambda: probe_world(
+                scenario, self._kind, woken_s, taking=self._taking, radio=self._radio,
+                horizon_s=float(woken_s[-1]) + tail_s,
+            ),
+            self._engine,
         )  # fmt: skip
-        _, driver = driver_for(self._engine)
-        engine = driver(world)
         if not engine.run():
             raise KeyboardInterrupt
         records = engine.records(complete=True, wall_s=0.0)
+        horizon_s = engine.world.horizon_s
         table, patience_s = records.modules, self._slo.patience_s
-        found = latencies(table, woken_s, world.horizon_s, patience_s, self._steps)
-        spans = {"wake": span_s(table, woken_s, "notified_s", world.horizon_s)}
+        found = latencies(table, woken_s, horizon_s, patience_s, self._steps)
+        spans = {"wake": span_s(table, woken_s, "notified_s", horizon_s)}
         if self._kind.decided:
-            spans["upgrade"] = self._upgrade_s(table, woken_s, world.horizon_s, found)
+            spans["upgrade"] = self._upgrade_s(table, woken_s, horizon_s, found)
         faults = [
             text for span, waited_s in spans.items() for text in falls_behind(span, woken_s, waited_s)
         ] if self._kind.per_s is not None else []  # fmt: skip

@@ -1,6 +1,6 @@
-"""A bag of arrays that compiled functions take as one pointer, and read like an object: `bag.modules[i].status`.
+"""A pointer table of arrays that compiled functions take as one pointer, and read like an object: `table.modules[i].status`.
 
-Passing forty arrays to every function costs more than the functions do. A bag is a table of addresses; its type knows
+Passing forty arrays to every function costs more than the functions do. A pointer table is a table of addresses; its type knows
 what lies at each. It owns nothing inside compiled code: the Python object keeps the arrays alive.
 """
 
@@ -25,17 +25,17 @@ from numba.extending import (
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
-from sim.engines.compiled.numba_layer.split_rows import Compound, Rows, RowsType, record_size
+from sim.engines.compiled.numba_layer.split_rows import Compound, SplitRows, SplitRowsType, record_size
 
 WORD = 8
 
 
-class BagType(Compound):
-    """The type of a bag: names and types of what it holds, in order."""
+class PointerTableType(Compound):
+    """The type of a table: names and types of what it holds, in order."""
 
     def __init__(self, fields: tuple[tuple[str, Any], ...]) -> None:
         self.fields = fields
-        super().__init__(name="Bag(" + ", ".join(f"{name}: {kind}" for name, kind in fields) + ")")
+        super().__init__(name="PointerTable(" + ", ".join(f"{name}: {kind}" for name, kind in fields) + ")")
 
     def place(self, wanted: str) -> tuple[int, Any]:
         """First word and type of a field."""
@@ -51,8 +51,8 @@ def _words(kind: Any) -> int:
     return 1 + kind.ndim if isinstance(kind, types.Array) else 1
 
 
-class Bag:
-    """Arrays, single rows (arrays of shape ()), numbers and other bags, by name."""
+class PointerTable:
+    """Arrays, single rows (arrays of shape ()), numbers and other tables, by name."""
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -63,17 +63,17 @@ class Bag:
             kind, entry = _entry(value)
             kinds.append((name, kind))
             words += entry
-        self.kind = BagType(tuple(kinds))
+        self.kind = PointerTableType(tuple(kinds))
         self._words = np.array(words, dtype=np.int64)
         self.address = self._words.ctypes.data
 
-    def replaced(self, **fields: Any) -> Bag:
-        """The same bag with other arrays under some names."""
-        return Bag(**{name: fields.get(name, getattr(self, name)) for name in self._names})
+    def replaced(self, **fields: Any) -> PointerTable:
+        """The same table with other arrays under some names."""
+        return PointerTable(**{name: fields.get(name, getattr(self, name)) for name in self._names})
 
 
 def _entry(value: Any) -> tuple[Any, list[int]]:
-    if isinstance(value, Bag | Rows):
+    if isinstance(value, PointerTable | SplitRows):
         return value.kind, [value.address]
     if isinstance(value, float):
         return types.float64, [int(np.float64(value).view(np.int64))]
@@ -85,21 +85,21 @@ def _entry(value: Any) -> tuple[Any, list[int]]:
     return types.Array(from_dtype(value.dtype), value.ndim, "C"), [value.ctypes.data, *value.shape]
 
 
-@typeof_impl.register(Bag)
-def _type_of(value: Bag, _context: Any) -> BagType:
+@typeof_impl.register(PointerTable)
+def _type_of(value: PointerTable, _context: Any) -> PointerTableType:
     return value.kind
 
 
-@register_model(BagType)
-class _BagModel(models.PrimitiveModel):
+@register_model(PointerTableType)
+class _PointerTableModel(models.PrimitiveModel):
     """The address of the table."""
 
-    def __init__(self, manager: Any, kind: BagType) -> None:
+    def __init__(self, manager: Any, kind: PointerTableType) -> None:
         super().__init__(manager, kind, ir.IntType(64))
 
 
-@unbox(BagType)
-def _unbox(_kind: BagType, value: Any, c: Any) -> Any:
+@unbox(PointerTableType)
+def _unbox(_kind: PointerTableType, value: Any, c: Any) -> Any:
     address = c.pyapi.object_getattr_string(value, "address")
     native = c.pyapi.long_as_longlong(address)
     c.pyapi.decref(address)
@@ -107,15 +107,15 @@ def _unbox(_kind: BagType, value: Any, c: Any) -> Any:
 
 
 @infer_getattr
-class _BagAttributes(AttributeTemplate):
-    key = BagType
+class _PointerTableAttributes(AttributeTemplate):
+    key = PointerTableType
 
-    def generic_resolve(self, kind: BagType, name: str) -> Any:
+    def generic_resolve(self, kind: PointerTableType, name: str) -> Any:
         return dict(kind.fields).get(name)
 
 
-@lower_getattr_generic(BagType)
-def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> Any:
+@lower_getattr_generic(PointerTableType)
+def _get(context: Any, builder: Any, kind: PointerTableType, value: Any, name: str) -> Any:
     at, wanted = kind.place(name)
     word = ir.IntType(64)
     table = builder.inttoptr(value, word.as_pointer())
@@ -127,7 +127,7 @@ def _get(context: Any, builder: Any, kind: BagType, value: Any, name: str) -> An
         )  # nobody writes the table while it is used
         return found
 
-    if isinstance(wanted, BagType | RowsType):
+    if isinstance(wanted, PointerTableType | SplitRowsType):
         return load(0)
     if isinstance(wanted, types.Float):
         return builder.bitcast(load(0), ir.DoubleType())

@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 LASTING, AWAKE, RARE = range(3)
 """The parts of a row."""
 _COUNT, _SLOTS, _RARE_SIZE, _PARTS = range(4)
-"""Words of the table of a Rows: how many, address of slots, step from one rare record to the next, addresses of parts."""
+"""Words of the table of a SplitRows: how many, address of slots, step from one rare record to the next, addresses of parts."""
 
 
-class Rows:
+class SplitRows:
     """Rows of three parts: `lasting` by number, `awake` by slot, `rare` by number or one for all; any may be None.
 
     `slots` has the slot of each row, 0 for none, and -1 for a row that will not need one again.
@@ -43,7 +43,9 @@ class Rows:
         self, slots: NDArray[np.int32], lasting: NDArray[Any] | None, awake: NDArray[Any], rare: NDArray[Any] | None = None
     ) -> None:  # fmt: skip
         self.slots, self.lasting, self.awake, self.rare = slots, lasting, awake, rare
-        self.kind = RowsType(tuple(None if part is None else from_dtype(part.dtype) for part in (lasting, awake, rare)))
+        self.kind = SplitRowsType(
+            tuple(None if part is None else from_dtype(part.dtype) for part in (lasting, awake, rare))
+        )
         step = 0 if rare is None or len(rare) == 1 else rare.itemsize
         addresses = [0 if part is None else part.ctypes.data for part in (lasting, awake, rare)]
         self._words = np.array([len(slots), slots.ctypes.data, step, *addresses], dtype=np.int64)
@@ -52,9 +54,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.slots)
 
-    def with_room(self, awake: NDArray[Any]) -> Rows:
+    def with_room(self, awake: NDArray[Any]) -> SplitRows:
         """The same rows with other slots."""
-        return Rows(self.slots, self.lasting, awake, self.rare)
+        return SplitRows(self.slots, self.lasting, awake, self.rare)
 
 
 class Compound(types.Type):
@@ -66,15 +68,15 @@ class Compound(types.Type):
         return type(self).__name__, (hashlib.sha256(self.name.encode()).hexdigest()[:16],)
 
 
-class RowsType(Compound):
+class SplitRowsType(Compound):
     """The type of rows: the records of their parts."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
-        self.parts, self.row = parts, RowType(parts)
-        super().__init__(name=f"Rows{parts}")
+        self.parts, self.row = parts, SplitRowType(parts)
+        super().__init__(name=f"SplitRows{parts}")
 
 
-class RowType(Compound):
+class SplitRowType(Compound):
     """The type of one row: an address for each part."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
@@ -88,19 +90,19 @@ class RowType(Compound):
         )
 
 
-@register_model(RowsType)
-class _RowsModel(models.PrimitiveModel):
+@register_model(SplitRowsType)
+class _SplitRowsModel(models.PrimitiveModel):
     """The address of the table."""
 
-    def __init__(self, manager: Any, kind: RowsType) -> None:
+    def __init__(self, manager: Any, kind: SplitRowsType) -> None:
         super().__init__(manager, kind, ir.IntType(64))
 
 
-@register_model(RowType)
-class _RowModel(models.StructModel):
+@register_model(SplitRowType)
+class _SplitRowModel(models.StructModel):
     """The addresses of the parts."""
 
-    def __init__(self, manager: Any, kind: RowType) -> None:
+    def __init__(self, manager: Any, kind: SplitRowType) -> None:
         super().__init__(manager, kind, [(f"part_{i}", types.voidptr) for i in range(len(kind.parts))])
 
 
@@ -108,28 +110,28 @@ class _RowModel(models.StructModel):
 
 
 @infer_getattr
-class _RowAttributes(AttributeTemplate):
-    key = RowType
+class _SplitRowAttributes(AttributeTemplate):
+    key = SplitRowType
 
-    def generic_resolve(self, kind: RowType, name: str) -> Any:
+    def generic_resolve(self, kind: SplitRowType, name: str) -> Any:
         _, part = kind.place(name)
         return None if part is None else part.typeof(name)
 
 
-def _part(context: Any, builder: Any, kind: RowType, value: Any, name: str) -> tuple[Any, Any]:
+def _part(context: Any, builder: Any, kind: SplitRowType, value: Any, name: str) -> tuple[Any, Any]:
     """The record a field is in: its type, and its address as a record."""
     at, part = kind.place(name)
     row = cgutils.create_struct_proxy(kind)(context, builder, value=value)
     return part, builder.bitcast(getattr(row, f"part_{at}"), context.get_value_type(part))
 
 
-@lower_getattr_generic(RowType)
-def _get(context: Any, builder: Any, kind: RowType, value: Any, name: str) -> Any:
+@lower_getattr_generic(SplitRowType)
+def _get(context: Any, builder: Any, kind: SplitRowType, value: Any, name: str) -> Any:
     part, record = _part(context, builder, kind, value, name)
     return context.get_getattr(part, name)(context, builder, part, record, name)
 
 
-@lower_setattr_generic(RowType)
+@lower_setattr_generic(SplitRowType)
 def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     kind, given = sig.args
     part, record = _part(context, builder, kind, args[0], name)
@@ -141,20 +143,20 @@ def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
 
 
 @infer_global(operator.getitem)
-class _RowsItem(AbstractTemplate):
+class _SplitRowsItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         assert not kws
         rows, place = args
-        if isinstance(rows, RowsType) and isinstance(place, types.Integer):
+        if isinstance(rows, SplitRowsType) and isinstance(place, types.Integer):
             return signature(rows.row, rows, place)
         return None
 
 
 @infer_global(len)
-class _RowsLen(AbstractTemplate):
+class _SplitRowsLen(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         assert not kws
-        return signature(types.intp, *args) if isinstance(args[0], RowsType) else None
+        return signature(types.intp, *args) if isinstance(args[0], SplitRowsType) else None
 
 
 def _word(builder: Any, table: Any, at: int) -> Any:
@@ -165,15 +167,18 @@ def _word(builder: Any, table: Any, at: int) -> Any:
     return found
 
 
-@lower_builtin(len, RowsType)
+@lower_builtin(len, SplitRowsType)
 def _len(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
     return _word(builder, args[0], _COUNT)
 
 
-@lower_builtin(operator.getitem, RowsType, types.Integer)
+@lower_builtin(operator.getitem, SplitRowsType, types.Integer)
 def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind, table = sig.return_type, args[0]
     place = context.cast(builder, args[1], sig.args[1], types.intp)
+    if sig.args[1].signed:  # a negative place counts from the end
+        from_end = builder.add(place, _word(builder, table, _COUNT))
+        place = builder.select(builder.icmp_signed("<", place, ir.Constant(place.type, 0)), from_end, place)
     row = cgutils.create_struct_proxy(kind)(context, builder)
     for at, part in enumerate(kind.parts):
         if part is not None:
