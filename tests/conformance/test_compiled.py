@@ -17,7 +17,7 @@ import pytest
 
 from sim.engines import run
 from sim.engines.compiled import code_folder, compiled_engine, engine_state, queue, timers
-from sim.engines.compiled.numba_layer import versions
+from sim.engines.compiled.numba_layer import mirror, versions
 from sim.engines.compiled.numba_layer.mirror import Mirror
 from sim.engines.compiled.numba_layer.pointer_table import PointerTable
 from sim.engines.compiled.numba_layer.split_rows import SplitRows
@@ -45,7 +45,7 @@ def calls(function, space):
 
 def test_no_function_calls_itself_by_a_detour():
     """Compiled code that calls in circles cannot be kept on disk: it crashes when it is loaded again."""
-    mirror = compiled_engine.engine_mirror()
+    engine = compiled_engine.engine_mirror()
     seen, path = set(), []
 
     def visit(function):
@@ -57,25 +57,46 @@ def test_no_function_calls_itself_by_a_detour():
             visit(called)
         seen.add(path.pop())
 
-    visit(mirror[compiled_engine.ROOT].advance.py_func)
+    visit(engine[compiled_engine.ROOT].advance.py_func)
     assert len(seen) > 150  # it did find the way into behaviour and rules
 
 
-def test_a_negative_place_counts_from_the_end_as_in_python():
-    """In arrays of the state and in rows of three parts alike, whether the place is written down or worked out."""
+def read(state, place):
+    """An item of an array, and one of rows of three parts."""
+    return state.numbers[place] + state.rows[place].number
+
+
+def test_a_place_outside_is_found_by_the_checks():
+    """Compiled with boundscheck, a negative place and one beyond the end raise, in arrays and in rows alike."""
     lasting = np.zeros(5, [("number", "i8")])
     lasting["number"] = np.arange(5)
-    slots = np.array([0, 2, 1, 0, 2], np.int32)
-    awake = np.zeros(3, [("slot", "i8")])
-    awake["slot"] = np.arange(3)
-    state = PointerTable(rows=SplitRows(slots, lasting, awake), numbers=np.arange(10, 15))
+    rows = SplitRows(np.zeros(5, np.int32), lasting, np.zeros(1, [("slot", "i8")]))
+    checked = numba.njit(boundscheck=True)(read)
+    assert checked(PointerTable(rows=rows, numbers=np.arange(10, 15)), 3) == 16
+    for count in (5, 2):  # too many places for the rows, then for the array
+        state = PointerTable(rows=rows, numbers=np.arange(10, 10 + 7 - count))
+        for place in (-1, min(5, 7 - count)):
+            with pytest.raises(IndexError):
+                checked(state, place)
 
-    @numba.njit
-    def read(state, back):
-        row, worked_out = state.rows[-1], state.rows[back - 3]
-        return row.number, row.slot, worked_out.number, worked_out.slot, state.numbers[-1], state.numbers[back - 3]
 
-    assert read(state, 1) == (4, 2, 3, 0, 14, 13)
+@pytest.fixture
+def checked_engine(monkeypatch, tmp_path):
+    """The engine compiled with checks of every place, kept nowhere but in memory."""
+    monkeypatch.setitem(mirror.INNER, "boundscheck", True)
+    monkeypatch.setenv("FOTASIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled_engine, "_COMPILED", set())
+    compiled_engine.compiled.cache_clear()
+    yield
+    compiled_engine.compiled.cache_clear()
+
+
+def test_the_engine_uses_no_place_outside(checked_engine):
+    """Whole runs with checks of every place: none is negative or beyond the end, and the records are the same."""
+    shared = ("fleet.size=80", "fleet.groups.0.check_in=always", "cloud.capacity.egress=300 kbit/s")
+    for asked in (scenario("fleet.size=300", "horizon=14d"), scenario(*shared)):
+        checked = campaign_records(asked, 0, engine="compiled", events=True)
+        assert_same(campaign_records(asked, 0, engine="simpy", events=True), checked)
 
 
 def random_row(dice: random.Random) -> ModuleRow:

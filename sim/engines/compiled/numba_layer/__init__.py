@@ -7,6 +7,7 @@ What is here:
 
 - `mirror.py` rebuilds every function that the kernel reaches, with the same code object, over compiled siblings.
 - `pointer_table.py` passes the engine's state as one pointer: a table of addresses, whose type knows what lies at each.
+- `table_array.py` is the type of the state's arrays: no negative places, no cost for them.
 - `split_rows.py` lets a row lie in three places (what lasts, what matters while awake, what is rare) and read as one.
 - `cache_hints.py` asks the processor to fetch what will be needed soon.
 - `one_function.py` makes machine code for the entry alone, with all it calls inside; it replaces methods of two of
@@ -22,7 +23,8 @@ What must hold, or compiled code reads and writes where it should not:
 3. Every array is C-contiguous and its records are aligned (`record_layout.record` makes them so).
 4. A row's slot is at least 0 and below the length of the awake part, or negative for good; nobody writes to a row whose
    slot is 0, the blank one.
-5. No index is out of range: nothing checks. Negative ones count from the end, as in Python.
+5. No index into the state is out of range or negative: nothing checks while it runs, but a test runs the whole engine
+   compiled with checks. Other arrays, and whatever Numba brings along, count negative places from the end as ever.
 6. No function calls itself, directly or by a detour: such code cannot be kept on disk.
 7. Floating point is never relaxed (no fastmath), so that results equal Python's bit for bit.
 8. The code on disk is keyed by the source of everything compiled and of this package, and by the versions of Python,

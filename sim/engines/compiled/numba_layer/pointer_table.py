@@ -26,6 +26,7 @@ from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
 from sim.engines.compiled.numba_layer.split_rows import Compound, SplitRows, SplitRowsType, record_size
+from sim.engines.compiled.numba_layer.table_array import TableArray
 
 WORD = 8
 
@@ -82,7 +83,7 @@ def _entry(value: Any) -> tuple[Any, list[int]]:
     assert value.flags.c_contiguous
     if value.ndim == 0:
         return from_dtype(value.dtype), [value.ctypes.data]
-    return types.Array(from_dtype(value.dtype), value.ndim, "C"), [value.ctypes.data, *value.shape]
+    return TableArray(from_dtype(value.dtype), value.ndim), [value.ctypes.data, *value.shape]
 
 
 @typeof_impl.register(PointerTable)

@@ -27,6 +27,8 @@ from numba.extending import (
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from sim.engines.compiled.numba_layer.table_array import check
+
 LASTING, AWAKE, RARE = range(3)
 """The parts of a row."""
 _COUNT, _SLOTS, _RARE_SIZE, _PARTS = range(4)
@@ -176,9 +178,7 @@ def _len(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
 def _item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind, table = sig.return_type, args[0]
     place = context.cast(builder, args[1], sig.args[1], types.intp)
-    if sig.args[1].signed:  # a negative place counts from the end
-        from_end = builder.add(place, _word(builder, table, _COUNT))
-        place = builder.select(builder.icmp_signed("<", place, ir.Constant(place.type, 0)), from_end, place)
+    check(context, builder, [place], [_word(builder, table, _COUNT)])
     row = cgutils.create_struct_proxy(kind)(context, builder)
     for at, part in enumerate(kind.parts):
         if part is not None:
