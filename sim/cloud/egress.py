@@ -1,8 +1,36 @@
 """The bytes on their way: downloads share the cloud's egress, and modules of one cell share its air time.
 
-Transfers of similar rate form a class with a virtual clock of its own, in seconds at full rate; the members of a cell
-form one class too. A class is looked at only when one of its members comes or goes; only when the egress is short are
-all classes timed anew. Plain functions over rows, the same for every engine; calls come in order of time.
+Theory of operation
+-------------------
+Thousands of transfers run at once, and whenever one begins or ends the share of all others may change. Timing every
+one anew each time costs the square of their number. Here they are put into classes, and a class is timed as a whole:
+
+*Virtual time.* The members of a class run at one speed, a factor of each one's own rate: 1 where nothing is short.
+The class has a clock that goes by that factor, in seconds at full rate. A transfer of `bits` that begins when the
+clock shows c is complete when it shows c + bits / rate, however often the factor changes meanwhile; that end is
+worked out once. Who is first in a class is therefore a matter of ends alone: a pairing heap, from which any member
+can leave when its session breaks.
+
+*Classes.* Transfers outside cells are classed by rate, 10 % wide, since the max-min share below depends on the rate;
+those of one carrier of a cell form a class, since they share its air time. A class of a cell goes at min(1, air limit
+/ sum of its members' shares).
+
+*The egress.* It is shared max-min fairly: each transfer gets the smaller of its own rate and a water level, chosen so
+that the egress is just full (`_water_level` finds it by rising until no further class is filled). A class whose mean
+rate is above the level goes at level / mean rate: exact when its rates are equal, otherwise its members share in
+proportion. While the demand fits (`short` is 0) the level is infinite, and a member that comes or goes concerns its
+own class alone; only while the egress is short, and at the moment it ceases to be, are all classes retimed, and of
+those only the ones whose factor changed.
+
+*Who is next.* `queue` is a binary heap of the busy classes by `due_s`, when each one's first member is complete. A
+class knows its place in it, so one that was retimed is moved, not searched. Equal times go to the lower owner, in
+both heaps.
+
+*Exactness.* While the factor is 1 the clock is kept as a difference to the time (`touched_s - clock`), so that a
+transfer nobody hampers ends at began + bits / rate to the last bit, whatever happened around it; both engines add the
+same numbers in the same order and get the same bits.
+
+Plain functions over rows, the same for every engine; calls come in order of time.
 """
 
 from __future__ import annotations

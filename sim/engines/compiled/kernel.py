@@ -1,11 +1,38 @@
-"""The driver of the compiled engine: modules and cloud in virtual time, as simpy_engine.py drives them, over arrays.
+"""The kernel of the compiled engine: the loop that carries modules and cloud through virtual time, over arrays.
 
-A module's private moments, which touch nothing shared, are run ahead up to its next shared one; only those wait in the
-queue: the connection gate, messages the cloud acts on, download slots, the shared egress. How far ahead is bounded by
-the next instant at which the cloud may speak to anybody unasked, and by the end of the present stretch.
+Theory of operation
+-------------------
+*What happens* is not decided here. The rules of driver_rules say what follows from an event, behaviour and message
+rules what module and cloud do with it; the reference engine runs the same functions. This file decides *in which
+order*, and the order must be the one of tie_order.py: by time; at one instant the operator, the cloud, opportunities
+of random access, complete transfers, then modules by number; within a module what was scheduled or armed first.
 
-`array_state.py` says what the state consists of. A module with nothing under way is asleep (slots.py): all there is of
-it are its lasting row and its check-in.
+Five places know what is next: the operator's orders (sorted), the cloud's timers and the plan's own deadline, the
+heap of senders, the egress, and the queue of modules. `run_until` looks at all of them and lets the earliest act; the
+tests of `order_s`, `cloud_s`, `cell_s` stand in the order of the ties. When a module acts, it is by `run_module`.
+
+*Running ahead.* A queue entry for every event of every module would cost more than the events. But most of a module's
+moments are private: they read and write its own row and execution, and whatever order they are taken in, nobody can
+tell (private_moments.py says which). So once a module has the floor, it keeps it: private moments are run at once,
+although other modules have earlier ones, until the next moment that is shared; only that one goes into the queue. The
+rest of the world stays behind, at the time of the queue.
+
+That is right only while nothing from outside can reach the module before the moments it has run ahead to. Two things
+can. The cloud may speak unasked (a timer of its own, the plan's clock, the operator): `bound_s` is the earliest time
+it may, and nobody runs beyond it; whoever makes the cloud arm a timer lowers the bound (`outboxes.send`). And another
+module's message may make the plan act on everybody (criteria, thresholds, caps): where the plan has such rules
+`may_run_ahead` is 0, the bound is -inf, and every event waits its turn (engine_state.py decides that once per run). A
+stretch of time is a bound too, so that a run can be interrupted and its arrays made larger between events.
+
+*Sleeping.* A module with nothing under way has no slot: of its row there are the lasting fields alone (slots.py), and
+its only event is its next check-in. `next_module` gives it a slot when that comes; `line_up` takes it away when the
+list is empty, the session over and the status idle. Queue entries cannot be taken out, so one may be stale: a module
+awake knows at which time it is queued (`queued_at`), one asleep when it checks in (`link_at`), and an entry of
+another time is dropped.
+
+*Room.* Compiled code cannot make an array larger. `full` looks, before each instant, whether what one instant may add
+would still find room, and returns which array would not; the Python side doubles it and calls again, which goes on
+where it was.
 """
 
 from __future__ import annotations

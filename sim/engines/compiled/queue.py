@@ -1,10 +1,35 @@
 """The queue of the compiled engine: who is due next, and when.
 
-Three tiers, by how far off an entry is. Wide buckets of time hold the far future, unsorted, in chunks that are written
-and read in sequence. The wide bucket that time has reached is spread over narrow buckets of a few entries at most. Only
-the narrow bucket that time has reached is sorted, in a heap of four children that stays in the cache; and what the next
-ones speak of is fetched meanwhile. Ties go to the lower number. An entry cannot be taken out: who moved is recognised by
-the reader, who knows what is still valid.
+Theory of operation
+-------------------
+Of a million modules a million may be queued, most for a check-in hours ahead. A heap of that many misses the cache at
+every level; what the memory can do fast is to write and read in sequence. So entries are sorted late and in small
+lots, in three tiers by how far off they are:
+
+1. *Wide buckets* divide the horizon evenly (about a thousand entries each). An entry is appended to its bucket,
+   unsorted, in a chunk of 64; a full chunk is linked to the one before. Appending touches one cache line.
+2. *Narrow buckets* divide the wide bucket that time has reached (`_open_wide` spreads it), four for each entry, so
+   that most have one or none. An entry is put at the head of its bucket's list in `pool`, which is filled in
+   sequence.
+3. *The heap* holds the narrow bucket that time has reached, sorted by (time, number): four children a node, a few
+   entries in all, always in the cache.
+
+`push` chooses the tier by the time alone: beyond the present wide bucket to tier 1, beyond the present narrow one to
+tier 2, else (also for a time that has passed) into the heap. `next_time` opens buckets until the heap has an entry.
+Each entry is thus written at most three times and compared only with those of its narrow bucket: constant work for
+each event, as in a calendar queue, but with buckets sized from the number of entries instead of by trial.
+
+Invariants: every entry is in one tier. All entries of the heap come before all of the pool, which come before all in
+chunks, up to the bucket's edges: an edge is computed the same way when an entry is put away and when a bucket is
+opened, so rounding cannot put one into a bucket that is closed already (an index at or below the open bucket goes to
+the heap). Ties go to the lower number because the heap compares numbers, and two entries of one time fall into the
+same narrow bucket. Nothing is ever taken out of the middle: who has been queued for another time recognises the stale
+entry when it comes.
+
+*Looking ahead.* What the next narrow buckets speak of lies anywhere in memory. Every 32 buckets `_prefetch_coming`
+asks for it in three passes, each far enough ahead of the next for its answers to have come: the entries of the
+buckets (to know whose they are), the lasting rows of those modules and their slots' numbers, then what lies in the
+slots. The waits for far memory then overlap with work and with each other.
 """
 
 from __future__ import annotations
