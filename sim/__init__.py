@@ -7,7 +7,18 @@ The public names load on first use. One rollout: `Scenario.load(path)`, `scenari
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.engines.run import save, simulate
+    from sim.records import Run
+    from sim.scenario import Scenario
+    from sim.study.compare import compare
+    from sim.study.replicate import replicate
+    from sim.study.rollout import run
+    from sim.study.sensitivity import sensitivity
+    from sim.study.sweep import sweep
+    from sim.study.tune import tune
 
 _HOME = {
     "Scenario": "sim.scenario", "Run": "sim.records", "simulate": "sim.engines.run", "save": "sim.engines.run",
@@ -17,8 +28,13 @@ _HOME = {
 
 __all__ = ["Run", "Scenario", "compare", "replicate", "run", "save", "sensitivity", "simulate", "sweep", "tune"]
 
+if not TYPE_CHECKING:  # a type checker must not take unknown names for known
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'sim' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'sim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ from sim.cli import (  # noqa: F401 - importing a family adds its commands
     live,
     load,
     report,
+    scenarios,
     simulate,
     study,
     verify,

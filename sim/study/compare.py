@@ -19,6 +19,7 @@ from sim.stats.agreement import agreement
 from sim.stats.campaigns import STUDY_METRICS, estimate
 from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_difference
 from sim.study import flow as flows
+from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Campaign, Job
 from sim.study.pool import Pool, Progress, collect
 from sim.study.sources import Side, in_words, load, pairs, side_of_run
@@ -93,6 +94,8 @@ def compare(
     campaigns and Holm's control over all alternatives and metrics. A live run against a simulated one is tested for
     agreement of distributions instead. Raises StudyError for fewer than two sides or an unknown metric.
     """
+    check_lists(sources=sources, metrics=metrics)
+    check_counts(replications=replications, workers=workers)
     named = _named(sources)
     unknown = [metric for metric in metrics if metric not in STUDY_METRICS]
     if unknown:

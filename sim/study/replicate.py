@@ -14,6 +14,7 @@ from sim.engines.run import Outcome, assemble
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, bootstrap, campaign_quantile, estimate
 from sim.stats.replicated import Estimate
+from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Campaign, Job, Keep, table
 from sim.study.pool import Pool, Progress, collect
 
@@ -122,6 +123,8 @@ def replicate(
     after FIRST_LOOK campaigns and after every STEP more, up to `most`. Looking often and stopping at the first
     narrow interval would cover too rarely; with so few looks coverage stays close to nominal (docs/study.md).
     """
+    check_lists(until=until)
+    check_counts(replications=replications, most=most, workers=workers)
     goals = tuple(Until.parse(g) if isinstance(g, str) else g for g in until)
     wanted = (min(replications or FIRST_LOOK, most) if goals else replications) or FIRST_LOOK
     campaigns: list[Campaign] = []

@@ -16,6 +16,7 @@ from sim import gates as gate_rules
 from sim.errors import StudyError
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS
+from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Job
 from sim.study.inputs import Input, settings, uncertain
 from sim.study.pool import Pool, Progress, collect
@@ -111,6 +112,8 @@ def sensitivity(
     64 (k + 2) worlds) splits the variance among few. `samples` sets the trajectories or base samples. Every world runs
     the same `replications`, on common random numbers. Raises StudyError.
     """
+    check_lists(inputs=inputs)
+    check_counts(samples=samples, replications=replications, workers=workers)
     if metric not in STUDY_METRICS:
         raise StudyError(f"{metric!r} is not a metric; choose from {', '.join(STUDY_METRICS)}")
     if method not in METHODS:

@@ -14,6 +14,7 @@ from sim.errors import StudyError
 from sim.records import check_kind
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, estimate
+from sim.study.arguments import check_counts, check_lists
 from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Campaign, Job, table
 from sim.study.designs import points as design_points
@@ -89,6 +90,8 @@ def sweep(
     A journal of another scenario or version is refused; `fresh` starts over. Raises StudyError and ScenarioError
     before anything runs.
     """
+    check_lists(vary=vary)
+    check_counts(points=points, replications=replications, workers=workers)
     axes = tuple(axis if isinstance(axis, Axis) else parse_axis(axis) for axis in vary)
     visited = design_points(axes, design, points, scenario.seed)
     jobs = [Job(varied, r, engine=engine) for varied in _scenarios(scenario, visited) for r in range(replications)]

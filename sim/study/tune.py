@@ -19,6 +19,7 @@ from sim.errors import StudyError
 from sim.scenario import Scenario
 from sim.stats.paired import Difference, paired_difference
 from sim.stats.replicated import Estimate
+from sim.study.arguments import check_counts, check_lists
 from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Job, table
 from sim.study.front import knee, on_front, spread
@@ -140,6 +141,8 @@ def tune(
     over `trials` settings of `replications` campaigns each, in fixed batches: the same seed finds the same settings on
     any number of workers. Raises StudyError and ScenarioError before anything runs.
     """
+    check_lists(vary=vary, minimise=minimise, maximise=maximise, subject_to=subject_to)
+    check_counts(trials=trials, replications=replications, workers=workers)
     axes = tuple(axis if isinstance(axis, Axis) else parse_axis(axis) for axis in vary)
     objectives = (*(parse_objective(t, 1.0) for t in minimise), *(parse_objective(t, -1.0) for t in maximise))
     constraints = tuple(parse_constraint(t) for t in subject_to)
