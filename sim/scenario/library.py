@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import sim
 from sim.errors import InputError
 
 SCHEMA = "schema.json"
@@ -13,7 +12,7 @@ SCHEMA = "schema.json"
 
 def folder() -> Path:
     """Where they are. Raises InputError when the installation has lost them."""
-    package = Path(sim.__file__).parent
+    package = Path(__file__).parents[1]
     for place in (package / "scenarios", package.parent / "scenarios"):
         if (place / "quickstart.yaml").is_file():
             return place

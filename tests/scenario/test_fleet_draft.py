@@ -144,11 +144,14 @@ THINGSBOARD = {
     "totalPages": 1, "totalElements": 2, "hasNext": False,
 }  # fmt: skip
 CENTER = {
-    "total": 2,
-    "page": 1,
-    "size": 50,
-    "devices": [{"device_key": name, "state": "waiting", "version": "1.10"} for name in ("012", "013")],
-}
+    "total": 2, "page": 1, "size": 50,
+    "devices": [
+        {"device_key": name, "stage": "notify", "state": "waiting", "device_state": "", "reason": "", "attempts": 0, "failures": 0,
+         "updated_at": 1764288000.0, "online": True, "module_version": "1.10", "mcu_versions": "", "battery_percent": 80.0,
+         "rsrp_dbm": -95.0, "free_bytes": 4000000}
+        for name in ("012", "013")
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ CENTER = {
         (INDEX, "AWS IoT list-things or search-index", {"site", "thinggroupnames"}, "shadow.reported.fw"),
         (EXECUTIONS, "AWS IoT list-job-executions-for-job", set(), None),
         (THINGSBOARD, "ThingsBoard devices", {"type", "label"}, None),
-        (CENTER, "Developer Center devices", set(), "version"),
+        (CENTER, "Developer Center devices", set(), "module_version"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -173,6 +176,10 @@ def test_lists_of_products_are_fleet_files(listing, product, labels, version, tm
     assert labels <= {name.replace("_", "") for name in found.known.labels}
     mapped = scenario.fleet.groups[0].columns.get("version")
     assert (mapped.column if mapped else None) == version
+    if product.startswith("Developer"):
+        assert {key: values.tolist() for key, values in found.known.numbers.items()} == {
+            "rsrp_dbm": [-95, -95], "battery_percent": [80, 80], "free_space": [4_000_000, 4_000_000],
+        }  # fmt: skip
     if version and version.endswith("fw"):
         assert found.known.versions["fw"].names == ("1.10", "1.9")
 
