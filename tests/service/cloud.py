@@ -74,10 +74,14 @@ class CloudProcess:
     def __init__(self, folder: Path, *arguments: str, ports=(0, 0)):
         self.folder, self.arguments, self.ports = folder, arguments, ports
 
+    def command(self) -> list[str]:
+        """The program."""
+        return [sys.executable, "-m", "sim.cli"]
+
     def start(self) -> dict:
         """Starts it and returns what it prints: addresses, plan."""
         command = [
-            sys.executable, "-m", "sim.cli", "cloud", "--json", "--data", str(self.folder),
+            *self.command(), "cloud", "--json", "--data", str(self.folder),
             "--mqtt", str(self.ports[0]), "--http", str(self.ports[1]), *self.arguments,
         ]  # fmt: skip
         environment = {**os.environ, "FOTASIM_TOKEN": TOKEN}
