@@ -7,6 +7,7 @@ what the application's callback gets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from sim.causes import Cause
 
@@ -140,6 +141,13 @@ ToModule = Notice | FirmwareUrl | Install | Cancel | Revoked
 ToCloud = Hello | StatusReport
 
 
+class CallbackForm(Enum):
+    """How events 10701 and 10703 are worded: as the upgrade example documents them, or as SDK 2.9 sends them."""
+
+    DOCUMENT = "document"
+    SDK_2_9 = "sdk-2.9"
+
+
 def notify_callback(notice: ComponentNotice) -> str:
     """The callback of event 10700, exactly as `Ql_iotEventCB` gets it."""
     n = notice
@@ -154,16 +162,23 @@ def _shortest(number: float) -> str:
     return repr(int(number)) if number == int(number) else repr(number)
 
 
-def start_callback(component: str, url: FirmwareUrl) -> str:
-    """The callback of event 10701: bare for module firmware, with size and checksums for an MCU."""
+def start_callback(component: str, url: FirmwareUrl, form: CallbackForm = CallbackForm.DOCUMENT) -> str:
+    """The callback of event 10701: component, size and MD5; from SDK 2.9 bare for module firmware, with CRC for an MCU."""
+    if form is CallbackForm.DOCUMENT:
+        return f'{EVENT_TYPE_OTA},{START},"{component}",{url.size_bytes},"{url.md5}"'
     if url.kind == FIRMWARE:
         return bare_callback(START)
     digest = f',"{url.sha256}"' if url.sha256 else ""
     return f'{EVENT_TYPE_OTA},{START},"{component}",{url.size_bytes},"{url.md5}",{url.crc32}{digest}'
 
 
-def downloaded_callback(component: str, kind: int, size_bytes: int, start: int, piece_bytes: int) -> str:
-    """The callback of event 10703: bare for module firmware, with the piece for an MCU."""
+def downloaded_callback(
+    component: str, kind: int, size_bytes: int, start: int, piece_bytes: int,
+    form: CallbackForm = CallbackForm.DOCUMENT,
+) -> str:  # fmt: skip
+    """The callback of event 10703: component, size, start and length of the piece; from SDK 2.9 bare for module firmware."""
+    if form is CallbackForm.DOCUMENT:
+        return f'{EVENT_TYPE_OTA},{DOWNLOAD_COMPLETE},"{component}","{size_bytes}","{start}","{piece_bytes}"'
     if kind == FIRMWARE:
         return bare_callback(DOWNLOAD_COMPLETE)
     return f'{EVENT_TYPE_OTA},{DOWNLOAD_COMPLETE},"{component}",{size_bytes},{start},{piece_bytes}'

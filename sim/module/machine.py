@@ -13,9 +13,24 @@ from sim.module.rows import ModuleRow
 class Module:
     """A module as the drivers hold it: deliver inputs, perform the effects, arm one timer at `deadline`."""
 
-    __slots__ = ("components", "name", "notice", "previous", "profile", "row", "targets", "url", "versions")
+    __slots__ = (
+        "callback_form",
+        "components",
+        "name",
+        "notice",
+        "previous",
+        "profile",
+        "row",
+        "targets",
+        "url",
+        "versions",
+    )
 
-    def __init__(self, name: str, row: ModuleRow, profile: Profile, versions: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, row: ModuleRow, profile: Profile, versions: dict[str, str],
+        callback_form: msg.CallbackForm = msg.CallbackForm.DOCUMENT,
+    ) -> None:  # fmt: skip
+        self.callback_form = callback_form
         self.name = name
         self.row = row
         self.profile = profile
@@ -94,9 +109,10 @@ class Module:
             return tuple(msg.notify_callback(c) for c in self.notice.components)
         name = self.components[row.component] if self.components else ""
         if row.event == msg.START and self.url is not None:
-            return (msg.start_callback(name, self.url),)
+            return (msg.start_callback(name, self.url, self.callback_form),)
         if row.event == msg.DOWNLOAD_COMPLETE:
-            return (msg.downloaded_callback(name, row.kind, row.package_bytes, row.offset_bytes, row.piece_bytes),)
+            sizes = row.package_bytes, row.offset_bytes, row.piece_bytes
+            return (msg.downloaded_callback(name, row.kind, *sizes, form=self.callback_form),)
         return (msg.bare_callback(row.event),)
 
     def _receive_notice(self, notice: msg.Notice, now: float) -> int:

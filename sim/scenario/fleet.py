@@ -357,6 +357,9 @@ class Fleet(Section):
     """Groups of modules alike."""
     cells: Cells | None = None
     """Radio cells whose modules share access and downlink; not set: modules share nothing."""
+    callbacks: Literal["document", "sdk-2.9"] = "document"
+    """How the application is told of 10701 and 10703: as the upgrade example documents it, with component, size and MD5
+    or piece, or as SDK 2.9 does, bare for module firmware."""
     failures: Failures = Failures()  # type: ignore[valid-type]
     """Chances of failures that replace the model's, for all groups."""
     physics: Physics = Physics()  # type: ignore[valid-type]

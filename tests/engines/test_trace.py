@@ -59,9 +59,10 @@ def test_callback_strings(rough):
     texts = set(rough.events["text"])
     assert '7,10700,"fw","","1.1.0",30,-113,1200000' in texts
     assert '7,10700,"STM32","","2_0_0",30,-113,150000' in texts
-    assert '7,10703,"STM32",150000,0,65536' in texts
-    assert '7,10703,"STM32",150000,131072,18928' in texts
-    assert {"7,10701", "7,10702", "7,10703", "7,10704", "7,10705", "7,10706", "7,10707"} <= texts
+    assert '7,10703,"STM32","150000","0","65536"' in texts
+    assert '7,10703,"STM32","150000","131072","18928"' in texts
+    assert f'7,10701,"fw",1200000,"{"0" * 32}"' in texts and '7,10703,"fw","1200000","0","1200000"' in texts
+    assert {"7,10702", "7,10704", "7,10705", "7,10706", "7,10707"} <= texts
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,8 @@ def test_documented_examples(notice, text):
     """The examples of the QuecThing documents, character by character."""
     name, source, target, size = notice
     assert msg.notify_callback(msg.ComponentNotice(name, source, target, 30, -113, size)) == text
-    assert msg.downloaded_callback("STM32", msg.MCU, 27954, 0, 27954) == '7,10703,"STM32",27954,0,27954'
+    sdk = msg.CallbackForm.SDK_2_9
+    assert msg.downloaded_callback("STM32", msg.MCU, 27954, 0, 27954, sdk) == '7,10703,"STM32",27954,0,27954'
 
 
 def test_upgrade_log_tells_the_story(rough):

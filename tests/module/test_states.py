@@ -1,5 +1,7 @@
 """The OTA state machine against the facts' tables, pair by pair."""
 
+from dataclasses import replace
+
 import pytest
 
 from sim import messages as msg
@@ -66,5 +68,16 @@ def test_callback_strings_are_the_transcripts():
     )
     mcu = msg.ComponentNotice("STM32", "", "2_0_0", 30, -113, 27954)
     assert msg.notify_callback(mcu) == '7,10700,"STM32","","2_0_0",30,-113,27954'
-    assert msg.downloaded_callback("STM32", msg.MCU, 27954, 0, 27954) == '7,10703,"STM32",27954,0,27954'
-    assert msg.downloaded_callback("fw", msg.FIRMWARE, 27954, 0, 27954) == "7,10703"
+    sdk, url = msg.CallbackForm.SDK_2_9, msg.FirmwareUrl(0, 27954, msg.MCU, "u", "95" * 16, 4022793929, "2b" * 32)
+    assert msg.downloaded_callback("STM32", msg.MCU, 27954, 0, 27954, sdk) == '7,10703,"STM32",27954,0,27954'
+    assert msg.downloaded_callback("fw", msg.FIRMWARE, 27954, 0, 27954, sdk) == "7,10703"
+    assert msg.start_callback("STM32", url, sdk) == f'7,10701,"STM32",27954,"{"95" * 16}",4022793929,"{"2b" * 32}"'
+    assert msg.start_callback("fw", replace(url, kind=msg.FIRMWARE), sdk) == "7,10701"
+
+
+def test_callback_strings_are_those_of_the_upgrade_example():
+    """By default: component, length and MD5 as 10701 starts, four texts as 10703 ends, whatever kind the component is."""
+    for kind in (msg.FIRMWARE, msg.MCU):
+        url = msg.FirmwareUrl(0, 27954, kind, "u", "95" * 16, 4022793929, "2b" * 32)
+        assert msg.start_callback("fw", url) == f'7,10701,"fw",27954,"{"95" * 16}"'
+        assert msg.downloaded_callback("fw", kind, 27954, 65536, 1024) == '7,10703,"fw","27954","65536","1024"'

@@ -50,7 +50,7 @@ def _categories(codes: NDArray[np.int64], texts: list[str]) -> Any:
 
 def _callbacks(world: World, event: Any) -> tuple[str, ...]:
     """The callback strings of a status, as Module.callbacks words them."""
-    plan, code = world.plan, int(event["code"])
+    plan, code, form = world.plan, int(event["code"]), msg.CallbackForm(world.scenario.fleet.callbacks)
     if code == 0:
         return ("",)
     if code == msg.TASK_NOTIFY:
@@ -58,10 +58,10 @@ def _callbacks(world: World, event: Any) -> tuple[str, ...]:
     component = int(event["component"])
     name = plan.components[component].component
     if code == msg.START:
-        return (msg.start_callback(name, firmware_url(plan, component, bool(event["back"]))),)
+        return (msg.start_callback(name, firmware_url(plan, component, bool(event["back"])), form),)
     if code == msg.DOWNLOAD_COMPLETE:
         kind, *sizes = (int(event[field]) for field in ("kind", "package_bytes", "offset_bytes", "piece_bytes"))
-        return (msg.downloaded_callback(name, kind, *sizes),)
+        return (msg.downloaded_callback(name, kind, *sizes, form=form),)
     return (msg.bare_callback(code),)
 
 

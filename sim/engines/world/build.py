@@ -20,6 +20,7 @@ from sim.engines.world import record_layout
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
 from sim.engines.world.plan_settings import build_executions, build_plan
 from sim.errors import FotasimError
+from sim.messages import CallbackForm
 from sim.module import fleet as sampling
 from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
@@ -90,6 +91,7 @@ class World:
         """The modules as objects."""
         columns = [(name, coded.names, coded.codes.tolist()) for name, coded in self.fleet.versions.items()]
         rows = record_layout.objects(self.row_type, self.fleet.rows, self.fleet.rare)
+        form = CallbackForm(self.scenario.fleet.callbacks)
         for row in rows:
             row.needed_bytes = self.plan.settings.needed_bytes
         return [
@@ -98,6 +100,7 @@ class World:
                 row,
                 self.fleet.profiles[row.group],
                 {c: of[codes[i]] for c, of, codes in columns if codes[i] >= 0},
+                form,
             )
             for i, (name, row) in enumerate(zip(self.fleet.names, rows, strict=True))
         ]
