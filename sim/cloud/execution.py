@@ -53,14 +53,14 @@ DEVICE_STATES: dict[int, str] = {
     ExecutionState.SCHEDULED: "Non-upgraded", ExecutionState.QUEUED: "Non-upgraded", ExecutionState.NOTIFIED: "Non-upgraded", ExecutionState.WAIT_FOR_CONFIRMATION: "Non-upgraded",
     ExecutionState.CONFIRMED: "In Upgrade", ExecutionState.DOWNLOADING: "In Upgrade", ExecutionState.DOWNLOADED: "In Upgrade", ExecutionState.UPDATING: "In Upgrade",
     ExecutionState.SUCCEEDED: "Upgraded", ExecutionState.FAILED: "Upgrade Failed", ExecutionState.TIMED_OUT: "Upgrade Failed", ExecutionState.REJECTED: "Upgrade Failed",
-    ExecutionState.CANCELED: "Upgrade Failed", ExecutionState.NOT_NEEDED: "No Update Required",
+    ExecutionState.CANCELED: "Cancelled", ExecutionState.NOT_NEEDED: "No Update Required",
 }  # fmt: skip
 """The Developer Center's device state for each state of an execution."""
 
 COMPONENT_STATES: dict[int, str] = {
     ExecutionState.SCHEDULED: "Start", ExecutionState.QUEUED: "Start", ExecutionState.NOTIFIED: "Start", ExecutionState.WAIT_FOR_CONFIRMATION: "Start", ExecutionState.CONFIRMED: "Confirm",
     ExecutionState.DOWNLOADING: "Download", ExecutionState.DOWNLOADED: "Download", ExecutionState.UPDATING: "Upgrading", ExecutionState.SUCCEEDED: "Success", ExecutionState.FAILED: "Fail",
-    ExecutionState.TIMED_OUT: "Fail", ExecutionState.REJECTED: "Fail", ExecutionState.CANCELED: "Fail", ExecutionState.NOT_NEEDED: "Success",
+    ExecutionState.TIMED_OUT: "Fail", ExecutionState.REJECTED: "Fail", ExecutionState.CANCELED: "Cancelled", ExecutionState.NOT_NEEDED: "Success",
 }  # fmt: skip
 """The status shown in Upgrade Monitoring for each state of an execution."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from math import inf, isnan, nan
 from typing import Any
@@ -270,6 +271,15 @@ class Rollouts:
         self._answer(rollout, commands)
         await self._done(rollout)
 
+    async def register(self, product_id: int, keys: Sequence[str]) -> int:
+        """Makes devices known before they bootstrap; how many were new."""
+        self._writable()
+        new = [key for key in dict.fromkeys(keys) if self.device(product_id, key) is None]
+        for key in new:
+            self.create(product_id, key, secrets.token_hex(16))
+        await self._on_disk()
+        return len(new)
+
     def reset_secrets(self, product_id: int, key: str | None = None) -> int:
         """Lets devices of a product (or the one of that key) bootstrap once more; how many had logged in by secret."""
         chosen = [d for d in self._by_id.values() if d.product_id == product_id and key in (None, d.key)]
@@ -345,6 +355,9 @@ class Rollouts:
     async def _done(self, rollout: Rollout) -> None:
         self.journal.rollout(rollout)
         self._changed.set()
+        await self._on_disk()
+
+    async def _on_disk(self) -> None:
         try:
             await asyncio.wait_for(asyncio.shield(self.journal.committed()), COMMIT_PATIENCE_S)
         except TimeoutError:

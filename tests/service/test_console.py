@@ -161,6 +161,8 @@ def make_plan(page):
     expect(page.get_by_label("Minimum battery (%)")).to_have_value("25")
     page.go_back()
     page.get_by_role("button", name="Activate plan").click()
+    expect(page.locator("main")).to_contain_text("neither edited nor deleted")  # it asks once more
+    page.get_by_role("button", name="Activate plan").click()
     expect(page.get_by_role("status").filter(has_text="Activated")).to_be_visible()
 
 

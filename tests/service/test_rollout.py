@@ -44,6 +44,7 @@ def test_modules_are_upgraded(tmp_path):
                 "Upgrading": 0,
                 "Success": 20,
                 "Fail": 0,
+                "Cancelled": 0,
             }
             listed = (await client.get(f"/api/v1/plans/{plan}/devices")).json()["devices"]
             assert {d["device_key"]: d["reports"] for d in listed} == {m.key: len(m.acked) for m in modules}

@@ -202,7 +202,7 @@ def _check_plan(connection: Connection, fields: Row) -> None:
         version = get_version(connection, choice["version_id"])
         if version["kind"] != part["kind"]:
             raise Refused(f"component {part['identifier']} is {part['kind']}, version {version['name']} is not")
-        if version["project_id"] != fields["project_id"]:
+        if version["product_id"] is not None and version["project_id"] != fields["project_id"]:
             raise Refused(f"version {version['name']} belongs to another project")
         if version["product_id"] not in (None, fields["product_id"]):
             raise Refused(f"version {version['name']} is for another product")
@@ -244,6 +244,13 @@ def listed(connection: Connection, table: Table, **where: int | None) -> list[Ro
         if value is not None:
             query = query.where(table.c[column] == value)
     return [dict(r) for r in connection.execute(query).mappings()]
+
+
+def usable_versions(connection: Connection, project_id: int) -> list[Row]:
+    """Versions that a plan of a project may choose: its own, and those of any project that name no product."""
+    open_to_all = versions.c.product_id.is_(None)
+    query = select(versions).where((versions.c.project_id == project_id) | open_to_all)
+    return [dict(r) for r in connection.execute(query.order_by(versions.c.id.desc()).limit(MAX_LISTED)).mappings()]
 
 
 def _create(connection: Connection, table: Table, what: str, *, stamped: bool = True, **values: Any) -> Row:

@@ -11,7 +11,7 @@ from sim.service.errors import NotFound
 from sim.service.store.tables import devices, executions, log_lines
 
 Row = dict[str, Any]
-STAGES = ("Start", "Confirm", "Download", "Upgrading", "Success", "Fail")
+STAGES = ("Start", "Confirm", "Download", "Upgrading", "Success", "Fail", "Cancelled")
 SORTS = {
     "device": executions.c.device_key, "state": executions.c.state, "attempts": executions.c.attempts,
     "updated": executions.c.updated_at, "battery": devices.c.battery_percent, "rsrp": devices.c.rsrp_dbm,
@@ -33,8 +33,10 @@ def counts(connection: Connection, plan_id: int) -> Row:
         exact[ex.STATE_NAMES[state]] = number
     failed = states["Upgrade Failed"]
     judged = states["Upgraded"] + failed
+    seen = select(func.count()).select_from(_EXECUTIONS_WITH_DEVICES)
+    never = connection.scalar(seen.where(executions.c.plan_id == plan_id, devices.c.seen_at.is_(None))) or 0
     return {
-        "devices": sum(found.values()), "stages": stages, "device_states": states, "states": exact,
+        "devices": sum(found.values()), "stages": stages, "device_states": states, "states": exact, "never_seen": never, "judged": judged,
         "success_rate": states["Upgraded"] / judged if judged else None,
     }  # fmt: skip
 

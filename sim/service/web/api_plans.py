@@ -114,6 +114,13 @@ async def reset_devices(cloud: CloudDep, product_id: s.PathId, device_key: s.Que
     return {"count": cloud.rollouts.reset_secrets(product_id, device_key)}
 
 
+@router.post("/products/{product_id}/devices", response_model=s.Counted, status_code=201)
+async def register_devices(cloud: CloudDep, product_id: s.PathId, given: s.DevicesIn) -> Row:
+    """Registers devices beforehand: they count in plans before they were ever seen. Known ones stay as they are."""
+    await run_in_threadpool(_product, cloud, product_id)
+    return {"count": await cloud.rollouts.register(product_id, given.device_keys)}
+
+
 def _product(cloud: Cloud, product_id: int) -> Row:
     with cloud.database.read() as connection:
         return catalog.get(connection, tables.products, product_id)
@@ -140,7 +147,7 @@ def counts(cloud: CloudDep, plan_id: s.PathId) -> Row:
 def list_devices(
     cloud: CloudDep, plan_id: s.PathId,
     search: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$", description="part of a device key")] = "",
-    stage: Literal["", "Start", "Confirm", "Download", "Upgrading", "Success", "Fail"] = "",
+    stage: Literal["", "Start", "Confirm", "Download", "Upgrading", "Success", "Fail", "Cancelled"] = "",
     sort: Literal["device", "state", "attempts", "updated", "battery", "rsrp", "version"] = "device",
     descending: bool = False,
     page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from sim.cloud.catalog import FILE_FORMATS
 from sim.service.cloud import Cloud
-from sim.service.errors import ServiceError
+from sim.service.errors import NotFound, ServiceError
 from sim.service.packages.upload import receive
 from sim.service.store import catalog, tables
 from sim.service.web import console_plans
@@ -109,6 +109,26 @@ def create_product(request: Request, cloud: CloudDep, fields: FormDep, project_i
     except ServiceError as error:
         return _products(request, cloud, project_id, status=error.status, error=str(error), given=fields)
     return go(f"/projects/{project_id}/products")
+
+
+@router.post("/projects/{project_id}/devices")
+async def register_devices(request: Request, cloud: CloudDep, fields: FormDep, project_id: s.PathId) -> Response:
+    """Registers devices of a product beforehand."""
+    try:
+        product_id = checked(s.ProductChoice, {"product_id": fields.get("product_id", "")}).product_id
+        given = checked(s.DevicesIn, {"device_keys": fields.get("device_keys", "").split()})
+        product = await run_in_threadpool(_product_of, cloud, product_id)
+        if product["project_id"] != project_id:
+            raise NotFound("there is no such product in this project")
+        await cloud.rollouts.register(product_id, given.device_keys)
+    except ServiceError as error:
+        return await run_in_threadpool(_products, request, cloud, project_id, status=error.status, error=str(error))
+    return go(f"/projects/{project_id}/products")
+
+
+def _product_of(cloud: Cloud, product_id: int) -> dict[str, Any]:
+    with cloud.database.read() as connection:
+        return catalog.get(connection, tables.products, product_id)
 
 
 def _products(request: Request, cloud: Cloud, project_id: int, **values: Any) -> Response:

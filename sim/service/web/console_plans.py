@@ -100,7 +100,7 @@ def _editor(
         wanted = fields.get("model_id") or (str(models[0]["id"]) if models else "")
         chosen = next((m for m in models if str(m["id"]) == wanted), None)
         parts = catalog.get_model(connection, chosen["id"])["components"] if chosen else []
-        versions = catalog.listed(connection, tables.versions, project_id=project_id)
+        versions = catalog.usable_versions(connection, project_id)
     return page(
         request, "plan_edit.html", title="Edit plan" if plan else "New plan", project=project, products=products,
         models=models, model=chosen, parts=parts, versions=versions, plan=plan, given={**_DEFAULTS, **fields}, **values,
@@ -190,7 +190,7 @@ class TableQuery(s.Given):
     """What of the device table is shown."""
 
     search: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
-    stage: Literal["", "Start", "Confirm", "Download", "Upgrading", "Success", "Fail"] = ""
+    stage: Literal["", "Start", "Confirm", "Download", "Upgrading", "Success", "Fail", "Cancelled"] = ""
     sort: Literal["device", "state", "attempts", "updated", "battery", "rsrp", "version"] = "device"
     descending: bool = False
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
@@ -253,8 +253,10 @@ async def cancel(cloud: CloudDep, _fields: FormDep, plan_id: s.PathId, device_ke
 
 
 @router.post("/plans/{plan_id}/{action}")
-async def operate(cloud: CloudDep, _fields: FormDep, plan_id: s.PathId, action: str) -> Response:
-    """Activates, suspends, resumes, retries, terminates or deletes a plan."""
+async def operate(request: Request, cloud: CloudDep, fields: FormDep, plan_id: s.PathId, action: str) -> Response:
+    """Activates, suspends, resumes, retries, terminates or deletes a plan; asks once more where it cannot be undone."""
+    if action in _QUESTIONS and fields.get("confirmed") != "yes":
+        return await run_in_threadpool(_ask, request, cloud, plan_id, action)
     live = cloud.rollouts
     actions = {
         "activate": live.activate, "suspend": live.suspend, "resume": live.resume,
@@ -266,6 +268,28 @@ async def operate(cloud: CloudDep, _fields: FormDep, plan_id: s.PathId, action: 
         raise NotFound("there is no such action")
     await actions[action](plan_id)
     return go(f"/plans/{plan_id}")
+
+
+_QUESTIONS = {
+    "activate": ("Activate plan", "The plan is offered to its devices from now on, or from its planned start. It can be neither edited nor deleted any more."),
+    "terminate": ("Terminate", "The plan ends for good. Devices that wait become failed; devices that upgrade go on."),
+    "retry": ("Retry failed devices", "The plan is offered to all failed devices again."),
+    "delete": ("Delete", "The plan is removed."),
+}  # fmt: skip
+"""What the console asks about once more, as the button's word and the question."""
+
+
+def _ask(request: Request, cloud: Cloud, plan_id: int, action: str) -> Response:
+    with cloud.database.read() as connection:
+        plan = catalog.get_plan(connection, plan_id)
+        project = catalog.get(connection, tables.projects, plan["project_id"])
+        product = catalog.get(connection, tables.products, plan["product_id"])
+    title, question = _QUESTIONS[action]
+    known = sum(1 for product_id, _ in list(cloud.rollouts.devices) if product_id == product["id"])
+    return page(
+        request, "confirm.html", title=title, question=question, action=action, plan=plan, project=project,
+        product=product, devices=known,
+    )  # fmt: skip
 
 
 def _delete(cloud: Cloud, plan_id: int) -> Response:

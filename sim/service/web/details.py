@@ -27,7 +27,7 @@ def _component(row: dict[str, Any], snapshot: dict[str, Any], number: int, part:
     current = snapshot.get("component", 0)
     if snapshot.get("at_target", 0) & (1 << number):
         stage = "Success"
-    elif number == current or row["stage"] in ("Fail", "Success"):
+    elif number == current or row["stage"] in ("Fail", "Success", "Cancelled"):
         stage = row["stage"]
     else:
         stage = "Start"

@@ -50,7 +50,7 @@ UPLOAD = Limit(MAX_FILES * MAX_FILE_BYTES + (1 << 20), 3600.0)
 """Five package files and a form around them."""
 _LIMITS = (
     (re.compile(r"/api/v1/versions|/projects/\d+/versions"), UPLOAD),
-    (re.compile(r"/api/v1/plans(/\d+)?|/projects/\d+/plans/new|/plans/\d+/edit|/api/v1/products/\d+/devices"), LISTS),
+    (re.compile(r"/api/v1/plans(/\d+)?|/projects/\d+/plans/new|/plans/\d+/edit|/api/v1/products/\d+/devices|/projects/\d+/devices"), LISTS),
 )  # fmt: skip
 
 

@@ -89,10 +89,28 @@ def checked(model: type[Given], fields: Mapping[str, Any]) -> Given:
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "form"
-        raise Refused(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+        place = " ".join(str(part).replace("_", " ") for part in first["loc"] if not isinstance(part, int)) or "form"
+        raise Refused(f"{place}: {_allowed(first)}") from None
     except FotasimError as error:
         raise Refused(str(error)) from None
+
+
+_PATTERNS = {
+    "[A-Za-z0-9]{1,32}": "1 to 32 letters and digits", "[A-Za-z0-9]{16,32}": "16 to 32 letters and digits",
+    "[A-Za-z0-9_]{1,100}": "1 to 100 letters, digits and underscores", "[^\\x00-\\x1f\\x7f:;]*": "printable characters without : and ;",
+    "[^\\x00-\\x1f\\x7f]*": "characters of one line", "[^\\x00]*": "all characters but NUL",
+}  # fmt: skip
+"""What a pattern allows, in words."""
+
+
+def _allowed(error: Mapping[str, Any]) -> str:
+    """What would be right, where the checker would quote a pattern."""
+    if error["type"] == "string_pattern_mismatch":
+        pattern = str(error["ctx"]["pattern"]).removeprefix("^").removesuffix("$")
+        return (
+            f"{_PATTERNS.get(pattern, 'other characters')} are allowed" if pattern in _PATTERNS else str(error["msg"])
+        )
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def go(where: str) -> Response:

@@ -12,9 +12,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from sim.cloud.catalog import MAX_COMPONENT_CHARS, MAX_VERSION_CHARS
 from sim.scenario.strategy import StrategySection
 from sim.service.faults import no_truth
+from sim.wire.quecthing.login import is_device_key
 
 MAX_ID = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 2000, 2100
+
+
+def _device_key(text: str) -> str:
+    if not is_device_key(text):
+        raise ValueError(f"{text[:20]!r} is no device key: 4 to 16 letters, digits, - and _ are allowed")
+    return text
+
+
 Kind = Literal["firmware", "mcu"]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Id = Annotated[int, BeforeValidator(no_truth), Field(ge=1, le=MAX_ID)]
@@ -26,6 +35,7 @@ Identifier = Annotated[str, Field(min_length=1, max_length=MAX_COMPONENT_CHARS, 
 VersionText = Annotated[str, Field(min_length=1, max_length=MAX_VERSION_CHARS, pattern=r"^[^\x00-\x1f\x7f:;]*$")]
 DeviceKey = Annotated[str, Path(min_length=1, max_length=32, pattern=_PRINTABLE)]
 QueryKey = Annotated[str | None, Query(min_length=1, max_length=32, pattern=_PRINTABLE)]
+RegisteredKey = Annotated[str, AfterValidator(_device_key)]
 DeviceEntry = Annotated[str, Field(min_length=1, max_length=32, pattern=_PRINTABLE)]
 
 
@@ -141,6 +151,18 @@ class PlanIn(Given):
             "project_id": self.project_id, "product_id": self.product_id, "model_id": self.model_id,
             "name": self.name, "definition": definition, "components": [c.model_dump() for c in self.components],
         }  # fmt: skip
+
+
+class ProductChoice(Given):
+    """The product a form is about."""
+
+    product_id: Id
+
+
+class DevicesIn(Given):
+    """Devices to register beforehand."""
+
+    device_keys: Annotated[list[RegisteredKey], Field(min_length=1, max_length=1_000_000)]
 
 
 class Counted(BaseModel):
@@ -277,6 +299,10 @@ class Counts(BaseModel):
     stages: dict[str, int]
     device_states: dict[str, int]
     states: dict[str, int]
+    never_seen: int
+    """Registered, and never connected."""
+    judged: int
+    """Upgraded or failed: what the success rate is of. Not started, running and cancelled devices are not."""
     success_rate: float | None
 
 
