@@ -80,7 +80,7 @@ def run_live(given, *, during=None, prepare=None, seconds=60.0, **options) -> tu
 def life(records, name):
     """States and callback strings of one module, in order; checksums, which only a real package has, left out."""
     events = records.events[(records.events["module"] == name) & (records.events["source"] == "module")]
-    texts = [re.sub(r'"[0-9a-f]{32}",\d+', "", text) for text in events["text"]]
+    texts = [re.sub(r'"[0-9a-f]{32}"(,\d+)?', "", text) for text in events["text"]]
     return list(zip(events["status"], events["code"], texts, strict=True))
 
 

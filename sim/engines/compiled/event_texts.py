@@ -60,8 +60,10 @@ def _callbacks(world: World, event: Any) -> tuple[str, ...]:
     if code == msg.START:
         return (msg.start_callback(name, firmware_url(plan, component, bool(event["back"])), form),)
     if code == msg.DOWNLOAD_COMPLETE:
-        kind, *sizes = (int(event[field]) for field in ("kind", "package_bytes", "offset_bytes", "piece_bytes"))
-        return (msg.downloaded_callback(name, kind, *sizes, form=form),)
+        kind, size, start, piece = (
+            int(event[field]) for field in ("kind", "package_bytes", "offset_bytes", "piece_bytes")
+        )
+        return (msg.downloaded_callback(name, kind, size, start, piece, form),)
     return (msg.bare_callback(code),)
 
 
