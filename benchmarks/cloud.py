@@ -1,4 +1,4 @@
-"""How many durable status reports a second the mock cloud bears on one core: `python benchmarks/cloud.py`.
+"""How many durable status reports a second the mock cloud sustains on one core: `python benchmarks/cloud.py`.
 
 Modules log in, take a plan, and then report "downloading" (command 0x0114, QoS 2) at a fixed total rate, whether or not
 the cloud keeps up. Every report is acknowledged only when it is committed (SQLite, synchronous=FULL). Measured from the

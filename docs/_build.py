@@ -73,7 +73,7 @@ _PARAMETERS = """\
 <!-- Made from sim/module/parameters.py: make schema -->
 
 `documented` was read in the named source, `derived` computed from published data, `estimated` is an engineering estimate:
-vary it within its range before a decision hangs on it (`fotasim sensitivity` does)."""
+vary it within its range before a decision depends on it (`fotasim sensitivity` does)."""
 _PARAMETER_SECTIONS = {
     "failures": "Failures: `fleet.failures`, for the fleet or a group",
     "physics": "Physics: `fleet.physics`, for the fleet or a group",

@@ -48,7 +48,7 @@ TimeScale = Annotated[
 Radio = Annotated[bool, typer.Option("--radio", help="Delay, lose and pace as the modelled radio would.")]
 Duration = Annotated[str | None, typer.Option(help="Real time after which the run ends at the latest.")]
 Sources = Annotated[
-    list[str], typer.Option(metavar="ADDRESS", help="Source address, repeatable; one bears 28,000 connections.")
+    list[str], typer.Option(metavar="ADDRESS", help="Source address, repeatable; one carries 28,000 connections.")
 ]
 PlanId = Annotated[int | None, typer.Option(help="The cloud's plan, instead of its newest.")]
 Allowed = Annotated[list[str], typer.Option(metavar="HOST", help="A host beyond this machine that may be reached.")]

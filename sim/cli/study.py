@@ -61,7 +61,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/compare-A-B.")] = None,
     overwrite: Overwrite = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Lay scenarios or run folders side by side: paired differences with intervals, and which modules ended otherwise."""
+    """Lay scenarios or run folders side by side: paired differences with intervals, and which modules end differently."""
     from sim.study.compare import METRICS
     from sim.study.compare import compare as run_comparison
 
@@ -212,8 +212,8 @@ def sensitivity(
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-sensitivity.")] = None,
     overwrite: Overwrite = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What a result hangs on: the uncertain inputs of the model, ranked."""
-    from sim.report.pages.sensitivity_page import hangs_on
+    """What a result depends on: the uncertain inputs of the model, ranked."""
+    from sim.report.pages.sensitivity_page import dependence
     from sim.study.sensitivity import sensitivity as run_study
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
@@ -231,4 +231,4 @@ def sensitivity(
                           "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip
     else:
         print(_shown(result.table.head(12)))
-        print(f"{hangs_on(result)}\npage: {page}")
+        print(f"{dependence(result)}\npage: {page}")

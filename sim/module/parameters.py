@@ -5,7 +5,7 @@ name; the engines read them as fields of the same name; the report lists those t
 
 documented  read in the named source
 derived     computed from documented data
-estimated   an engineering estimate: sweep it before a verdict hangs on it
+estimated   an engineering estimate: sweep it before a verdict depends on it
 
 `low` and `high` bound a sensible sweep; `minimum` and `maximum` are the bounds of what has a meaning at all.
 """

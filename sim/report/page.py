@@ -185,6 +185,8 @@ class Page:
     verdict: Verdict | None = None
     opening: Sequence[Block] = ()
     sections: Sequence[Section] = field(default_factory=list)
+    properties: Sequence[tuple[str, str]] = ()
+    """What identifies the result, as names and values: properties of the JUnit format."""
     checks: Sequence[Check] = ()
 
     @property

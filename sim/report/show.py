@@ -23,13 +23,14 @@ Kind = Literal[
     "rate",
     "energy",
     "money",
+    "p_value",
     "met",
     "state",
     "metric",
 ]
 """What a value is: `text` as it stands, `name` with its underscores as blanks, `count` whole things, `share` 0-1 shown in
 percent, `points` a difference of shares in percentage points, `duration` seconds, `size` bytes, `bit_rate` bit/s,
-`rate` per second, `energy` joule, `money` in whatever the price was given in, `met` whether a gate is met, `state` what a gate came to,
+`rate` per second, `energy` joule, `money` in whatever the price was given in, `p_value` of a test, `met` whether a gate is met, `state` what a gate came to,
 `metric` the name of a figure, shown without its unit."""
 
 NOTHING = "–"
@@ -121,7 +122,7 @@ _STATE_MARKS = {"met": "✓", "not met": "✗"}
 _SHOW: dict[Kind, Callable[[Any], str]] = {
     "text": str, "name": words, "count": lambda v: f"{round(v):,}", "number": number, "share": share, "points": points,
     "duration": show_duration, "size": show_size, "bit_rate": show_bit_rate, "energy": energy,
-    "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}",
+    "rate": lambda v: f"{number(v)} /s", "money": lambda v: f"{v:,.2f}", "p_value": lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}",
     "state": lambda v: f"{_STATE_MARKS.get(str(v), '?')} {v}",
     "met": lambda v: "✓ met" if v else "✗ not met", "metric": metric_words,
 }  # fmt: skip

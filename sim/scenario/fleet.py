@@ -250,7 +250,7 @@ class Group(Section):
     partition: Literal["resumable", "in-place"] = "resumable"
     """`resumable`: a power cut while flashing is survived; `in-place`: it may brick the module."""
     resume_download: bool = False
-    """Whether a broken download goes on where it stopped; false: it is erased and begun anew."""
+    """Whether a broken download goes on where it stopped; false: it is erased and restarted."""
     mcu_buffer: Size | None = None
     """Module flash for MCU images, such as `256 KiB`, read out piece by piece; not set: as much as is free."""
     failures: Failures = Failures()  # type: ignore[valid-type]

@@ -154,10 +154,10 @@ def _parse(text: str, name: str) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
-        cure = "write each key once" if "duplicate" in str(error.problem) else "mend the YAML"
+        cure = "write each key once" if "duplicate" in str(error.problem) else "fix the YAML"
         raise _one(name, line, "file", str(error.problem or error.context), cure) from None
     except (YAMLError, RecursionError) as error:
-        raise _one(name, None, "file", str(error).splitlines()[0], "mend the YAML") from None
+        raise _one(name, None, "file", str(error).splitlines()[0], "fix the YAML") from None
     if not isinstance(tree, CommentedMap):
         raise _one(name, 1, "file", type(tree).__name__, "a scenario is a mapping of keys, beginning with name:")
     return tree

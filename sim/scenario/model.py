@@ -15,7 +15,7 @@ from sim.scenario.plan import PlanSection
 
 
 class CapacitySection(Section):
-    """What the cloud can bear."""
+    """What the cloud can sustain."""
 
     connections_per_s: Rate = 500.0
     """Connections accepted, such as `500/s`; further ones wait their turn."""
@@ -38,7 +38,7 @@ class CloudSection(Section):
     kind: Literal["simulated", "ddi"] = "simulated"
     """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, which is polled."""
     capacity: CapacitySection = CapacitySection()
-    """What it can bear."""
+    """What it can sustain."""
     keepalive: PositiveDuration = 120.0
     """Keep-alive of connections, such as `2min`; a silent module is noticed after 1.5 times that."""
     url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)] | None = None
@@ -92,7 +92,7 @@ class Scenario(Section):
     plan: PlanSection
     """The upgrade plan."""
     cloud: CloudSection = CloudSection()
-    """What the cloud can bear, and how it watches connections."""
+    """What the cloud can sustain, and how it watches connections."""
     gates: dict[str, str | GateSection] = Field(default_factory=dict)
     """Limits for a go, by metric: `success_rate: ">= 0.95"`, `time_to_95: "<= 7d"`, `bricked: "upper <= 1e-3"`; with
     `{limit: "<= 1e-3", by: hardware}` for each slice of the fleet by itself."""

@@ -44,7 +44,7 @@ class Faults(BaseModel):
 
 
 class Injector:
-    """Draws the faults; one stream of luck, begun anew whenever the settings change."""
+    """Draws the faults; one stream of random numbers, restarted whenever the settings change."""
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.set(faults or Faults())

@@ -1,4 +1,4 @@
-"""Which modules ended otherwise, and why: from (outcome, cause) under one setting to (outcome, cause) under another."""
+"""Which modules end differently, and why: from (outcome, cause) under one setting to (outcome, cause) under another."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def load_sweep(folder: Path) -> Sweep:
 
 
 def save_comparison(result: Comparison, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
-    """The differences, all campaigns, the modules that ended otherwise, the page."""
+    """The differences, all campaigns, the modules that end differently, the page."""
     from sim.report.pages.comparison_page import comparison_page
 
     sides = [{"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": s.scenario} for s in result.sides]

@@ -98,7 +98,7 @@ class Journal:
             if found[name] != head[name]:
                 raise RecordsError(
                     f"{self.path.parent}: was begun with another {what} ({found['scenario']}, fotasim "
-                    f"{found['fotasim']}); its results do not fit. Use --fresh to begin anew, or choose another --out"
+                    f"{found['fotasim']}); its results do not fit. Use --fresh to start over, or choose another --out"
                 )
 
     def _remember(self, line: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a result hangs on: Morris screening or Sobol indices over the uncertain inputs, and each input alone."""
+"""What a result depends on: Morris screening or Sobol indices over the uncertain inputs, and each input alone."""
 
 from __future__ import annotations
 

@@ -212,8 +212,8 @@ def _said(folder, *rows, **scenario):
 
 @pytest.mark.parametrize(
     ("cause", "one", "two"),
-    [("in_progress", "was still at it", "were still at it"), ("no_space", "has no room", "have no room"),
-     ("never_online", "is dark", "are dark")],
+    [("in_progress", "was still in progress", "were still in progress"), ("no_space", "has no room", "have no room"),
+     ("never_online", "was never online", "were never online")],
 )  # fmt: skip
 def test_one_module_is_not_many(tmp_path, cause, one, two):
     """The verb agrees with the number."""
@@ -238,11 +238,11 @@ def test_page_one_answers_whether_to_ship(tmp_path):
     bricked = lost("bricked", "downloaded", "failed", updating_s=400.0)
     said = _said(tmp_path / "a", module(), bricked, bricked, gates={"bricked": "<= 1e-3"})
     assert said.lower().count("do not ship") == 1
-    assert "First what the gates demand" in said
+    assert "Causes of unmet gates first" in said
     assert "Nothing in the strategy would stop a bad image" in said
     guarded = {"strategy": {"abort": {"criteria": [{"failure_type": "failed"}]}}}
     said = _said(tmp_path / "b", *[module()] * 2, lost("no_space"), gates={"bricked": "<= 0.9"}, plan=guarded)
-    assert "Ship it: every gate is met beyond doubt." in said and "Nothing has to." in said
+    assert "Ship it: every gate is met beyond doubt." in said and "No gate requires a change." in said
     assert "None of 2 modules that took the image bricks" in said and "would stop a bad image" not in said
 
 

@@ -105,7 +105,7 @@ BROKEN = [
     ('bricked: "<= 1e-3"', 'brocken: "<= 1e-3"', 40, "bricked"),
     ('bricked: "<= 1e-3"', 'bricked: "1e-3"', 40, ">= 0.95"),
     ("seed: 1", "seed: 1\nseed: 2", 3, "write each key once"),
-    ("fleet:\n", "fleet: [\n", 6, "mend the YAML"),
+    ("fleet:\n", "fleet: [\n", 6, "fix the YAML"),
 ]
 
 

@@ -127,7 +127,7 @@ def test_sensitivity(fotasim, tmp_path):
         "i",
     )
     assert done.returncode == 0, done.stderr
-    assert "hangs most on" in done.stdout
+    assert "depends most on" in done.stdout
     assert (tmp_path / "i" / "report.html").exists()
 
 

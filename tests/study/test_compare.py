@@ -118,7 +118,7 @@ def test_no_difference_is_said_as_such():
     base = scenario(*TINY)
     same = compare([base, base], replications=3, workers=1)
     assert not same.table["differs"].any()
-    assert same.verdicts == ["small (2) instead of small: no difference that 3 campaigns can show."]
+    assert same.verdicts == ["small (2) instead of small: no significant difference in 3 campaigns."]
     assert not len(same.changed)
     rows = same.table.assign(campaigns=1)
     assert "told from chance" in sentence("b", rows)

@@ -1,4 +1,4 @@
-"""What a result hangs on, where that is known."""
+"""What a result depends on, where that is known."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_sobol_splits_the_variance(tmp_path):
     assert found.plot_indices().axes
 
 
-def test_what_the_verdict_hangs_on(tmp_path):
+def test_what_the_verdict_depends_on(tmp_path):
     """A gate at 80 %: dark modules alone can flip it, nothing else can."""
     base = dark_share(0.05).with_(gates={"success_rate": ">= 0.8"})
     found = sensitivity(base, inputs=["never_online=0:0.4", "flash_error=0:0.001"], samples=6, workers=1)
@@ -49,12 +49,18 @@ def test_what_the_verdict_hangs_on(tmp_path):
     assert 0.2 < found.share_met < 0.8
     page = found.save(tmp_path).read_text()
     assert "alone can change that: never online" in page
-    assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "report.html", "inputs.parquet", "samples.parquet"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "manifest.json",
+        "report.html",
+        "inputs.parquet",
+        "samples.parquet",
+        "SHA256SUMS",
+    }
     assert found.plot().axes
 
 
 def test_same_on_any_number_of_workers():
-    """The design hangs on the seed, the result on the design."""
+    """The design depends on the seed, the result on the design."""
     base = dark_share(0.05, "fleet.size=30", "horizon=1d")
     one, two = (sensitivity(base, inputs=["never_online", "long_offline"], samples=2, workers=n) for n in (1, 2))
     assert one.table.equals(two.table)

@@ -269,7 +269,7 @@ class Package:
         return wanted
 
     def begin(self, start: int) -> bool:
-        """A transfer goes on at `start`; False when the bytes before it are not here, so that it must begin anew."""
+        """A transfer goes on at `start`; False when the bytes before it are not here, so that it must restart."""
         if start == 0:
             self._position, self._digest = 0, _digest(self.files[0])
         return self._position == start

@@ -172,7 +172,7 @@ class LiveEngine:
                     return True
 
     async def close(self) -> None:
-        """Ends every module and takes leave of the cloud."""
+        """Ends every module and disconnects from the cloud."""
         with suppress(NotImplementedError, ValueError, RuntimeError):
             self.loop.remove_signal_handler(signal.SIGINT)
         self.recorder.end_s = min(self.now(), self.world.horizon_s)

@@ -173,7 +173,7 @@ class LiveModule(ABC):
         self._rearm(now)
 
     def halt(self) -> None:
-        """At once: nothing more is begun, asked for or fetched, whatever comes in. `end` takes leave of the cloud."""
+        """At once: nothing more is begun, asked for or fetched, whatever comes in. `end` disconnects from the cloud."""
         self._halted = True
         self.end()
 

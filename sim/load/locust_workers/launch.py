@@ -31,7 +31,7 @@ REPORT, STATISTICS = "load.json", "locust"
 LOOK_S = 0.25
 PROGRESS, CURVE = "progress.jsonl", "curve.npy"
 END_S = 90.0
-"""How long a master may take to end: its workers take leave of the cloud and compare."""
+"""How long a master may take to end: its workers disconnect from the cloud and compare."""
 WORKERS_END_S = 30.0
 
 
@@ -81,7 +81,7 @@ def share(settings: Settings, most: int, workers: int) -> tuple[Settings, int]:
 def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None = None) -> dict[str, Any]:
     """A master and its workers as processes; `worker` is the command of one. Gives the merged report.
 
-    Ctrl-C stops all load at once, then every worker takes leave of the cloud and reports; the report says that the run
+    Ctrl-C stops all load at once, then every worker disconnects from the cloud and reports; the report says that the run
     was interrupted. A second one kills all processes.
     """
     out.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from sim.load.locust_workers.worker_reports import Gathered
 logger = logging.getLogger(__name__)
 gathered = Gathered()
 LAST_REPORTS_S = 60.0
-"""How long the workers may take to stop, to take leave of the cloud and to compare."""
+"""How long the workers may take to stop, to disconnect from the cloud and to compare."""
 LOOK_S = 0.1
 PARENT_S = 0.5
 

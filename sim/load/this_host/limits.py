@@ -71,7 +71,7 @@ class Host:
         if carries["open files"] < wanted:
             found.append((
                 f"open files: {self.file_limit_hard:,} allow {carries['open files']:,} modules that download",
-                f"echo '* - nofile {2 * wanted + SPARE_FILES}' | sudo tee /etc/security/limits.d/fotasim.conf  # then log in anew",
+                f"echo '* - nofile {2 * wanted + SPARE_FILES}' | sudo tee /etc/security/limits.d/fotasim.conf  # then log in again",
             ))  # fmt: skip
         if self.ports < WIDE_PORTS * 0.9:
             found.append((

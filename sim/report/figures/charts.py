@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from sim.report.show import printable
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-SERIES = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
-"""Colours of series, in order of use."""
+SERIES = (BLUE, GREEN, PURPLE, "#7A5C00", SKY, "#566573")
+"""Colours of series, in order of use. RED means harm and ORANGE a decision, in every figure, so no series has them."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1)), (0, (9, 3)))
 """Dashes of series, in order of use."""
 INK, SOFT, FAINT = "#22313f", "#566573", "#d5dce3"
@@ -85,13 +85,15 @@ def curves(
     series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, x_label: str, y_label: str,
     bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None, steps: bool = False, markers: bool = False,
     limit: tuple[str, float] | None = None, from_zero: bool = True, y_top: float | None = None, width: float = WIDTH,
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:  # fmt: skip
     """Lines of (x, y) by name, labelled at their ends; `bands` are (low, high) by the same names, `limit` a level.
 
     Axis labels carry their units, such as "minimum battery, %". At most `MAX_SERIES` series are drawn.
     """
     figure, axes = canvas(width)
-    for (name, (x, y)), colour, dash in zip(series.items(), SERIES, DASHES, strict=False):
+    for (name, (x, y)), of_series, dash in zip(series.items(), SERIES, DASHES, strict=False):
+        colour = (colours or {}).get(name, of_series)
         at, values = _thin(np.asarray(x, dtype=float)), _thin(np.asarray(y, dtype=float))
         axes.plot(
             at, values, color=colour, linestyle=dash, linewidth=1.9, label=plain(name), gid="series",
@@ -232,27 +234,44 @@ def scatter(
         axes.annotate(plain(name), at, (9, 9), textcoords="offset points")
     axes.set(xlabel=x_label, ylabel=y_label)
     if len(points) > 1:
-        axes.legend(frameon=False, loc="best")
+        legend_above(axes)
     return figure
 
 
+def legend_above(axes: Axes) -> None:
+    """A legend over the plot, where it hides nothing."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.0, fontsize=10)
+
+
 def label_ends(axes: Axes) -> None:
-    """Names each series at its right end where the ends lie apart, else in a legend. One series needs no name."""
+    """Names each series beside its right end; names that would lie on each other are moved apart. One series needs no name."""
     lines = [line for line in axes.get_lines() if line.get_gid() == "series"]
     if len(lines) < 2:
         return
     low, high = axes.get_ylim()
     ends = sorted((float(np.asarray(line.get_ydata(orig=False))[-1]), i) for i, line in enumerate(lines))
-    gaps = np.diff([end for end, _ in ends])
-    if len(lines) > MAX_SERIES or np.isnan(gaps).any() or (gaps < 0.065 * (high - low)).any():
-        axes.legend(frameon=False, loc="best")
+    if len(lines) > MAX_SERIES or not np.isfinite([end for end, _ in ends]).all():
+        legend_above(axes)
         return
-    for line in lines:
-        x, y = np.asarray(line.get_xdata(orig=False)), np.asarray(line.get_ydata(orig=False))
+    right = max(float(np.asarray(line.get_xdata(orig=False))[-1]) for line in lines)
+    places = _apart([end for end, _ in ends], 0.075 * (high - low), low, high)
+    for (_, number), place in zip(ends, places, strict=True):
         axes.annotate(
-            str(line.get_label()), (float(x[-1]), float(y[-1])), (5, 0), textcoords="offset points", va="center",
-            color=str(line.get_color()), annotation_clip=False, fontsize=10, fontweight="bold",
+            str(lines[number].get_label()), (right, place), (5, 0), textcoords="offset points", va="center",
+            color=str(lines[number].get_color()), annotation_clip=False, fontsize=10, fontweight="bold",
         )  # fmt: skip
+
+
+def _apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Ascending places moved as little as needed to be `gap` apart and to lie within the axis."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else max(place, low))
+    over = max(0.0, moved[-1] - high) if moved else 0.0
+    for number in range(len(moved) - 1, -1, -1):
+        most = high if number == len(moved) - 1 else moved[number + 1] - gap
+        moved[number] = min(moved[number], most) if over else moved[number]
+    return moved
 
 
 def plain(text: str) -> str:
@@ -271,12 +290,12 @@ def _capacity_line(axes: Axes, peak: float, capacity: float | None) -> None:
     if capacity is None:
         return
     if peak > 0.2 * capacity:
-        axes.axhline(capacity, color=RED, linewidth=1.4, linestyle="--")
+        axes.axhline(capacity, color=INK, linewidth=1.2, linestyle="--")
         axes.set_ylim(0, 1.15 * max(peak, capacity))
         text = f"capacity {capacity:,.0f}"
     else:
         text = f"capacity {capacity:,.0f}: far above"
-    axes.set_title(text, loc="right", fontsize=9.5, color="#a34700")
+    axes.set_title(text, loc="right", fontsize=9.5, color=INK)
 
 
 def _thin(values: Array) -> Array:

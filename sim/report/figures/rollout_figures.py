@@ -57,7 +57,7 @@ def decision_timeline(
     at = np.asarray(time_s, dtype=float) / unit_s
     figure = curves(
         {"took the image": (at, took), "harmed": (at, harmed)},
-        x_label=f"{unit} after activation", y_label="modules", steps=True, width=WIDE,
+        x_label=f"{unit} after activation", y_label="modules", steps=True, width=WIDE, colours={"harmed": RED},
     )  # fmt: skip
     axes = figure.axes[0]
     axes.set_xlim(0, horizon_s / unit_s)

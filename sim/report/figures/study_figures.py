@@ -13,8 +13,8 @@ from matplotlib.path import Path
 from numpy.typing import NDArray
 
 from sim.report.figures import charts
-from sim.report.figures.charts import BLUE, INK, MAX_SERIES, RED, SERIES, SOFT, WIDE, canvas, styled
-from sim.report.show import kind_of, words
+from sim.report.figures.charts import BLUE, INK, MAX_SERIES, SERIES, SKY, SOFT, WIDE, canvas, styled
+from sim.report.show import kind_of, metric_words, words
 from sim.stats.campaigns import estimate
 from sim.units import DURATIONS, SIZES
 
@@ -110,6 +110,54 @@ def differences(rows: pd.DataFrame, metric: str) -> Figure:
     return charts.intervals(drawn, x_label=f"difference in {label}")
 
 
+_FIRST = ("bricked", "rolled_back", "failed", "first_attempt_success", "success_rate", "duration_p50", "duration_p95")
+"""Metrics of a forest plot in order of importance; the others follow."""
+ForestPanel = tuple[str, float, list[dict[str, Any]]]
+"""A panel of a forest plot: label of its axis, factor, rows of differences."""
+_MOST_IN_FOREST = 6
+"""Metrics a panel shows; the table has them all."""
+
+
+def forest_rows(rows: pd.DataFrame) -> list[ForestPanel]:
+    """What a forest plot of one alternative shows: a panel of shares, one of times; empty where nothing has an interval."""
+    panels = [
+        (kind, label, scale, _important(rows, kind))
+        for kind, label, scale in (
+            ("share", "difference per 10,000 modules", 1e4),
+            ("duration", "difference, hours", 1 / 3600.0),
+        )
+    ]
+    return [(label, scale, part) for _, label, scale, part in panels if part]
+
+
+@styled
+def forest(shown: Sequence[ForestPanel]) -> Figure:
+    """Differences with their intervals: filled dots are significant, hollow ones are not; panels of `forest_rows`."""
+    figure = Figure(figsize=(WIDE, 0.36 * max(len(panel[2]) for panel in shown) + 1.0), layout="constrained")
+    for axes, (label, scale, part) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        for place, row in enumerate(part):
+            colour = BLUE if row["differs"] else SOFT
+            axes.hlines(place, scale * row["low"], scale * row["high"], color=colour, linewidth=2.4)
+            axes.plot(
+                scale * row["difference"], place, "o", color=colour, markersize=7,
+                markerfacecolor=colour if row["differs"] else "none",
+            )  # fmt: skip
+        axes.axvline(0.0, color=INK, linewidth=1.1, linestyle="--")
+        axes.set_yticks(range(len(part)), [metric_words(row["metric"]) for row in part])
+        axes.set(xlabel=label, ylim=(len(part) - 0.5, -0.5))
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _important(rows: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
+    """Rows of one kind of metric that have an interval, the most important first."""
+    order = {name: number for number, name in enumerate(_FIRST)}
+    listed = [
+        row for row in as_rows(rows) if kind_of(row["metric"]) == kind and np.isfinite([row["low"], row["high"]]).all()
+    ]
+    return sorted(listed, key=lambda row: order.get(row["metric"], len(order)))[:_MOST_IN_FOREST]
+
+
 def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figure:
     """A metric over the varied keys: curves with bands, points with intervals for choices, or a cloud for many keys.
 
@@ -175,7 +223,7 @@ def flow_figure(flow: pd.DataFrame, *, most: int = 12) -> Figure:
     axes.set_axis_off()
     shown = flow.head(most)
     if not len(shown):
-        axes.text(0.5, 0.5, "no module ended otherwise", ha="center", va="center", color=SOFT)
+        axes.text(0.5, 0.5, "no module ends differently", ha="center", va="center", color=SOFT)
         return figure
     before = _stack(shown, "a")
     after = _stack(shown, "b")
@@ -233,7 +281,7 @@ def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most
     factor, label = metric_scale(metric, float(np.nanmax(shown[["at_low", "at_high"]].to_numpy(), initial=0.0)))
     figure, axes = canvas(WIDE, 0.34 * max(len(shown), 3) + 1.0)
     nominal = factor * float(rows["nominal"].iloc[0])
-    for end, colour in (("at_low", BLUE), ("at_high", RED)):
+    for end, colour in (("at_low", SKY), ("at_high", BLUE)):
         reach = factor * shown[end].to_numpy() - nominal
         axes.barh(
             np.arange(len(shown)),
@@ -249,7 +297,7 @@ def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most
         axes.axvline(factor * limit, color=INK, linewidth=1.2, linestyle="--", label="gate")
     axes.set(xlabel=label, ylim=(len(shown) - 0.5, -0.5))
     axes.grid(visible=False, axis="y")
-    axes.legend(frameon=False, loc="best")
+    charts.legend_above(axes)
     return figure
 
 
@@ -264,13 +312,19 @@ def screening(rows: pd.DataFrame, metric: str) -> Figure:
     )  # fmt: skip
 
 
+def resolved(index: float, half_width: float) -> bool:
+    """Whether a Sobol index says something: its interval, 2 half-widths, is not wider than itself."""
+    return bool(2.0 * half_width <= index)
+
+
 def indices(rows: pd.DataFrame, *, most: int = 15) -> Figure:
-    """Sobol: total share of the variance that hangs on each input, with its interval."""
+    """Sobol: total share of the variance that depends on each input, with its interval; what is not resolved says so."""
     shown = rows.nlargest(most, "total")
-    drawn = {
-        words(row["input"]): (row["total"], row["total"] - row["total_conf"], row["total"] + row["total_conf"])
-        for row in as_rows(shown)
-    }
+    drawn = {}
+    for row in as_rows(shown):
+        total, half = row["total"], row["total_conf"]
+        name = words(row["input"]) + ("" if resolved(total, half) else " (not resolved)")
+        drawn[name] = (total, total - half, total + half)
     return charts.intervals(drawn, x_label="share of the variance (total index)")
 
 

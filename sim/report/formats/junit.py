@@ -18,6 +18,10 @@ def to_junit(page: Page) -> str:
         checks = [check for check in page.checks if check.suite == name]
         failed = sum(not check.passed for check in checks)
         suite = ET.SubElement(root, "testsuite", name=_xml(name), tests=str(len(checks)), failures=str(failed))
+        if page.properties:
+            listed = ET.SubElement(suite, "properties")
+            for key, value in page.properties:
+                ET.SubElement(listed, "property", name=_xml(key), value=_xml(value))
         for check in checks:
             case = ET.SubElement(suite, "testcase", classname=_xml(name), name=_xml(check.name))
             ET.SubElement(case, "system-out").text = _xml(check.text)

@@ -12,11 +12,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from sim.report.figures.charts import STYLE
+from sim.report.figures.charts import BLUE, FAINT, GREEN, INK, PURPLE, RED, SERIES, SOFT, STYLE
 from sim.report.show import printable
 
 _OPENING = re.compile(r"<svg [^>]*>")
 _SERIES_POINTS = 420
+_VARIABLES = {
+    INK.lower(): "--ink", SOFT.lower(): "--soft", FAINT.lower(): "--line", BLUE.lower(): "--blue", RED.lower(): "--harm",
+    GREEN.lower(): "--green", PURPLE.lower(): "--purple", SERIES[3].lower(): "--brown", "#8f3f00": "--bad",
+}  # fmt: skip
+"""Colours of figures that a page sets: light ones in dark mode."""
+_COLOURS = re.compile(rf": ({'|'.join(_VARIABLES)})", re.IGNORECASE)
 
 
 def to_svg(figure: Figure, alt: str) -> str:
@@ -31,7 +37,12 @@ def to_svg(figure: Figure, alt: str) -> str:
         f'<svg class="figure" role="img" aria-label="{escape(printable(alt), quote=True)}" viewBox="{size[1]}"{data} '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
-    return _OPENING.sub(lambda _: opening, svg, count=1)
+    return _OPENING.sub(lambda _: opening, _with_variables(svg), count=1)
+
+
+def _with_variables(svg: str) -> str:
+    """Colours of text, lines and series as variables of the page's style, so that they follow its light or dark mode."""
+    return _COLOURS.sub(lambda m: f": var({_VARIABLES[m[1].lower()]}, {m[1]})", svg)
 
 
 def to_print(figure: Figure) -> bytes:

@@ -36,21 +36,21 @@ class Advice:
 _ACTIONS: dict[str, tuple[str, str, str]] = {
     "low_battery": (
         "never had the charge the plan asks for",
-        "Try a lower battery limit and see what it adds in bricks, or a longer plan where batteries are charged", _PRE + "min_battery_percent",
+        "Try a lower battery limit and check the added bricks, or a longer plan where batteries are charged", _PRE + "min_battery_percent",
     ),
     "weak_signal": (
         "never had the signal the plan asks for",
-        "Try a lower signal limit and see what it adds in broken downloads and energy", _PRE + "min_rsrp_dbm",
+        "Try a lower signal limit and check the added broken downloads and energy", _PRE + "min_rsrp_dbm",
     ),
     "no_space": (
         "have no room for the package",
         "Free space first, or ship a smaller (delta) package", "plan.components.0.size",
     ),
     "user_refused": ("had a user or application that refused", "Ask again later, or offer a quieter hour", "plan.strategy.retry.retry_interval"),
-    "waiting": ("were released too late or not at all", "Release faster, loosen what keeps the next group shut, or judge later", "plan.strategy.rollout.max_in_progress"),
-    "in_progress": ("were still at it at the horizon", "Give the plan longer", "horizon"),
+    "waiting": ("were released too late or not at all", "Release faster, relax what holds back the next group, or evaluate later", "plan.strategy.rollout.max_in_progress"),
+    "in_progress": ("were still in progress at the horizon", "Give the plan longer", "horizon"),
     "offline": ("were away and had not returned", "Keep the plan open for them", "horizon"),
-    "never_online": ("are dark: not online once, whatever the plan does", "No strategy reaches them: look for them in the field, or take them out of the plan", ""),
+    "never_online": ("were never online", "No strategy reaches them: find them in the field, or exclude them from the plan", ""),
     "no_service": ("found no network", "Look at the cells they are in", ""),
     "link_lost": ("lost the link too often while downloading", "Let downloads resume, or ship a smaller (delta) package", "fleet.groups.0.resume_download"),
     "server_busy": ("were turned away by a busy cloud", "Release more slowly, or add download slots", "cloud.capacity.downloads"),
@@ -126,7 +126,7 @@ def _advice(
             f"which is {share(spot.share_of_fleet)} of the fleet"
         )
         if cause in _HARM:
-            action = f"Hold {words(spot.column)} {spot.value} back and find out why; the others are far less concerned"
+            action = f"Hold {words(spot.column)} {spot.value} back and find out why; the others are far less affected"
     if cause == "link_lost" and _current(scenario, key) == "true":
         action, key = _ALREADY_RESUMING
     current = _current(scenario, key)

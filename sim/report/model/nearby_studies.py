@@ -1,4 +1,4 @@
-"""Results of studies that lie beside a run: what a verdict hangs on, which settings a search recommends."""
+"""Results of studies that lie beside a run: what a verdict depends on, which settings a search recommends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Influence:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What a metric hangs on, the most influential input first."""
+    """What a metric depends on, the most influential input first."""
 
     metric: str
     method: str

@@ -27,6 +27,7 @@ from sim.report.model.nearby_studies import (
     sampled_gates,
     sensitivity_of,
 )
+from sim.report.model.release import Release, release_of
 from sim.report.model.risk import Risk, risk_of
 from sim.report.model.verdict_words import Told, tell
 from sim.stats.counts import counts, figures
@@ -168,6 +169,8 @@ class Facts:
     system: str
     wall_s: float
     repeat: str
+    made_at: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,7 @@ class RunReport:
     costs: Costs
     breakdowns: list[Breakdown]
     assumptions: list[Assumption]
+    release: Release
     live: Live | None = None
     sensitivity: Sensitivity | None = None
     candidates: list[Candidate] = field(default_factory=list)
@@ -235,7 +239,7 @@ def build(
         advice=advise(modules, run.scenario, [g.metric for g in results if not g.met]),
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
-        assumptions=_assumptions(run.manifest), live=live, sensitivity=studied, candidates=candidates_of(folders),
+        assumptions=_assumptions(run.manifest), release=release_of(run), live=live, sensitivity=studied, candidates=candidates_of(folders),
         not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
     )  # fmt: skip
 
@@ -296,7 +300,7 @@ def _losses(modules: pd.DataFrame) -> list[Loss]:
 def _loads(run: Run) -> list[Load]:
     """The cloud's load beside its capacity."""
     timeline, peaks = run.timeline, run.summary["cloud"]
-    # The capacity of a scenario is that of the simulated cloud; what a real one bears is not known.
+    # The capacity of a scenario is that of the simulated cloud; what a real one sustains is not known.
     capacity = run.scenario.get("cloud", {}).get("capacity", {}) if _simulated(run.manifest) else {}
     workers, per_request = capacity.get("request_workers"), capacity.get("request_time")
     requests = workers / per_request if workers and per_request else None
@@ -379,7 +383,7 @@ def _facts(run: Run, label: str) -> Facts:
         complete=bool(summary["complete"]), version=str(manifest.get("fotasim", "")),
         commit=str(manifest.get("commit", "")), scenario_sha256=str(manifest.get("scenario_sha256", "")),
         python=str(host.get("python", "")), system=str(host.get("system", "")), wall_s=float(manifest["wall_s"]),
-        repeat=_repeat(manifest, engine),
+        repeat=_repeat(manifest, engine), made_at=str(manifest.get("made_at", "")), command=str(manifest.get("command", "")),
     )  # fmt: skip
 
 

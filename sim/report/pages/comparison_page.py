@@ -1,11 +1,11 @@
-"""The page of a comparison of settings: the verdict in words, the differences, the modules that ended otherwise."""
+"""The page of a comparison of settings: the verdict in words, the differences, the modules that end differently."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sim.report.figures import study_figures
-from sim.report.page import Chart, Column, Page, Points, Section, Table, Text, Verdict
+from sim.report.page import Block, Chart, Column, Page, Points, Section, Table, Text, Verdict
 from sim.report.pages.difference_words import label, signed
 from sim.report.pages.study_parts import whole
 from sim.report.pages.study_results import Comparison
@@ -13,7 +13,7 @@ from sim.report.show import kind_of, show, words
 
 
 def comparison_page(result: Comparison) -> Page:
-    """The page of a comparison: the verdict in words, the differences, and which modules ended otherwise."""
+    """The page of a comparison: the verdict in words, the differences, and which modules end differently."""
     base = result.sides[0]
     names = ", ".join(side.name for side in result.sides[1:])
     verdict = Verdict("partial" if not result.complete else "none", "Partial" if not result.complete else "Compared",
@@ -27,9 +27,32 @@ def comparison_page(result: Comparison) -> Page:
         sections.append(Section("Notes", [Points([Text(note) for note in result.notes])]))
     return Page(
         title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
-        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, sections=sections,
+        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, opening=_pictures(result), sections=sections,
         checks=whole(result.complete, base.name),
     )  # fmt: skip
+
+
+_MOST_PICTURES = 4
+
+
+def _pictures(result: Comparison) -> list[Block]:
+    """A forest plot for each alternative, the first ones: the answer before its numbers."""
+    blocks: list[Block] = []
+    for side in result.sides[1 : 1 + _MOST_PICTURES]:
+        rows = result.table[result.table["alternative"] == side.name]
+        panels = study_figures.forest_rows(rows)
+        if not panels:
+            continue
+        told = "; ".join(
+            f"{label(row['metric'])} {signed(row['metric'], row['difference'])} [{signed(row['metric'], row['low'])} to {signed(row['metric'], row['high'])}]"
+            for row in study_figures.as_rows(rows[rows["differs"]])
+        )
+        blocks.append(Chart(
+            study_figures.forest(panels), f"Differences of {side.name} from {result.sides[0].name}: {told or 'none is significant'}",
+            title=f"{side.name} compared with {result.sides[0].name}",
+            note="Dot: mean paired difference; line: 95 % interval. Filled: significant after Holm's correction; hollow: no significant difference.",
+        ))  # fmt: skip
+    return blocks
 
 
 def _difference_section(result: Comparison, name: str) -> Section:
@@ -37,8 +60,8 @@ def _difference_section(result: Comparison, name: str) -> Section:
     paired = bool(rows["paired"].all())
     columns = [
         Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
-        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "number"),
-        Column("verdict", "Beyond noise?"), Column("narrower", "Narrower by", "number"),
+        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "p_value"),
+        Column("verdict", "Significant?"), Column("narrower", "Narrower by a factor of", "number"),
     ]  # fmt: skip
     cells = []
     for row in study_figures.as_rows(rows):
@@ -48,21 +71,21 @@ def _difference_section(result: Comparison, name: str) -> Section:
         cells.append([
             label(row["metric"]), show(kind, row["a"]), show(kind, row["b"]), signed(row["metric"], row["difference"]),
             reach, row["p_holm"],
-            "differs" if row["differs"] else "not shown to differ", factor,
+            "yes" if row["differs"] else "no significant difference", factor,
         ])  # fmt: skip
     how = (
-        "Both sides ran on the same random numbers, so each campaign is its own control: “narrower by” tells how many "
-        "times shorter that makes the interval than independent seeds would."
+        "Both sides ran on the same random numbers, so each campaign is its own control: the last column tells how "
+        "many times narrower the interval is than with independent seeds."
         if paired
         else "The sides do not share random numbers; the interval is Welch's."
     )
-    holm = "p-values are adjusted by Holm's method for all alternatives and metrics looked at together."
+    holm = "p-values are adjusted by Holm's method over all alternatives and metrics of this page."
     return Section(name, [Table("differences", columns, cells), Text(f"{how} {holm}", hint=True)])
 
 
 def _flow_section(name: str, flow: Any) -> Section:
     if not len(flow):
-        return Section("Which modules ended otherwise", [Text(f"None, between the sides of {name}.")])
+        return Section("Modules with another outcome", [Text(f"None: every module ends the same under {name}.")])
     columns = [
         Column("outcome_a", "Was", "name"), Column("cause_a", "because of", "name"), Column("outcome_b", "Becomes", "name"),
         Column("cause_b", "because of", "name"), Column("modules_per_campaign", "Modules per campaign", "number"),
@@ -78,15 +101,15 @@ def _flow_section(name: str, flow: Any) -> Section:
         alt=alt,
         note="Modules per campaign; left under the first side, right under the other.",
     )
-    return Section(f"Which modules ended otherwise: {name}", [chart, Table("flow", columns, rows, row_heads=False)])
+    return Section(f"Modules with another outcome: {name}", [chart, Table("flow", columns, rows, row_heads=False)])
 
 
 def _agreement_section(name: str, tested: Any) -> Section:
     columns = [
         Column("quantity", "Quantity"), Column("test", "Test"), Column("n_a", "Modules", "count"),
         Column("n_b", "Modules, other", "count"), Column("median_a", "Median", "duration"),
-        Column("median_b", "Median, other", "duration"), Column("p_holm", "p (Holm)", "number"),
+        Column("median_b", "Median, other", "duration"), Column("p_holm", "p (Holm)", "p_value"),
     ]  # fmt: skip
     rows = [[row[c.key] for c in columns] for row in study_figures.as_rows(tested)]
-    note = "A small p says that the two do not come from one distribution. Modules of one run are not independent, so these tests cry wolf more often than 5 %."
+    note = "A small p means that the two samples do not come from one distribution. Modules of one run are not independent, so these tests raise more than 5 % false alarms."
     return Section(f"Live beside simulated: {name}", [Table("agreement", columns, rows), Text(note, hint=True)])

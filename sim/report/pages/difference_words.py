@@ -42,8 +42,8 @@ def sentence(subject: str, rows: pd.DataFrame) -> str:
         return f"{subject}: {', '.join(told)}."
     campaigns = int(rows["campaigns"].max())
     if campaigns < 2:
-        return f"{subject}: one campaign each, so no difference can be told from chance."
-    return f"{subject}: no difference that {campaigns} campaigns can show."
+        return f"{subject}: one campaign each, so no difference can be distinguished from chance."
+    return f"{subject}: no significant difference in {campaigns} campaigns."
 
 
 def phrase(row: dict[str, Any]) -> str:

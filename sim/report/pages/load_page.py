@@ -60,7 +60,7 @@ def load_page(run: LoadRun) -> Page:
 
 
 def _verdict(run: LoadRun) -> Verdict:
-    """Partial, void or untrue figures say so first; else what was borne is told, which decides nothing by itself."""
+    """Partial, void or untrue figures say so first; else the load that was carried is stated, which decides nothing by itself."""
     faults = [str(fault) for fault in run.found.get("faults", [])]
     told: list[Block] = [Points([Text(fault) for fault in faults])] if faults else []
     if run.found.get("interrupted"):
@@ -76,14 +76,14 @@ def _verdict(run: LoadRun) -> Verdict:
     done = sum(leg.count for leg in run.legs)
     if not done:
         return Verdict("none", "No load", [Text("No leg of any upgrade was measured.")])
-    borne = Text(
+    carried = Text(
         f"{plural(failures, 'exchange')} of {done + failures:,} failed; the generator kept up, so the times are the cloud's.",
         "The figures can be trusted." if not failures else "Some exchanges failed.",
     )
     bound = Text(
         "A load run sets no limits; fotasim capacity finds the largest load that keeps a service level objective.", hint=True
     )  # fmt: skip
-    return Verdict("none", "Measured", [borne, agreement_text(run.books), *told, bound])
+    return Verdict("none", "Measured", [carried, agreement_text(run.books), *told, bound])
 
 
 def _tiles(run: LoadRun) -> Tiles:

@@ -11,7 +11,8 @@ from sim.report.model.risk import HARM
 from sim.report.model.run_report import Assumption, GateResult, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.pages.live_sections import live_sections
-from sim.report.pages.run_resources import appendix_sections, breakdown_sections, cost_sections, load_sections
+from sim.report.pages.run_provenance import appendix_sections, release_sections
+from sim.report.pages.run_resources import breakdown_sections, cost_sections, load_sections
 from sim.report.pages.run_risk import risk_sections
 from sim.report.show import kind_of, metric_words, number, plural, share, show, was, words
 from sim.stats.survival import cumulative_share
@@ -22,42 +23,46 @@ def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
     """Every section, in the order of a release review."""
     listed = [
         *(live_sections(report.live) if report.live else ()), *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
-        *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *appendix_sections(report),
+        *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *release_sections(report), *appendix_sections(report),
     ]  # fmt: skip
     return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]
 
 
 def _assumed(report: RunReport) -> Iterator[Section]:
-    """What the verdict rests on and hangs on."""
+    """What the verdict rests on and depends on."""
     listed = report.assumptions
     estimated = sum(a.provenance == "estimated" for a in listed)
     changed = [a for a in listed if a.changed]
     blocks: list[Block] = []
     if report.sensitivity is not None and report.sensitivity.influences:
-        blocks += _hangs_on(report, report.sensitivity)
+        blocks += _dependence(report, report.sensitivity)
     else:
         blocks.append(Text(
             f"{estimated} of {len(listed)} inputs are engineering estimates. No sensitivity study lies beside this run, "
-            "so which of them the verdict hangs on is not known yet: fotasim sensitivity tells.", "What it hangs on.",
+            "so it is not known which of them the verdict depends on: run fotasim sensitivity.", "What the verdict depends on.",
         ))  # fmt: skip
+    if report.release.defects:
+        blocks.append(
+            Text(f"{'; '.join(report.release.defects)}.", "Defects of the release, injected by this scenario:")
+        )
     changed_text = ", ".join(f"{words(a.name)} ({_value_text(a)})" for a in changed[:8])
     more = f" and {len(changed) - 8} more" if len(changed) > 8 else ""
     blocks.append(
-        Text(f"{changed_text}{more}." if changed else "nothing.", "Changed from the defaults by this scenario:")
+        Text(f"{changed_text}{more}." if changed else "none.", "Model parameters that differ from their defaults:")
     )
     if listed:
         blocks.append(_assumption_table(report))
     yield Section("What was assumed", blocks)
 
 
-def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
+def _dependence(report: RunReport, found: Sensitivity) -> list[Block]:
     """The inputs ranked, and whether one of them alone changes the answer of a gate."""
     kind, top = kind_of(found.metric), found.influences[0]
     flips = [
         words(x.input) for x in found.influences for gate in report.gates
         if gate.metric == found.metric and None not in (x.at_low, x.at_high) and _flips(gate, x.at_low, x.at_high)
     ]  # fmt: skip
-    text = f"{metric_words(found.metric).capitalize()} hangs most on {words(top.input)}: {show(kind, top.at_low)} at the low end of its range, {show(kind, top.at_high)} at the high end."
+    text = f"{metric_words(found.metric).capitalize()} depends most on {words(top.input)}: {show(kind, top.at_low)} at the low end of its range, {show(kind, top.at_high)} at the high end."
     if any(gate.metric == found.metric for gate in report.gates):
         alone = ", ".join(dict.fromkeys(flips))
         text += (
@@ -77,7 +82,7 @@ def _hangs_on(report: RunReport, found: Sensitivity) -> list[Block]:
         (x.input, x.low, x.high, Value(kind, x.at_low), Value(kind, x.at_high), x.strength) for x in found.influences
     ]
     return [
-        Text(text, "What it hangs on."),
+        Text(text, "What it depends on."),
         *([Chart(figure, alt, note=f"Influence on {metric_words(found.metric)}: {found.method}.")] if shown else []),
         Table("sensitivity", columns, rows, folded=True, caption="Influence of each input"),
     ]  # fmt: skip
@@ -121,10 +126,10 @@ def _recommended(report: RunReport) -> Iterator[Section]:
     )  # fmt: skip
     changes = [(a.cause, a.modules, a.share, a.action, a.key, a.current) for a in report.advice]
     text = (
-        "No search or comparison of strategies lies beside this run. From where modules are lost, these changes are the "
-        "ones to try, the costliest loss first:"
+        "No search or comparison of strategies lies beside this run. These changes address the causes of loss, largest "
+        "loss first:"
         if changes
-        else "Every module got there: no other strategy could bring more of them to the new version."
+        else "Every module was upgraded: no other strategy can upgrade more."
     )
     blocks: list[Block] = [Text(text)]
     if changes:
@@ -151,7 +156,7 @@ def _candidates(report: RunReport) -> list[Block]:
     statement = ", ".join(f"{key} = {value}" for key, value in first.settings.items())
     return [
         Text(f"{statement}.", "The search beside this run recommends:"),
-        Text("The first row is recommended; the others are its alternatives, all judged on campaigns the search never saw.", hint=True),
+        Text("The first row is recommended; the others are alternatives. All were evaluated on campaigns the search did not use.", hint=True),
         Table("strategies", columns, rows),
     ]  # fmt: skip
 
@@ -163,7 +168,7 @@ def _lost(report: RunReport) -> Iterator[Section]:
     order = {"none": 0, **{name: i for i, name in enumerate(report.stages, 1)}}
     losses = [(order.get(x.stage, 0), words(x.cause), x.modules, x.cause in HARM) for x in report.losses]
     alt = "Stages: " + charts.describe([s for s, _ in stages], [n for _, n in stages]) + ". Lost: "
-    alt += "; ".join(f"{n:,} after {stages[at][0]} by {cause}" for at, cause, n, _ in losses) or "none"
+    alt += "; ".join(f"{n:,} past “{stages[at][0]}” held back by {cause}" for at, cause, n, _ in losses) or "none"
     funnel = Table(
         "stages", (Column("stage", "Stage", "name"), Column("modules", "Modules", "count"), Column("share", "Share of the plan", "share")),
         [(name, n, n / total if total else None) for name, n in stages], folded=True, caption="The funnel in figures",
@@ -174,7 +179,7 @@ def _lost(report: RunReport) -> Iterator[Section]:
         [("in the plan" if x.stage == "none" else x.stage, x.cause, x.modules, x.modules / total) for x in report.losses],
         folded=True, caption="Losses in figures",
     )  # fmt: skip
-    note = "Truly reached, whether or not the cloud heard of it; “reported” is what it heard. One cause per module, the last that held it back; orange: harm done by the image or the flashing."
+    note = "Stages as they truly happened, known to the cloud or not; “reported” is what the cloud received. One cause for each module, the last that held it back. Orange: harm by the image or by flashing."
     if unneeded := report.outcomes.get("not_needed", 0):
         note += f" The plan had nothing for {plural(unneeded, 'module')}, which are not lost."
     yield Section(
@@ -194,8 +199,8 @@ def _time(report: RunReport, run: Run) -> Iterator[Section]:
     drawn = charts.upgrade_curve(curves, horizon_s=report.facts.watched_s)
     yield Section("Time to upgrade", [
         Chart(drawn, f"Share on the target version over time; at the end: {ends}", note=(
-            "Modules that fail, are refused or never appear stay in the denominator. Those still waiting at the horizon "
-            "are cut off there (censored): the curve may go on rising after it.")),
+            "Modules that fail, are rejected or never appear stay in the denominator. Modules still waiting at the horizon "
+            "are censored: the curve may rise further after it.")),
     ], half=True)  # fmt: skip
     yield Section("Expected finish", [
         Text(_finish_text(report)), _milestone_table(report),
@@ -222,13 +227,15 @@ def _finish_text(report: RunReport) -> str:
     if finish.last_s is None:
         return "No module was upgraded."
     text = (
-        f"99 % of the modules that got there had done so {show_duration(finish.settled_s or 0.0)} after activation; the "
-        f"last one came at {show_duration(finish.last_s)}."
+        f"99 % of the upgraded modules were done {show_duration(finish.settled_s or 0.0)} after activation, the "
+        f"last one after {show_duration(finish.last_s)}."
     )
     if finish.waiting and finish.per_day_at_end >= 0.5:
-        text += f" At the end {number(round(finish.per_day_at_end, 1))} a day still came in, and {finish.waiting:,} {was(finish.waiting)} waiting."
+        text += f" At the end {number(round(finish.per_day_at_end, 1))} modules a day were still upgraded, and {finish.waiting:,} {was(finish.waiting)} waiting."
     elif finish.waiting:
-        text += f" At the end hardly any came in any more; {finish.waiting:,} {was(finish.waiting)} still waiting."
+        text += (
+            f" At the end hardly any module was still upgraded; {finish.waiting:,} {was(finish.waiting)} still waiting."
+        )
     return text
 
 

@@ -13,11 +13,12 @@ from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
 from sim.report.pages.live_sections import agreement_check, agreement_text
+from sim.report.pages.run_provenance import provenance_rows
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
 
 GATE_COLUMNS = (
-    Column("gate", "Gate"), Column("state", "Result", "state"), Column("wanted", "Wanted"),
+    Column("gate", "Gate"), Column("state", "Result", "state"), Column("wanted", "Limit"),
     Column("value", "Found", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
     Column("margin", "Margin", "number"),
 )  # fmt: skip
@@ -29,7 +30,7 @@ def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra
     return Page(
         title=facts.scenario, kicker=f"Rollout report · {facts.kind} · fotasim {facts.version}", lead=facts.description,
         facts=_facts_line(report), verdict=verdict(report, remarks), opening=opening(report),
-        sections=[*extra, *run_evidence.sections(report, run)], checks=checks(report),
+        sections=[*extra, *run_evidence.sections(report, run)], checks=checks(report), properties=provenance_rows(report),
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _failed_note(report: RunReport) -> str:
 
 
 def risk_sentence(report: RunReport) -> str:
-    """What this release would do to the fleet, in one breath."""
+    """What this release would do to the fleet, in one paragraph."""
     total = max(sum(report.outcomes.values()), 1)
     took = max(report.risk.took_image, 1)
     risk, high = report.risk, report.metrics["bricked"].high
@@ -165,10 +166,7 @@ def risk_sentence(report: RunReport) -> str:
     silent = ""
     if risk.silent_losses:
         one = risk.silent_losses == 1
-        silent = (
-            f" {plural(risk.silent_losses, 'loss')} {'stays' if one else 'stay'} silent: the cloud never learns of "
-            f"{'it' if one else 'them'}."
-        )
+        silent = f" {plural(risk.silent_losses, 'module')} {'is' if one else 'are'} lost without the cloud knowing."
     if risk.stops:
         stop = risk.stops[0]
         silent += (
@@ -191,17 +189,17 @@ def risk_sentence(report: RunReport) -> str:
 def _changes(report: RunReport) -> list[Block]:
     """What to change: the three statements that matter most."""
     if not report.advice:
-        return [Text("Nothing that this run shows: every module got there.", "What to change?")]
+        return [Text("Nothing: every module was upgraded.", "What to change?")]
     listed = []
     for advice in report.advice[:3]:
         key = f" Now {advice.key} is {advice.current}." if advice.key and advice.current else ""
         listed.append(Text(f"{advice.finding}{key}", advice.action))
     if report.verdict == "go":
-        lead = "Nothing has to. These would gain most, the costliest loss first:"
+        lead = "No gate requires a change. Largest gains:"
     elif any(advice.urgent for advice in report.advice):
-        lead = "First what the gates demand, then the costliest losses:"
+        lead = "Causes of unmet gates first, then the largest losses:"
     else:
-        lead = "The costliest losses first:"
+        lead = "Largest losses first:"
     return [Text(lead, "What to change?"), Points(listed)]
 
 
@@ -238,5 +236,5 @@ def _facts_line(report: RunReport) -> str:
         scale = report.live.time_scale
         faster = "" if scale == 1.0 else f", waits shortened {scale:g} times"
         parts.append(f"live against {report.live.target} for {show_duration(report.live.wall_s)}{faster}")
-    parts += [f"judged {show_duration(facts.horizon_s)} after activation", f"seed {facts.seed}"]
+    parts += [f"evaluated {show_duration(facts.horizon_s)} after activation", f"seed {facts.seed}"]
     return " · ".join(parts)

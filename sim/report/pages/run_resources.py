@@ -10,7 +10,7 @@ import pandas as pd
 from sim.records import Run
 from sim.report.figures import charts
 from sim.report.model.run_report import Breakdown, RunReport, load_series
-from sim.report.page import Block, Chart, Code, Column, Section, Table, Text, Value
+from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.show import Kind, share, show
 
 _KINDS: dict[str, Kind] = {"bit/s": "bit_rate", "1/s": "rate"}
@@ -99,18 +99,3 @@ def breakdown_sections(report: RunReport) -> Iterator[Section]:
 def _slice_table(cut: Breakdown) -> Table:
     rows = [(s.name, *(getattr(s, c.key) for c in _SLICE)) for s in cut.slices]
     return Table(f"by_{cut.by}", (Column(cut.by, cut.label.capitalize()), *_SLICE), rows)
-
-
-def appendix_sections(report: RunReport) -> Iterator[Section]:
-    """Scenario, seed, versions, hashes; how to repeat it."""
-    f = report.facts
-    rows = [
-        ("scenario", f.scenario), ("scenario SHA-256", f.scenario_sha256), ("seed", str(f.seed)),
-        ("replications", str(f.replications)), ("engine", f.engine), ("fotasim", f.version), ("commit", f.commit or "not known"),
-        ("Python", f.python), ("system", f.system), ("took", f"{f.wall_s:.1f} s"),
-    ]  # fmt: skip
-    yield Section("To repeat this run", [
-        Code(f.repeat),
-        Text(("" if f.kind == "simulated" else "A real network never repeats to the bit. ") + "Typed in the run's folder, where scenario.yaml has every default written out. The tables behind every figure are modules.parquet and timeline.parquet there.", hint=True),
-        Table("provenance", (Column("what", "What"), Column("value", "Value")), rows, folded=True, caption="Versions and hashes"),
-    ])  # fmt: skip

@@ -35,8 +35,8 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
         rows,
     )
     yield Section("What is true and what the cloud sees", [table, Text(
-        "A brick is silence and a lost report is unknown, so the cloud's own statistics can differ from the truth. Here "
-        f"the cloud misses the end of {plural(risk.silent_losses, 'module')}.", hint=True,
+        "A bricked module sends nothing and a lost report is unknown, so the cloud's statistics can differ from the truth. Here "
+        f"the cloud does not know the outcome of {plural(risk.silent_losses, 'module')}.", hint=True,
     )], half=True)  # fmt: skip
     took = max(risk.took_image, 1)
     harm = [(name, n, n / took) for name, n in report.causes.items() if name in HARM]
@@ -71,7 +71,7 @@ def _decisions(report: RunReport, run: Run) -> Iterator[Block]:
     risk = report.risk
     if all(decision.decision in _ROUTINE for decision in risk.decisions):
         yield Text(
-            "The strategy decided nothing on the way: nothing paused or aborted this rollout, so a bad image would have reached every module that was released."
+            "The strategy took no decision during the rollout: nothing paused or aborted it, so a bad image would have reached every released module."
         )
         return
     took = np.sort(run.modules["updating_s"].dropna().to_numpy(dtype=float))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.module.parameters import PARAMETERS
 from sim.report.figures import study_figures
-from sim.report.page import Chart, Check, Column, Page, Section, Table, Text, Verdict
+from sim.report.page import Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label
 from sim.report.pages.study_parts import facts
 from sim.report.pages.study_results import Sensitivity
@@ -12,13 +12,13 @@ from sim.report.show import kind_of, show, words
 
 
 def sensitivity_page(result: Sensitivity) -> Page:
-    """The page of a study of the inputs: what the result hangs on."""
+    """The page of a study of the inputs: what the result depends on."""
     metric, kind = result.metric, kind_of(result.metric)
     strongest = ", ".join(words(n) for n in result.table["input"].head(3))
     method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
     return Page(
-        title=f"What {label(metric)} hangs on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
-        lead=f"Most: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
+        title=f"What {label(metric)} depends on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
+        lead=f"Strongest inputs: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
         verdict=_hanging(result),
         sections=[
             Section("Each input alone", [
@@ -35,17 +35,17 @@ def sensitivity_page(result: Sensitivity) -> Page:
 _METHODS = {
     "morris": "Strength is the mean size of an input's effect over its whole range, wherever the others stand; a large "
     "spread says that its effect depends on the others or bends.",
-    "sobol": "The total index is the share of the metric's variance that would be gone if the input were known. Indices "
-    "whose interval holds 0 are not shown to matter.",
+    "sobol": "The total index is the share of the metric's variance that would be gone if the input were known. An index "
+    "whose 95 % interval is wider than the index itself is not resolved: give more samples.",
 }
 
 
-def hangs_on(result: Sensitivity) -> str:
+def dependence(result: Sensitivity) -> str:
     """The answer in words."""
     kind = kind_of(result.metric)
     strongest = result.table.iloc[0]
     told = (
-        f"{label(result.metric)} hangs most on {words(strongest['input'])}: {show(kind, strongest['at_low'])} at its low "
+        f"{label(result.metric)} depends most on {words(strongest['input'])}: {show(kind, strongest['at_low'])} at its low "
         f"end, {show(kind, strongest['at_high'])} at its high end."
     )
     if result.gate is None:
@@ -68,7 +68,7 @@ def _hanging(result: Sensitivity) -> Verdict:
         else "none"
     )
     word = "Ranked" if result.gate is None else {"go": "Holds", "no-go": "Fails", "none": "Depends"}[key]
-    told = hangs_on(result)
+    told = dependence(result)
     return Verdict(key, word, [Text(told[0].upper() + told[1:])])  # type: ignore[arg-type]
 
 
@@ -102,5 +102,7 @@ def _inputs(result: Sensitivity) -> Table:
     for row in study_figures.as_rows(result.table):
         known = PARAMETERS[row["input"]]
         given = {**row, "unit": known.unit, "meaning": known.meaning}
+        if result.method == "sobol" and not study_figures.resolved(row["total"], row["total_conf"]):
+            given |= {"total": Value("text", "not resolved"), "first": Value("text", "not resolved")}
         rows.append([given[c.key] for c in columns])
     return Table("inputs", columns, rows)

@@ -9,7 +9,7 @@ from sim.report.pages.study_results import Axis
 from sim.report.show import Kind
 from sim.scenario import Scenario
 
-PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; the same call goes on where it was.")])
+PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; run the same command to resume it.")])
 """The verdict of an interrupted study."""
 
 

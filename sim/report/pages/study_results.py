@@ -90,7 +90,7 @@ class Comparison(Protocol):
 
     @property
     def flows(self) -> Mapping[str, pd.DataFrame]:
-        """Modules that ended otherwise, by alternative."""
+        """modules that end differently, by alternative."""
 
     @property
     def agreement(self) -> Mapping[str, pd.DataFrame]:

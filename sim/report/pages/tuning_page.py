@@ -18,7 +18,7 @@ def tuning_page(result: Tuning, strategy: str) -> Page:
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
     return Page(
-        title=f"{result.scenario.name}: tuning of {names}", kind="tune", kicker="Search", lead=f"Wanted: {goals}{bounds}.",
+        title=f"{result.scenario.name}: tuning of {names}", kind="tune", kicker="Search", lead=f"Objective: {goals}{bounds}.",
         facts=facts(result.scenario, f"{len(result.trials)} trials"), verdict=_tuning_verdict(result),
         opening=[_value_tiles(result)] if result.recommended is not None else [],
         sections=[*_recommendation(result, strategy), *_finalists(result), *_course(result)], checks=_constraint_checks(result),
@@ -54,12 +54,10 @@ def _tuning_verdict(result: Tuning) -> Verdict:
             change = f"{known.value:+.4g} [{known.low:+.4g} to {known.high:+.4g}]"
         told.append(Text(f"{label(name)} {change} against the scenario as it is."))
     if not found.feasible:
-        told.append(
-            Text("No setting was found that keeps every constraint; this one breaks them least.", strong="Warning:")
-        )
+        told.append(Text("No setting meets every constraint; this one violates them least.", strong="Warning:"))
     unsure = [name for name, e in found.constraints.items() if found.feasible and not _surely(result, name, e)]
     if unsure:
-        told.append(Text(f"Kept on average, but the interval reaches beyond the limit: {', '.join(unsure)}."))
+        told.append(Text(f"Met on average, but the interval crosses the limit: {', '.join(unsure)}."))
     return Verdict("go" if found.feasible else "no-go", "Found" if found.feasible else "None fits", told)
 
 
@@ -97,7 +95,7 @@ def _recommendation(result: Tuning, strategy: str) -> list[Section]:
         return []
     note = (
         f"These values come from {len(result.recommended.frame)} campaigns that neither the search nor the choice among "
-        "the finalists has seen, so they are not flattered by having been picked."
+        "the finalists has seen, so they carry no selection bias."
     )
     return [Section("The strategy to use", [Code(strategy), Text(note, hint=True)])]
 
@@ -118,9 +116,9 @@ def _finalists(result: Tuning) -> list[Section]:
         rows.append([*row, c.feasible])
     several = len(result.objectives) > 1
     text = (
-        "The front, judged again on fresh campaigns."
+        "The Pareto front, evaluated again on fresh campaigns."
         if several
-        else "The best of the search, judged again on fresh campaigns."
+        else "The best of the search, evaluated again on fresh campaigns."
     )
     return [Section("Finalists", [Text(text), Table("finalists", columns, rows)])]
 
