@@ -13,9 +13,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
+from sim.cli.progress import TimeLeft
 from sim.errors import PlanFileWarning
 from sim.exit_status import ExitStatus
 
@@ -141,7 +142,7 @@ def progress(quiet: bool) -> Progress:
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+        TimeElapsedColumn(), TimeLeft(),
         console=console, disable=quiet or not console.is_terminal, transient=True,
     )  # fmt: skip
 

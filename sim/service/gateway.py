@@ -238,7 +238,7 @@ class Gateway:
     def _seen(self, session: Session, opened: frame.Frame) -> bool:
         """Whether a message came before: a broker that delivers at least once repeats it, marked, under its identity.
 
-        Packet ids begin anew with every session of a module, which its 0x0044 opens.
+        Packet ids start over with every session of a module, which its 0x0044 opens.
         """
         device = session.device
         if opened.command == commands.INFO_REPORT and not session.repeated:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sim.report.formats.svg import to_svg
 from sim.report.page import Column, Page, Table
 from sim.report.show import printable, words
 
 _LONG_TEXT = 40
+_LONG_WORD = re.compile(r"[\w./=-]{20,}")
+_JOINTS = re.compile(r"(?<=[A-Za-z0-9][._/=])(?=[A-Za-z0-9])")
 
 
 def render(page: Page) -> str:
@@ -32,13 +35,18 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters.update(
         words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
-        cells=_cells,
+        cells=_cells, breakable=_breakable,
     )  # fmt: skip
     return made
 
 
 def _printable(value: object) -> object:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(text: str) -> Markup:
+    """Text, escaped, in which long identifiers may break after a dot, a slash or an underscore instead of in mid-word."""
+    return Markup(_LONG_WORD.sub(lambda m: _JOINTS.sub("<wbr>", m[0]), str(escape(_printable(text)))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from sim.report.show import share
 from sim.scenario.strategy import StrategySection
 from sim.units import show_duration, show_size
 
+_TIMES = ("value", "mean", "median", "sd", "low", "high")
+"""Parameters of a distribution of times that are times themselves."""
 _HEALTH = {"boot_failure": "boot failure", "brick": "bricks"}
 
 
@@ -133,7 +135,11 @@ def _shown(key: str, value: Any, described: Mapping[str, Any]) -> str:
             return show_size(value)
         return f"{value:,.6g} %" if key.endswith("_percent") else f"{value:,.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items() if v not in (None, [], {}))
+        time = quantity == "duration"
+        return ", ".join(
+            f"{k} {show_duration(v) if time and k in _TIMES and isinstance(v, int | float) else _plain(v)}"
+            for k, v in value.items() if v not in (None, [], {})
+        )  # fmt: skip
     if isinstance(value, list):
         return "; ".join(_shown("", v, {}) if isinstance(v, Mapping) else str(v) for v in value[:20])
     return str(value)

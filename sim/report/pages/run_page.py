@@ -109,32 +109,51 @@ def interval_note(report: RunReport) -> str:
 
 
 def tiles(report: RunReport) -> Tiles:
-    """Key figures: name, value, what it says."""
-    metrics, outcomes, costs = report.metrics, report.outcomes, report.costs
-    success, bricked = metrics["success_rate"], metrics["bricked"]
+    """Key figures: name, value, what it says. How many modules were exposed comes first; the cloud's view is a tile of its own."""
+    return Tiles([*_exposure_tiles(report), *_outcome_tiles(report), *_cost_tiles(report)])
+
+
+def _exposure_tiles(report: RunReport) -> list[Tile]:
+    """Who was touched, and what the truth and the cloud say of the success."""
+    metrics = report.metrics
+    success, cloud = metrics["success_rate"], metrics["cloud_success_rate"]
+    return [
+        Tile("Touched", show("share", metrics["touched"].value), f"of the modules that need it confirmed the offer; plan: {_all_campaigns(report)}"),
+        Tile("Installed", f"{report.risk.took_image:,}", f"modules took the image, {show('share', metrics['took_image'].value)} of those that need it"),
+        Tile("Success (truth)", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Success (cloud's view)", show("share", cloud.value),
+             f"of the finished ones {show('share', metrics['success_of_finished'].value)}; wrong or unknown to the cloud: "
+             f"{show('share', metrics['cloud_mistaken'].value)}"),
+    ]  # fmt: skip
+
+
+def _outcome_tiles(report: RunReport) -> list[Tile]:
+    """First attempts, harm, and who was not reached."""
+    metrics, outcomes = report.metrics, report.outcomes
+    bricked, took = metrics["bricked"], report.risk.took_image
     unreached = outcomes["pending"] + outcomes["never_online"]
-    received = costs.useful_bytes + costs.wasted_bytes
-    energy = costs.energy_per_success_p50_j
-    listed = [
-        Tile("Success", show("share", success.value),
-             f"95 % interval {interval('share', success.low, success.high)}; as the cloud sees it, of those it is done with, "
-             f"{show('share', metrics['success_of_finished'].value)}"),
-        Tile("Bricked", f"{report.risk.bricked:,}",
-             f"of {report.risk.took_image:,} that took the image; at most {show('share', bricked.high)} at 95 %"),
-        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
+    return [
         Tile("First attempt", show("share", metrics["first_attempt_success"].value),
-             f"succeeded at the first attempt; {show('share', metrics['rolled_back'].value)} of those that took the image "
-             "went back to the old one"),
-        Tile("Not reached", f"{unreached:,}", f"of {_all_campaigns(report)}; {outcomes['never_online']:,} never seen: dark, away or without a network"),
-        Tile("Half of the targets after", show("duration", metrics["time_to_50"].value),
-             f"half of the successes after {show('duration', metrics['duration_p50'].value)}, 95 % of them after "
+             f"succeeded at once; {show('share', metrics['first_installation_failed'].value)} of first installations failed"),
+        Tile("Rolled back", show("share", metrics["rolled_back"].value), f"of {took:,} that took the image returned to the old one"),
+        Tile("Bricked", f"{report.risk.bricked:,}", f"of {took:,} that took the image; at most {show('share', bricked.high)} at 95 %"),
+        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
+        Tile("Not reached", f"{unreached:,}", f"of {_all_campaigns(report)}; {outcomes['never_online']:,} never seen"),
+    ]  # fmt: skip
+
+
+def _cost_tiles(report: RunReport) -> list[Tile]:
+    """Time, data and energy."""
+    metrics, costs = report.metrics, report.costs
+    received = costs.useful_bytes + costs.wasted_bytes
+    return [
+        Tile("Median time to upgrade", show("duration", metrics["time_to_50"].value),
+             f"half of all targets; of the successes half within {show('duration', metrics['duration_p50'].value)}, 95 % within "
              f"{show('duration', metrics['duration_p95'].value)}"),
         Tile("Data wasted", show("size", costs.wasted_bytes),
              f"{show('share', costs.wasted_bytes / received if received else 0.0)} of {show('size', received)}"),
-        Tile("Energy", show("energy", energy), "median per upgraded battery module"),
-        Tile("Silent losses", f"{report.risk.silent_losses:,}", "ended, and the cloud does not know"),
+        Tile("Energy", show("energy", costs.energy_per_success_p50_j), "median per upgraded battery module"),
     ]  # fmt: skip
-    return Tiles(listed)
 
 
 def _all_campaigns(report: RunReport) -> str:
@@ -145,7 +164,7 @@ def _all_campaigns(report: RunReport) -> str:
 
 def _failed_note(report: RunReport) -> str:
     spared = sum(count for cause, count in report.causes.items() if cause in CONSEQUENCES)
-    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and given-up attempts"
+    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and attempts that were given up"
 
 
 def risk_sentence(report: RunReport) -> str:

@@ -88,13 +88,49 @@ def _sweep_verdict(result: Sweep) -> Verdict | None:
     doubt = f" At {len(open_)} more an interval reaches past a limit: more replications would tell." if open_ else ""
     if fits:
         text = f"{'meets' if len(fits) == 1 else 'meet'} every gate of the scenario: {_listed(result, fits)}.{doubt}"
-        return Verdict("go", "All fit" if len(fits) == len(points) else "Some fit", [Text(text, strong=count)])
+        word = "All fit" if len(fits) == len(points) else "Some fit"
+        return Verdict("go", word, [_recommendation(result, fits), Text(text, strong=count)])
     if open_:
         text = f"meet every gate beyond doubt. Not shown to miss one: {_listed(result, open_)}.{doubt}"
         return Verdict("marginal", "Not decided", [Text(text, strong=count)])
     worst = [str(gate) for gate in states if (states[gate] == State.NOT_MET).all()]
     hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
     return Verdict("no-go", "None fits", [Text(f"meet every gate of the scenario.{hard}", strong=count)])
+
+
+_RANKED = (("bricked", 1.0), ("success_rate", -1.0), ("duration_p95", 1.0))
+"""What settings that meet every gate are ranked by, in this order, and the sign by which less is better."""
+
+
+def _recommendation(result: Sweep, fits: Sequence[dict[str, Any]]) -> Text:
+    """The setting to use: of those that meet every gate the one with fewest bricks, then most success, then least time.
+
+    A metric decides only where the best interval lies apart from the next one's.
+    """
+    left = [int(row["point"]) for row in fits]
+    for metric, sign in _RANKED:
+        found = _by_point(result, metric)
+        known = [point for point in left if np.isfinite(found[point]["value"])]
+        if not known:
+            continue
+        best = min(known, key=lambda point: sign * found[point]["value"])
+        near, far = ("low", "high") if sign > 0 else ("high", "low")
+        reach = found[best][far]
+        left = [point for point in left if point == best or not sign * (found[point][near] - reach) > 0.0]
+    success = _by_point(result, "success_rate")
+    chosen = max(left, key=lambda point: float(success[point]["value"]))
+    row = next(r for r in fits if int(r["point"]) == chosen)
+    best_known = success[chosen]
+    others = len(left) - 1
+    equal = f" {plural(others, 'other setting')} cannot be distinguished from it." if others else ""
+    return Text(
+        f"{_settings(result.axes, row)}: success {show('share', best_known['value'])} (95 % interval "
+        f"{show('share', best_known['low'])} to {show('share', best_known['high'])}).{equal}", "Recommended:",
+    )  # fmt: skip
+
+
+def _by_point(result: Sweep, metric: str) -> dict[int, dict[str, Any]]:
+    return {int(row["point"]): row for row in study_figures.as_rows(result.summary(metric))}
 
 
 def _listed(result: Sweep, rows: Sequence[dict[str, Any]]) -> str:
