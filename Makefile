@@ -51,7 +51,7 @@ check: $(DEV)    ## format, lint, types, imports
 docs: $(DEV)     ## build the documentation site into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-examples: $(DEV) ## make reports/examples/ and the picture of the README anew
+examples: $(DEV) ## make reports/examples/sample/, docs/examples/ and the pictures anew
 	$(BIN)/python reports/examples/make.py
 
 schema: $(DEV)   ## write scenarios/schema.json, reports/report.schema.json and docs/parameters.md anew
