@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sim.cloud.execution import STATE_NAMES, ExecutionState, is_terminal
+from sim.cloud.execution import STATE_NAMES, is_terminal
+from sim.cloud.execution_states import ExecutionState
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOAD_START,

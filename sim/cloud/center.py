@@ -32,6 +32,8 @@ from sim.cloud.rollout_state import (
     Note,
     RolloutState,
 )
+from sim.cloud.state_machines import TABLES
+from sim.state_table import refusal
 from sim.strategy.progress import Criterion, Group, Progress
 from sim.strategy.settings import Settings, WindowGate
 
@@ -275,6 +277,8 @@ class DeveloperCenter:
         self.decisions += [decision_of(b.log[i]) for i in range(c.logged)]
         commands = [self._command(*map(int, b.out[i])) for i in range(c.out)]
         c.armed = c.notes = c.logged = c.out = 0
+        if c.refusal:
+            raise refusal(c.refusal, TABLES)
         return commands
 
     def _command(self, index: int, kind: int, component: int) -> Command:

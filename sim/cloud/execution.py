@@ -5,26 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, nan
 
+from sim.cloud.execution_states import ExecutionState
 from sim.named_enum import NamedEnum
-
-
-class ExecutionState(NamedEnum):
-    """Where a module stands in a plan, in order of progress; from SUCCEEDED on nothing more is expected of it."""
-
-    SCHEDULED = 0
-    QUEUED = 1
-    NOTIFIED = 2
-    WAIT_FOR_CONFIRMATION = 3
-    CONFIRMED = 4
-    DOWNLOADING = 5
-    DOWNLOADED = 6
-    UPDATING = 7
-    SUCCEEDED = 8
-    FAILED = 9
-    TIMED_OUT = 10
-    REJECTED = 11
-    CANCELED = 12
-    NOT_NEEDED = 13
 
 
 class EndReason(NamedEnum):

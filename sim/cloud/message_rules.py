@@ -10,8 +10,9 @@ from math import isnan
 
 from sim.causes import Cause
 from sim.cloud import execution as ex
-from sim.cloud import offer_rules, plan_rules, rollout_state
-from sim.cloud.execution import EndReason, Execution, ExecutionState
+from sim.cloud import execution_states, offer_rules, plan_rules, rollout_state
+from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution_states import ExecutionMove, ExecutionState
 from sim.cloud.plan_states import PlanState
 from sim.cloud.rollout_state import MessageKind, Note, RolloutState, TimerKind
 from sim.messages import (
@@ -69,10 +70,10 @@ def _match(rollout: RolloutState, execution: Execution, at_target: int, source_o
     if execution.late == 1:
         plan_rules.join(rollout, execution, now)
     if at_target == (1 << rollout.progress.components) - 1:
-        rollout_state.finish(rollout, execution, ExecutionState.NOT_NEEDED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.NEED_NOTHING, now)
     elif not source_ok:
         execution.reason = EndReason.SOURCE_MISMATCH
-        rollout_state.finish(rollout, execution, ExecutionState.NOT_NEEDED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.NEED_NOTHING, now)
 
 
 def _contact(rollout: RolloutState, execution: Execution, asks: int, now: float) -> None:
@@ -146,7 +147,7 @@ def status(
         _refused(rollout, execution, version_is_target, now)
     elif reported in (DOWNLOAD_START, DOWNLOADING):
         offer_rules.begin_download_timers(rollout, execution, now)
-        execution.state = ExecutionState.DOWNLOADING
+        execution_states.enter(rollout.progress, execution, ExecutionMove.DOWNLOAD)
     elif reported == DOWNLOADED:
         _downloaded(rollout, execution, now)
     elif reported == UPDATING:
@@ -154,7 +155,7 @@ def status(
     elif reported == UPDATE_SUCCESS:
         _component_done(rollout, execution, component, version_is_target, now)
     elif reported == DOWNLOAD_ERROR and rollout.settings.polled:
-        execution.state = ExecutionState.CONFIRMED
+        execution_states.enter(rollout.progress, execution, ExecutionMove.RETRY)
         execution.step += 1
     elif reported in (DOWNLOAD_ERROR, UPDATE_ERROR) and not execution.retry_pending:
         offer_rules.attempt_failed(rollout, execution, FailureType.FAILED, now)
@@ -165,13 +166,13 @@ def _received(rollout: RolloutState, execution: Execution) -> None:
     execution.acknowledged = 1
     offer_rules.delivered(rollout, execution)
     if execution.state == ExecutionState.NOTIFIED and not rollout.progress.silent:
-        execution.state = ExecutionState.WAIT_FOR_CONFIRMATION
+        execution_states.enter(rollout.progress, execution, ExecutionMove.RECEIVE)
 
 
 def _confirmed(rollout: RolloutState, execution: Execution, now: float) -> None:
     offer_rules.delivered(rollout, execution)
     execution.confirmed_s = now if isnan(execution.confirmed_s) else execution.confirmed_s
-    execution.state = ExecutionState.CONFIRMED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.CONFIRM)
     rollout_state.count(rollout, execution, 1)
     rollout_state.wait_no_more(rollout, execution)
     rollout_state.note(rollout, execution.index, now, Note.CONFIRMED, 0.0)
@@ -181,13 +182,13 @@ def _confirmed(rollout: RolloutState, execution: Execution, now: float) -> None:
 def _refused(rollout: RolloutState, execution: Execution, last_word: int, now: float) -> None:
     """An asked cancel was accepted; else, what the cloud does with status 3 being unpublished, "offer again"."""
     if execution.canceling == offer_rules.ASKED:
-        rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
     elif execution.canceling == offer_rules.STOPPING:
         execution.canceling = 0
     elif ex.is_waiting(execution.state):
         offer_rules.delivered(rollout, execution)
         if rollout.settings.reject_unmet or (rollout.settings.polled and last_word):
-            rollout_state.finish(rollout, execution, ExecutionState.REJECTED, now)
+            rollout_state.finish(rollout, execution, ExecutionMove.REJECT, now)
         else:
             execution.deferrals += 1
             rollout_state.to_queue(rollout, execution)
@@ -196,11 +197,11 @@ def _refused(rollout: RolloutState, execution: Execution, last_word: int, now: f
 
 
 def _downloaded(rollout: RolloutState, execution: Execution, now: float) -> None:
-    execution.state = ExecutionState.DOWNLOADED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.HOLD_PACKAGE)
     execution.step += 1
     if rollout.settings.download_only:
         execution.reported_s = now
-        rollout_state.finish(rollout, execution, ExecutionState.SUCCEEDED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.SUCCEED, now)
     else:
         offer_rules.install(rollout, execution, now)
 
@@ -209,7 +210,7 @@ def _updating(rollout: RolloutState, execution: Execution, now: float) -> None:
     if execution.canceling:
         execution.canceling = 0
         rollout_state.note(rollout, execution.index, now, Note.CANCEL_REFUSED, 0.0)
-    execution.state = ExecutionState.UPDATING
+    execution_states.enter(rollout.progress, execution, ExecutionMove.INSTALL)
     execution.step += 1
     rollout_state.arm(rollout, now + rollout.settings.update_timeout_s, execution, TimerKind.STEP, execution.step)
 
@@ -226,7 +227,7 @@ def _component_done(
         execution.upgraded &= ~(1 << component)
         if execution.upgraded == 0:
             execution.reason = EndReason.ROLLED_BACK
-            rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+            rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
             return
     else:
         execution.at_target |= 1 << component
@@ -238,7 +239,7 @@ def _component_done(
             return
         if execution.at_target == (1 << rollout.progress.components) - 1:
             execution.reported_s = now
-            rollout_state.finish(rollout, execution, ExecutionState.SUCCEEDED, now)
+            rollout_state.finish(rollout, execution, ExecutionMove.SUCCEED, now)
             if rollout.progress.state == PlanState.ROLLING_BACK:
                 plan_rules.revert(rollout, execution, now)
             return
@@ -279,7 +280,7 @@ def cancel(rollout: RolloutState, index: int, now: float) -> int:
     execution = rollout.executions[index]
     if not ex.is_waiting(execution.state):
         return 0
-    rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+    rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
     plan_rules.settle(rollout, now)
     return 1
 
@@ -320,7 +321,7 @@ def timer(rollout: RolloutState, index: int, kind: int, stamp: int, now: float) 
             _step_timed_out(rollout, execution, now)
     elif kind == TimerKind.OFFER:
         if ex.is_waiting(execution.state) and not execution.reverting:
-            rollout_state.finish(rollout, execution, ExecutionState.TIMED_OUT, now)
+            rollout_state.finish(rollout, execution, ExecutionMove.TIME_OUT, now)
     elif kind == TimerKind.INSTALL:
         if execution.step == stamp:
             offer_rules.install(rollout, execution, now)
@@ -332,7 +333,7 @@ def timer(rollout: RolloutState, index: int, kind: int, stamp: int, now: float) 
 def _free_again(rollout: RolloutState, execution: Execution, now: float) -> None:
     """Approved by the operator, or through with the earlier plan: offered at once, or at the next tick or request."""
     if execution.state == ExecutionState.WAIT_FOR_CONFIRMATION and not execution.acknowledged:
-        execution.state = ExecutionState.QUEUED
+        execution_states.enter(rollout.progress, execution, ExecutionMove.REQUEUE)
     if execution.online and plan_rules.pushes_at_once(rollout.settings):
         offer_rules.offer(rollout, execution, now)
 
@@ -340,6 +341,6 @@ def _free_again(rollout: RolloutState, execution: Execution, now: float) -> None
 def _step_timed_out(rollout: RolloutState, execution: Execution, now: float) -> None:
     """A step took too long: an unanswered offer is over, an attempt is tried again if the strategy says so."""
     if ex.is_waiting(execution.state):
-        rollout_state.finish(rollout, execution, ExecutionState.TIMED_OUT, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.TIME_OUT, now)
     else:
         offer_rules.attempt_failed(rollout, execution, FailureType.TIMED_OUT, now)

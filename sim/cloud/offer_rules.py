@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from sim.causes import Cause
 from sim.cloud import execution as ex
-from sim.cloud import rollout_state
-from sim.cloud.execution import EndReason, Execution, ExecutionState
-from sim.cloud.plan_states import PlanState
+from sim.cloud import execution_states, plan_states, rollout_state
+from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution_states import ExecutionMove, ExecutionState
+from sim.cloud.plan_states import PlanMove, PlanState
 from sim.cloud.rollout_state import MessageKind, Note, RolloutState, TimerKind
 from sim.strategy import concurrency, preconditions, retry, windows
 from sim.strategy.progress import Progress
@@ -93,7 +94,7 @@ def _approved(rollout: RolloutState, execution: Execution, now: float) -> bool:
     if now >= at:
         return True
     if execution.state != ExecutionState.WAIT_FOR_CONFIRMATION:
-        execution.state = ExecutionState.WAIT_FOR_CONFIRMATION
+        execution_states.enter(rollout.progress, execution, ExecutionMove.AWAIT_APPROVAL)
         rollout_state.note(rollout, execution.index, now, Note.AWAITS_APPROVAL, 0.0)
         rollout_state.arm(rollout, at, execution, TimerKind.OFFER_AGAIN, 0)
     return False
@@ -105,7 +106,7 @@ def defer(rollout: RolloutState, execution: Execution, reason: int, now: float) 
     execution.deferrals += 1
     rollout_state.note(rollout, execution.index, now, Note.DEFERRED, reason)
     if rollout.settings.reject_unmet:
-        rollout_state.finish(rollout, execution, ExecutionState.REJECTED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.REJECT, now)
     else:
         rollout_state.to_queue(rollout, execution)
 
@@ -123,7 +124,7 @@ def _has_room(rollout: RolloutState, execution: Execution, now: float) -> bool:
         rollout_state.note(rollout, execution.index, now, Note.HELD_BY_CELL, 0.0)
         execution.held = 1
     if execution.held:
-        execution.state = ExecutionState.QUEUED
+        execution_states.enter(rollout.progress, execution, ExecutionMove.REQUEUE)
     return not execution.held
 
 
@@ -141,13 +142,12 @@ def _cell_has_room(rollout: RolloutState, execution: Execution) -> bool:
 
 def _issue(rollout: RolloutState, execution: Execution, now: float) -> None:
     rollout_state.count(rollout, execution, 1)
-    execution.state = ExecutionState.NOTIFIED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.OFFER)
     execution.offered_s = now
     execution.acknowledged = 0
     execution.canceling = 0
     execution.step += 1
-    if rollout.progress.state == PlanState.ACTIVATED:
-        rollout.progress.state = PlanState.UPGRADING
+    plan_states.enter(rollout.progress, PlanMove.OFFER)
     rollout_state.note(rollout, execution.index, now, Note.ISSUING, 0.0)
     rollout_state.send(rollout, execution, MessageKind.NOTICE, 0)
     rollout_state.arm(rollout, now + rollout.settings.confirm_timeout_s, execution, TimerKind.STEP, execution.step)
@@ -241,14 +241,14 @@ def attempt_failed(rollout: RolloutState, execution: Execution, kind: int, now: 
         rollout_state.finish(
             rollout,
             execution,
-            ExecutionState.TIMED_OUT if kind == FailureType.TIMED_OUT else ExecutionState.FAILED,
+            ExecutionMove.TIME_OUT if kind == FailureType.TIMED_OUT else ExecutionMove.FAIL,
             now,
         )
         return
     rollout_state.note(rollout, execution.index, now, Note.RETRYING, 0.0)
     rollout_state.count(rollout, execution, 1)
     rollout_state.wait_no_more(rollout, execution)
-    execution.state = ExecutionState.CONFIRMED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.RETRY)
     interval = retry.interval_s(settings, execution, kind)
     if interval > 0.0:
         hold_url(rollout, execution, now + interval)
@@ -278,11 +278,11 @@ def treat_in_flight(rollout: RolloutState, execution: Execution, policy: int, no
         return
     if policy == InFlight.REVOKE:
         execution.reason = EndReason.REVOKED
-        rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
     elif policy == InFlight.STOP:
         _stop(rollout, execution, now, requeue)
     elif execution.retry_pending:  # between two attempts: there is nothing to ask the module
-        rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
     else:
         execution.canceling = ASKED
         rollout_state.note(rollout, execution.index, now, Note.CANCEL, 0.0)
@@ -304,4 +304,4 @@ def _stop(rollout: RolloutState, execution: Execution, now: float, requeue: int)
             rollout_state.wait(rollout, execution)
     else:
         execution.reason = EndReason.STOPPED
-        rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)

@@ -11,12 +11,13 @@ import numpy as np
 
 from sim.causes import Cause
 from sim.cloud import execution as ex
-from sim.cloud import offer_rules, rollout_state
-from sim.cloud.execution import EndReason, Execution, ExecutionState
-from sim.cloud.plan_states import PlanState
+from sim.cloud import execution_states, offer_rules, plan_states, rollout_state
+from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution_states import ExecutionMove, ExecutionState
+from sim.cloud.plan_states import PlanMove, PlanState
 from sim.cloud.rollout_state import DecisionKind, Note, RolloutState, TimerKind
-from sim.strategy import abort, concurrency, groups, rate, windows
-from sim.strategy.group_states import GroupState
+from sim.strategy import abort, concurrency, group_states, groups, rate, windows
+from sim.strategy.group_states import GroupMove, GroupState
 from sim.strategy.progress import Progress, completed
 from sim.strategy.settings import Action, InFlight, Overwrite, Settings, WindowGate
 
@@ -81,7 +82,7 @@ def settle(rollout: RolloutState, now: float) -> None:
         if settings.max_devices > 0 and not progress.exhausted and completed(progress) >= settings.max_devices:
             progress.exhausted = 1
             rollout_state.decide(rollout, now, DecisionKind.MAX_DEVICES_REACHED, -1, settings.max_devices)
-            _close(rollout, now, PlanState.ENDED, EndReason.PLAN_EXPIRED, 0)
+            _close(rollout, now, PlanMove.END, EndReason.PLAN_EXPIRED, 0)
             continue
         _evaluate_soon(rollout, now)
         release(rollout, now)
@@ -123,7 +124,7 @@ def _on_grid(rollout: RolloutState, at: float) -> float:
 def activate(rollout: RolloutState, now: float) -> None:
     """Makes the plan run. The first group opens, releases and pushes begin, when it is woken at `now`."""
     progress, settings = rollout.progress, rollout.settings
-    progress.state = PlanState.ACTIVATED
+    plan_states.enter(progress, PlanMove.ACTIVATE)
     progress.start_s = now
     progress.end_at = now + settings.end_s
     progress.evaluate_at = now
@@ -202,7 +203,7 @@ def _release(rollout: RolloutState, execution: Execution, now: float) -> None:
     progress, settings = rollout.progress, rollout.settings
     execution.released = 1
     execution.released_s = now
-    execution.state = ExecutionState.QUEUED
+    execution_states.enter(progress, execution, ExecutionMove.RELEASE)
     progress.released += 1
     progress.outstanding += 1
     rollout_state.note(rollout, execution.index, now, Note.RELEASED, 0.0)
@@ -211,7 +212,7 @@ def _release(rollout: RolloutState, execution: Execution, now: float) -> None:
     rollout_state.arm(rollout, now + settings.offer_timeout_s, execution, TimerKind.OFFER, 0)
     if settings.overwrite == Overwrite.FAIL and execution.busy_until_s > now:
         execution.reason = EndReason.BUSY_WITH_EARLIER_PLAN
-        rollout_state.finish(rollout, execution, ExecutionState.FAILED, now)
+        rollout_state.finish(rollout, execution, ExecutionMove.FAIL, now)
     elif execution.online:
         rollout_state.wait(rollout, execution)
         if pushes_at_once(settings):
@@ -297,11 +298,11 @@ def _judge(rollout: RolloutState, i: int, now: float) -> None:
     """Whether a group has failed, or passed."""
     group = rollout.groups[i]
     if group.state != GroupState.FAILED and groups.failed(group):
-        group.state = GroupState.FAILED
+        group_states.enter(rollout.progress, group, GroupMove.FAIL)
         rollout_state.decide(rollout, now, DecisionKind.GROUP_FAILED, i, 100.0 * group.failed / group.targets)
         act(rollout, group.error_action, now)
     elif group.state == GroupState.RUNNING and groups.passed(group):
-        group.state = GroupState.PASSED
+        group_states.enter(rollout.progress, group, GroupMove.PASS)
         group.passed_s = now
         _decide_group(rollout, now, DecisionKind.GROUP_PASSED, i)
         if (
@@ -325,7 +326,7 @@ def _open_groups(rollout: RolloutState, now: float) -> None:
         if at > now:
             progress.evaluate_at = min(progress.evaluate_at, _on_grid(rollout, at))
             return
-        group.state = GroupState.RUNNING
+        group_states.enter(progress, group, GroupMove.OPEN)
         progress.group_opened += 1
         _decide_group(rollout, now, DecisionKind.GROUP_OPENED, progress.group_opened - 1)
         _judge(rollout, progress.group_opened - 1, now)
@@ -359,7 +360,7 @@ def pause(rollout: RolloutState, now: float) -> None:
     progress, settings = rollout.progress, rollout.settings
     if not offer_rules.running(progress):
         return
-    progress.state = PlanState.SUSPENDED
+    plan_states.enter(progress, PlanMove.PAUSE)
     rollout_state.decide(rollout, now, DecisionKind.PAUSED, -1, 0.0)
     progress.starving = 1 if settings.on_pause == InFlight.STARVE else 0
     if settings.on_pause != InFlight.CONTINUE:
@@ -373,7 +374,7 @@ def resume(rollout: RolloutState, now: float) -> None:
     progress = rollout.progress
     if progress.state != PlanState.SUSPENDED:
         return
-    progress.state = PlanState.UPGRADING
+    plan_states.enter(progress, PlanMove.RESUME)
     progress.starving = 0
     rollout_state.decide(rollout, now, DecisionKind.RESUMED, -1, 0.0)
     for i in range(progress.group_opened):
@@ -408,7 +409,7 @@ def terminate(rollout: RolloutState, now: float) -> None:
     if rollout.progress.state in (PlanState.TERMINATED, PlanState.ENDED):
         return
     rollout_state.decide(rollout, now, DecisionKind.TERMINATED, -1, 0.0)
-    _close(rollout, now, PlanState.TERMINATED, EndReason.PLAN_TERMINATED, 0)
+    _close(rollout, now, PlanMove.TERMINATE, EndReason.PLAN_TERMINATED, 0)
 
 
 def end(rollout: RolloutState, now: float) -> None:
@@ -437,27 +438,25 @@ def stop_rollout(rollout: RolloutState, now: float) -> None:
         execution = rollout.executions[i]
         if execution.state == ExecutionState.SCHEDULED:
             execution.reason = EndReason.PLAN_EXPIRED
-            rollout_state.finish(rollout, execution, ExecutionState.CANCELED, now)
+            rollout_state.finish(rollout, execution, ExecutionMove.CANCEL, now)
 
 
 def _cancel(rollout: RolloutState, now: float, force: int) -> None:
     rollout_state.decide(rollout, now, DecisionKind.FORCE_CANCELED if force else DecisionKind.CANCELED, -1, 0.0)
-    _close(rollout, now, PlanState.TERMINATED, EndReason.PLAN_ABORTED, force)
+    _close(rollout, now, PlanMove.TERMINATE, EndReason.PLAN_ABORTED, force)
 
 
-def _close(rollout: RolloutState, now: float, state: int, reason: int, force: int) -> None:
+def _close(rollout: RolloutState, now: float, move: int, reason: int, force: int) -> None:
     """Waiting modules and pending retries end; modules in progress as the in-flight policy says."""
     progress, settings = rollout.progress, rollout.settings
-    progress.state = state
+    plan_states.enter(progress, move)
     progress.starving = 1 if (settings.on_force_cancel if force else settings.on_cancel) == InFlight.STARVE else 0
     for i in range(len(rollout.executions)):
         execution = rollout.executions[i]
         if ex.is_waiting(execution.state) or execution.retry_pending:
             execution.reason = reason
             become_failed = settings.waiting_become_failed and execution.late != 1
-            rollout_state.finish(
-                rollout, execution, ExecutionState.FAILED if become_failed else ExecutionState.CANCELED, now
-            )
+            rollout_state.finish(rollout, execution, ExecutionMove.FAIL if become_failed else ExecutionMove.CANCEL, now)
         elif ex.is_in_progress(execution.state):
             offer_rules.treat_in_flight(
                 rollout, execution, settings.on_force_cancel if force else settings.on_cancel, now, 0
@@ -468,7 +467,7 @@ def _close(rollout: RolloutState, now: float, state: int, reason: int, force: in
 def roll_back(rollout: RolloutState, now: float) -> None:
     """Cancels the plan and sends the previous package to every module that has the new one."""
     rollout_state.decide(rollout, now, DecisionKind.ROLLED_BACK, -1, 0.0)
-    _close(rollout, now, PlanState.ROLLING_BACK, EndReason.PLAN_ABORTED, 0)
+    _close(rollout, now, PlanMove.ROLL_BACK, EndReason.PLAN_ABORTED, 0)
     rollout.progress.push_at = min(rollout.progress.push_at, _next_push_s(rollout, now))
     for i in range(len(rollout.executions)):
         if rollout.executions[i].upgraded and rollout.executions[i].state == ExecutionState.SUCCEEDED:
@@ -478,7 +477,7 @@ def roll_back(rollout: RolloutState, now: float) -> None:
 def revert(rollout: RolloutState, execution: Execution, now: float) -> None:
     """Queues a module that runs the new version for the previous one."""
     execution.reverting = 1
-    execution.state = ExecutionState.QUEUED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.REVERT)
     execution.failures = 0
     execution.timeouts = 0
     execution.reason = EndReason.NONE

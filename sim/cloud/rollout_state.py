@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.cloud.execution import EndReason, Execution, ExecutionState
+from sim.cloud import execution_states
+from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution_states import ExecutionMove, ExecutionState
 from sim.named_enum import NamedEnum
 from sim.strategy import concurrency
 from sim.strategy.progress import Criterion, Group, Progress, completed
@@ -235,17 +237,18 @@ def count(rollout: RolloutState, execution: Execution, counted: int) -> None:
 def to_queue(rollout: RolloutState, execution: Execution) -> None:
     """Back to where the next push or request finds it."""
     count(rollout, execution, 0)
-    execution.state = ExecutionState.QUEUED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.REQUEUE)
     execution.step += 1
 
 
-def finish(rollout: RolloutState, execution: Execution, state: int, now: float) -> None:
-    """The execution is over; the counts of plan and group follow (definition 3)."""
+def finish(rollout: RolloutState, execution: Execution, move: int, now: float) -> None:
+    """The execution is over by this move; the counts of plan and group follow (definition 3)."""
     progress = rollout.progress
     group = rollout.groups[execution.group]
     count(rollout, execution, 0)
     wait_no_more(rollout, execution)
-    execution.state = state
+    execution_states.enter(progress, execution, move)
+    state = execution.state
     execution.ended_s = now
     execution.retry_pending = 0
     execution.canceling = 0
@@ -267,7 +270,7 @@ def reopen(rollout: RolloutState, execution: Execution) -> None:
     group.terminal -= 1
     rollout.progress.terminal -= 1
     rollout.progress.outstanding += execution.released
-    execution.state = ExecutionState.QUEUED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.REOPEN)
     execution.reason = EndReason.NONE
     execution.failures = 0
     execution.timeouts = 0
@@ -277,7 +280,7 @@ def count_late_success(rollout: RolloutState, execution: Execution, now: float) 
     """A timed-out execution that succeeded after all, where the strategy accepts it."""
     group = rollout.groups[execution.group]
     _tally(rollout.progress, group, execution.state, -1)
-    execution.state = ExecutionState.SUCCEEDED
+    execution_states.enter(rollout.progress, execution, ExecutionMove.SUCCEED_LATE)
     execution.reported_s = now
     _tally(rollout.progress, group, execution.state, 1)
     rollout.progress.dirty = 1

@@ -25,9 +25,9 @@ from sim.messages import (
     UPDATING,
     unmet,
 )
-from sim.module import battery, check_in, flash, radio, states
+from sim.module import battery, check_in, flash, link_states, radio, states
 from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
-from sim.module.link_states import LinkState
+from sim.module.link_states import LinkMove, LinkState
 from sim.module.profile import Profile
 from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, Power
 
@@ -90,7 +90,7 @@ def start_online(m: ModuleRow, p: Profile, now: float) -> None:
         m.cause = Cause.NO_SERVICE
         _offline(m, p, now)
         return
-    m.link = LinkState.ONLINE
+    link_states.enter(m, LinkMove.START_ONLINE)
     m.first_contact_s = m.session_start_s = now
     m.link_at = now + m.phase * p.check_in_every_s if p.check_in == CheckIn.ALWAYS else m.session_end_s
     m.link_then = Input.SLEEP
@@ -109,7 +109,7 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if given == Input.ACCESSED:
         return _attach_in(m, now) if m.link == LinkState.ATTACHING else Effect.REFUSED_INPUT
     if given == Input.ATTACHED:
-        m.link = LinkState.CONNECTING
+        link_states.enter(m, LinkMove.CONNECT)
         return Effect.CONNECT
     if given == Input.CONNECTED:
         return _connected(m, p, now)
@@ -132,7 +132,7 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
         battery.spend(m, radio.session_j(m, p))
         if battery.true_percent(m, p, now) <= 0.0:
             return _battery_empty(m, p, now)
-    m.link = LinkState.ATTACHING
+    link_states.enter(m, LinkMove.ATTACH)
     m.attach_s = radio.access_s(m, p, after_reboot)
     if p.random_access and m.cell >= 0:
         m.access_attempts = 0
@@ -149,7 +149,7 @@ def _attach_in(m: ModuleRow, now: float) -> int:
 
 
 def _connected(m: ModuleRow, p: Profile, now: float) -> int:
-    m.link = LinkState.ONLINE
+    link_states.enter(m, LinkMove.CONNECTED)
     m.link_failures = 0
     m.session_start_s = now
     if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED):
@@ -158,7 +158,7 @@ def _connected(m: ModuleRow, p: Profile, now: float) -> int:
         m.first_contact_s = now
     m.link_then = Input.SLEEP
     m.link_at = _asleep_at_s(m, p, now)
-    effects = Effect.HELLO
+    effects: int = Effect.HELLO
     if m.cached:
         m.published = m.cached
         m.cached = 0
@@ -183,7 +183,7 @@ def _asleep_at_s(m: ModuleRow, p: Profile, now: float) -> float:
 
 def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
     """Back-off of the SDK's net-error class."""
-    m.link = LinkState.OFFLINE
+    link_states.enter(m, LinkMove.DROP)
     m.link_failures += 1
     m.link_then = Input.CHECK_IN
     if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
@@ -236,7 +236,6 @@ def _switched_off(m: ModuleRow, p: Profile, now: float) -> int:
     """Supply goes away in order, in the middle of a session."""
     stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
     _book_awake(m, p, now)
-    m.link = LinkState.OFFLINE
     return Effect.DISCONNECT | stop | _parked(m, p, now)
 
 
@@ -250,7 +249,7 @@ def _parked(m: ModuleRow, p: Profile, now: float) -> int:
 
 
 def _offline(m: ModuleRow, p: Profile, now: float) -> int:
-    m.link = LinkState.OFFLINE
+    link_states.enter(m, LinkMove.LEAVE)
     m.link_failures = 0
     m.link_at = check_in.next_check_in_s(m, p, now)
     m.link_then = Input.CHECK_IN
@@ -272,7 +271,7 @@ def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if given == Input.FLASH_ENDED:
         return _flash_ended(m, p, now)
     if given == Input.POWER_BACK:
-        m.link = LinkState.OFFLINE
+        link_states.enter(m, LinkMove.POWER_BACK)
         effects = _ota(m, p, _boot_input(m), now)
         return effects | _offline(m, p, now)
     return _battery_empty(m, p, now)
@@ -297,7 +296,7 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
         duration += flash.outage_s(m, p) + 0.5 * duration
     effects = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
     _book_awake(m, p, now)
-    m.link = LinkState.FLASHING
+    link_states.enter(m, LinkMove.FLASH)
     m.link_at = now + duration
     m.link_then = Input.FLASH_ENDED
     return effects
@@ -319,7 +318,7 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
         battery.spend(m, p.reboot_j)
     if m.flash_result == Cause.BOOT_FAILURE and not m.reverting:
         m.image_faults |= FAULT_FELL_BACK
-    m.link = LinkState.OFFLINE
+    link_states.enter(m, LinkMove.RESTART)
     m.download_errors = 0
     given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
     effects = _ota(m, p, given, now)
@@ -337,7 +336,7 @@ def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
     if back == INF:
         return _go_dark(m, Cause.BATTERY_DEAD, now) | stop | Effect.DISCONNECT
     m.cause = Cause.BATTERY_DEAD
-    m.link = LinkState.FLASHING if m.link == LinkState.FLASHING else LinkState.OFFLINE
+    link_states.enter(m, LinkMove.RUN_EMPTY)
     m.link_at = back
     m.link_then = Input.POWER_BACK
     return stop | Effect.DISCONNECT
@@ -346,7 +345,7 @@ def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
 def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
     if m.status in _BUSY:
         _attempt_failed(m, cause)
-    m.link = LinkState.DARK
+    link_states.enter(m, LinkMove.DIE)
     m.cause = cause
     m.ended_s = now
     m.link_at = m.ota_at = m.power_at = INF
@@ -384,8 +383,9 @@ def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     effects = Effect.ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
     if pending_s < INF:  # the same notice again does not make a user think anew
         m.ota_at = pending_s
-    if states.MOMENTARY[after]:
-        m.status = NO_PLAN
+    settled = states.next_status(after, Input.SETTLE)
+    if settled >= 0:  # a moment, not a place
+        m.status = settled
     return effects
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim import messages as msg
 from sim.errors import IllegalInput
-from sim.module import battery, behaviour, states
+from sim.module import battery, behaviour, link_states, states
 from sim.module.inputs import Effect, Input
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
@@ -65,6 +65,8 @@ class Module:
             given = Input.REVOKED
         before = self.row.at_target
         effects = behaviour.receive(self.row, self.profile, given, now)
+        if self.row.link < 0:
+            raise link_states.refused(self.name, self.row.link)
         if self.row.at_target != before:
             self._versions_changed(before)
         return effects

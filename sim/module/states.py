@@ -110,8 +110,6 @@ NEXT = tuple(TRANSITIONS.get((s, i), -1) for s in range(STATUS_COUNT) for i in r
 """TRANSITIONS as numbers, NEXT[status * OTA_INPUT_COUNT + input], -1 where refused."""
 EVENT = tuple(EVENT_OF.get(s, 0) for s in range(STATUS_COUNT))
 """EVENT_OF as numbers, EVENT[status], 0 where the callback hears nothing."""
-MOMENTARY = tuple(s in (REFUSED, DOWNLOAD_ERROR, UPDATE_SUCCESS, UPDATE_ERROR) for s in range(STATUS_COUNT))
-"""Whether a status settles into NO_PLAN at once."""
 
 
 def next_status(status: int, given: int) -> int:

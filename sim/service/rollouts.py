@@ -21,7 +21,8 @@ from sqlalchemy import func, select, update
 from sim import messages as msg
 from sim.cloud import execution as ex
 from sim.cloud.center import Command
-from sim.cloud.execution import Execution, ExecutionState
+from sim.cloud.execution import Execution
+from sim.cloud.execution_states import ExecutionState
 from sim.scenario.lists import targeting
 from sim.service import rollout as one
 from sim.service.clock import SteadyClock

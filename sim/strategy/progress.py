@@ -60,6 +60,8 @@ class Progress:
     notes: int = 0
     noting: int = 0
     logged: int = 0
+    refusal: int = 0
+    """A move that a state table refused, as a number (state_table.py); 0 for none."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ import pytest
 
 from sim import messages as msg
 from sim.cloud.acceptance import STATUSES, TABLE, Verdict, judge, reason
-from sim.cloud.execution import ExecutionState, is_terminal
+from sim.cloud.execution import is_terminal
+from sim.cloud.execution_states import ExecutionState
 from sim.wire.quecthing import commands, ota
 from tests.service.cloud import prepare, served, settled
 from tests.service.modules import FakeModule

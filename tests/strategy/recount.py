@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sim.cloud import execution as ex
-from sim.cloud.execution import ExecutionState
+from sim.cloud.execution_states import ExecutionState
 from sim.engines.reference.simpy_engine import SimpyEngine
 from sim.engines.world.build import World, build
 from sim.scenario import Scenario

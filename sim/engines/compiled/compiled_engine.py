@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim.block_writer import BlockTable
 from sim.cloud.center import decision_of
+from sim.cloud.state_machines import TABLES
 from sim.engines.compiled import event_texts, seam_over_arrays
 from sim.engines.compiled.engine_state import given_up, grown, lay_out
 from sim.engines.compiled.kernel import CHARGE, CLOSE, RUN, START
@@ -24,8 +25,10 @@ from sim.engines.driver_rules.seam import FUNCTIONS
 from sim.engines.recording.run_tables import Ends, Watched, peaks, records_of
 from sim.engines.world.build import World, build
 from sim.errors import EngineUnavailable, because
+from sim.module import link_states
 from sim.records import Records
 from sim.scenario import Scenario
+from sim.state_table import refusal
 
 ROOT = "sim.engines.compiled.kernel"
 """The module of the entry; what it calls is found from here."""
@@ -117,6 +120,7 @@ class CompiledEngine:
             self._close(reached)
             return False
         self._close(horizon)
+        self._check_moves()
         return True
 
     def _advance(self, stage: int, until_s: float) -> None:
@@ -124,6 +128,16 @@ class CompiledEngine:
         while lacking := self._call(stage, until_s):
             grown(self.parts, lacking)
             self.state = PointerTable(**self.parts)
+
+    def _check_moves(self) -> None:
+        """IllegalInput, with machine, state and input, for a move that a state table refused."""
+        code = int(self.parts["rollout"].progress["refusal"])
+        if code:
+            raise refusal(code, TABLES)
+        links = self.world.fleet.rows["link"]
+        if links.min() < 0:
+            stuck = int(links.argmin())
+            raise link_states.refused(self.world.fleet.names[stuck], int(links[stuck]))
 
     def _call(self, stage: int, until_s: float) -> int:
         return int(compiled()(self.state, stage, until_s))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import inf
 
 from sim.cloud import execution as ex
-from sim.cloud.execution import Execution, ExecutionState
+from sim.cloud.execution import Execution
+from sim.cloud.execution_states import ExecutionState
 from sim.engines.compiled.array_state import ArrayState, LinedRow
 from sim.engines.driver_rules.driven_row import NOT_ANSWERED, Kind
 from sim.messages import DOWNLOAD_START, DOWNLOADED, DOWNLOADING, UPDATING

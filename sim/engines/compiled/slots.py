@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from sim.cloud import execution as ex
-from sim.cloud.execution import ExecutionState
+from sim.cloud.execution_states import ExecutionState
 from sim.engines.compiled import queue
 from sim.engines.compiled.array_state import ArrayState
 from sim.engines.driver_rules.driven_row import NONE

@@ -9,7 +9,7 @@ from typing import Any
 
 from sim import messages as msg
 from sim.cloud import execution as ex
-from sim.cloud.execution import ExecutionState
+from sim.cloud.execution_states import ExecutionState
 
 SHOWN = 20
 NOBODY = "not possible: no worker could compare"

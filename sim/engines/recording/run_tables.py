@@ -15,7 +15,8 @@ from sim import records
 from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud.center import Decision
-from sim.cloud.execution import EndReason, ExecutionState
+from sim.cloud.execution import EndReason
+from sim.cloud.execution_states import ExecutionState
 from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
 from sim.engines.world.build import World

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sim import messages as msg
 from sim.causes import Cause
 from sim.cloud import execution as ex
-from sim.cloud.execution import ExecutionState
+from sim.cloud.execution_states import ExecutionState
 from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.request_rules import AWAKE_S, ROUND_TRIPS
 from sim.engines.live.ddi.deployment_messages import Offer, offer_of
