@@ -73,6 +73,7 @@ class Purpose(IntEnum):
     CELL = 53
     CELL_SIZE = 54
     SERVER_WAIT = 60
+    REQUEST_TIME = 61
     EVENT_SAMPLE = 70
 
 
@@ -96,14 +97,14 @@ def to_unit(high: Any, low: Any) -> Any:
 
 
 def uniform(k0: int, k1: int, module: int, purpose: int, attempt: int) -> float:
-    """The draw in (0, 1) that belongs to this module, purpose and attempt under the key (k0, k1)."""
-    high, low, _, _ = philox(module, purpose, attempt & MASK, 0, k0, k1)
+    """The draw in (0, 1) that belongs to this module (its identity, 64 bits), purpose and attempt under the key (k0, k1)."""
+    high, low, _, _ = philox(module & MASK, purpose, attempt & MASK, (module >> 32) & MASK, k0, k1)
     unit: float = to_unit(high, low)
     return unit
 
 
 def uniforms(k0: int, k1: int, modules: NDArray[Any], purpose: int, attempt: int = 0) -> NDArray[np.float64]:
-    """`uniform` for an array of module numbers at once: the same numbers, shape (n,)."""
+    """`uniform` for an array of modules' identities at once: the same numbers, shape (n,)."""
     drawn = np.empty(len(modules), dtype=np.float64)
     for start in range(0, len(modules), BLOCK):
         part = slice(start, start + BLOCK)
@@ -113,9 +114,10 @@ def uniforms(k0: int, k1: int, modules: NDArray[Any], purpose: int, attempt: int
 
 def _block(k0: int, k1: int, modules: NDArray[Any], purpose: int, attempt: int) -> NDArray[np.float64]:
     zero = np.zeros(len(modules), dtype=np.uint64)
-    counter = modules.astype(np.uint64)
+    identity = modules.astype(np.uint64)
+    counter, upper = identity & np.uint64(MASK), identity >> np.uint64(32)
     with np.errstate(over="ignore"):
-        high, low, _, _ = philox(counter, zero + np.uint64(purpose), zero + np.uint64(attempt), zero, k0, k1)
+        high, low, _, _ = philox(counter, zero + np.uint64(purpose), zero + np.uint64(attempt), upper, k0, k1)
     return np.asarray(to_unit(high, low), dtype=np.float64)
 
 
@@ -190,5 +192,5 @@ def _ratio_tail(r: float) -> float:
 
 def pair(k0: int, k1: int, module: int, purpose: int, attempt: int) -> tuple[float, float]:
     """Two independent draws in (0, 1) for one key: the first is the same as `uniform`'s."""
-    a, b, c, d = philox(module, purpose, attempt & MASK, 0, k0, k1)
+    a, b, c, d = philox(module & MASK, purpose, attempt & MASK, (module >> 32) & MASK, k0, k1)
     return to_unit(a, b), to_unit(c, d)

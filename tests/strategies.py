@@ -46,6 +46,7 @@ FLEET = st.fixed_dictionaries({
         "{sleepy: {tau: 12h, active: 6s}}", "{always: {report_every: 3h}}",
     ),
     "fleet.groups.0.battery_percent": pick("90", "90", "3", "{distribution: uniform, low: 0, high: 100}"),
+    "fleet.groups.0.battery": pick("{capacity: 9.36 Wh}", "{capacity: 0.3 Wh}", "{capacity: 1 Wh, recharge: {every: 30h, down_to: 0}}"),
     "fleet.groups.0.rsrp_dbm": pick("-85", "-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
     "fleet.groups.0.free_space": pick("10 MB", "10 MB", "100 kB"),
     "fleet.groups.0.resume_download": pick("true", "false"),
@@ -57,7 +58,9 @@ FLEET = st.fixed_dictionaries({
     "fleet.failures": pick("{}", "{boot_failure: 0.4, brick: 0.05, brick_in_place: 0.05}", "{boot_failure: 0.2}", "{link_drop_factor: 60, server_error: 0.3, checksum_error: 0.2}",
         "{boot_failure: 0.6, brick: 0.1, brick_in_place: 0.2, flash_error: 0.3}",
         "{power_loss_mains_per_h: 5, power_loss_vehicle_per_h: 5, message_loss_lte: 0.4, user_refusal: 0.5}"),
-    "cloud.capacity": pick("{}", "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"),
+    "cloud.capacity": pick("{}", "{request_time: 2s, request_workers: 2, request_time_law: exponential}",
+        "{request_time: 1s, request_workers: 1, request_time_law: lognormal, request_time_cv: 2}",
+        "{downloads: 1, egress: 100 kbit/s, request_workers: 1, connections_per_s: 1}"),
 })  # fmt: skip
 """The fleet, its failures and what the cloud can bear."""
 

@@ -7,10 +7,22 @@ What downloads share on their way is in egress.py.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+from sim.draws import Purpose, lognormal, uniform
+from sim.named_enum import NamedEnum
 
 MAX_BACKGROUND = 0.95
 """Share of the workers that status reports can take at most; such a cloud is beyond saving."""
+
+
+class RequestTimeLaw(NamedEnum):
+    """Laws of the time a request takes one worker; `service_s` is the mean of each."""
+
+    CONSTANT = 0
+    EXPONENTIAL = 1
+    LOGNORMAL = 2
 
 
 class Connections(NamedTuple):
@@ -27,6 +39,10 @@ class Workers(NamedTuple):
     service_s: float
     free_at: Any
     """When each worker is free, seconds, as a binary heap."""
+    law: int = 0
+    """How the time of a request is distributed, a RequestTimeLaw."""
+    sigma: float = 0.0
+    """Log-spread of a lognormal one."""
 
 
 class Downloads(NamedTuple):
@@ -56,6 +72,16 @@ def answered_at(workers: Workers, now: float, background_per_s: float, service_s
     done: float = max(now, free_at[0]) + service_s / (1.0 - busy)
     _replace_smallest(free_at, done)
     return done
+
+
+def request_time_s(workers: Workers, key_0: int, key_1: int, module: int, number: int) -> float:
+    """Time one worker takes for a request: number `number` of a module, by its identity."""
+    if workers.law == RequestTimeLaw.CONSTANT:
+        return workers.service_s
+    unit = uniform(key_0, key_1, module, Purpose.REQUEST_TIME, number)
+    if workers.law == RequestTimeLaw.EXPONENTIAL:
+        return -workers.service_s * math.log(unit)
+    return lognormal(unit, workers.service_s * math.exp(-0.5 * workers.sigma * workers.sigma), workers.sigma)
 
 
 def _replace_smallest(heap: Any, value: float) -> None:

@@ -1,25 +1,30 @@
 """The battery of a module: what it holds, what its gauge says, when it dies.
 
-A rechargeable battery follows a saw-tooth from `recharge_to_percent` down to `recharge_from_percent` over
-`recharge_every_s`; the charge at activation fixes the phase. The energy of the rollout comes on top and is forgotten
-at each recharge. Supplies other than a battery always read 100 %.
+A module has an ordinary life: it sleeps, checks in, stays awake for a while. That drains a primary cell evenly with
+`ordinary_w`; a rechargeable battery follows a saw-tooth from `recharge_to_percent` down to `recharge_from_percent` over
+`recharge_every_s`, whose phase is fixed by the charge at activation. What the rollout causes comes on top, and is
+forgotten at each recharge. Supplies other than a battery always read 100 %.
 """
 
 from __future__ import annotations
 
 import math
 
+from sim.module import radio
 from sim.module.profile import Profile
-from sim.module.rows import ModuleRow, Power
+from sim.module.rows import CheckIn, ModuleRow, Power
+
+TRIP_SIGMA = 0.3
+"""Log-spread of the time a vehicle stays online."""
 
 
 def baseline_percent(m: ModuleRow, p: Profile, now: float) -> float:
     """Charge without the energy of the rollout; also starts a new charging cycle when one is due."""
     if p.recharge_every_s <= 0.0:
-        return m.battery_percent - 100.0 * p.sleep_ua * 1e-6 * p.supply_v * now / p.capacity_j
+        level = radio.coverage_level(m.rsrp_site_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
+        return m.battery_percent - 100.0 * p.ordinary_w[level] * now / p.capacity_j
     span = p.recharge_to_percent - p.recharge_from_percent
-    used = (p.recharge_to_percent - m.battery_percent) / span
-    position = max(used, 0.0) + now / p.recharge_every_s
+    position = _position(m, p, now)
     cycle = int(position)
     if cycle > m.charge_cycle:
         m.charge_cycle = cycle
@@ -35,29 +40,65 @@ def true_percent(m: ModuleRow, p: Profile, now: float) -> float:
 
 
 def gauge_percent(m: ModuleRow, p: Profile, now: float) -> float:
-    """Charge the module reports and compares: the true one with the gauge's error."""
+    """Charge the module reports and compares: the true one with the gauge's error, to the gauge's resolution."""
     if p.power != Power.BATTERY:
         return 100.0
-    return min(100.0, max(0.0, true_percent(m, p, now) + m.gauge_offset_percent))
+    shown = true_percent(m, p, now) + m.gauge_offset_percent
+    if p.gauge_resolution_percent > 0.0:
+        shown = math.floor(shown / p.gauge_resolution_percent + 0.5) * p.gauge_resolution_percent
+    return min(100.0, max(0.0, shown))
+
+
+def awake_w(p: Profile) -> float:
+    """Power while awake without a transfer, watt; with eDRX the receiver is off most of the time."""
+    return (p.edrx_ma if p.edrx_s > 0.0 else p.idle_ma) / 1000.0 * p.supply_v
+
+
+def ordinary_w(p: Profile, level: int) -> float:
+    """Mean power (watt) of a module's life without the rollout, at a coverage level: asleep, check-ins, awake times."""
+    sleep_w = p.sleep_ua * 1e-6 * p.supply_v
+    session_j = radio.session_energy_j(p.technology, level, p.session_energy_factor)
+    if p.check_in == CheckIn.ALWAYS:
+        return awake_w(p) + session_j / p.check_in_every_s
+    if p.check_in == CheckIn.DIURNAL:
+        sessions_per_s = p.peaks * p.trip_probability / 86400.0
+        awake = sessions_per_s * p.online_s * math.exp(0.5 * TRIP_SIGMA * TRIP_SIGMA)
+    else:
+        sessions_per_s = 1.0 / p.check_in_every_s
+        awake = sessions_per_s * p.awake_s
+    awake = min(1.0, awake)
+    return sessions_per_s * session_j + awake * awake_w(p) + (1.0 - awake) * sleep_w
 
 
 def spend(m: ModuleRow, joule: float) -> None:
-    """Books energy of the rollout."""
+    """Books energy that the rollout causes."""
     m.energy_j += joule
     m.spent_cycle_j += joule
 
 
 def empty_after_s(m: ModuleRow, p: Profile, now: float, watt: float) -> float:
     """Time until the battery is empty at this load; inf on other supplies."""
+    if p.power != Power.BATTERY or watt <= 0.0:
+        return math.inf
+    return left_j(m, p, now) / watt
+
+
+def left_j(m: ModuleRow, p: Profile, now: float) -> float:
+    """Energy the battery still holds, joule; inf on other supplies."""
     if p.power != Power.BATTERY:
         return math.inf
-    return true_percent(m, p, now) / 100.0 * p.capacity_j / watt
+    return true_percent(m, p, now) / 100.0 * p.capacity_j
 
 
 def recharged_at_s(m: ModuleRow, p: Profile, now: float) -> float:
     """When an empty battery comes back; inf when nobody charges it."""
     if p.recharge_every_s <= 0.0:
         return math.inf
-    span = p.recharge_to_percent - p.recharge_from_percent
-    position = max((p.recharge_to_percent - m.battery_percent) / span, 0.0) + now / p.recharge_every_s
+    position = _position(m, p, now)
     return now + (1.0 - (position - int(position))) * p.recharge_every_s
+
+
+def _position(m: ModuleRow, p: Profile, now: float) -> float:
+    """Where a rechargeable battery stands in its charging cycles: 0 just charged, 0.5 half-way to the next charge."""
+    span = p.recharge_to_percent - p.recharge_from_percent
+    return (p.recharge_to_percent - m.battery_percent) / span + now / p.recharge_every_s

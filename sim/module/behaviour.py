@@ -38,6 +38,9 @@ BACK_OFF_SPAN_S = 2.0
 LONG_BACK_OFF_S = 1800.0
 FAILURES_BEFORE_LONG_BACK_OFF = 6
 
+LINGER_S = 60.0
+"""A module that is back in the middle of things, or still at work, looks again after so long whether to sleep."""
+
 _BUSY = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
 
@@ -91,7 +94,7 @@ def start_online(m: ModuleRow, p: Profile, now: float) -> None:
         _offline(m, p, now)
         return
     link_states.enter(m, LinkMove.START_ONLINE)
-    m.first_contact_s = m.session_start_s = now
+    m.first_contact_s = m.idle_since_s = now
     m.link_at = now + m.phase * p.check_in_every_s if p.check_in == CheckIn.ALWAYS else m.session_end_s
     m.link_then = Input.SLEEP
 
@@ -129,9 +132,12 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
         m.cause = Cause.NO_SERVICE
         return _offline(m, p, now)
     if p.power == Power.BATTERY:
-        battery.spend(m, radio.session_j(m, p))
+        if after_reboot or m.link_failures:
+            battery.spend(m, radio.session_j(m, p))  # the module's own habits do not ask for this session
         if battery.true_percent(m, p, now) <= 0.0:
             return _battery_empty(m, p, now)
+    if not (after_reboot or m.link_failures or p.check_in == CheckIn.DIURNAL):
+        m.session_end_s = INF  # known once it is connected
     link_states.enter(m, LinkMove.ATTACH)
     m.attach_s = radio.access_s(m, p, after_reboot)
     if p.random_access and m.cell >= 0:
@@ -151,11 +157,13 @@ def _attach_in(m: ModuleRow, now: float) -> int:
 def _connected(m: ModuleRow, p: Profile, now: float) -> int:
     link_states.enter(m, LinkMove.CONNECTED)
     m.link_failures = 0
-    m.session_start_s = now
+    m.idle_since_s = now
     if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED):
         m.cause = Cause.NONE
     if m.first_contact_s != m.first_contact_s:
         m.first_contact_s = now
+    if m.session_end_s == INF and p.check_in != CheckIn.ALWAYS:
+        m.session_end_s = now + p.awake_s
     m.link_then = Input.SLEEP
     m.link_at = _asleep_at_s(m, p, now)
     effects: int = Effect.HELLO
@@ -178,7 +186,7 @@ def _asleep_at_s(m: ModuleRow, p: Profile, now: float) -> float:
         return now + p.check_in_every_s
     if p.check_in == CheckIn.DIURNAL and m.cached == 0:
         return max(m.session_end_s, now)
-    return max(m.session_end_s, now + p.awake_s)
+    return max(m.session_end_s, now + min(p.awake_s, LINGER_S))
 
 
 def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
@@ -189,7 +197,7 @@ def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
     if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
         m.link_at = now + LONG_BACK_OFF_S
         return 0
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.BACK_OFF, m.sessions)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.BACK_OFF, m.sessions)
     jitter = BACK_OFF_LOW_S + BACK_OFF_SPAN_S * unit
     m.link_at = now + max(0.0, BACK_OFF_S * m.link_failures + jitter)
     return 0
@@ -212,7 +220,7 @@ def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
     if p.check_in == CheckIn.DIURNAL and m.status != UPDATING:
         return _switched_off(m, p, now)
     if m.status in _BUSY and not (m.status == DOWNLOADED and m.hold):
-        m.link_at = now + p.awake_s
+        m.link_at = now + min(p.awake_s, LINGER_S)
         m.link_then = Input.SLEEP
         return 0
     _book_awake(m, p, now)
@@ -225,9 +233,9 @@ def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
     m.link_then = Input.SLEEP
     if m.status in (DOWNLOAD_START, DOWNLOADING):
         return 0  # the signal of a running transfer stays as it was priced
-    _book_awake(m, p, now)
+    if battery.true_percent(m, p, now) <= 0.0:
+        return _battery_empty(m, p, now)
     radio.begin_session(m, p)
-    m.session_start_s = now
     m.goodput_bit_s = max(m.goodput_bit_s, 1.0)
     return Effect.HELLO
 
@@ -257,9 +265,12 @@ def _offline(m: ModuleRow, p: Profile, now: float) -> int:
 
 
 def _book_awake(m: ModuleRow, p: Profile, now: float) -> None:
-    """Energy of having been awake since the session began (transfers come on top)."""
-    if p.power == Power.BATTERY and p.check_in != CheckIn.ALWAYS:
-        battery.spend(m, p.idle_ma / 1000.0 * p.supply_v * (now - m.session_start_s))
+    """Energy of having been awake, without a transfer, for longer than the module's own habits ask for."""
+    if m.transfer_start_s == m.transfer_start_s:
+        return
+    if p.power == Power.BATTERY:
+        battery.spend(m, battery.awake_w(p) * max(0.0, now - max(m.idle_since_s, m.session_end_s)))
+    m.idle_since_s = now
 
 
 # --- power -----------------------------------------------------------------------------------------------------
@@ -290,7 +301,7 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
         m.ota_at, m.ota_then = _mcu_end(m, now, duration)
         return 0
     if m.flash_result == Cause.BATTERY_DEAD:
-        m.power_at = now + battery.empty_after_s(m, p, now, p.install_j / duration)
+        m.power_at = now + duration * battery.left_j(m, p, now) / p.install_j
         duration = INF
     elif p.partition == 0 and flash.power_fails(m, p, now, duration):
         duration += flash.outage_s(m, p) + 0.5 * duration
@@ -322,7 +333,7 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
     m.download_errors = 0
     given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
     effects = _ota(m, p, given, now)
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.REATTACH, m.flashes)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.REATTACH, m.flashes)
     if unit < p.no_reattach and p.check_in != CheckIn.ALWAYS:
         return effects | _offline(m, p, now)
     return effects | _attach(m, p, now, True)
@@ -330,16 +341,18 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
 
 def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
     stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    gone = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
+    _end_transfer(m, p, now)
     m.spent_cycle_j = p.capacity_j  # whatever is left cannot carry the module
     m.ota_at = INF
     back = battery.recharged_at_s(m, p, now)
     if back == INF:
-        return _go_dark(m, Cause.BATTERY_DEAD, now) | stop | Effect.DISCONNECT
+        return _go_dark(m, Cause.BATTERY_DEAD, now) | stop | gone
     m.cause = Cause.BATTERY_DEAD
     link_states.enter(m, LinkMove.RUN_EMPTY)
     m.link_at = back
     m.link_then = Input.POWER_BACK
-    return stop | Effect.DISCONNECT
+    return stop | gone
 
 
 def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
@@ -465,7 +478,7 @@ def _decide(m: ModuleRow, p: Profile, now: float) -> int:
             battery.gauge_percent(m, p, now), m.rsrp_dbm, m.free_bytes,
             m.min_battery_percent, m.min_rsrp_dbm, m.needed_bytes,
         )  # fmt: skip
-    if reason == Cause.NONE and uniform(p.key_0, p.key_1, m.index, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
+    if reason == Cause.NONE and uniform(p.key_0, p.key_1, m.identity, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
         reason = Cause.USER_REFUSED
     if reason != Cause.NONE:
         m.cause = reason  # the three limits and their causes share their numbers
@@ -494,16 +507,22 @@ def _start_download(m: ModuleRow, p: Profile, given: int, now: float) -> int:
 
 
 def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
+    _book_awake(m, p, now)
     m.transfer_start_s = now
     m.power_at = now + battery.empty_after_s(m, p, now, radio.download_w(m, p))
 
 
 def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:
-    """Books the energy of the transfer; the awake current is part of it."""
+    """Books the energy of the transfer, beyond what the module would have used awake in its ordinary session."""
     m.power_at = INF
-    if p.power == Power.BATTERY and m.transfer_start_s == m.transfer_start_s:
-        battery.spend(m, radio.download_w(m, p) * (now - m.transfer_start_s))
+    if m.transfer_start_s != m.transfer_start_s:
+        return
+    if p.power == Power.BATTERY:
+        awake_anyway_s = max(0.0, min(now, m.session_end_s) - m.transfer_start_s)
+        used = radio.download_w(m, p) * (now - m.transfer_start_s)
+        battery.spend(m, max(0.0, used - battery.awake_w(p) * awake_anyway_s))
     m.transfer_start_s = NAN
+    m.idle_since_s = now
 
 
 def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 
 from sim.draws import Purpose, lognormal, normal, pair, uniform
+from sim.module.battery import TRIP_SIGMA
 from sim.module.profile import Profile
 from sim.module.rows import INF, CheckIn, ModuleRow
 
 DAY_S = 86400.0
-_TRIP_SIGMA = 0.3
 _LONGEST_TRIP = 3.5
 """A trip is at most so many times its median: all but one in 60,000 are shorter."""
 
@@ -57,13 +57,13 @@ def next_poll_s(m: ModuleRow, p: Profile) -> float:
     """Time to the next report of a module that is always online: its interval, moved by the jitter either way."""
     if p.poll_jitter <= 0.0:
         return p.check_in_every_s
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.POLL, m.sessions)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.POLL, m.sessions)
     return p.check_in_every_s * (1.0 + p.poll_jitter * (2.0 * unit - 1.0))
 
 
 def _first_at_random_s(m: ModuleRow, p: Profile, earliest: float) -> float:
     """At a random moment of its life a module is awake for awake / mean of the time, at any point of its session."""
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, 0)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, 0)
     into_s = unit * p.check_in_every_s
     start = earliest if into_s < p.awake_s else earliest + _pause_s(m, p)
     m.session_end_s = start + p.awake_s - (into_s if into_s < p.awake_s else 0.0)
@@ -73,7 +73,7 @@ def _first_at_random_s(m: ModuleRow, p: Profile, earliest: float) -> float:
 def _pause_s(m: ModuleRow, p: Profile) -> float:
     """Time asleep between two check-ins at random: exponential, so that check-ins are their mean time apart."""
     m.check_ins += 1
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, m.check_ins)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, m.check_ins)
     return -(p.check_in_every_s - p.awake_s) * math.log(unit)
 
 
@@ -89,7 +89,7 @@ def _next_period_s(m: ModuleRow, p: Profile, after: float) -> float:
     every, phase = p.check_in_every_s, _phase_s(m, p)
     number = max(m.check_ins, math.floor((after - p.check_in_jitter_s - phase) / every))
     while True:
-        unit = uniform(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
+        unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, number)
         start = phase + number * every + p.check_in_jitter_s * (2.0 * unit - 1.0)
         number += 1
         if start > after:
@@ -109,13 +109,13 @@ def _next_trip_s(m: ModuleRow, p: Profile, after: float, under_way: bool) -> flo
     if not under_way:
         first = max(m.check_ins, first)
     for number in range(first, first + 1000 * peaks):
-        unit, other = pair(p.key_0, p.key_1, m.index, Purpose.CHECK_IN, number)
+        unit, other = pair(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, number)
         if unit >= p.trip_probability:
             continue
         day = number // peaks
         peak = p.peaks_s[number % peaks]
         start = day * DAY_S + peak - p.day_start_s + p.check_in_spread_s * normal(unit / p.trip_probability)
-        end = start + lognormal(other, p.online_s, _TRIP_SIGMA)
+        end = start + lognormal(other, p.online_s, TRIP_SIGMA)
         if start > after or (under_way and end > after):
             m.check_ins = number + 1
             m.session_end_s = end

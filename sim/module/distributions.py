@@ -40,6 +40,20 @@ class Distribution:
         bottom, top = self._cumulative(self.low), self._cumulative(self.high)
         return np.clip(self._inverse(bottom + u * (top - bottom)), self.low, self.high)
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """The least and the largest value it can give."""
+        if self.kind == "mixture":
+            ends = [part.support for _, part in self.parts]
+            low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        elif self.kind == "empirical":
+            low, high = self.points[0], self.points[-1]
+        elif self.kind in ("constant", "uniform"):
+            low, high = self.a, self.a if self.kind == "constant" else self.b
+        else:
+            low, high = -inf if self.kind == "normal" else 0.0 if self.kind != "beta" else self.low, inf
+        return min(max(low, self.low), self.high), min(max(high, self.low), self.high)
+
     def _inverse(self, u: Array) -> Array:
         if self.kind == "constant":
             return np.full_like(u, self.a)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.causes import Cause
 from sim.draws import Purpose, lognormal, pair, uniform
 from sim.messages import FIRMWARE
-from sim.module.battery import empty_after_s, true_percent
+from sim.module.battery import left_j, true_percent
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow, Partition, Power
 
@@ -17,7 +17,7 @@ def image_fault(m: ModuleRow, p: Profile) -> int:
     """The cause for which the package is refused before anything is written, or NONE."""
     if p.delta[m.component] and m.source_mismatch:
         return Cause.SOURCE_MISMATCH
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.IMAGE, m.flashes)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.IMAGE, m.flashes)
     return Cause.IMAGE_MISMATCH if unit < p.image_mismatch else Cause.NONE
 
 
@@ -26,13 +26,13 @@ def duration_s(m: ModuleRow, p: Profile) -> float:
     if m.kind != FIRMWARE:
         return p.mcu_flash_s_per_mb * m.package_bytes / 1e6 + p.mcu_boot_s
     return lognormal(
-        uniform(p.key_0, p.key_1, m.index, Purpose.INSTALL, m.flashes), p.install_median_s, p.install_sigma
+        uniform(p.key_0, p.key_1, m.identity, Purpose.INSTALL, m.flashes), p.install_median_s, p.install_sigma
     )
 
 
 def power_fails(m: ModuleRow, p: Profile, now: float, duration: float) -> bool:
     """Whether the supply fails while flashing."""
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.POWER_LOSS, m.flashes)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.POWER_LOSS, m.flashes)
     if p.power == Power.BATTERY:
         low = true_percent(m, p, now) < LOW_BATTERY_PERCENT
         return low and unit < p.power_loss_low_battery * m.frailty
@@ -42,7 +42,7 @@ def power_fails(m: ModuleRow, p: Profile, now: float, duration: float) -> bool:
 
 def outage_s(m: ModuleRow, p: Profile) -> float:
     """Time until power returns after a cut."""
-    return lognormal(uniform(p.key_0, p.key_1, m.index, Purpose.OUTAGE, m.flashes), p.outage_median_s, 1.0)
+    return lognormal(uniform(p.key_0, p.key_1, m.identity, Purpose.OUTAGE, m.flashes), p.outage_median_s, 1.0)
 
 
 def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
@@ -52,12 +52,12 @@ def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
     returned only for the empty battery, whose return is the battery's affair), an in-place one bricks with
     `brick_on_power_loss` or keeps the old image.
     """
-    brick, boot = pair(p.key_0, p.key_1, m.index, Purpose.BOOT, m.flashes)
-    write = uniform(p.key_0, p.key_1, m.index, Purpose.FLASH_ERROR, m.flashes)
-    if empty_after_s(m, p, now, p.install_j / duration) < duration:
+    brick, boot = pair(p.key_0, p.key_1, m.identity, Purpose.BOOT, m.flashes)
+    write = uniform(p.key_0, p.key_1, m.identity, Purpose.FLASH_ERROR, m.flashes)
+    if left_j(m, p, now) < p.install_j:
         return Cause.BATTERY_DEAD
     if p.partition == Partition.IN_PLACE and power_fails(m, p, now, duration):
-        dice = uniform(p.key_0, p.key_1, m.index, Purpose.BRICK, m.flashes)
+        dice = uniform(p.key_0, p.key_1, m.identity, Purpose.BRICK, m.flashes)
         return Cause.BRICKED if dice < p.brick_on_power_loss else Cause.POWER_LOSS
     if brick < _brick_chance(m, p) * m.frailty:
         return Cause.BRICKED

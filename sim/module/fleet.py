@@ -13,8 +13,11 @@ from scipy import special
 from sim import draws
 from sim.causes import Cause
 from sim.draws import Purpose
+from sim.errors import InputError
+from sim.module.identity import identities
 from sim.module.link_states import LinkState
 from sim.module.profile import Profile
+from sim.module.rows import Power
 
 Array = NDArray[np.float64]
 
@@ -90,10 +93,10 @@ class Population:
 class Members:
     """The modules of one group, column by column, shape (n,) each; names and cells are empty when no file gives them.
 
-    `columns` go by the names of ModuleRow; `numbers` are the modules' numbers in the fleet, which key their draws.
+    `columns` go by the names of ModuleRow; `identities` key the modules' draws.
     """
 
-    numbers: NDArray[np.int32]
+    identities: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
     names: list[str]
     cells: list[str]
@@ -102,10 +105,14 @@ class Members:
 
 
 def sample(population: Population, profile: Profile, first: int, count: int, hardware: tuple[str, ...]) -> Members:
-    """Draws `count` modules numbered from `first`, or those that are known; values are keyed by the module's number."""
+    """Draws `count` modules, numbered from `first` where they have no names, or those that are known.
+
+    Draws are keyed by the modules' identities.
+    """
     known = population.known or KnownModules(count)
     count = known.count
-    numbers = np.arange(first, first + count, dtype=np.int32)
+    numbers = identities(known.names) if known.names else np.arange(first, first + count, dtype=np.int64)
+    _check_charge(known, profile)
 
     def unit(purpose: Purpose) -> Array:
         return draws.uniforms(profile.key_0, profile.key_1, numbers, purpose)
@@ -149,6 +156,21 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         for name, shares in population.versions.items()
     }
     return Members(numbers, columns, known.names or [], _cells(known), versions, dict(known.labels))
+
+
+def _check_charge(known: KnownModules, profile: Profile) -> None:
+    """The saw-tooth of a rechargeable battery must pass through the charge that is listed."""
+    charge = known.numbers.get("battery_percent")
+    if charge is None or profile.power != Power.BATTERY or profile.recharge_every_s <= 0.0:
+        return
+    low, high = profile.recharge_from_percent, profile.recharge_to_percent
+    bad = np.flatnonzero((charge <= low) | (charge > high))
+    if len(bad):
+        name = known.names[bad[0]] if known.names else f"row {bad[0] + 1} of those taken"
+        raise InputError(
+            f"fleet file, {name}: battery_percent is {charge[bad[0]]:g}, but battery.recharge keeps the charge above down_to "
+            f"({low:g}) and at most at to ({high:g}); {len(bad)} of {len(charge)} modules lie outside: widen recharge"
+        )
 
 
 def _filled(given: Array, from_known: bool, distribution: Distribution, unit: Callable[[], Array]) -> Array:

@@ -467,6 +467,16 @@ _ROWS = (
         _BG96,
         "current while awake and connected, no transfer",
     ),
+    _physics(
+        "edrx_ma",
+        1.7,
+        1.1,
+        2.3,
+        "mA",
+        "documented",
+        _BG96,
+        "current while awake with eDRX, no transfer (NB-IoT, cycle of 20 s)",
+    ),
     _physics("sleep_ua", 10.0, 1.0, 2300.0, "uA", "documented", _BG96, "current asleep (PSM)"),
     _physics(
         "install_j",
@@ -488,6 +498,16 @@ _ROWS = (
         "estimated",
         "two published tables differ by 10 points",
         "error of the battery gauge, fixed per module",
+    ),
+    _physics(
+        "gauge_resolution_percent",
+        0.1,
+        0.0,
+        1.0,
+        "%",
+        "estimated",
+        "telemetry carries whole per cents to hundredths",
+        "smallest step of the battery gauge; readings are rounded to it (0: none)",
     ),
     # --- physics: timing --------------------------------------------------------------------------------------
     _physics(

@@ -133,7 +133,7 @@ def round_trip_s(technology: int, level: int) -> float:
 
 def begin_session(m: ModuleRow, p: Profile) -> None:
     """Draws the signal of a new session (AR(1) around the site's mean) and what follows from it."""
-    unit = uniform(p.key_0, p.key_1, m.index, Purpose.RSRP_SESSION, m.sessions)
+    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.RSRP_SESSION, m.sessions)
     rho = p.rsrp_session_correlation if m.sessions > 0 else 0.0
     fresh = math.sqrt(1.0 - rho * rho) * p.rsrp_session_sd_db * normal(unit)
     m.rsrp_offset_db = rho * m.rsrp_offset_db + fresh
@@ -149,7 +149,7 @@ def begin_session(m: ModuleRow, p: Profile) -> None:
 
 def access_s(m: ModuleRow, p: Profile, after_reboot: bool) -> float:
     """Time until the module is connected at radio level: from idle, or attaching after a reboot."""
-    first, second = pair(p.key_0, p.key_1, m.index, Purpose.ACCESS, m.sessions)
+    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.ACCESS, m.sessions)
     if not after_reboot:
         return lognormal(first, _ACCESS_S[LEVELS * p.technology + m.level] * p.rtt_factor, 0.5)
     delay = lognormal(first, _ATTACH_MEDIAN_S[p.technology], _ATTACH_SIGMA[p.technology]) + p.boot_s
@@ -168,7 +168,7 @@ def message_loss(m: ModuleRow, p: Profile) -> float:
 def uplink_s(m: ModuleRow, p: Profile) -> float:
     """Delay of a module's next message, or -1 when it is lost after three sends."""
     m.messages += 1
-    first, second = pair(p.key_0, p.key_1, m.index, Purpose.UPLINK, m.messages)
+    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.UPLINK, m.messages)
     loss = message_loss(m, p)
     if first < loss * loss * loss:
         return -1.0
@@ -179,7 +179,7 @@ def uplink_s(m: ModuleRow, p: Profile) -> float:
 def downlink_s(m: ModuleRow, p: Profile) -> float:
     """Delay of the next message to a module, or -1 when it is lost; eDRX adds its paging wait."""
     m.notices += 1
-    first, second = pair(p.key_0, p.key_1, m.index, Purpose.DOWNLINK, m.notices)
+    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.DOWNLINK, m.notices)
     if first < message_loss(m, p):
         return -1.0
     return m.rtt_s * (0.25 + 0.5 * second) + p.edrx_s * second
@@ -201,7 +201,7 @@ def drop_after_s(m: ModuleRow, p: Profile) -> float:
     hazard = drop_per_s(m, p)
     if hazard <= 0.0:
         return math.inf
-    return -math.log(uniform(p.key_0, p.key_1, m.index, Purpose.LINK_DROP, m.transfers)) / hazard
+    return -math.log(uniform(p.key_0, p.key_1, m.identity, Purpose.LINK_DROP, m.transfers)) / hazard
 
 
 def download_w(m: ModuleRow, p: Profile) -> float:
@@ -211,4 +211,9 @@ def download_w(m: ModuleRow, p: Profile) -> float:
 
 def session_j(m: ModuleRow, p: Profile) -> float:
     """Energy of opening and closing one radio session, joule."""
-    return _SESSION_J[LEVELS * p.technology + m.level] * p.session_energy_factor
+    return session_energy_j(p.technology, m.level, p.session_energy_factor)
+
+
+def session_energy_j(technology: int, level: int, factor: float) -> float:
+    """The same for a technology and a coverage level."""
+    return _SESSION_J[LEVELS * technology + level] * factor

@@ -55,6 +55,8 @@ class ModuleRow:
     """One module: who it is, where it stands, what it has spent."""
 
     index: int = 0
+    identity: int = 0
+    """What keys its draws: the number in its id, or a hash of an id of the user's own (`identity.py`)."""
     group: int = 0
     cell: int = -1
     # who it is
@@ -77,7 +79,7 @@ class ModuleRow:
     sessions: int = 0
     check_ins: int = 0
     session_end_s: float = INF
-    session_start_s: float = 0.0
+    idle_since_s: float = 0.0
     rsrp_offset_db: float = 0.0
     rsrp_dbm: float = -140.0
     sinr_db: float = -20.0
@@ -155,6 +157,8 @@ class ProfileBase:
     resume_download: int = 0
     mcu_buffer_bytes: int = 0
     capacity_j: float = 33700.0
+    ordinary_w: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Mean power without the rollout by coverage level, watt (`battery.ordinary_w`)."""
     recharge_every_s: float = 0.0
     recharge_to_percent: float = 100.0
     recharge_from_percent: float = 5.0

@@ -92,7 +92,7 @@ def resolve(
         m = rows[senders[i]]
         m.preambles += 1
         m.access_attempts += 1
-        choice, unit = pair(k0, k1, m.index, Purpose.PREAMBLE, m.preambles)
+        choice, unit = pair(k0, k1, m.identity, Purpose.PREAMBLE, m.preambles)
         number = int(choice * access.preambles)
         used[number] += 1
         if unit < 1.0 - math.exp(-m.access_attempts):
@@ -117,7 +117,7 @@ def _granted(m: Row, access: Access, k0: int, k1: int, start: float, rank: int) 
     factor = access.time_factor
     window_s = SUBFRAME_S * (1 + rank // GRANTS_PER_SUBFRAME)
     msg3_s = start + factor * (SUBFRAME_S + PREAMBLE_PROCESSING_S + window_s + RAR_PROCESSING_S)
-    first, second = pair(k0, k1, m.index, Purpose.CONTENTION, m.preambles)
+    first, second = pair(k0, k1, m.identity, Purpose.CONTENTION, m.preambles)
     repeats_3 = int(math.log(first) / math.log(HARQ_ERROR))
     repeats_4 = int(math.log(second) / math.log(HARQ_ERROR))
     if repeats_3 >= HARQ_TRANSMISSIONS or repeats_4 >= HARQ_TRANSMISSIONS:
@@ -130,7 +130,7 @@ def _again(m: Row, access: Access, k0: int, k1: int, failed_s: float) -> tuple[i
     """A sender that failed at `failed_s` backs off, or gives up after its last transmission."""
     if m.access_attempts >= access.max_transmissions:
         return GIVEN_UP, failed_s
-    return AGAIN, failed_s + access.back_off_s * uniform(k0, k1, m.index, Purpose.ACCESS_BACK_OFF, m.preambles)
+    return AGAIN, failed_s + access.back_off_s * uniform(k0, k1, m.identity, Purpose.ACCESS_BACK_OFF, m.preambles)
 
 
 def expected_successes(preambles: int, senders: int) -> float:

@@ -265,6 +265,7 @@ class Group(Section):
         if self.file is None and (self.columns or self.versions or self.where or self.sheet or self._label_columns()):
             raise ValueError(f"group {self.name}: columns, versions, where, sheet and labels of columns need a file")
         self._check_columns()
+        self._charge_fits()
         for component, shares in self.components.items():
             _adds_up(shares, f"components.{component}")
         _adds_up(self.hardware, "hardware")
@@ -319,6 +320,18 @@ class Group(Section):
         return all(isinstance(one, Column) or one in values for one, values in given if one is not None) and all(
             label in self.labels or label in from_file for label in labels
         )
+
+    def _charge_fits(self) -> None:
+        """A listed charge is the charge a module has, so the saw-tooth of a rechargeable battery must pass through it."""
+        recharge = self.battery.recharge
+        if recharge is None or self.power != "battery" or "battery_percent" in self.columns:
+            return
+        low, high = (min(max(end, 0.0), 100.0) for end in self.battery_percent.support)
+        if low < recharge.down_to or high <= recharge.down_to or high > recharge.to:
+            raise ValueError(
+                f"battery_percent: reaches from {low:g} to {high:g} %, but battery.recharge keeps the charge between down_to "
+                f"({recharge.down_to:g}) and to ({recharge.to:g}); truncate it with low and high, or widen recharge"
+            )
 
 
 class Cells(CellOverrides):  # type: ignore[misc, valid-type]

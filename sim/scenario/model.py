@@ -22,7 +22,11 @@ class CapacitySection(Section):
     request_workers: Annotated[int, Field(ge=1, le=100_000)] = 32
     """Requests answered at the same time; further ones queue."""
     request_time: PositiveDuration = 0.04
-    """Time a worker takes for one request, such as `40ms`."""
+    """Mean time a worker takes for one request, such as `40ms`."""
+    request_time_law: Literal["constant", "exponential", "lognormal"] = "constant"
+    """How that time is distributed around its mean."""
+    request_time_cv: Annotated[float, Field(ge=0, le=20)] = 1.0
+    """Coefficient of variation of a `lognormal` one: standard deviation over mean."""
     downloads: Annotated[int, Field(ge=1)] = 2000
     """Downloads at the same time; further ones are refused and come back later."""
     egress: BitRate = 1e9

@@ -368,7 +368,7 @@ class RetryCriterion(Section):
 
     failure_type: Literal["failed", "timed_out", "all"]
     """The kind of failure it is for."""
-    number_of_retries: Annotated[int, Field(ge=0, le=10)]
+    number_of_retries: Annotated[int, Field(ge=0, le=1000)]
     """Further attempts after the first."""
     retry_interval: Duration = 0.0
     """Time from the failure to the next attempt, such as `10min`; 0: at once."""
@@ -377,7 +377,7 @@ class RetryCriterion(Section):
 class Retry(Section):
     """How often, and how long after a failure, the cloud tries again: over all failures, or by type."""
 
-    number_of_retries: Annotated[int, Field(ge=0, le=10)] = 0
+    number_of_retries: Annotated[int, Field(ge=0, le=1000)] = 0
     """Further attempts after the first, over all kinds of failure."""
     retry_interval: Duration = 0.0
     """Time from a failure to the next attempt, such as `10min`; 0: at once."""

@@ -18,7 +18,7 @@ from sim.stats.survival import reach_interval, reached_at
 COLUMNS = (
     "group", "technology", "power", "hardware", "coverage_level", "outcome", "cause", "cloud_state", "component",
     "components_done", "attempts", "first_fault", "installations", "installation_failed", "fell_back", "deferrals",
-    "confirmed_s", "updating_s", "upgraded_s", "bytes_useful", "bytes_wasted", "energy_j",
+    "confirmed_s", "updating_s", "upgraded_s", "bytes_useful", "bytes_wasted", "energy_j", "energy_period_j",
 )  # fmt: skip
 """Columns of modules.parquet that counts and metrics come from."""
 
@@ -74,13 +74,17 @@ def silent(modules: pd.DataFrame) -> int:
 
 
 def energy(modules: pd.DataFrame) -> dict[str, float | None]:
-    """Energy of the rollout on battery modules; what is spent on modules that did not succeed is lost."""
+    """Energy that the rollout causes on battery modules; what is spent on modules that did not succeed is lost.
+
+    `period` is all the energy they use in the time watched, their life without the rollout included.
+    """
     battery = modules[modules["power"] == "battery"]
     done = battery[battery["outcome"] == "succeeded"]["energy_j"]
     return {
         "per_success_p50": float(done.median()) if len(done) else None,
         "total": float(battery["energy_j"].sum()),
         "lost": float(battery["energy_j"].sum() - done.sum()),
+        "period": float(battery["energy_period_j"].sum()),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, nan, sqrt
@@ -32,7 +33,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> D
     """Student's interval of the mean of b - a over campaigns on common random numbers.
 
     Arrays of equal length, one value per campaign; pairs with a missing value are left out. When every pair differs by
-    the same amount the p-value is 1 for no difference and 0 otherwise.
+    the same amount Student's t says nothing; the p-value is then that of the sign test: 1 for no difference, else
+    2^(1 - pairs), the chance that so many pairs agree in sign by luck.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
@@ -46,7 +48,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> D
     spread = float(difference.std(ddof=1))
     apart = float(first.var(ddof=1) + second.var(ddof=1))
     if spread == 0.0:
-        p_value, reduction = float(estimate.value == 0.0), inf if apart > 0.0 else 1.0
+        p_value = 1.0 if estimate.value == 0.0 else 2.0 ** (1 - len(difference))
+        reduction = inf if apart > 0.0 else 1.0
     else:
         t = estimate.value / (spread / sqrt(len(difference)))
         p_value, reduction = 2.0 * float(stats.t.sf(abs(t), len(difference) - 1)), apart / spread**2
@@ -62,7 +65,10 @@ def unpaired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) ->
     if np.ptp(first) == 0.0 and np.ptp(second) == 0.0:
         value = float(second[0] - first[0])
         same = Estimate(value, value, value)
-        return Difference(same, float(value == 0.0), min(len(first), len(second)), nan, paired=False)
+        by_luck = 2.0 / math.comb(len(first) + len(second), len(first))  # rank sum: all of one side above the other
+        return Difference(
+            same, 1.0 if value == 0.0 else min(1.0, by_luck), min(len(first), len(second)), nan, paired=False
+        )
     tested = stats.ttest_ind(second, first, equal_var=False)
     bounds = tested.confidence_interval(confidence)
     estimate = Estimate(float(second.mean() - first.mean()), float(bounds.low), float(bounds.high))

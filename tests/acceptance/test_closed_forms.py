@@ -114,7 +114,7 @@ def test_check_in_coverage(kind, until_h):
     """Share seen by t: t/P for a fixed period with random phase, 1 - exp(-t/P) for Poisson."""
     profile = Profile(key_0=5, key_1=7, check_in=CheckIn.of(kind), check_in_every_s=86400.0, awake_s=60.0)
     rng = np.random.default_rng(15)
-    rows = [ModuleRow(index=i, phase=float(u)) for i, u in enumerate(rng.random(4000))]
+    rows = [ModuleRow(identity=i, phase=float(u)) for i, u in enumerate(rng.random(4000))]
     seen = sum(check_in.next_check_in_s(row, profile, 0.0) <= until_h * 3600 for row in rows)
     expected = until_h / 24 if kind == "periodic" else 1 - math.exp(-until_h / 24)
     low, high = wilson(seen, len(rows), 0.999)

@@ -26,7 +26,7 @@ def test_restart_from_zero_takes_e_minus_1_hours():
     profile = Profile(key_0=3, key_1=4, session_loss_static=1.0, link_drop_factor=1.0 / 12.0)
     taken_h = []
     for index in range(6000):
-        m, total = ModuleRow(index=index, rsrp_dbm=-95.0), 0.0
+        m, total = ModuleRow(identity=index, rsrp_dbm=-95.0), 0.0
         while (drop_s := radio.drop_after_s(m, profile)) < 3600.0:
             total += drop_s
             m.transfers += 1

@@ -102,14 +102,14 @@ def test_the_engine_uses_no_place_outside(checked_engine):
 def random_row(dice: random.Random) -> ModuleRow:
     """A module somewhere in its life."""
     row = ModuleRow(
-        index=dice.randrange(1000), rsrp_site_dbm=dice.uniform(-125, -70), battery_percent=dice.uniform(1, 100),
+        index=dice.randrange(1000), identity=dice.randrange(2**63), rsrp_site_dbm=dice.uniform(-125, -70), battery_percent=dice.uniform(1, 100),
         free_bytes=dice.choice([10_000, 10_000_000]), frailty=dice.uniform(0.1, 4), phase=dice.random(),
         sessions=dice.randrange(5), link=dice.randrange(6), link_then=dice.choice([21, 22, 26, 29, 31]),
         link_at=dice.choice([100.0, 500.0, float("inf")]), status=dice.choice([0, 1, 2, 4, 5, 8, 9]),
         ota_then=dice.choice([9, 12, 27, 28]), ota_at=dice.choice([100.0, float("inf")]), level=dice.randrange(3),
         package_bytes=300_000, piece_bytes=dice.choice([0, 300_000]), kind=dice.randrange(2), decided=dice.randrange(2),
         flash_result=dice.choice([0, 13, 16, 17]), goodput_bit_s=50_000.0, download_errors=dice.randrange(7),
-        cached=dice.choice([0, 6, 11]), session_start_s=50.0, rsrp_dbm=-100.0, transfer_start_s=60.0,
+        cached=dice.choice([0, 6, 11]), idle_since_s=50.0, rsrp_dbm=-100.0, transfer_start_s=60.0,
     )  # fmt: skip
     row.needed_bytes = 300_000
     return row

@@ -23,7 +23,7 @@ def one_rao(
     senders: int, access: ra.Access = LTE, *, attempts: int = 0, rao: int = 0, key: tuple[int, int] = (3, 4)
 ) -> tuple[list[ModuleRow], list[int], list[float], int]:
     """`senders` modules that have each sent `attempts` preambles use one opportunity."""
-    rows = [ModuleRow(index=i, preambles=rao, access_attempts=attempts) for i in range(senders)]
+    rows = [ModuleRow(identity=i, preambles=rao, access_attempts=attempts) for i in range(senders)]
     outcomes, times = [9] * senders, [-1.0] * senders
     collided = ra.resolve(rows, list(range(senders)), access, *key, rao, outcomes, times)
     return rows, outcomes, times, collided
@@ -118,7 +118,7 @@ def test_a_stranger_shifts_nothing():
     """Draws belong to module and transmission: without one sender the others fare the same, nothing being short."""
     access = LTE._replace(preambles=100_000, grants=100)
     _, all_outcomes, all_times, _ = one_rao(30, access)
-    rows = [ModuleRow(index=i) for i in range(30)]
+    rows = [ModuleRow(identity=i) for i in range(30)]
     outcomes, times = [9] * 29, [-1.0] * 29
     ra.resolve(rows, list(range(1, 30)), access, 3, 4, 0, outcomes, times)
     assert outcomes == all_outcomes[1:]

@@ -98,7 +98,7 @@ BROKEN = [
     ("size: 1 MB", "size: 200 MB", 31, "100 MB"),
     ("min_battery_percent: 30", "min_battery_percent: 130", 33, "100"),
     ("min_battery_percent: 30", "min_batery_percent: 30", 33, "min_battery_percent"),
-    ("number_of_retries: 5", "number_of_retries: 11", 34, "10"),
+    ("number_of_retries: 5", "number_of_retries: 1001", 34, "1000"),
     ("Europe/Berlin", "Europe/Bärlin", 35, "write it like Europe/Berlin"),
     ("kind: simulated", "kind: aws", 37, "simulated"),
     ("egress: 1 Gbit/s", "egress: 1 GB/s", 38, "write a bit rate like"),

@@ -20,11 +20,12 @@ from sim.engines.compiled.timers import TIMER, TimersRow
 from sim.engines.recording.event_sample import watched
 from sim.engines.recording.tally import Tally, tally
 from sim.engines.world import record_layout
-from sim.engines.world.build import World, air_limit
+from sim.engines.world.build import World, air_limit, request_law
 from sim.engines.world.fleet_records import source_bad
 from sim.module.rows import CheckIn, ModuleRow
 from sim.network.cells import CARRIERS
 from sim.records import ROWS_AT_ONCE
+from sim.scenario.model import CapacitySection
 from sim.strategy import settings as st
 from sim.strategy.progress import Criterion, Group
 
@@ -51,7 +52,7 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
         "driver": record_layout.single(_driver(world, bool(events))), "profiles": _profiles(world), "source_bad": source_bad(world.fleet),
         **_slots(world), "watched": watched(world, events), "under_way": np.empty(room, record_layout.record(ListedEvent, record_layout.UNDER_WAY)),
         "connections": PointerTable(spacing_s=1.0 / given.connections_per_s, free_at=np.zeros(1)),
-        "workers": PointerTable(service_s=float(given.request_time), free_at=np.zeros(given.request_workers)),
+        "workers": _workers(given),
         "downloads": PointerTable(limit=int(given.downloads), active=np.zeros(1, np.int64)), "egress": _egress(world),
         "tally": PointerTable(**load._asdict()), "timers": _timers(2 * room), "components": _components(world),
         "charge": np.empty(ROWS_AT_ONCE), "senders": _timers(room), "sent": np.empty(n, np.int64),
@@ -67,6 +68,13 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     parts["orders"], parts["ordered"] = _orders(world)
     parts["queue"] = queue_of(parts["modules"], executions, world.horizon_s, n, room)
     return load, parts
+
+
+def _workers(given: CapacitySection) -> PointerTable:
+    law, sigma = request_law(given)
+    return PointerTable(
+        service_s=float(given.request_time), free_at=np.zeros(given.request_workers), law=law, sigma=sigma
+    )
 
 
 def _slots(world: World) -> dict[str, NDArray[Any]]:

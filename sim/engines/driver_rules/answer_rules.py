@@ -51,8 +51,10 @@ def _served(
             code = NONE
         else:
             seam.cloud_feedback(state, i, code, component, flag, number, now)
-    leaves_s = capacity.answered_at(state.workers, now, 0.0, state.workers.service_s)
-    at = leaves_s + BACK * state.modules[i].rtt_s
+    row = state.modules[i]
+    row.messages += 1
+    takes_s = session_rules.request_time_s(state, i, row.messages)
+    at = capacity.answered_at(state.workers, now, 0.0, takes_s) + BACK * row.rtt_s
     request_rules.request(state, i, at, Kind.ANSWERED, what, code, component, flag, number)
 
 

@@ -100,7 +100,7 @@ def start(state: EngineState, i: int) -> None:
     """A module that is awake at activation has polled before, at a phase of its own."""
     row = state.modules[i]
     profile = state.profiles[row.group]
-    unit = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, 0)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_WAIT, 0)
     _poll_at(state, i, profile.sleep_s * unit)
 
 
@@ -116,7 +116,7 @@ def sleep(state: EngineState, i: int, now: float) -> None:
     profile = state.profiles[row.group]
     row.polls += 1
     sleep_s = profile.registration_s if is_unknown(state, i) else profile.sleep_s
-    unit = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, row.polls)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_WAIT, row.polls)
     _poll_at(state, i, now + sleep_s * (1.0 + profile.sleep_jitter * (2.0 * unit - 1.0)))
 
 

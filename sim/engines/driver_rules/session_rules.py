@@ -82,11 +82,18 @@ def _reaches_cloud(state: EngineState, i: int, now: float) -> bool:
     return True
 
 
+def request_time_s(state: EngineState, i: int, number: int) -> float:
+    """Time a worker takes for a module's request of this number."""
+    row = state.modules[i]
+    profile = state.profiles[row.group]
+    return capacity.request_time_s(state.workers, profile.key_0, profile.key_1, row.identity, number)
+
+
 def send(state: EngineState, i: int, message: int, component: int, back: int, now: float) -> bool:
     """A message of the cloud leaves for a module: it takes a request worker, then the downlink. False when it is lost."""
     beats_per_s = state.downloads.active[0] / states.PROGRESS_INTERVAL_S
-    leaves_s = capacity.answered_at(state.workers, now, beats_per_s, state.workers.service_s)
     row = state.modules[i]
+    leaves_s = capacity.answered_at(state.workers, now, beats_per_s, request_time_s(state, i, row.notices))
     delay_s = radio.downlink_s(row, state.profiles[row.group])
     if delay_s < 0.0 or row.link != LinkState.ONLINE:
         return False

@@ -32,7 +32,7 @@ def refusal(state: EngineState, i: int) -> int:
     profile = state.profiles[row.group]
     if offer_rules.refuses_downloads(state.rollout.progress, state.rollout.executions[i]):
         return Cause.URL_GONE
-    dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_ERROR, row.transfers)
+    dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_ERROR, row.transfers)
     if dice < profile.server_error:
         return Cause.SERVER_ERROR
     return Cause.NONE if capacity.open_slot(state.downloads) else Cause.SERVER_BUSY
@@ -58,7 +58,7 @@ def is_complete(state: EngineState, i: int, now: float) -> bool:
     arrived_bytes = row.piece_bytes - row.kept_bytes
     _close(state, i, began_s, arrived_bytes, now)
     row.received_bytes += arrived_bytes
-    dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.CHECKSUM, row.transfers)
+    dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECKSUM, row.transfers)
     return bool(dice >= profile.checksum_error)
 
 

@@ -334,7 +334,7 @@ class LiveModule(ABC):
         engine, row, profile = self._engine, self.module.row, self.module.profile
         self._close_fetch()
         row.received_bytes += self._fetched_bytes
-        dice = uniform(profile.key_0, profile.key_1, row.index, Purpose.CHECKSUM, row.transfers)
+        dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECKSUM, row.transfers)
         if dice < profile.checksum_error:  # written wrongly on the module's side
             row.cause, row.kept_bytes = Cause.CHECKSUM, 0.0
             self.deliver(Input.BROKEN, engine.now())

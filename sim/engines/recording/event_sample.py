@@ -32,12 +32,12 @@ def watched(world: World, events: bool | str) -> NDArray[np.uint8]:
 
     A larger sample contains a smaller one; both engines draw the same.
     """
-    numbers = world.fleet.numbers
+    identities = world.fleet.rows["identity"]
     if not events:
         return np.zeros(1, dtype=np.uint8)
-    size = size_of(ALL if events is True else str(events), len(numbers))
-    if size == len(numbers):
+    size = size_of(ALL if events is True else str(events), len(identities))
+    if size == len(identities):
         return np.ones(1, dtype=np.uint8)
     key: Any = draws.key(world.scenario.seed, world.replication)
-    dice = draws.uniforms(key[0], key[1], numbers, Purpose.EVENT_SAMPLE)
+    dice = draws.uniforms(key[0], key[1], identities, Purpose.EVENT_SAMPLE)
     return np.asarray(dice <= np.partition(dice, size - 1)[size - 1], dtype=np.uint8)

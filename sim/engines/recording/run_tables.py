@@ -57,8 +57,8 @@ class RowTable:
     Outcome and cause are worked out once; names that nobody has are not among the categories of a column.
     """
 
-    def __init__(self, world: World, ends: Ends) -> None:
-        self._world, self._ends = world, ends
+    def __init__(self, world: World, ends: Ends, end_s: float) -> None:
+        self._world, self._ends, self._end_s = world, ends, end_s
         self._outcome, self._cause = (np.empty(len(ends.rows), dtype=np.int8) for _ in range(2))
         counts = {name: np.zeros(len(names), dtype=np.int64) for name, names in self._choices().items()}
         for part in self._parts():
@@ -145,6 +145,7 @@ class RowTable:
             "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
             "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
             "bytes_wasted": lambda: np.negative(np.subtract(*_bytes(world, m, _stored(world, e)))),
+            "energy_period_j": lambda: m["energy_j"] + _ordinary_j(world, m, self._end_s),
             "battery_end_percent": lambda: self._ends.charge(part),
         }
 
@@ -169,7 +170,7 @@ def records_of(
     events: records.Table | None, watched: Watched,
 ) -> records.Records:  # fmt: skip
     """All tables of one run."""
-    modules = RowTable(world, ends)
+    modules = RowTable(world, ends, watched.end_s)
     return records.Records(
         modules, timeline(load, modules), events, cloud_peaks, watched.complete, watched.wall_s,
         watched.end_s, decisions=decision_table.table(world.scenario, decided, world.replication),
@@ -213,6 +214,22 @@ def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
     return np.asarray(np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]])
 
 
+def _ordinary_j(world: World, m: NDArray[Any], end_s: float) -> NDArray[np.float64]:
+    """Energy of each module's life without the rollout, until the run's end or its own; 0 on other supplies."""
+    used = np.zeros(len(m))
+    lived_s = np.where((m["link"] == LinkState.DARK) & ~np.isnan(m["ended_s"]), m["ended_s"], end_s)
+    for number, profile in enumerate(world.fleet.profiles):
+        if profile.power == Power.BATTERY:
+            levels = np.select(
+                [m["rsrp_site_dbm"] > profile.level_1_below_dbm, m["rsrp_site_dbm"] > profile.level_2_below_dbm],
+                [0, 1],
+                2,
+            )
+            mine = m["group"] == number
+            used[mine] = (np.array(profile.ordinary_w)[levels] * lived_s)[mine]
+    return used
+
+
 def _stored(world: World, e: NDArray[Any]) -> NDArray[np.bool_]:
     """Modules whose plan only downloads, and that have stored the package: that is its success."""
     return np.asarray((e["state"] == ExecutionState.SUCCEEDED) & bool(world.plan.settings.download_only))
@@ -244,7 +261,10 @@ def outcomes(
     cause = m["cause"].astype(np.int64)
     reasons = CAUSE_OF_REASON[reason]
     limits = e["unmet"].astype(np.int64)
-    dark = (m["link"] == LinkState.DARK) & np.isin(m["cause"], (Cause.BRICKED, Cause.BATTERY_DEAD))
+    over = np.isin(state, (ExecutionState.NOT_NEEDED, ExecutionState.CANCELED, ExecutionState.REJECTED))
+    died_later = over & (cause == Cause.BATTERY_DEAD) & (e["ended_s"] <= m["ended_s"])  # of its ordinary life
+    dark = (m["link"] == LinkState.DARK) & np.isin(m["cause"], (Cause.BRICKED, Cause.BATTERY_DEAD)) & ~died_later
+    refusal = np.where(died_later, int(Cause.LOW_BATTERY), cause)
     in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
     waiting = np.where(in_progress, Cause.IN_PROGRESS, _first(limits, cause, Cause.WAITING))
     rules = (
@@ -254,7 +274,7 @@ def outcomes(
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),
-        (state == ExecutionState.REJECTED, REJECTED, _first(limits, cause)),
+        (state == ExecutionState.REJECTED, REJECTED, _first(limits, refusal)),
         (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, Cause.LINK_LOST)),
         (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, Cause.LINK_LOST)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,13 +23,16 @@ from sim.engines.world.plan_settings import build_executions, build_plan
 from sim.errors import FotasimError
 from sim.messages import CallbackForm
 from sim.module import fleet as sampling
+from sim.module.battery import ordinary_w
 from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS
 from sim.module.profile import Profile
+from sim.module.radio import LEVELS
 from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
 from sim.prefetch import prefetch
 from sim.scenario import Scenario, fleet_files
+from sim.scenario.model import CapacitySection
 from sim.scenario.strategy import polling
 from sim.strategy.settings import Settings
 from sim.wire.ddi.client import POLL_JITTER
@@ -117,7 +121,7 @@ class World:
         given = self.scenario.cloud.capacity
         return Capacity(
             cap.Connections(1.0 / given.connections_per_s, [0.0]),
-            cap.Workers(given.request_time, [0.0] * given.request_workers),
+            cap.Workers(given.request_time, [0.0] * given.request_workers, *request_law(given)),
             cap.Downloads(given.downloads, [0]),
             eg.egress(given.egress, self.transfers, CARRIERS * len(self.fleet.cells), air_limit(self.scenario)),
         )
@@ -149,6 +153,12 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 
 
+def request_law(given: CapacitySection) -> tuple[int, float]:
+    """The law of the time a request takes, and the log-spread of a lognormal one with that coefficient of variation."""
+    sigma = math.sqrt(math.log1p(given.request_time_cv**2))
+    return int(cap.RequestTimeLaw.of(given.request_time_law)), sigma
+
+
 def air_limit(scenario: Scenario) -> float:
     """Share of a cell's downlink that downloads may take together."""
     limit = PARAMETERS["cell_airtime_limit"].default
@@ -167,20 +177,22 @@ def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings, hard
 def _sample(scenario: Scenario, profiles: list[Profile], hardware: tuple[str, ...]) -> tuple[int, Iterator[Block]]:
     """How many modules all groups have, and the modules in blocks, numbered through, sampled when they are asked for."""
     tasks: list[Callable[[], Block]] = []
-    first = 0
+    size = first = 0
     sizes = fleet_files.group_sizes(scenario)
     for number, (group, count) in enumerate(zip(scenario.fleet.groups, sizes, strict=True)):
         draw = partial(_draw, number, _population(scenario, group), profiles[number], hardware)
         if group.file is not None:
             block = draw(first, 0)
             tasks.append(lambda block=block: block)  # type: ignore[misc]
-            first += len(block.members.numbers)
+            size += len(block.members.identities)
+            first += 0 if block.members.names else len(block.members.identities)
             continue
         tasks += [
             partial(draw, first + at, min(SAMPLED_AT_ONCE, count - at)) for at in range(0, count, SAMPLED_AT_ONCE)
         ]
         first += count
-    return first, prefetch(tasks)
+        size += count
+    return size, prefetch(tasks)
 
 
 def _draw(
@@ -263,6 +275,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
     )
     in_place = profile.partition == Partition.IN_PLACE
+    profile.ordinary_w = tuple(ordinary_w(profile, level) for level in range(LEVELS))
     profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
     profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
     return profile

@@ -28,7 +28,7 @@ def settle(cells: Cells | None, key: tuple[int, int], groups: Sequence[Members])
         names = np.delete(names, empty[0])
         codes = np.where(codes == empty[0], -1, codes - (codes > empty[0]))
     _divide(codes, named)
-    numbers = np.concatenate([m.numbers for m in loose]) if loose else np.zeros(0, dtype=np.int64)
+    numbers = np.concatenate([m.identities for m in loose]) if loose else np.zeros(0, dtype=np.int64)
     if cells.modules_per_cell is None or not len(numbers):
         return [str(name) for name in names]
     drawn = fill_cells(key[0], key[1], numbers, cells.modules_per_cell.quantile)
@@ -38,5 +38,7 @@ def settle(cells: Cells | None, key: tuple[int, int], groups: Sequence[Members])
 
 def _divide(cells: np.ndarray[tuple[int], np.dtype[np.int64]], groups: Sequence[Members]) -> None:
     """Gives each group its part of the column."""
-    for members, part in zip(groups, np.split(cells, np.cumsum([len(m.numbers) for m in groups])[:-1]), strict=False):
+    for members, part in zip(
+        groups, np.split(cells, np.cumsum([len(m.identities) for m in groups])[:-1]), strict=False
+    ):
         members.columns["cell"] = part

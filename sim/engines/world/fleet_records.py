@@ -13,6 +13,7 @@ from sim.engines.world import record_layout
 from sim.engines.world.cell_assignment import settle
 from sim.errors import InputError
 from sim.module.fleet import Coded, Members
+from sim.module.identity import numbered
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 from sim.scenario import Scenario
@@ -30,14 +31,13 @@ class Block(NamedTuple):
 @dataclass(slots=True)
 class Fleet:
     """Modules numbered 0 … n-1: `rows` are records of what lasts of ModuleRow, `rare` of what few scenarios need (for
-    each module, or one for all), `late` says who joins late, `kept` has their numbers before any was left out, if any was.
+    each module, or one for all), `late` says who joins late.
     """
 
     scenario: Scenario
     rows: NDArray[Any]
     rare: NDArray[Any]
     late: NDArray[np.int8]
-    kept: NDArray[np.int32] | None
     profiles: list[Profile]
     hardware: tuple[str, ...]
     cells: list[str]
@@ -50,11 +50,6 @@ class Fleet:
     _names: list[str] = field(default_factory=list)
 
     @property
-    def numbers(self) -> NDArray[np.int32]:
-        """Numbers of the modules in the fleet before any was left out; they key their draws."""
-        return np.arange(len(self.rows), dtype=np.int32) if self.kept is None else self.kept
-
-    @property
     def names(self) -> list[str]:
         """Name of each module, made when first asked for."""
         if not self._names:
@@ -63,14 +58,11 @@ class Fleet:
 
     def names_of(self, part: slice | NDArray[np.int64]) -> list[str]:
         """Names of some of the modules."""
-        numbers: Iterable[int] = self.numbers[part].tolist() if self.kept is not None else ()
-        if self.kept is None:
-            numbers = range(*part.indices(len(self.rows))) if isinstance(part, slice) else part.tolist()
-        numbered = [f"m{number:07d}" for number in numbers]
+        numbers = self.rows["identity"][part].tolist()
         if self.given_names is None:
-            return numbered
+            return [numbered(number) for number in numbers]
         given = self.given_names[part].tolist()
-        return [name if name is not None else other for name, other in zip(given, numbered, strict=True)]
+        return [name if name is not None else numbered(number) for name, number in zip(given, numbers, strict=True)]
 
     def inside(self, given: Any) -> NDArray[np.bool_]:
         """Which modules a filter of the plan takes."""
@@ -122,15 +114,14 @@ def build_fleet(
     end = 0
     for block in blocks:
         keep = _kept(scenario, settings, block.members)
-        part = slice(end, end + len(block.members.numbers[keep]))
+        part = slice(end, end + len(block.members.identities[keep]))
         _fill(rows[part], rare[part] if differ else rare[:0], late[part], block, keep)
         taken.append((block, keep, part))
         end = part.stop
     fleet = Fleet(
         scenario, rows[:end], rare[:end], late[:end],
-        np.concatenate([b.members.numbers[k] for b, k, _ in taken]) if end < size else None,
-        profiles, hardware, [], _merged([(b.members.versions, len(b.members.numbers), k) for b, k, _ in taken]), size - end,
-        _merged([(b.members.labels, len(b.members.numbers), k) for b, k, _ in taken]),
+        profiles, hardware, [], _merged([(b.members.versions, len(b.members.identities), k) for b, k, _ in taken]), size - end,
+        _merged([(b.members.labels, len(b.members.identities), k) for b, k, _ in taken]),
         _given_names([(b.members, k) for b, k, _ in taken]),
     )  # fmt: skip
     _finish(fleet, key, taken)
@@ -140,6 +131,7 @@ def build_fleet(
 def _fill(rows: NDArray[Any], rare: NDArray[Any], late: NDArray[np.int8], block: Block, keep: Any) -> None:
     """The records of a block of modules; the columns they were sampled in are given up on the way."""
     rows["group"] = block.group
+    rows["identity"] = block.members.identities[keep]
     columns = block.members.columns
     if "joins_s" in columns:
         joins = columns.pop("joins_s")[keep] > 0.0
@@ -169,12 +161,12 @@ def _finish(fleet: Fleet, key: tuple[int, int], taken: list[tuple[Block, Any, sl
 
 def _kept(scenario: Scenario, settings: Settings, members: Members) -> Any:
     """Which modules are in the plan: by its lists, and there when the snapshot is taken."""
-    keep = np.ones(len(members.numbers), dtype=np.bool_)
+    keep = np.ones(len(members.identities), dtype=np.bool_)
     if "joins_s" in members.columns and not settings.continuous:
         keep &= members.columns["joins_s"] <= 0.0
     if scenario.plan.whitelist or scenario.plan.blacklist:
         targeted = targeting(scenario.plan.whitelist, scenario.plan.blacklist)
-        names = members.names or [f"m{number:07d}" for number in members.numbers.tolist()]
+        names = members.names or [numbered(number) for number in members.identities.tolist()]
         keep &= np.fromiter((targeted(name) for name in names), dtype=np.bool_, count=len(names))
     return slice(None) if keep.all() else keep
 
@@ -184,7 +176,7 @@ def _given_names(blocks: list[tuple[Members, Any]]) -> NDArray[Any] | None:
         return None
     parts = []
     for members, keep in blocks:
-        names = np.full(len(members.numbers), None, dtype=object)
+        names = np.full(len(members.identities), None, dtype=object)
         if members.names:
             names[:] = members.names
         parts.append(names[keep])

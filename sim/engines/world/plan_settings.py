@@ -184,11 +184,11 @@ def _bound(given: float | None) -> float:
 # --- executions ----------------------------------------------------------------------------------------------------
 
 
-def release_ranks(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+def release_ranks(scenario: Scenario, key: tuple[int, int], identities: NDArray[Any]) -> NDArray[np.float64]:
     """Order of release within a group: a seeded shuffle, or as the fleet lists its modules."""
     if scenario.plan.strategy.rollout.order == "listed":
-        return numbers.astype(np.float64)
-    return draws.uniforms(key[0], key[1], numbers, Purpose.RELEASE_ORDER)
+        return np.arange(len(identities), dtype=np.float64)
+    return draws.uniforms(key[0], key[1], identities, Purpose.RELEASE_ORDER)
 
 
 def group_of(
@@ -259,39 +259,39 @@ def build_executions(
     scenario: Scenario, key: tuple[int, int], fleet: Fleet
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     """One execution for each module, as records of what lasts and of what is rare, and the ranks of their release."""
-    numbers, plan = fleet.numbers, scenario.plan
-    ranks = release_ranks(scenario, key, numbers)
+    identities, plan = fleet.rows["identity"], scenario.plan
+    ranks = release_ranks(scenario, key, identities)
     executions = record_layout.blank(
-        Execution(0), record_layout.EXECUTION, len(numbers), record_layout.EXECUTION_LASTING
+        Execution(0), record_layout.EXECUTION, len(identities), record_layout.EXECUTION_LASTING
     )
-    executions["index"] = np.arange(len(numbers))
+    executions["index"] = np.arange(len(identities))
     executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
     executions["cell"] = fleet.rare["cell"]
     executions["late"] = fleet.late
     held = plan.earlier_plan is not None or plan.strategy.delivery.confirmation == "operator"
     rare = record_layout.blank(
-        Execution(0), record_layout.EXECUTION, len(numbers) if held else 1, record_layout.EXECUTION_RARE
+        Execution(0), record_layout.EXECUTION, len(identities) if held else 1, record_layout.EXECUTION_RARE
     )
     if held:
-        rare["busy_until_s"] = _busy_until(scenario, key, numbers)
-        rare["approval_delay_s"] = _approval_delay(scenario, key, numbers)
+        rare["busy_until_s"] = _busy_until(scenario, key, identities)
+        rare["approval_delay_s"] = _approval_delay(scenario, key, identities)
     return executions, rare, ranks
 
 
-def _busy_until(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+def _busy_until(scenario: Scenario, key: tuple[int, int], identities: NDArray[Any]) -> NDArray[np.float64]:
     """When each module is through with the earlier plan; 0 where it has none."""
     earlier = scenario.plan.earlier_plan
     if earlier is None:
-        return np.zeros(len(numbers))
-    busy = draws.uniforms(key[0], key[1], numbers, Purpose.EARLIER_PLAN) < earlier.share
-    ends = earlier.ends.quantile(draws.uniforms(key[0], key[1], numbers, Purpose.EARLIER_PLAN_END))
+        return np.zeros(len(identities))
+    busy = draws.uniforms(key[0], key[1], identities, Purpose.EARLIER_PLAN) < earlier.share
+    ends = earlier.ends.quantile(draws.uniforms(key[0], key[1], identities, Purpose.EARLIER_PLAN_END))
     return np.where(busy, np.maximum(ends, 0.0), 0.0)
 
 
-def _approval_delay(scenario: Scenario, key: tuple[int, int], numbers: NDArray[Any]) -> NDArray[np.float64]:
+def _approval_delay(scenario: Scenario, key: tuple[int, int], identities: NDArray[Any]) -> NDArray[np.float64]:
     """How long the operator lets each module wait for approval."""
     delivery = scenario.plan.strategy.delivery
     if delivery.confirmation != "operator":
-        return np.zeros(len(numbers))
-    unit = draws.uniforms(key[0], key[1], numbers, Purpose.APPROVAL)
+        return np.zeros(len(identities))
+    unit = draws.uniforms(key[0], key[1], identities, Purpose.APPROVAL)
     return np.asarray(np.maximum(delivery.approval_delay.quantile(unit), 0.0), dtype=np.float64)

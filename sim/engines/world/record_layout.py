@@ -36,7 +36,7 @@ DRIVER = {
 }
 """Integers that fit into fewer than eight bytes, by row."""
 MODULE_AWAKE = (
-    "session_start_s", "rsrp_dbm", "sinr_db", "air_use", "goodput_bit_s", "rtt_s", "attach_s", "access_attempts",
+    "idle_since_s", "rsrp_dbm", "sinr_db", "air_use", "goodput_bit_s", "rtt_s", "attach_s", "access_attempts",
     "ota_at", "ota_then", "published", "event", "package_bytes", "offset_bytes", "piece_bytes", "kept_bytes",
     "min_battery_percent", "min_rsrp_dbm", "needed_bytes", "power_at", "transfer_start_s", "refusals",
 )  # fmt: skip
@@ -134,7 +134,7 @@ def profile_type(components: int, hardware: int) -> np.dtype[Any]:
     """The record of one group's profile; sizes are rounded up so that few record types exist."""
     components, hardware = max(4, _power(components)), max(8, _power(hardware))
     table = (components, hardware)
-    return record(Profile, None, peaks_s=(24,), boot_failures=table, bricks=table, delta=(components,))
+    return record(Profile, None, ordinary_w=(3,), peaks_s=(24,), boot_failures=table, bricks=table, delta=(components,))
 
 
 def _power(count: int) -> int:

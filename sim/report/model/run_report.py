@@ -117,6 +117,7 @@ class Costs:
     price_per_mb: float | None = None
     price_total: float | None = None
     price_wasted: float | None = None
+    energy_period_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +330,7 @@ def _costs(summary: dict[str, Any], price_per_mb: float | None) -> Costs:
     modules = sum(summary["outcomes"].values())
     costs = Costs(
         useful, wasted, (useful + wasted) / modules if modules else 0.0,
-        energy["total"], energy["lost"], energy["per_success_p50"],
+        energy["total"], energy["lost"], energy["per_success_p50"], energy_period_j=energy.get("period"),
     )  # fmt: skip
     if price_per_mb is None:
         return costs

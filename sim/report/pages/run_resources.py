@@ -59,10 +59,18 @@ def cost_sections(report: RunReport) -> Iterator[Section]:
         ("data put to good use", Value("size", c.useful_bytes), "packages of components that were upgraded"),
         ("data wasted", Value("size", c.wasted_bytes), "everything else received"),
         ("data per module", Value("size", c.bytes_per_module), "mean over the plan"),
-        ("energy of battery modules", Value("energy", c.energy_total_j), "the whole rollout"),
+        (
+            "energy of battery modules",
+            Value("energy", c.energy_total_j),
+            "what the rollout causes, beyond their ordinary life",
+        ),
         ("of that lost", Value("energy", c.energy_lost_j), "on modules that did not reach the target version"),
         ("energy per success", Value("energy", c.energy_per_success_p50_j), "median, battery modules"),
     ]
+    if c.energy_period_j is not None:
+        rows.append(
+            ("energy of the period", Value("energy", c.energy_period_j), "battery modules, ordinary life included")
+        )
     if c.price_per_mb is not None:
         rows += [
             ("price of the data", Value("money", c.price_total), f"at {c.price_per_mb:g} per MB"),

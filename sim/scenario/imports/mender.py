@@ -46,9 +46,7 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     if given.flag("dynamic"):
         strategy["target_selection"] = "continuous"
     retries = given.count("retries", 0, 100)
-    if retries is not None and retries > 10:
-        given.lose("retries", retries, "here a module is tried again at most 10 times", "give at most 10")
-    put(strategy, "retry", {} if retries is None else {"number_of_retries": min(retries, 10)})
+    put(strategy, "retry", {} if retries is None else {"number_of_retries": retries})
     rollout, starts = _phases(given)
     put(rollout, "max_devices", given.count("max_devices", 0, MANY) or None)
     put(strategy, "rollout", rollout)

@@ -64,7 +64,7 @@ class DdiModule(LiveModule):
         target, row, profile = cloud.target, module.row, module.profile
         self._client = dc.Client(
             target.url, target.tenant, module.name, target.authorization_of(module.name), self._attributes(),
-            lambda n: uniform(profile.key_0, profile.key_1, row.index, Purpose.SERVER_WAIT, n),
+            lambda n: uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_WAIT, n),
         )  # fmt: skip
         self._exchange: asyncio.Task[None] | None = None
         self._pump_timer: asyncio.TimerHandle | None = None
