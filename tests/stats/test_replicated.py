@@ -58,7 +58,7 @@ def test_pairs_that_all_agree():
     """No spread: certain about the sample; the p-value tells a common shift from none."""
     assert paired_difference([1, 2, 3], [1, 2, 3]).p_value == 1.0
     shifted = paired_difference([1, 2, 3], [2, 3, 4])
-    assert (shifted.p_value, shifted.estimate.value, shifted.variance_reduction) == (0.0, 1.0, inf)
+    assert (shifted.p_value, shifted.estimate.value, shifted.variance_reduction) == (0.25, 1.0, inf)
     with pytest.raises(ValueError, match="equally many"):
         paired_difference([1, 2], [1, 2, 3])
 
@@ -163,3 +163,10 @@ def test_agreement_tells_a_shift_and_keeps_quiet_without_one():
     assert (agreement(modules(1, 60.0), modules(2, 60.0))["p_holm"] > 0.05).all()
     apart = agreement(modules(1, 60.0), modules(3, 90.0))
     assert list(apart["quantity"][apart["p_holm"] < 0.05]) == ["download"]
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 8])
+def test_equal_differences_are_never_certain(pairs):
+    """Two campaigns that differ by the same amount prove little: the sign test's chance, 2^(1 - pairs), not 0."""
+    assert paired_difference([0.9] * pairs, [0.9 + 1e-3] * pairs).p_value == pytest.approx(2.0 ** (1 - pairs))
+    assert unpaired_difference([0.5] * pairs, [0.6] * pairs).p_value > 0.0
