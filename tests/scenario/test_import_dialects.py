@@ -203,7 +203,7 @@ def test_phases_of_mender():
         ({"retries": -1}, "retries"),
         ({"force_installation": True}, "force_installation"),
         ({"update_control_map": {"states": {"ArtifactInstall_Enter": {"action": "pause"}}}}, "update_control_map"),
-        ({"retries": 11}, "retries"),
+        ({"retries": 101}, "retries"),
     ],
 )  # fmt: skip
 def test_mender_stops(fields, key):
