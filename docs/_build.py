@@ -205,6 +205,20 @@ def _plain(text: str) -> str:
     return "".join(part if part.startswith("`") else re.sub(r"([<>|*_\[\]{}])", r"\\\1", part) for part in parts)
 
 
+def metrics() -> str:
+    """Every metric: what it counts, out of what, whose view it is."""
+    from sim.metrics import COUNTS, METRICS
+
+    rows = [
+        (
+            f"`{m.name}`", COUNTS.get(m.numerator, m.label), COUNTS.get(m.denominator, ""), str(m.unit), str(m.view),
+            "" if m.better == "neither" else f"{m.better} is better", f"before: {m.before}" if m.before else "",
+        )
+        for m in METRICS.values()
+    ]  # fmt: skip
+    return _table(("metric", "counts", "out of", "unit", "view", "", "changed"), rows)
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table; columns without any text are left out."""
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
@@ -220,6 +234,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scenario": scenario,
     "commands": commands,
     "checks": checks,
+    "metrics": metrics,
 }
 
 if __name__ == "__main__":
