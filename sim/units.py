@@ -39,8 +39,16 @@ def duration(given: object) -> float:
 
 
 def size(given: object) -> int:
-    """Bytes from `1.2 MB`, `64 KiB` or a number of bytes."""
-    return round(_parse(given, SIZES, "a size", "1.2 MB"))
+    """Bytes from `1.2 MB`, `64 KiB` or a whole number of bytes; a fraction of a byte lacks its unit."""
+    value = _parse(given, SIZES, "a size", "1.2 MB")
+    if value % 1.0 and _bare(given):
+        raise ValueError(f"{given} bytes cannot be; write a size with its unit, such as {given} MB")
+    return round(value)
+
+
+def _bare(given: object) -> bool:
+    """Whether a number stands without a unit."""
+    return not isinstance(given, str) or given.strip()[-1:].isdigit()
 
 
 def bit_rate(given: object) -> float:

@@ -109,14 +109,16 @@ def _options(
 
 
 def load_scenario(path: Path, overrides: list[str]) -> Any:
-    """The checked scenario of a file, with overrides; what its plan file holds beyond a strategy goes to stderr."""
+    """The checked scenario of a file, with overrides; what its plan file holds beyond a strategy, and what is
+    perhaps not meant, goes to stderr."""
     from sim.scenario import Scenario
+    from sim.scenario.doubts import doubts
 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", PlanFileWarning)
         scenario = Scenario.load(path, overrides)
-    for note in notes:
-        print(f"fotasim: {note.message}", file=sys.stderr)
+    for told in [*(str(note.message) for note in notes), *doubts(scenario)]:
+        print(f"fotasim: {told}", file=sys.stderr)
     return scenario
 
 

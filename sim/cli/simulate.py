@@ -162,6 +162,7 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
 
     Of each fleet file a small table shows what was read: rows, versions, signal and battery, what was dropped or filled.
     """
+    from sim.scenario.doubts import doubts
     from sim.scenario.fleet_files import fleet_size
 
     loaded = load_scenario(scenario, set_)
@@ -171,7 +172,11 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
 
         files = overview(loaded)
     if as_json:
-        print(json.dumps({"scenario": loaded.name, "valid": True, "modules": size, "files": files}))
+        print(
+            json.dumps(
+                {"scenario": loaded.name, "valid": True, "modules": size, "files": files, "warnings": doubts(loaded)}
+            )
+        )
         return
     print(f"{scenario}: valid ({loaded.name}, {size:,} modules)")
     for found in files:

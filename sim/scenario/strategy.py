@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from sim import units
 from sim.scenario.distribution import TimeDistribution
@@ -172,6 +172,15 @@ class Preconditions(Section):
     """Least charge in per cent; exactly so much is enough."""
     min_rsrp_dbm: Annotated[float, Field(ge=-140, le=-44)] = -113.0
     """Least signal in dBm (RSRP); exactly so much is enough."""
+
+    @field_validator("min_battery_percent")
+    @classmethod
+    def _percent_not_share(cls, given: float) -> float:
+        """Less than one per cent was meant as a share."""
+        if 0.0 < given < 1.0:
+            raise ValueError(f"is in per cent: {given:g} is {given:g} %; write {100 * given:g} for {100 * given:g} %")
+        return given
+
     needed_space: Literal["package", "none"] | Size = "package"
     """Least free space: that of the largest `package`, `none`, or a size such as `2 MB`."""
     checked_by: Literal["cloud", "device", "both"] = "both"

@@ -20,7 +20,7 @@ from sim.cloud.execution import Execution
 from sim.engines.world import record_layout
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
 from sim.engines.world.plan_settings import build_executions, build_plan
-from sim.errors import FotasimError
+from sim.errors import InputError
 from sim.messages import CallbackForm
 from sim.module import fleet as sampling
 from sim.module.battery import ordinary_w
@@ -141,7 +141,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     size, blocks = _sample(scenario, profiles, hardware)
     fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
     if not len(fleet.rows):
-        raise FotasimError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
+        raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
     return World(scenario, fleet, plan, executions, waits, ranks, replication, _nothing_is_undone(scenario))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -83,22 +83,33 @@ _ALREADY_RESUMING = (
 )
 """What remains against lost links where downloads resume as it is."""
 
+_WINDOWS = "plan.strategy.schedule.maintenance_windows"
+_SLOTS = "plan.strategy.timeouts.in_progress"
+_DOWNLOAD_LIMIT = "plan.strategy.timeouts.step.download"
+_HIDDEN = 0.01
+"""From this share on, first attempts that failed by the image are worth a statement though further ones succeeded."""
+
 _OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
 """Causes for which a bad coverage class says the same thing twice."""
 _SINGULAR = {"were": "was", "have": "has", "are": "is"}
-_DURATIONS = ("horizon", "retry_interval", "end_time")
+_DURATIONS = ("horizon", "retry_interval", "end_time", "in_progress", "download")
 _HARM = ("bricked", "boot_failure", "image_mismatch", "flash_error", "power_loss", "mcu_timeout", "battery_dead")
 _HARM_WEIGHT = 20
 """A module harmed weighs as much as so many that merely wait."""
 CONSEQUENCES = ("plan_aborted", "plan_terminated", "plan_expired", "canceled", "revoked", "stopped")
 """Causes that follow from a decision: what led to it comes first."""
 _OF_GATE = {
-    "bricked": ("bricked",), "failed": _HARM, "rejected": ("low_battery", "weak_signal", "no_space", "user_refused"),
+    "bricked": ("bricked",), "failed": _HARM, "first_attempt_success": (*_HARM, "first_attempts"),
+    "first_installation_failed": (*_HARM, "first_attempts"), "rolled_back": ("boot_failure", "first_attempts"),
+    "success_of_finished": ("late_success",), "cloud_success_rate": ("late_success",), "rejected": ("low_battery", "weak_signal", "no_space", "user_refused"),
 }  # fmt: skip
 
 
 def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) -> list[Advice]:
-    """At most MOST statements: causes of unmet gates first, then harm, then the largest losses."""
+    """At most MOST statements: causes of unmet gates first, then harm, then the largest losses.
+
+    What further attempts and late reports cover up comes before all that.
+    """
     cause = modules["cause"].astype(str)
     held = ~modules["outcome"].isin(["succeeded", "not_needed"]) & (cause != "")
     counts = cause[held].value_counts()
@@ -107,12 +118,65 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
         counts.index,
         key=lambda c: (c not in urgent, c in CONSEQUENCES, -int(counts[c]) * (_HARM_WEIGHT if c in _HARM else 1), c),
     )
-    listed = []
-    for name in ordered[:MOST]:
+    listed = [a for a in (_first_attempts(modules, urgent), _late(modules, scenario, urgent)) if a is not None]
+    for name in ordered[: MOST - len(listed)]:
         places = tuple(p for p in PLACES if p != "coverage_level" or name not in _OF_COVERAGE)
         spot = hot_spot(modules, held & (cause == name), places)
-        listed.append(_advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent))
+        told = _advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent)
+        listed.append(_where_it_waits(told, modules, scenario) if name in ("waiting", "in_progress") else told)
     return listed
+
+
+def _first_attempts(modules: pd.DataFrame, urgent: set[str]) -> Advice | None:
+    """A bad image that further attempts cover up."""
+    if "first_fault" not in modules or not len(modules):
+        return None
+    hidden = modules["first_fault"].isin(_HARM) & (modules["outcome"] == "succeeded")
+    count, took = int(hidden.sum()), int(modules["updating_s"].notna().sum())
+    if count < max(1, _HIDDEN * took):
+        return None
+    worst = str(modules.loc[hidden, "first_fault"].astype(str).value_counts().index[0])
+    return Advice(
+        "first_attempts", count, count / len(modules),
+        f"{plural(count, 'module')} of {took:,} that took the image needed a further attempt, mostly because of {words(worst)}.",
+        "Find out why the first installation fails before the image goes out: retries only hide it.", "", "",
+        "first_attempts" in urgent,
+    )  # fmt: skip
+
+
+def _late(modules: pd.DataFrame, scenario: dict[str, Any], urgent: set[str]) -> Advice | None:
+    """Modules that were upgraded after the cloud had given them up: its limit is shorter than the upgrade."""
+    given_up = modules["cloud_state"].isin(["timed_out", "failed"]) & (modules["outcome"] == "succeeded")
+    count = int(given_up.sum())
+    key = next((k for k in (_DOWNLOAD_LIMIT, _SLOTS) if _current(scenario, k)), "")
+    if not count or not key:
+        return None
+    spans = modules.loc[given_up, "upgraded_s"] - modules.loc[given_up, "confirmed_s"]
+    return Advice(
+        "late_success", count, count / len(modules),
+        f"{plural(count, 'module')} finished after the cloud had given up; half of these took {show_duration(float(spans.median()))} or longer.",
+        "Set the limit longer than the upgrade takes.", key, _current(scenario, key), "late_success" in urgent,
+    )  # fmt: skip
+
+
+def _where_it_waits(told: Advice, modules: pd.DataFrame, scenario: dict[str, Any]) -> Advice:
+    """What modules that wait, or are not through, wait for: a window, a slot that a dead module holds, or the release."""
+    if _node(scenario, _WINDOWS) and not modules["downloaded_s"].notna().any():
+        return replace(
+            told, action="No window lets anybody through before the end: open one earlier or longer, or judge later.",
+            key=_WINDOWS, current="",
+        )  # fmt: skip
+    dead = modules["cause"].isin(["bricked", "battery_dead"]) & modules["cloud_state"].isin(_HOLDS_A_SLOT)
+    slots = _node(scenario, "plan.strategy.rollout.max_in_progress")
+    if told.cause == "waiting" and slots and int(dead.sum()) >= slots and not _current(scenario, _SLOTS):
+        return replace(
+            told, action=f"{plural(int(dead.sum()), 'module')} that went dark hold a slot for ever: bound an attempt, and do not retry one that timed out.",
+            key=_SLOTS, current="none",
+        )  # fmt: skip
+    return told
+
+
+_HOLDS_A_SLOT = ("notified", "wait_for_confirmation", "confirmed", "downloading", "downloaded", "updating")
 
 
 def _advice(
@@ -141,8 +205,8 @@ def _agreeing(what: str, count: int) -> str:
     return f"{_SINGULAR.get(verb, verb)} {rest}" if count == 1 else what
 
 
-def _current(scenario: dict[str, Any], key: str) -> str:
-    """The scenario's value at a dotted path, as text; empty where there is none."""
+def _node(scenario: dict[str, Any], key: str) -> Any:
+    """The scenario's value at a dotted path; None where there is none."""
     node: Any = scenario
     for part in key.split(".") if key else []:
         if isinstance(node, list) and part.isdigit() and int(part) < len(node):
@@ -150,7 +214,13 @@ def _current(scenario: dict[str, Any], key: str) -> str:
         elif isinstance(node, dict) and part in node:
             node = node[part]
         else:
-            return ""
+            return None
+    return node
+
+
+def _current(scenario: dict[str, Any], key: str) -> str:
+    """The scenario's value at a dotted path, as text; empty where there is none."""
+    node = _node(scenario, key)
     if node is None or not key or isinstance(node, dict | list):
         return ""
     if isinstance(node, bool):

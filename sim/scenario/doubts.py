@@ -1,0 +1,74 @@
+"""What a scenario says that is allowed and perhaps not meant: each with the key, what it means, and what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from sim.metrics import METRICS
+
+if TYPE_CHECKING:
+    from sim.scenario.fleet import Group
+    from sim.scenario.model import Scenario
+
+_BATTERY_KEYS = ("battery", "battery_percent")
+
+
+def doubts(scenario: Scenario) -> list[str]:
+    """One line for each; empty for most scenarios."""
+    return [*_gates(scenario), *_targets(scenario), *_batteries(scenario)]
+
+
+def _gates(scenario: Scenario) -> Iterator[str]:
+    """Gates on names that meant something else before."""
+    for name in scenario.gates:
+        metric = METRICS[name]
+        if metric.instead:
+            yield f"gates.{name}: goes away with the next release; use {metric.instead}: {metric.before}"
+        elif metric.before:
+            yield f"gates.{name}: the figure has changed: {metric.before}"
+
+
+def _targets(scenario: Scenario) -> Iterator[str]:
+    """Targets that are installed already, or older than what is."""
+    for number, component in enumerate(scenario.plan.components):
+        for group in scenario.fleet.groups:
+            installed = _versions(group, component.component)
+            key = f"plan.components.{number}.target_version"
+            if installed and set(installed) == {component.target_version}:
+                yield (
+                    f"{key}: group {group.name} runs {component.target_version} already, so nothing is upgraded there; "
+                    "name the new version, or take the group out of the plan"
+                )
+            newer = [v for v in installed if _older(component.target_version, v)]
+            if newer:
+                yield (
+                    f"{key}: {component.target_version} is older than {', '.join(newer)} of group {group.name}: a downgrade; "
+                    "if it is meant, check that the bootloader allows it"
+                )
+
+
+def _batteries(scenario: Scenario) -> Iterator[str]:
+    """Settings of a battery in a group that has none."""
+    for number, group in enumerate(scenario.fleet.groups):
+        given = [name for name in _BATTERY_KEYS if name in group.model_fields_set]
+        if group.power != "battery" and given and group.file is None:
+            yield (
+                f"fleet.groups.{number}.{given[0]}: group {group.name} has {group.power} power, so its battery does not "
+                "count; leave it out, or set power: battery"
+            )
+
+
+def _versions(group: Group, component: str) -> list[str]:
+    found = group.components.get(component, {})
+    return [found] if isinstance(found, str) else [version for version, share in found.items() if share > 0]
+
+
+def _older(target: str, installed: str) -> bool:
+    """Whether a version of numbers with dots comes before another; others are not compared."""
+    if not all(re.fullmatch(r"v?\d+(\.\d+)*", version) for version in (target, installed)):
+        return False
+    first, second = ([int(part) for part in version.lstrip("v").split(".")] for version in (target, installed))
+    return next((a < b for a, b in zip_longest(first, second, fillvalue=0) if a != b), False)
