@@ -121,7 +121,7 @@ def test_no_difference_is_said_as_such():
     assert same.verdicts == ["small (2) instead of small: no significant difference in 3 campaigns."]
     assert not len(same.changed)
     rows = same.table.assign(campaigns=1)
-    assert "told from chance" in sentence("b", rows)
+    assert "distinguished from chance" in sentence("b", rows)
 
 
 def test_false_alarms_are_held_in_check():

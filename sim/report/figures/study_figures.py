@@ -12,6 +12,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from sim.metrics import SHARES
 from sim.report.figures import charts
 from sim.report.figures.charts import BLUE, INK, MAX_SERIES, SERIES, SKY, SOFT, WIDE, canvas, styled
 from sim.report.show import kind_of, metric_words, words
@@ -153,8 +154,10 @@ def _important(rows: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
     """Rows of one kind of metric that have an interval, the most important first."""
     order = {name: number for number, name in enumerate(_FIRST)}
     listed = [
-        row for row in as_rows(rows) if kind_of(row["metric"]) == kind and np.isfinite([row["low"], row["high"]]).all()
-    ]
+        row for row in as_rows(rows)
+        if kind_of(row["metric"]) == kind and np.isfinite([row["low"], row["high"]]).all()
+        and (kind != "share" or row["metric"] in SHARES)  # a share of data is not one of modules
+    ]  # fmt: skip
     return sorted(listed, key=lambda row: order.get(row["metric"], len(order)))[:_MOST_IN_FOREST]
 
 

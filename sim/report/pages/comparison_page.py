@@ -50,7 +50,7 @@ def _pictures(result: Comparison) -> list[Block]:
         blocks.append(Chart(
             study_figures.forest(panels), f"Differences of {side.name} from {result.sides[0].name}: {told or 'none is significant'}",
             title=f"{side.name} compared with {result.sides[0].name}",
-            note="Dot: mean paired difference; line: 95 % interval. Filled: significant after Holm's correction; hollow: no significant difference.",
+            note="Dot: mean paired difference; line: 95 % interval. Filled: significant after Holm's correction; hollow: no significant difference. Bricks are of modules that installed, failures of modules that confirmed, the rest of all targets.",
         ))  # fmt: skip
     return blocks
 
