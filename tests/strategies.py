@@ -47,6 +47,7 @@ FLEET = st.fixed_dictionaries({
     ),
     "fleet.groups.0.battery_percent": pick("90", "90", "3", "{distribution: uniform, low: 0, high: 100}"),
     "fleet.groups.0.battery": pick("{capacity: 9.36 Wh}", "{capacity: 0.3 Wh}", "{capacity: 1 Wh, recharge: {every: 30h, down_to: 0}}"),
+    "fleet.groups.0.time_zone": pick("null", "null", "America/New_York", "+05:30"),
     "fleet.groups.0.rsrp_dbm": pick("-85", "-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
     "fleet.groups.0.free_space": pick("10 MB", "10 MB", "100 kB"),
     "fleet.groups.0.resume_download": pick("true", "false"),

@@ -13,6 +13,8 @@ from sim.module.profile import Profile
 from sim.module.rows import INF, CheckIn, ModuleRow
 
 DAY_S = 86400.0
+_CLOCKS_MOVE_S = 3.0 * 3600.0
+"""Clocks change by no more than that."""
 _LONGEST_TRIP = 3.5
 """A trip is at most so many times its median: all but one in 60,000 are shorter."""
 
@@ -31,7 +33,8 @@ def first_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
         return _first_at_random_s(m, p, earliest)
     if p.check_in == CheckIn.DIURNAL:
         return max(earliest, _next_trip_s(m, p, earliest, under_way=True))
-    m.check_ins = math.floor((earliest - p.awake_s - p.check_in_jitter_s - _phase_s(m, p)) / p.check_in_every_s)
+    reach_s = p.awake_s + p.check_in_jitter_s + _CLOCKS_MOVE_S
+    m.check_ins = math.floor((earliest - reach_s - _phase_s(m, p)) / p.check_in_every_s)
     return max(earliest, _next_period_s(m, p, earliest - p.awake_s))
 
 
@@ -80,17 +83,37 @@ def _pause_s(m: ModuleRow, p: Profile) -> float:
 def _phase_s(m: ModuleRow, p: Profile) -> float:
     """When the mean check-in number 0 is due: at the module's own phase, or at the time of day that is set."""
     if p.check_in_at_s == p.check_in_at_s:
-        return (p.check_in_at_s - p.day_start_s + p.check_in_spread_s * normal(m.phase)) % p.check_in_every_s
+        since_midnight_s = p.check_in_at_s + p.check_in_spread_s * normal(m.phase)
+        return (since_midnight_s - p.zone_day_start_s[m.zone]) % p.check_in_every_s
     return m.phase * p.check_in_every_s
 
 
+def _at_local_s(m: ModuleRow, p: Profile, local_s: float) -> float:
+    """When the module's local clock shows `local_s`, counted on that clock from activation.
+
+    Of a time that comes twice the first, of one that the clocks skip what it is by the offset before.
+    """
+    shift = 0.0
+    for i in range(int(p.zone_changes[m.zone])):
+        at, after = p.zone_change_at_s[m.zone][i], p.zone_shift_s[m.zone][i]
+        if local_s - max(shift, after) < at:
+            break
+        shift = after
+    return local_s - shift
+
+
 def _next_period_s(m: ModuleRow, p: Profile, after: float) -> float:
-    """Fixed period with the module's own phase; each occasion is moved by the jitter, uniformly either way."""
-    every, phase = p.check_in_every_s, _phase_s(m, p)
-    number = max(m.check_ins, math.floor((after - p.check_in_jitter_s - phase) / every))
+    """Fixed period with the module's own phase; each occasion is moved by the jitter, uniformly either way.
+
+    With a time of day the period is one of the local clock: the same time every day, also after the clocks have changed.
+    """
+    every, phase, by_clock = p.check_in_every_s, _phase_s(m, p), p.check_in_at_s == p.check_in_at_s
+    reach_s = p.check_in_jitter_s + (_CLOCKS_MOVE_S if by_clock else 0.0)
+    number = max(m.check_ins, math.floor((after - reach_s - phase) / every))
     while True:
         unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, number)
-        start = phase + number * every + p.check_in_jitter_s * (2.0 * unit - 1.0)
+        due = phase + number * every
+        start = (_at_local_s(m, p, due) if by_clock else due) + p.check_in_jitter_s * (2.0 * unit - 1.0)
         number += 1
         if start > after:
             m.check_ins = number
@@ -105,7 +128,8 @@ def _next_trip_s(m: ModuleRow, p: Profile, after: float, under_way: bool) -> flo
     """
     peaks = p.peaks
     days_back = 1.0 + (_LONGEST_TRIP * p.online_s / DAY_S if under_way else 0.0)
-    first = math.floor((after + p.day_start_s) / DAY_S - days_back) * peaks
+    day_start_s = p.zone_day_start_s[m.zone]
+    first = math.floor((after + day_start_s) / DAY_S - days_back) * peaks
     if not under_way:
         first = max(m.check_ins, first)
     for number in range(first, first + 1000 * peaks):
@@ -114,7 +138,8 @@ def _next_trip_s(m: ModuleRow, p: Profile, after: float, under_way: bool) -> flo
             continue
         day = number // peaks
         peak = p.peaks_s[number % peaks]
-        start = day * DAY_S + peak - p.day_start_s + p.check_in_spread_s * normal(unit / p.trip_probability)
+        spread_s = p.check_in_spread_s * normal(unit / p.trip_probability)
+        start = _at_local_s(m, p, day * DAY_S + peak - day_start_s) + spread_s
         end = start + lognormal(other, p.online_s, TRIP_SIGMA)
         if start > after or (under_way and end > after):
             m.check_ins = number + 1

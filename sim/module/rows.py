@@ -59,6 +59,7 @@ class ModuleRow:
     """What keys its draws: the number in its id, or a hash of an id of the user's own (`identity.py`)."""
     group: int = 0
     cell: int = -1
+    zone: int = 0
     # who it is
     rsrp_site_dbm: float = -100.0
     sinr_site_db: float = 0.0
@@ -171,7 +172,14 @@ class ProfileBase:
     edrx_s: float = 0.0
     online_s: float = 2400.0
     trip_probability: float = 1.0
-    day_start_s: float = 0.0
+    zone_day_start_s: tuple[float, ...] = (0.0,)
+    """Local time of day at activation, [zone]; zone 0 is the group's, others are those of single modules."""
+    zone_change_at_s: tuple[tuple[float, ...], ...] = ((),)
+    """When the clocks of a zone change, [zone][change], inf where there is none."""
+    zone_shift_s: tuple[tuple[float, ...], ...] = ((),)
+    """How far they are then ahead of where they stood at activation, [zone][change]."""
+    zone_changes: tuple[float, ...] = (0.0,)
+    """How many changes there are, [zone]."""
     confirm_mode: int = 0
     force_at_s: float = INF
     poll_jitter: float = 0.0

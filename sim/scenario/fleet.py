@@ -24,6 +24,7 @@ from sim.scenario.fields import (
     written,
 )
 from sim.scenario.fleet_files.columns import UNITS, Column, ColumnOf, Key
+from sim.scenario.zones import zone_of
 
 
 class Overrides(Section):
@@ -231,6 +232,8 @@ class Group(Section):
     """Whether the module moves, so that sessions break more often; not set: only with `power: vehicle`."""
     components: dict[ComponentId, Shares] = Field(default={"fw": "1.0.0"}, min_length=1, max_length=20)
     """Installed version of each component, or shares of versions: `{fw: {"1.0.0": 0.8, "1.1.0": 0.2}}`."""
+    time_zone: str | None = None
+    """Zone of the clock times of its `check_in`, such as `Asia/Kolkata`; not set: that of the plan's schedule."""
     hardware: Shares = "A"
     """Hardware revision, or shares of revisions: `{A: 0.9, B: 0.1}`; defects of a release go by it."""
     labels: dict[Name, Annotated[str, Field(max_length=200)] | Column] = Field(default_factory=dict, max_length=32)
@@ -266,6 +269,8 @@ class Group(Section):
             raise ValueError(f"group {self.name}: columns, versions, where, sheet and labels of columns need a file")
         self._check_columns()
         self._charge_fits()
+        if self.time_zone is not None:
+            zone_of(self.time_zone)
         for component, shares in self.components.items():
             _adds_up(shares, f"components.{component}")
         _adds_up(self.hardware, "hardware")

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.representer import SafeRepresenter
 
 from sim.errors import PlanFileWarning, Problem, ScenarioError
 from sim.scenario import imports
@@ -111,10 +112,30 @@ def dump(scenario: Scenario) -> str:
     return dump_tree(scenario.model_dump(mode="json"))
 
 
+_OTHER_IN_YAML_1_1 = re.compile(
+    r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?|[-+]?0?[\d_]+|[-+]?[\d_]*\.[\d_]*([eE][-+]?\d+)?|0b[01_]+|0x[\da-fA-F_]+"
+    r"|\d{4}-\d\d?-\d\d?([Tt ].*)?|y|n|yes|no|on|off|true|false|null|~|=|<<|", re.IGNORECASE
+)  # fmt: skip
+"""Texts that readers of YAML 1.1, which most are, take for something else: 17:30 for the number 1050, `no` for false."""
+
+
+class _Quoting(SafeRepresenter):
+    """Writes texts that some reader might take for something else in quotes."""
+
+    def represent_str(self, data: str) -> Any:
+        """A text, in quotes where it needs them."""
+        style = "'" if _OTHER_IN_YAML_1_1.fullmatch(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Quoting.add_representer(str, _Quoting.represent_str)
+
+
 def dump_tree(tree: dict[str, Any]) -> str:
     """A dumped scenario as YAML."""
     stream = io.StringIO()
-    yaml = YAML(typ="safe")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Quoting
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(_without_nulls(tree), stream)

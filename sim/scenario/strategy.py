@@ -7,9 +7,8 @@ preset fills what is not set.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -31,6 +30,7 @@ from sim.scenario.fields import (
     written,
 )
 from sim.scenario.presets import PRESET_NAMES, with_preset
+from sim.scenario.zones import zone_of
 
 Action = Literal["pause", "cancel", "force-cancel", "rollback"]
 InFlight = Literal["continue", "ask", "revoke", "stop", "starve"]
@@ -69,22 +69,6 @@ class Window(Section):
     def start_s(self) -> float:
         """Second of the day at which the window opens, where it has a time of day."""
         return clock_s(self.start)
-
-
-_OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)")
-_LARGEST_OFFSET = timedelta(hours=18)
-
-
-def zone_of(name: str) -> tzinfo:
-    """The zone of a name such as `Europe/Berlin`, or of an offset such as `+05:30`. ValueError for anything else."""
-    offset = _OFFSET.fullmatch(name)
-    if offset is not None:
-        east = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
-        if east <= _LARGEST_OFFSET:
-            return timezone(east if offset[1] == "+" else -east)
-    elif name in available_timezones():
-        return ZoneInfo(name)
-    raise ValueError(f"time_zone: {name!r} is not a zone; write it like Europe/Berlin or +05:30")
 
 
 class Schedule(Section):

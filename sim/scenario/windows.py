@@ -1,13 +1,15 @@
 """Maintenance windows of a schedule, from local clock times to simulation seconds, daylight saving included.
 
 A window opens at its local clock time and stays open for its duration in real seconds, also on a day whose clocks
-change. A clock time that such a day skips is read with the offset from before the change.
+change. A clock time that such a day skips is read with the offset from before the change. Cron expressions follow the rule
+of Debian's cron: those of every hour or so many minutes open in each real hour, those at a fixed time once, and at the end
+of the gap where the clocks skip it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from cronsim import CronSim
@@ -28,8 +30,8 @@ def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
     origin_s = start.replace(tzinfo=schedule.zone).timestamp()
     found: list[tuple[float, float]] = []
     for window in schedule.maintenance_windows:
-        for opens in _openings(window, start - timedelta(days=2), until):
-            opened_s = opens.replace(tzinfo=schedule.zone).timestamp() - origin_s
+        for opens in _openings(window, start - timedelta(days=2), until, schedule.zone):
+            opened_s = opens.timestamp() - origin_s
             found.append((opened_s, opened_s + window.duration))
     merged: list[tuple[float, float]] = []
     for opened, closed in sorted(w for w in found if w[1] > 0.0 and w[0] < horizon_s):
@@ -40,11 +42,11 @@ def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
     return merged or [(horizon_s, horizon_s)] * bool(schedule.maintenance_windows)
 
 
-def _openings(window: Window, since: datetime, until: datetime) -> Iterator[datetime]:
-    """Local times at which a window opens, between two local times."""
+def _openings(window: Window, since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """Moments at which a window opens, between two local times."""
     if window.cron is not None:
-        for opens in CronSim(window.cron, since):
-            if opens >= until:
+        for opens in CronSim(window.cron, since.replace(tzinfo=zone)):
+            if opens.replace(tzinfo=None) >= until:
                 return
             if not window.years or opens.year in window.years:
                 yield opens
@@ -52,5 +54,5 @@ def _openings(window: Window, since: datetime, until: datetime) -> Iterator[date
     day = datetime(since.year, since.month, since.day)
     while day < until:
         if DAYS[day.weekday()] in window.days:
-            yield day + timedelta(seconds=window.start_s)
+            yield (day + timedelta(seconds=window.start_s)).replace(tzinfo=zone)
         day += timedelta(days=1)

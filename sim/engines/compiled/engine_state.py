@@ -136,7 +136,10 @@ def _may_run_ahead(world: World) -> bool:
 
 def _profiles(world: World) -> NDArray[Any]:
     hardware = len(world.fleet.hardware)
-    array = np.zeros(len(world.fleet.profiles), record_layout.profile_type(len(world.plan.components), hardware))
+    array = np.zeros(
+        len(world.fleet.profiles),
+        record_layout.profile_type(len(world.plan.components), hardware, len(world.fleet.profiles[0].zone_day_start_s)),
+    )
     for number, profile in enumerate(world.fleet.profiles):
         record_layout.fill(array, number, profile)
     return array

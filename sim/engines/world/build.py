@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
@@ -32,8 +32,10 @@ from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
 from sim.prefetch import prefetch
 from sim.scenario import Scenario, fleet_files
+from sim.scenario.clocks import MOST_CHANGES, local_clock
 from sim.scenario.model import CapacitySection
 from sim.scenario.strategy import polling
+from sim.scenario.zones import zone_of
 from sim.strategy.settings import Settings
 from sim.wire.ddi.client import POLL_JITTER
 
@@ -140,6 +142,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     profiles = _profiles(scenario, key, plan.settings, hardware)
     size, blocks = _sample(scenario, profiles, hardware)
     fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
+    _clocks_of_single_modules(fleet)
     if not len(fleet.rows):
         raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
@@ -151,6 +154,35 @@ def _nothing_is_undone(scenario: Scenario) -> bool:
     strategy = scenario.plan.strategy
     retried = any(action.do == "retry-failed" for action in scenario.plan.operator)
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
+
+
+def _clocks(scenario: Scenario, zones: Sequence[str]) -> dict[str, Any]:
+    """The local clocks of zones as a profile has them."""
+    schedule = scenario.plan.strategy.schedule
+    activation = schedule.start_time.replace(tzinfo=schedule.zone)
+    clocks = [local_clock(zone_of(zone), activation, scenario.horizon) for zone in zones]
+
+    def padded(values: list[float], filler: float) -> tuple[float, ...]:
+        return (*values, *[filler] * (MOST_CHANGES - len(values)))
+
+    return {
+        "zone_day_start_s": tuple(clock.day_start_s for clock in clocks),
+        "zone_changes": tuple(float(len(clock.changes)) for clock in clocks),
+        "zone_change_at_s": tuple(padded([at for at, _ in clock.changes], inf) for clock in clocks),
+        "zone_shift_s": tuple(padded([shift for _, shift in clock.changes], 0.0) for clock in clocks),
+    }
+
+
+def _clocks_of_single_modules(fleet: Fleet) -> None:
+    """Zones that a fleet file gives single modules come after that of each group."""
+    if "time_zone" not in fleet.labels:
+        return
+    coded = fleet.labels["time_zone"]
+    fleet.rare["zone"] = coded.codes + 1
+    for group, profile in zip(fleet.scenario.fleet.groups, fleet.profiles, strict=True):
+        own = group.time_zone or fleet.scenario.plan.strategy.schedule.time_zone
+        for name, values in _clocks(fleet.scenario, [own, *coded.names]).items():
+            setattr(profile, name, values)
 
 
 def request_law(given: CapacitySection) -> tuple[int, float]:
@@ -264,7 +296,7 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         edrx_s=check_in.edrx,
         online_s=check_in.online,
         trip_probability=check_in.probability,
-        day_start_s=scenario.plan.strategy.schedule.start_of_day_s,
+        **_clocks(scenario, [group.time_zone or scenario.plan.strategy.schedule.time_zone]),
         confirm_mode=int(scenario.plan.confirmed_by_user),
         force_at_s=delivery.force_time if delivery.action_type == "timeforced" else inf,
         poll_jitter=poll_jitter if always else 0.0,

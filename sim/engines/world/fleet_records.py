@@ -105,7 +105,8 @@ def build_fleet(
     size: int, hardware: tuple[str, ...],
 ) -> Fleet:  # fmt: skip
     """All modules that the plan's lists allow and that are there when it begins, of `size` in all blocks."""
-    differ = scenario.plan.confirmed_by_user or scenario.fleet.cells is not None
+    zoned = any("time_zone" in group.columns for group in scenario.fleet.groups)
+    differ = scenario.plan.confirmed_by_user or scenario.fleet.cells is not None or zoned
     rows = record_layout.blank(ModuleRow(), record_layout.MODULE, size, record_layout.MODULE_LASTING)
     rare = record_layout.blank(ModuleRow(), record_layout.MODULE, size if differ else 1, record_layout.MODULE_RARE)
     joins = settings.continuous and any(group.joins is not None for group in scenario.fleet.groups)

@@ -11,11 +11,12 @@ import numpy as np
 from sim.cloud.execution import Execution
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
+from sim.scenario.clocks import MOST_CHANGES
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
            "component", "kind", "decided", "flash_result", "hold", "reverting", "cause", "first_fault", "image_faults"),
-    "i2": ("hardware", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts",
+    "i2": ("hardware", "zone", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts",
            "flashes"),
     "i4": ("index", "cell", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
            "offers", "preambles"),
@@ -42,7 +43,7 @@ MODULE_AWAKE = (
 )  # fmt: skip
 EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s", "confirmed_s", "holds")
 """What matters only while something is under way with a module: written anew before it is read after that, or not read."""
-MODULE_RARE = ("user_delay_s", "cell", "preambles")
+MODULE_RARE = ("user_delay_s", "cell", "zone", "preambles")
 EXECUTION_RARE = ("busy_until_s", "approval_delay_s")
 """What few scenarios need: one record for all modules, unless they differ."""
 EVENT = np.dtype([
@@ -130,11 +131,16 @@ def single(row: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def profile_type(components: int, hardware: int) -> np.dtype[Any]:
+def profile_type(components: int, hardware: int, zones: int = 1) -> np.dtype[Any]:
     """The record of one group's profile; sizes are rounded up so that few record types exist."""
     components, hardware = max(4, _power(components)), max(8, _power(hardware))
     table = (components, hardware)
-    return record(Profile, None, ordinary_w=(3,), peaks_s=(24,), boot_failures=table, bricks=table, delta=(components,))
+    zones = max(4, _power(zones))
+    return record(
+        Profile, None, ordinary_w=(3,), peaks_s=(24,), boot_failures=table, bricks=table, delta=(components,),
+        zone_day_start_s=(zones,), zone_changes=(zones,), zone_change_at_s=(zones, MOST_CHANGES),
+        zone_shift_s=(zones, MOST_CHANGES),
+    )  # fmt: skip
 
 
 def _power(count: int) -> int:

@@ -17,7 +17,8 @@ from sim.scenario.imports.cron import from_quartz
 from sim.scenario.imports.dialect import Options
 from sim.scenario.imports.fields import Fields, duration, moment
 from sim.scenario.imports.findings import Findings
-from sim.scenario.strategy import polling, zone_of
+from sim.scenario.strategy import polling
+from sim.scenario.zones import zone_of
 
 _OF_A_ROLLOUT = {
     "amountGroups", "groups", "successCondition", "errorCondition", "distributionSetId", "totalGroups", "startAt",
