@@ -89,7 +89,7 @@ def _sweep_verdict(result: Sweep) -> Verdict | None:
     if fits:
         text = f"{'meets' if len(fits) == 1 else 'meet'} every gate of the scenario: {_listed(result, fits)}.{doubt}"
         word = "All fit" if len(fits) == len(points) else "Some fit"
-        return Verdict("go", word, [_recommendation(result, fits), Text(text, strong=count)])
+        return Verdict("go", word, [Text(text, strong=count), _recommendation(result, fits)])
     if open_:
         text = f"meet every gate beyond doubt. Not shown to miss one: {_listed(result, open_)}.{doubt}"
         return Verdict("marginal", "Not decided", [Text(text, strong=count)])
