@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -114,6 +113,8 @@ def _faults(given: list[str]) -> Faults:
 
 def _loop() -> Any:
     """uvloop's runner where it is installed."""
+    import asyncio
+
     try:
         import uvloop
     except ModuleNotFoundError:
@@ -123,6 +124,8 @@ def _loop() -> Any:
 
 async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool, new_token: bool) -> ExitStatus:
     """Serves until Ctrl-C or SIGTERM; which of them, as an exit status."""
+    import asyncio
+
     from sim.service.server import running
 
     stop, ended = asyncio.Event(), [ExitStatus.INTERRUPTED]
@@ -149,6 +152,8 @@ async def _serve(options: Options, scenario: Any, activate: bool, as_json: bool,
 
 
 async def _load(server: Server, scenario: Any, activate: bool) -> int:
+    import asyncio
+
     from sim.service.loader import load
 
     plan = await asyncio.to_thread(load, server.cloud, scenario)

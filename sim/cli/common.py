@@ -92,7 +92,7 @@ MarginalOption = Annotated[
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from sim.engines.run import version
+        from sim.version import version
 
         print(f"fotasim {version()}")
         raise typer.Exit

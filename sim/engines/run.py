@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from sim.scenario import Scenario
 from sim.scenario.load import dump_tree
 from sim.stats.campaigns import with_intervals
 from sim.stats.summary import SUMMARY_COLUMNS, summarise
+from sim.version import version
 
 ENGINES = ("auto", "simpy", "compiled")
 
@@ -291,14 +291,6 @@ def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
             "high": row.high,
         })  # fmt: skip
     return listed
-
-
-def version() -> str:
-    """Version of the installed package."""
-    try:
-        return metadata.version("fotasim")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _commit() -> str:

@@ -1,4 +1,7 @@
-"""Distributions by their inverse: a probability goes in, a value comes out; any of them can be truncated."""
+"""Distributions by their inverse: a probability goes in, a value comes out; any of them can be truncated.
+
+SciPy is imported when a value is asked for: whoever only checks a scenario does without.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -59,19 +61,23 @@ class Distribution:
             return np.full_like(u, self.a)
         if self.kind == "uniform":
             return self.a + (self.b - self.a) * u
+        if self.kind == "empirical":
+            return np.interp(u, self.probabilities, self.points)
+        from scipy import special
+
         if self.kind == "normal":
             return np.asarray(self.a + self.b * special.ndtri(u))
         if self.kind == "lognormal":
             return np.asarray(self.a * np.exp(self.b * special.ndtri(u)))
         if self.kind == "beta":
             return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, u))
-        if self.kind == "gamma":
-            shape = (self.a / self.b) ** 2
-            return np.asarray(special.gammaincinv(shape, u) * self.a / shape)
-        return np.interp(u, self.probabilities, self.points)
+        shape = (self.a / self.b) ** 2  # gamma
+        return np.asarray(special.gammaincinv(shape, u) * self.a / shape)
 
     def _cumulative(self, x: float) -> float:
         """Probability below `x`, for the kinds that are truncated by it."""
+        from scipy import special
+
         if self.kind == "normal":
             return float(special.ndtr((x - self.a) / self.b)) if self.b > 0 else float(x >= self.a)
         if x <= 0.0:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from sim import draws
 from sim.causes import Cause
@@ -109,6 +108,8 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
 
     Draws are keyed by the modules' identities.
     """
+    from scipy import special
+
     known = population.known or KnownModules(count)
     count = known.count
     numbers = identities(known.names) if known.names else np.arange(first, first + count, dtype=np.int64)
@@ -190,6 +191,8 @@ def _frailty(unit: Array, variance: float) -> Array:
     if variance <= 0.0:
         return np.ones_like(unit)
     shape = 1.0 / variance
+    from scipy import special
+
     return np.asarray(special.gammaincinv(shape, unit) / shape, dtype=np.float64)
 
 

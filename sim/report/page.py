@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, Literal
 
 from sim.exit_status import ExitStatus
 from sim.report.show import Kind, show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WIDE_FROM = 7.0
 

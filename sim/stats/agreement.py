@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from sim.stats.paired import holm
 
@@ -29,6 +28,8 @@ def agreement(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     Modules of one run share cells and a cloud, so the tests are more likely than 5 % to find a difference where there
     is none; agreement is the safer of the two answers.
     """
+    from scipy import stats
+
     rows = [_outcomes(a["outcome"], b["outcome"])]
     for quantity, (since, until) in DURATIONS.items():
         first, second = _durations(a, since, until), _durations(b, since, until)
@@ -50,6 +51,8 @@ def _durations(modules: pd.DataFrame, since: str | None, until: str) -> NDArray[
 
 
 def _outcomes(a: pd.Series[Any], b: pd.Series[Any]) -> dict[str, Any]:
+    from scipy import stats
+
     counts = pd.DataFrame({"a": a.astype(str).value_counts(), "b": b.astype(str).value_counts()}).fillna(0.0)
     expected = counts.sum(axis=1).to_numpy() * min(len(a), len(b)) / max(len(a) + len(b), 1)
     rare = expected < _EXPECTED

@@ -47,3 +47,21 @@ def exact(hits: int, total: int, confidence: float = 0.95) -> tuple[float, float
 def share_interval(hits: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of a share in one run: exact where cases (or non-cases) are rare, else Wilson's."""
     return (exact if min(hits, total - hits) < RARE else wilson)(hits, total, confidence)
+
+
+def binomial_quantile(probability: float, trials: int, share: float) -> int:
+    """The least count that a binomial variable stays at or below with `probability` (0-1), of so many trials.
+
+    As scipy.stats.binom.ppf, whose package takes longer to import than a small run to make.
+    """
+    wanted = probability * (
+        1.0 - 1e-12
+    )  # a tie, such as the median of an odd number of trials, is not missed by rounding
+    low, high = 0, trials
+    while low < high:
+        middle = (low + high) // 2
+        if special.bdtr(middle, trials, share) >= wanted:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -9,7 +9,7 @@ from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from sim.stats.replicated import Estimate, rule_of_three, t_interval
 
@@ -52,7 +52,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> D
         reduction = inf if apart > 0.0 else 1.0
     else:
         t = estimate.value / (spread / sqrt(len(difference)))
-        p_value, reduction = 2.0 * float(stats.t.sf(abs(t), len(difference) - 1)), apart / spread**2
+        p_value, reduction = 2.0 * float(special.stdtr(len(difference) - 1, -abs(t))), apart / spread**2
     return Difference(estimate, p_value, len(difference), reduction, paired=True)
 
 
@@ -69,6 +69,8 @@ def unpaired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) ->
         return Difference(
             same, 1.0 if value == 0.0 else min(1.0, by_luck), min(len(first), len(second)), nan, paired=False
         )
+    from scipy import stats
+
     tested = stats.ttest_ind(second, first, equal_var=False)
     bounds = tested.confidence_interval(confidence)
     estimate = Estimate(float(second.mean() - first.mean()), float(bounds.low), float(bounds.high))

@@ -7,9 +7,9 @@ from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
-from sim.stats.intervals import RARE, exact
+from sim.stats.intervals import RARE, binomial_quantile, exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     if len(kept) < 2:
         return Estimate(float(kept[0]) if len(kept) else nan, nan, nan)
     mean = float(kept.mean())
-    half = float(stats.t.ppf(0.5 + confidence / 2.0, len(kept) - 1)) * float(kept.std(ddof=1)) / sqrt(len(kept))
+    half = float(special.stdtrit(len(kept) - 1, 0.5 + confidence / 2.0)) * float(kept.std(ddof=1)) / sqrt(len(kept))
     return Estimate(mean, mean - half, mean + half)
 
 
@@ -62,6 +62,8 @@ def bootstrap_interval(
     mean = float(kept.mean())
     if np.ptp(kept) == 0.0:
         return Estimate(mean, mean, mean)
+    from scipy import stats
+
     drawn = stats.bootstrap(
         (kept,), np.mean, n_resamples=resamples, confidence_level=confidence, method="BCa",
         rng=np.random.default_rng(seed),
@@ -82,8 +84,8 @@ def quantile_interval(values: ArrayLike, probability: float, confidence: float =
     if n == 0:
         return Estimate(nan, nan, nan)
     tail = (1.0 - confidence) / 2.0
-    below = int(stats.binom.ppf(tail, n, probability))  # order statistics are counted from 1: X(below) is the bound
-    above = int(stats.binom.ppf(1.0 - tail, n, probability)) + 1
+    below = binomial_quantile(tail, n, probability)  # order statistics are counted from 1: X(below) is the bound
+    above = binomial_quantile(1.0 - tail, n, probability) + 1
     low = float(kept[below - 1]) if below >= 1 else nan
     high = float(kept[above - 1]) if above <= n else nan
     return Estimate(float(np.quantile(kept, probability)), low, high)
@@ -112,7 +114,7 @@ def ratio_interval(hits: ArrayLike, sizes: ArrayLike, confidence: float = 0.95) 
     low = high = nan
     if count > 1:
         spread = sqrt(count / (count - 1) * float(((cases - value * modules) ** 2).sum())) / total
-        half = float(stats.t.ppf(0.5 + confidence / 2.0, count - 1)) * spread
+        half = float(special.stdtrit(count - 1, 0.5 + confidence / 2.0)) * spread
         low, high = value - half, value + half
     seen = round(float(cases.sum()))
     if min(seen, round(total) - seen) < RARE:

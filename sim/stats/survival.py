@@ -6,7 +6,8 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from sim.stats.intervals import binomial_quantile
 
 Array = NDArray[np.float64]
 
@@ -39,8 +40,8 @@ def reach_interval(times_s: ArrayLike, share: float, confidence: float = 0.95) -
     """
     times = np.sort(np.asarray(times_s, dtype=np.float64))
     tail = (1.0 - confidence) / 2.0
-    below = int(stats.binom.ppf(tail, len(times), share))
-    above = int(stats.binom.ppf(1.0 - tail, len(times), share)) + 1
+    below = binomial_quantile(tail, len(times), share)
+    above = binomial_quantile(1.0 - tail, len(times), share) + 1
     low = times[below - 1] if below >= 1 else np.nan
     high = times[above - 1] if above <= len(times) else np.nan
     return tuple(float(t) if np.isfinite(t) else None for t in (low, high))  # type: ignore[return-value]

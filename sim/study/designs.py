@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from sim.errors import StudyError
 from sim.study.axes import Axis, Settings
@@ -49,6 +48,8 @@ def _grid(axes: Sequence[Axis], count: int | None) -> list[Settings]:
 
 
 def _spread(axes: Sequence[Axis], design: str, count: int | None, seed: int) -> list[Settings]:
+    from scipy.stats import qmc
+
     wanted = 64 if count is None else count
     if not 2 <= wanted <= MAX_POINTS:
         raise StudyError(f"--points {wanted}: from 2 to {MAX_POINTS:,}")

@@ -10,11 +10,11 @@ from math import isnan
 from pathlib import Path
 from typing import Any, TextIO
 
-from sim.engines.run import version
 from sim.errors import RecordsError
 from sim.scenario import Scenario
 from sim.study.axes import Settings
 from sim.study.campaign import Campaign
+from sim.version import version
 
 FORMAT = 1
 

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from sim.engines.run import driver_for, version
+from sim.engines.run import driver_for
 from sim.errors import FotasimError, MissingExtra
 from sim.study.campaign import Campaign, Job, run_campaign
+from sim.version import version
 
 Progress = Callable[[int, int], None]
 """Gets the number of campaigns finished and the number wanted so far."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.stats.intervals import exact, share_interval, wilson
+from sim.stats.intervals import binomial_quantile, exact, share_interval, wilson
 from sim.stats.survival import cumulative_share, reach_interval, reached_at
 
 
@@ -57,3 +57,12 @@ def test_the_time_of_a_share_counts_those_who_never_get_there():
     assert reached_at(times, 0.7) is None
     low, high = reach_interval(times, 0.5)
     assert (low, high) == (2.0, None)
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2, 19, 20, 57, 999, 12_345, 5_000_000])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.95, 0.999, 1.0])
+def test_binomial_quantile_is_scipys(trials, share):
+    """The order statistics of intervals are those that scipy.stats.binom.ppf gives, ties at the median included."""
+    for probability in (0.0005, 0.025, 0.5, 0.975, 0.9995):
+        expected = int(stats.binom.ppf(probability, trials, share)) if trials else 0
+        assert binomial_quantile(probability, trials, share) == expected

@@ -54,8 +54,9 @@ def _rendered(figure: Figure, *, fonttype: str) -> str:
     """The same bytes for the same figure, however often: no date, fixed ids, laid out once."""
     buffer = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.fonttype": fonttype}):
-        if figure.get_layout_engine() is not None:
-            figure.draw_without_rendering()
+        layout = figure.get_layout_engine()
+        if layout is not None:  # placed once, here: left in place it would be done again on saving
+            layout.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)

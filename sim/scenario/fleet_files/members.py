@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 def check_files(scenario: Scenario) -> list[tuple[Group, FleetTable]]:
     """Every fleet file of the scenario, read. Raises FleetFileError with the faults of all of them."""
+    from_files = [group for group in scenario.fleet.groups if group.file is not None]
+    if not from_files:
+        return []
     from sim.scenario.fleet_files.read import read
 
     tables, problems, more = [], [], []
-    for group in scenario.fleet.groups:
-        if group.file is None:
-            continue
+    for group in from_files:
         try:
             tables.append((group, read(group)))
         except FleetFileError as error:
