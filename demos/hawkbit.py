@@ -70,7 +70,11 @@ def _goosebit(stack: ExitStack, modules: int) -> str:
 def run(scenario: Scenario, time_scale: float, *, ramp_per_s: float = 50.0, duration_s: float = 300.0) -> LiveOutcome:
     """Publishes a package of the plan's size, starts the rollout and runs the fleet."""
     assert scenario.cloud.url is not None
-    asyncio.run(publish.publish(scenario, scenario.cloud.url, publish.packages_of(scenario)))
+    asyncio.run(
+        publish.publish(
+            scenario, scenario.cloud.url, publish.How(accept_losses=True), lambda line: print(line, file=sys.stderr)
+        )
+    )
     settings = Settings(ramp_per_s=ramp_per_s, time_scale=time_scale, radio=True, duration_s=duration_s)
     return run_live(scenario, scenario.cloud.url, settings, watch=_lines())
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, with_options
+from sim.cli.common import AsJson, Overrides, ScenarioPath, app, fail, load_scenario, say, with_options
 from sim.cli.live import Allowed, Certificates, Modules, RateCap, Seed, rate_of
 
 ServerUrl = Annotated[
@@ -17,6 +17,12 @@ ServerUrl = Annotated[
     ),
 ]
 Register = Annotated[bool, typer.Option("--register", help="Create the targets first (hawkBit: always done).")]
+
+
+Accept = Annotated[
+    bool, typer.Option("--accept-losses", help="Publish without what the server cannot hold, and name it.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the requests (JSON) and send nothing.")]
 
 
 @app.command()
@@ -30,12 +36,16 @@ def publish(
     ca: Certificates = None,
     set_: Overrides = [],  # noqa: B006
     seed: Seed = None,
+    accept_losses: Accept = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a scenario's package on a hawkBit or goosebit server and start its rollout there.
+    """Publish a scenario's plan on a hawkBit or goosebit server and start its rollout there.
 
-    Login from FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD. Targets made here get FOTASIM_DDI_TARGET_TOKEN as their security
-    token. The package is the component's file, or made-up bytes of its size. Run the fleet with `fotasim live` then.
+    Group sizes are shown first, as the server will cut them. A setting that the server cannot hold stops the command
+    (exit 2), a rollout that it stored otherwise is not started (exit 3). Ends once the rollout runs. Login from
+    FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD. Targets made here get FOTASIM_DDI_TARGET_TOKEN as their security token. A
+    package is the component's file, or made-up bytes of its size. Run the fleet with `fotasim live` then.
     """
     import asyncio
     import os
@@ -48,19 +58,34 @@ def publish(
     url = cloud or loaded.cloud.url
     if loaded.cloud.kind != "ddi" or loaded.cloud.server is None:
         fail("publish: a scenario with cloud.kind ddi and cloud.server hawkbit or goosebit is needed")
+    how = publishing.How(
+        Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap)),
+        os.environ.get(TARGET_TOKEN, ""),
+        register,
+        None if ca is None else str(ca),
+        accept_losses,
+        str(scenario),
+    )
+    if dry_run:
+        _show_requests(loaded, how)
+        return
     if url is None:
         fail("--cloud: the server's URL is needed, there or as cloud.url")
-    limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
-    token = os.environ.get(TARGET_TOKEN, "")
-    rollout = asyncio.run(
-        publishing.publish(
-            loaded,
-            url,
-            publishing.packages_of(loaded),
-            limits=limits,
-            token=token,
-            register=register,
-            ca_file=None if ca is None else str(ca),
-        )
-    )
-    print(json.dumps({"rollout": rollout}) if as_json else f"rollout {rollout} started at {url}: {loaded.plan.name}")
+    found = asyncio.run(publishing.publish(loaded, url, how, say))
+    if as_json:
+        print(json.dumps({"rollout": found.rollout, "losses": [loss.as_dict() for loss in found.losses]}))
+    else:
+        print(f"rollout {found.rollout} runs at {url}: {loaded.plan.name}")
+
+
+def _show_requests(scenario: Any, how: Any) -> None:
+    from sim.engines.live.ddi import publish as publishing
+    from sim.engines.live.ddi.publication import refuse_losses
+
+    publication = publishing.prepared(scenario)
+    if not how.accept_losses:
+        refuse_losses(publication.losses, how.file)
+    for line in publishing.told(publication, tuple(publication.losses)):
+        say(line)
+    requests = publishing.requests_of(publication, scenario.cloud.server, register=how.register, token=how.token)
+    print(json.dumps(requests, indent=2))

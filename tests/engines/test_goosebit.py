@@ -53,7 +53,7 @@ async def server_side(server):
     control = control_of(target, target.ssl_context(None))
     assert isinstance(control, Goosebit)
     async with control:
-        states = await control.states()
+        states = {name: found.state for name, found in (await control.states()).items()}
         logs = {name: await control.log(name) for name in states}
         return states, logs, await control.counters(None)
 

@@ -74,7 +74,7 @@ async def let_in(url: str) -> None:
 
 def lived(given, duration_s: float):
     """Publishes the plan and runs the fleet; the live run and the number of the rollout."""
-    rollout = asyncio.run(publish.publish(given, given.cloud.url, publish.packages_of(given)))
+    rollout = asyncio.run(publish.publish(given, given.cloud.url, publish.How(accept_losses=True))).rollout
     settings = Settings(ramp_per_s=100.0, time_scale=SCALE, radio=True, duration_s=duration_s)
     return run_live(given, given.cloud.url, settings, plan=rollout), rollout
 

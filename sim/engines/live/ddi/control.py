@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import json as jsonlib
 import ssl as tls
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import aiohttp
 
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
-from sim.engines.live.ddi.device_states import Counters
-from sim.errors import FotasimError
+from sim.engines.live.ddi.device_states import Counters, DeviceState
+from sim.errors import FotasimError, InputError
+
+if TYPE_CHECKING:
+    from sim.engines.live.ddi.publication import Publication
+    from sim.scenario.imports.findings import Loss
 
 TIMEOUT_S = 120.0
 MAX_ANSWER_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One component's package, as published: `data` is the payload, servers that want a container wrap it."""
-
-    component: str
-    version: str
-    data: bytes
-    board: str
-    hardware: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A rollout's group: share of those left in percent, and the thresholds that end it."""
-
-    name: str
-    percent: float
-    success_percent: int
-    error_percent: int
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What a rollout's actions are: forced, soft, timeforced (from `force_after_s` on) or downloadonly."""
-
-    kind: str = "forced"
-    force_after_s: float = 0.0
-
-
-FORCED = Action()
 
 
 class Control(Protocol):
@@ -59,17 +30,26 @@ class Control(Protocol):
     async def __aexit__(self, *_: object) -> None:
         """Frees the connection."""
 
-    async def register(self, names: Sequence[str], token: str) -> None:
-        """Creates the targets; `token` is their security token, {id} in it a target's name, "" for none."""
+    async def differences(self, publication: Publication) -> list[Loss]:
+        """Settings of the server (its polling time, its switches) under which the rollout would be another one."""
 
-    async def publish(self, release: Release) -> int:
-        """Uploads the package; its number."""
+    async def register(self, publication: Publication, token: str) -> None:
+        """Creates the targets that are not there yet; `token` is their security token, {id} in it a target's name."""
 
-    async def start(self, name: str, package: int, groups: Sequence[Group], action: Action = FORCED) -> int:
-        """Creates and starts a rollout of it; the rollout's number."""
+    async def upload(self, publication: Publication) -> int:
+        """Uploads the packages, or finds the same bytes there; the number of what a rollout hands out."""
 
-    async def states(self, doubted: Collection[str] = ()) -> dict[str, str]:
-        """State of every device, in the vocabulary of the reconciliation; those `doubted` are looked at closely."""
+    async def create(self, publication: Publication, package: int) -> int:
+        """Creates the rollout and waits until the server has cut its groups; the rollout's number."""
+
+    async def stored(self, publication: Publication, rollout: int) -> list[str]:
+        """Reads the rollout back: where it differs from the publication, in words."""
+
+    async def start(self, rollout: int) -> None:
+        """Starts a rollout and waits until it runs: devices that ask before find nothing."""
+
+    async def states(self, names: Collection[str] = (), rollout: int | None = None) -> dict[str, DeviceState]:
+        """State of every device in a rollout (None: the newest), in the vocabulary of the reconciliation."""
 
     async def counters(self, rollout: int | None) -> Counters | None:
         """What the server counted of a rollout (None: its newest), or None where it has none."""
@@ -83,6 +63,18 @@ def control_of(target: DdiTarget, context: tls.SSLContext) -> Control | None:
     kinds: dict[str, type[Goosebit] | type[Hawkbit]] = {"goosebit": Goosebit, "hawkbit": Hawkbit}
     kind = kinds.get(target.server)
     return kind(Api(target, context)) if kind is not None and target.user else None
+
+
+class Refused(FotasimError):
+    """A management API refuses a request with an HTTP status."""
+
+    def __init__(self, asked: str, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(f"{asked}: HTTP {status}: {words}")
+
+
+class WrongLogin(InputError):
+    """A management API does not let us in."""
 
 
 class Api:
@@ -107,9 +99,9 @@ class Api:
                 while not answer.content.at_eof() and len(body) < MAX_ANSWER_BYTES:
                     body += await answer.content.read(MAX_ANSWER_BYTES - len(body))
                 if answer.status in (401, 403):
-                    raise FotasimError(f"{url}: HTTP {answer.status}; {USER} and {PASSWORD} are the server's login")
+                    raise WrongLogin(f"{url}: HTTP {answer.status}; {USER} and {PASSWORD} are the server's login")
                 if answer.status >= 300:
-                    raise FotasimError(f"{method} {url}: HTTP {answer.status}: {body[:300].decode(errors='replace')}")
+                    raise Refused(f"{method} {url}", answer.status, body[:300].decode(errors="replace"))
                 return jsonlib.loads(body) if body.strip() else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise FotasimError(f"{url}: the server cannot be asked: {str(error) or type(error).__name__}") from None

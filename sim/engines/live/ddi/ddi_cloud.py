@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.ddi_module import DdiModule
 from sim.engines.live.ddi.ddi_target import DdiTarget
-from sim.engines.live.ddi.device_states import FINISHED, reconcile_states
+from sim.engines.live.ddi.device_states import reconcile_states
 from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.json_requests import Http
 from sim.engines.live.reconciliation import Reconciliation
@@ -84,7 +84,7 @@ class Ddi:
         said = {m.module.name: m.said() for m in modules}
         try:
             async with control:
-                states = await control.states([name for name, ours in said.items() if ours.believed != FINISHED])
+                states = await control.states(list(said), self.plan)
                 counters = await control.counters(self.plan)
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")

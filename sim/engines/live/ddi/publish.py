@@ -1,55 +1,146 @@
-"""From a scenario's plan to a rollout on a DDI server: the package is uploaded, targets are made, groups and thresholds set."""
+"""From a scenario's plan to a rollout that runs on a DDI server, or to the list of what that server cannot hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha512
+from typing import Any
 
-from sim.engines.live.ddi.control import Action, Group, Release, control_of
-from sim.engines.live.ddi.ddi_module import BOARD
+from sim.engines.live.ddi import goosebit_api, hawkbit_bodies
+from sim.engines.live.ddi.control import Control, control_of
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, ddi_target
+from sim.engines.live.ddi.publication import Publication, publication_of, refuse_losses
 from sim.engines.live.live_target import Limits
 from sim.engines.world.build import build
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 from sim.scenario import Scenario
+from sim.scenario.imports.findings import Loss
 
 LIMITS = Limits()
+HIDDEN = "***"
 
 
-async def publish(
-    scenario: Scenario, url: str, packages: Mapping[str, bytes], *, limits: Limits = LIMITS, token: str = "",
-    register: bool = False, ca_file: str | None = None,
-) -> int:  # fmt: skip
-    """Publishes the plan's one component (`packages`: its bytes by name) and starts its rollout; the rollout's number.
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan is published."""
 
-    With `register` the fleet's targets are made first, with `token` ({id} in it becomes the target's name) as their
-    security token; hawkBit needs them before a rollout starts, goosebit lets devices register by themselves.
-    """
-    section, plan = scenario.cloud, scenario.plan
-    target = ddi_target(url, section.tenant, section.server or "", limits)
-    control = control_of(target, target.ssl_context(ca_file))
-    if control is None:
-        raise FotasimError(f"cloud.server must be hawkbit or goosebit, and {USER} and {PASSWORD} its login")
-    if len(plan.components) != 1:
-        raise FotasimError("publishing works with one component; more are assembled at the server")
+    limits: Limits = LIMITS
+    token: str = ""
+    """Security token of the targets made here; {id} in it becomes the target's name."""
+    register: bool = False
+    """Make the targets first; hawkBit always needs them, goosebit lets devices register by themselves."""
+    ca_file: str | None = None
+    accept_losses: bool = False
+    file: str = "scenario"
+    """How refusals name the scenario."""
+
+
+DEFAULTS = How()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A rollout that runs, and what of the plan it is without."""
+
+    rollout: int
+    losses: tuple[Loss, ...]
+
+
+def prepared(scenario: Scenario) -> Publication:
+    """What would be published, without asking the server."""
     world = build(scenario)
-    component = plan.components[0]
-    release = Release(
-        component.component, component.target_version, packages[component.component], BOARD, world.fleet.hardware
-    )
+    return publication_of(scenario, [m.name for m in world.modules], packages_of(scenario), world.fleet.hardware)
+
+
+async def publish(scenario: Scenario, url: str, how: How = DEFAULTS, tell: Callable[[str], None] = print) -> Published:
+    """Uploads what the plan needs, creates its rollout, reads it back and starts it; `tell` hears of it before.
+
+    ScenarioError naming every setting that the server cannot hold, FotasimError where it stored another rollout: that one
+    is not started.
+    """
+    section = scenario.cloud
+    target = ddi_target(url, section.tenant, section.server or "", how.limits)
+    publication = prepared(scenario)
+    if not how.accept_losses:
+        refuse_losses(publication.losses, how.file)
+    control = control_of(target, target.ssl_context(how.ca_file))
+    if control is None:
+        raise InputError(f"cloud.server must be hawkbit or goosebit, and {USER} and {PASSWORD} its login")
     async with control:
-        if register or section.server == "hawkbit":
-            await control.register([m.name for m in world.modules], token)
-        package = await control.publish(release)
-        return await control.start(plan.name, package, groups_of(scenario), action_of(scenario))
+        losses = (*publication.losses, *await control.differences(publication))
+        if not how.accept_losses:
+            refuse_losses(losses, how.file)
+        for line in told(publication, losses):
+            tell(line)
+        if how.register or section.server == "hawkbit":
+            await control.register(publication, how.token)
+        return Published(await _roll_out(control, publication), losses)
 
 
-def action_of(scenario: Scenario) -> Action:
-    """How the server is to hand the plan out: a plan that a user has to confirm is soft."""
-    delivery = scenario.plan.strategy.delivery
-    if delivery.action_type == "forced" and scenario.plan.mode == "confirm":
-        return Action("soft")
-    return Action(delivery.action_type.replace("-", ""), delivery.force_time)
+async def _roll_out(control: Control, publication: Publication) -> int:
+    package = await control.upload(publication)
+    rollout = await control.create(publication, package)
+    differences = await control.stored(publication, rollout)
+    if differences:
+        listed = "; ".join(differences)
+        raise FotasimError(f"rollout {rollout} is created and not started, the server stored another one: {listed}")
+    await control.start(rollout)
+    return rollout
+
+
+def told(publication: Publication, losses: tuple[Loss, ...]) -> Iterator[str]:
+    """What a person should know before anything is sent."""
+    yield f"{publication.name}: {len(publication.targets):,} targets"
+    for group in publication.groups:
+        yield f"  group {group.name}: {group.targets:,} targets"
+    for note in publication.notes:
+        yield f"  {note}"
+    for loss in losses:
+        yield f"LOST {loss}"
+
+
+def requests_of(publication: Publication, server: str, *, register: bool, token: str) -> list[dict[str, Any]]:
+    """The requests that create something, in order, without secrets; numbers the server will give stand in < >."""
+    if server == "goosebit":
+        return _goosebit_requests(publication, register=register, token=token)
+    hidden = HIDDEN if token else ""
+    found = [
+        _request(
+            "POST", "/rest/v1/targets", [hawkbit_bodies.target(publication, n, hidden) for n in publication.targets]
+        )
+    ]
+    numbers = []
+    for release in publication.releases:
+        number = f"<{release.component}>"
+        numbers.append(number)
+        found.append(
+            _request("POST", "/rest/v1/softwaremodules", [hawkbit_bodies.software_module(publication, release)])
+        )
+        found.append(_request("POST", f"/rest/v1/softwaremodules/{number}/artifacts", {
+            "file": hawkbit_bodies.artifact_name(release), "bytes": len(release.data), "sha256": release.sha256,
+        }))  # fmt: skip
+    found.append(_request("POST", "/rest/v1/distributionsets", [hawkbit_bodies.distribution_set(publication, numbers)]))
+    found.append(_request("POST", "/rest/v1/rollouts", hawkbit_bodies.rollout(publication, "<distribution set>", 0)))
+    found.append(_request("POST", "/rest/v1/rollouts/<rollout>/start", None))
+    return found
+
+
+def _goosebit_requests(publication: Publication, *, register: bool, token: str) -> list[dict[str, Any]]:
+    own = {"auth_token": HIDDEN} if token else {}
+    release = publication.releases[0]
+    found = [
+        _request("PUT", "/api/v1/devices", {"devices": [n], "feed": goosebit_api.FEED, "software": "rollout", **own})
+        for n in (publication.targets if register else ())
+    ]
+    artifact = {"file": hawkbit_bodies.artifact_name(release), "bytes": len(release.data), "sha256": release.sha256}
+    found.append(_request("PUT", "/api/v1/software", artifact))
+    found.append(_request("PUT", "/api/v1/rollouts", goosebit_api.rollout_body(publication, "<software>")))
+    return found
+
+
+def _request(method: str, path: str, body: Any) -> dict[str, Any]:
+    return {"method": method, "path": path, "body": body}
 
 
 def packages_of(scenario: Scenario) -> dict[str, bytes]:
@@ -62,21 +153,3 @@ def packages_of(scenario: Scenario) -> dict[str, bytes]:
             block = sha512(f"{component.component} {component.target_version}".encode()).digest()
             found[component.component] = (block * (component.total_size // len(block) + 1))[: component.total_size]
     return found
-
-
-def groups_of(scenario: Scenario) -> list[Group]:
-    """The plan's groups as hawkBit takes them, in percent of the targets left; one of everybody where there are none.
-
-    FotasimError for a group that hawkBit cannot express.
-    """
-    rollout, left, found = scenario.plan.strategy.rollout, 100.0, []
-    for number, group in enumerate(rollout.groups, 1):
-        if group.count is not None or group.filter is not None:
-            raise FotasimError(f"rollout.groups.{number - 1}: hawkBit's groups are given in percent")
-        share = group.percent if group.percent is not None else left if rollout.percent_of == "total" else 100.0
-        of_left = 100.0 * share / left if rollout.percent_of == "total" and left > 0.0 else share
-        left -= share
-        error = 100.0 if group.error_threshold_percent is None else group.error_threshold_percent
-        name = group.name or f"group-{number}"
-        found.append(Group(name, min(100.0, of_left), round(group.success_threshold_percent), round(error)))
-    return found or [Group("all", 100.0, 50, 100)]
