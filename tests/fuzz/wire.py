@@ -19,6 +19,7 @@ from sim.wire import http, mqtt
 from sim.wire.ddi import documents as ddi
 from sim.wire.ddi.client import Client
 from sim.wire.quecthing import commands, frame, login, ota, ttlv
+from sim.wire.quecthing.client import Product, QuecThingClient
 from sim.wire.session import ClientSession, ServerSession
 
 LIMIT = 4096
@@ -84,6 +85,24 @@ def payload(data: bytes) -> None:
         lambda data: commands.Reported().take(commands.OTA_REQUEST, data),
     ):  # fmt: skip
         _refused(lambda read=read: read(data))
+
+
+def module(data: bytes) -> None:
+    """A module's session: every message is told, and answered without an error of ours."""
+    session = QuecThingClient(Product("p1", "s" * 16, "fw"), "device01", Told())
+    session.password("0123456789abcdef")
+    for piece in (data, data[: len(data) // 2]):
+        session.received(piece, lambda _topic, _payload, _qos: 1)
+
+
+class Told:
+    """Events of a session under fire: hears everything, keeps nothing."""
+
+    def hello(self) -> msg.Hello:
+        return msg.Hello(80.0, -90.0, 1000, {"fw": "1"})
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
 
 
 def packets(data: bytes) -> None:
@@ -159,7 +178,7 @@ def documents(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames, "payload": payload, "packets": packets, "server": server, "client": client, "password": password,
-    "answer": answer, "documents": documents,
+    "answer": answer, "documents": documents, "module": module,
 }  # fmt: skip
 
 
@@ -179,7 +198,7 @@ def seeds(target: str) -> list[bytes]:
     if target == "payload":
         return payloads
     framed = [frame.encode(i + 1, 0x0111 + i, data) for i, data in enumerate(payloads)]
-    if target == "frames":
+    if target in ("frames", "module"):
         return [*framed, b"".join(framed), frame.encode(1, 0xAAAA, b"\xaa\x55" * 40)]
     if target == "documents":
         href = "http://127.0.0.1/DEFAULT/controller/v1/m"
