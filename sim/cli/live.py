@@ -29,7 +29,6 @@ from sim.cli.common import (
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 
 if TYPE_CHECKING:
-    from sim import archive
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import LiveOutcome
 
@@ -93,6 +92,7 @@ def live(
     FOTASIM_TOKEN holds its token. With a scenario of cloud kind ddi: FOTASIM_DDI_TARGET_TOKEN or
     FOTASIM_DDI_GATEWAY_TOKEN for the devices, FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD for the reconciliation. Ctrl-C ends the run and keeps what is there.
     """
+    from sim import archive
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import run_live, save_live
     from sim.engines.live.live_target import Limits
@@ -109,9 +109,8 @@ def live(
     url = cloud or loaded.cloud.url
     if url is None:
         fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
-    folder = check_output(
-        out or Path("reports") / f"{loaded.name}-{loaded.seed}-live", "run", overwrite=overwrite, sign=sign
-    )
+    target = out or Path("reports") / f"{loaded.name}-{loaded.seed}-live"
+    folder = check_output(target, "run", overwrite=overwrite, sign=sign)
     with watching(prometheus, otlp, progress, quiet=as_json) as watch:
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
     saved = save_live(found, folder, overwrite=overwrite, command=command_line())
