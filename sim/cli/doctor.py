@@ -28,6 +28,11 @@ def doctor(measure: Measure = False, as_json: AsJson = False) -> None:
     With --measure what a module costs in memory and CPU is measured, and remembered: figures of a load run then rest on
     this host's own.
     """
+    from sim.engines import compile_ahead
+
+    other = compile_ahead.running()
+    if other is not None and not as_json:
+        print(f"compiled engine: process {other} compiles it in the background")
     engine, host = _engine(as_json), _host(measure=measure, quiet=as_json)
     if as_json:
         shown = None if host is None else host.as_dict()

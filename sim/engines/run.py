@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from sim import records
-from sim.engines import run_inputs
+from sim.engines import compile_ahead, run_inputs
 from sim.engines.run_inputs import InputFile
 from sim.engines.world.build import World, build, build_profile
 from sim.errors import EngineUnavailable, because
@@ -108,14 +108,21 @@ def driver_of(
     events: bool | str = False,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[str, VirtualDriver]:
-    """The name of the engine and a driver of the world; `auto` takes the compiled one wherever it can run.
+    """The name of the engine and a driver of the world; `auto` takes the one that is done first.
 
+    That is the compiled one, unless it has yet to be compiled and SimPy is through with this world before.
     `make_world` is called again when the compiled engine has to give way. `tell` gets a line when a first use compiles, or
     when `auto` falls back and why; `compiled` raises EngineUnavailable instead.
     """
+    world = make_world()
+    waits = engine == "auto" and not _compiled_is_near()
+    if waits and compile_ahead.simpy_s(world.scenario, len(world.fleet.rows)) < compile_ahead.expected_s():
+        if compile_ahead.start() and tell is not None:
+            tell("SimPy runs this one; the compiled engine is made ready in the background, for later runs")
+        engine = "simpy"
     name, make = driver_for(engine, tell)
     try:
-        return name, make(make_world(), events=events)
+        return name, make(world, events=events)
     except EngineUnavailable as error:  # this plan's rows have a layout of their own, which had to be compiled
         name, make = _given_way(engine, error, tell)
         return name, make(make_world(), events=events)
@@ -141,14 +148,42 @@ def _compiled_engine(tell: Callable[[str], None] | None) -> Callable[..., Virtua
     if _unavailable:
         raise _unavailable[0]
     try:
-        from sim.engines.compiled.compiled_engine import CompiledEngine, prepare
+        import sim.engines.compiled.compiled_engine as compiled_engine  # noqa: PLR0402 - fails where the module does
 
-        prepare(tell)
+        if not _compiled_is_near():
+            _compile(compiled_engine, tell)
+        compiled_engine.prepare()
     except EngineUnavailable:
         raise
     except Exception as error:  # Numba, or what it needs, may be missing, broken or of another time
         raise EngineUnavailable(because(error)) from error
-    return CompiledEngine
+    return compiled_engine.CompiledEngine
+
+
+def _compiled_is_near() -> bool:
+    """Whether the compiled engine can run without waiting for the compiler, or is known not to run at all."""
+    if _unavailable:
+        return True
+    try:
+        import sim.engines.compiled.compiled_engine as compiled_engine  # noqa: PLR0402 - fails where the module does
+
+        return bool(compiled_engine._COMPILED) or compiled_engine.is_kept()
+    except Exception:  # whatever is wrong with it, asking for the engine finds out and tells
+        return True
+
+
+def _compile(compiled_engine: Any, tell: Callable[[str], None] | None) -> None:
+    """Compiles, or waits for the process that does; tells how long it will take."""
+    if tell is not None:
+        other = compile_ahead.running()
+        who = "" if other is None else f" (process {other} is at it)"
+        tell(f"compiling the engine, once after each installation: about {compile_ahead.expected_s():.0f} s{who}")
+    with compile_ahead.alone():
+        if compiled_engine.is_kept():  # the other process has done it
+            return
+        began = time.process_time()
+        compiled_engine.prepare()
+        compile_ahead.note_time(time.process_time() - began)
 
 
 def _given_way(

@@ -66,6 +66,8 @@ class Pool:
     def each(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Campaign]]:
         """Number and result of every job, in the order in which they finish. Closing it drops what is not begun."""
         if self._executor is None and self._client is None:
+            if len(jobs) > 1:
+                driver_for(jobs[0].engine)  # many campaigns: one engine, the one that is worth its compilation
             for number, job in enumerate(jobs):
                 yield number, run_campaign(job)
             return

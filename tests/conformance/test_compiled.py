@@ -229,6 +229,7 @@ def test_interrupted_runs_are_the_same(share):
 def unprepared(monkeypatch):
     """A process that has not compiled anything yet, nor found that it cannot."""
     monkeypatch.setattr(run, "_unavailable", [])
+    monkeypatch.setattr(run.compile_ahead, "expected_s", lambda: 0.0)  # compiling is asked for, however small the run
     monkeypatch.setattr(compiled_engine, "_COMPILED", set())
 
 
@@ -272,7 +273,7 @@ def test_rows_of_another_size_that_cannot_be_compiled_give_way_to_simpy(unprepar
 
     monkeypatch.setattr(compiled_engine, "compile_entry", refuse)
     monkeypatch.setattr(compiled_engine, "_COMPILED", set())
-    monkeypatch.setattr(compiled_engine, "prepare", lambda _tell: None)
+    monkeypatch.setattr(compiled_engine, "prepare", lambda: None)
     told = []
     asked = scenario("fleet.size=20", "horizon=1d")
     found = campaign_records(asked, 0, tell=told.append)
