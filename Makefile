@@ -54,10 +54,11 @@ docs: $(DEV)     ## build the documentation site into site/, warnings are errors
 examples: $(DEV) ## make reports/examples/sample/, docs/examples/ and the pictures anew
 	$(BIN)/python reports/examples/make.py
 
-schema: $(DEV)   ## write scenarios/schema.json, reports/report.schema.json and docs/parameters.md anew
+schema: $(DEV)   ## write scenarios/schema.json, reports/report.schema.json, docs/parameters.md and docs/states.md anew
 	$(BIN)/fotasim schema > scenarios/schema.json
 	$(BIN)/fotasim schema --of report > reports/report.schema.json
-	$(BIN)/python docs/_build.py > docs/parameters.md
+	$(BIN)/python docs/_build.py parameters > docs/parameters.md
+	$(BIN)/python docs/_build.py states > docs/states.md
 
 clean:           ## remove the environment and what tools leave behind
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,30 @@ def parameters() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_STATES = """\
+# State machines
+
+<!-- Made from the state tables of sim/module, sim/strategy and sim/cloud: make schema -->
+
+Five machines decide what may follow what. Each is a table in the code; engines walk the table, tests hold it, and this page
+is made from it. An input is refused in every state its rows do not name, and a refused input changes nothing. An
+arrow to the end mark means that the machine ordinarily stops there.
+
+The diagrams are in Mermaid, which GitHub, GitLab and most editors draw. This site shows their source, since drawing would
+fetch a script from another host; the tables below each say the same and more."""
+_LINK = """\
+Where a module's radio and its session stand (`sim/module/link_states.py`). `FLASHING`: the radio is off while the module
+writes or reboots. `DARK`: it never comes back."""
+_OTA = """\
+QuecThing's statuses 0 to 12 as the SDK spells them (`sim/module/states.py`). `REFUSEDOTA`, `DOWNLOADERROR`, `UPDATESUCCESS`
+and `UPDATEERROR` are moments: they are published as they are entered and settle into `NOPLAN` at once."""
+_GROUP = """\
+How far a group of the rollout is (`sim/strategy/group_states.py`)."""
+_PLAN = """\
+The plan as the Developer Center shows it (`sim/cloud/plan_states.py`)."""
+_EXECUTION = """\
+One module in one plan, as the cloud sees it (`sim/cloud/execution_states.py`). A report is believed in every open state,
+because the cloud's view may be behind the module's."""
 _PARAMETERS = """\
 # Parameters of the model
 
@@ -79,6 +105,71 @@ _PARAMETER_SECTIONS = {
     "physics": "Physics: `fleet.physics`, for the fleet or a group",
     "cells": "Cells: `fleet.cells`",
 }
+
+
+def states() -> str:
+    """The page of state machines, drawn from the tables the engines walk; checked in like the page of parameters."""
+    from sim.cloud import execution_states, plan_states
+    from sim.module import link_states
+    from sim.module import states as ota_states
+    from sim.strategy import group_states
+
+    parts = [_STATES]
+    for module, title, text in (
+        (link_states, "Link of a module", _LINK),
+        (ota_states, "OTA status of a module", _OTA),
+        (group_states, "Rollout group", _GROUP),
+        (plan_states, "Plan", _PLAN),
+        (execution_states, "Execution", _EXECUTION),
+    ):
+        parts += [f"## {title}", text, _diagram(module.TABLE), _rows_of(module.TABLE)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _diagram(table: Any) -> str:
+    """A Mermaid state diagram: an arrow for each pair of states, with every input that leads along it.
+
+    Many states that are left in the same ways are drawn once, as one node.
+    """
+    joined = _joined(table)
+    arrows: dict[tuple[str, str], dict[str, None]] = {}
+    for row in table.rows:
+        sources = [_JOINED] if row.sources == joined else [table.states[source] for source in row.sources]
+        for source in sources:
+            arrows.setdefault((source, table.states[row.target]), {})[table.moves[row.move]] = None
+    lines = [f'  state "any state without an end mark" as {_JOINED}'] if joined else []
+    lines.append(f"  [*] --> {table.states[min(table.states)]}")
+    lines += [f"  {source} --> {target}: {', '.join(moves)}" for (source, target), moves in arrows.items()]
+    ends = _ends(table)
+    lines += [f"  {name} --> [*]" for name in table.states.values() if name in ends]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
+_JOINED = "ANY_OPEN"
+
+
+def _joined(table: Any) -> tuple[int, ...]:
+    """The states that three rows and more are accepted in alike, where those are five states and more."""
+    often = Counter(row.sources for row in table.rows if len(row.sources) > 4)
+    return next((sources for sources, rows in often.most_common(1) if rows > 2), ())
+
+
+def _ends(table: Any) -> set[str]:
+    """States no row leads out of, or that are not among the joined ones."""
+    joined = _joined(table)
+    left = {source for row in table.rows for source in row.sources}
+    return {name for state, name in table.states.items() if state not in (joined or left)}
+
+
+def _rows_of(table: Any) -> str:
+    rows = [
+        (
+            f"`{table.moves[row.move]}`", ", ".join(f"`{table.states[source]}`" for source in row.sources),
+            f"`{table.states[row.target]}`", row.when,
+        )
+        for row in table.rows
+    ]  # fmt: skip
+    return _table(("input", "accepted in", "leads to", "when"), rows)
 
 
 def scenario() -> str:
@@ -237,5 +328,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
 }
 
+CHECKED_IN = {"parameters": parameters, "states": states}
+"""Pages that are made here and checked in: docs/NAME.md."""
+
 if __name__ == "__main__":
-    print(parameters(), end="")
+    print(CHECKED_IN[sys.argv[1]](), end="")

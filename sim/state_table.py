@@ -2,7 +2,7 @@
 
 Theory of operation. Five machines decide what may follow what: a module's link and OTA status (sim/module), a group
 (sim/strategy), a plan and an execution (sim/cloud). Each is a list of rows beside the enumeration of its states, and one
-function `enter` of that file is the only place that assigns a state. A row names an input, the states in which it is
+function `enter` of that file is the only place that assigns a state (OTA: `behaviour._ota`, where a refusal is an answer). A row names an input, the states in which it is
 accepted, and the state that follows; whatever no row names is refused.
 
 The rules ask for a move (`enter(progress, execution, ExecutionMove.OFFER)`) and never for a state. So the rows can be

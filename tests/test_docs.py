@@ -23,6 +23,9 @@ from ruamel.yaml import YAML
 
 import sim.cli
 from sim.cli.common import app
+from sim.cloud.state_machines import TABLES
+from sim.module import link_states
+from sim.module import states as ota_states
 from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
 from sim.scenario.load import check
@@ -171,11 +174,30 @@ def test_the_site_builds_without_warnings(tmp_path):
     assert "--price-per-mb" in commands and sim.cli
 
 
-def test_the_page_of_parameters_is_the_one_in_force():
-    """Made from the code, every parameter on it, and nowhere else a table of them."""
+def _build():
     spec = spec_from_file_location("build", DOCS / "_build.py")
     build = module_from_spec(spec)
     spec.loader.exec_module(build)
+    return build
+
+
+def test_the_page_of_states_is_drawn_from_the_tables_in_force():
+    """Made from the code; every row of the five tables is on it, and every pair of states a row joins is an arrow."""
+    build = _build()
+    page = (DOCS / "states.md").read_text(encoding="utf-8")
+    assert page == build.states(), "make schema writes it anew"
+    tables = (link_states.TABLE, ota_states.TABLE, *TABLES)
+    rows = re.findall(r"^\| `(\w+)` \| .* \| `(\w+)` \| ", page, re.MULTILINE)
+    assert rows == [(t.moves[row.move], t.states[row.target]) for t in tables for row in t.rows]
+    arrows = set(re.findall(r"^  (\w+) --> (\w+): (.+)$", page, re.MULTILINE))
+    assert ("WAITING", "RUNNING", "OPEN") in arrows and ("ANY_OPEN", "FAILED", "FAIL") in arrows
+    assert ("NOPLAN", "REVICEPLAN", "NOTICE") in arrows and ("DOWNLOADERROR", "NOPLAN", "SETTLE") in arrows
+    assert ("SUSPENDED", "UPGRADING", "RESUME") in arrows and ("ATTACHING", "CONNECTING", "CONNECT") in arrows
+
+
+def test_the_page_of_parameters_is_the_one_in_force():
+    """Made from the code, every parameter on it, and nowhere else a table of them."""
+    build = _build()
     page = (DOCS / "parameters.md").read_text(encoding="utf-8")
     assert page == build.parameters(), "make schema writes it anew"
     assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(PARAMETERS)

@@ -1,8 +1,8 @@
 """The OTA state machine of a module: everything that decides a transition is in this file.
 
-States are QuecThing's statuses 0-12 (SDK 2.9). Three readers share the tables: the machine below, the drawing in the
-documentation and the tests. Nothing here knows time, sockets or physics: what a state costs is decided elsewhere and
-comes back as an input.
+States are QuecThing's statuses 0-12 (SDK 2.9). Three readers share the tables: the engines, docs/states.md, whose
+diagrams are drawn from them, and the tests. Nothing here knows time, sockets or physics: what a state costs is decided
+elsewhere and comes back as an input.
 
 Statuses 3, 6, 11 and 12 are moments, not places: they are published as they are entered and then settle into
 NO_PLAN, from where the module accepts a new notice or URL. [derived: the SDK does so after 6; after 3, 11 and 12
@@ -34,61 +34,7 @@ from sim.messages import (
     UPDATING,
 )
 from sim.module.inputs import OTA_INPUT_COUNT, Input
-
-TRANSITIONS: dict[tuple[int, int], int] = {
-    (NO_PLAN, Input.NOTICE): PLAN_RECEIVED,
-    (PLAN_RECEIVED, Input.NOTICE): PLAN_RECEIVED,
-    (PLAN_RECEIVED, Input.CONFIRM): SUBMITTED,
-    (PLAN_RECEIVED, Input.REFUSE): REFUSED,
-    (SUBMITTED, Input.CONFIRM): SUBMITTED,
-    (SUBMITTED, Input.URL): DOWNLOAD_START,
-    (NO_PLAN, Input.URL): DOWNLOAD_START,
-    (SUBMITTED, Input.TIMEOUT): UPDATE_ERROR,
-    (DOWNLOAD_START, Input.HEADER): DOWNLOADING,
-    (DOWNLOAD_START, Input.BROKEN): DOWNLOAD_ERROR,
-    (DOWNLOAD_START, Input.TIMEOUT): DOWNLOAD_ERROR,
-    (DOWNLOAD_START, Input.NO_ROOM): UPDATE_ERROR,
-    (DOWNLOAD_START, Input.TOO_MANY_ERRORS): UPDATE_ERROR,
-    (DOWNLOADING, Input.DONE): DOWNLOADED,
-    (DOWNLOADING, Input.BROKEN): DOWNLOAD_ERROR,
-    (DOWNLOADING, Input.TOO_MANY_ERRORS): UPDATE_ERROR,
-    (DOWNLOADED, Input.NEXT_BLOCK): DOWNLOAD_START,
-    (DOWNLOADED, Input.UPDATE): UPDATING,
-    (DOWNLOADED, Input.TIMEOUT): UPDATE_ERROR,
-    (UPDATING, Input.UPDATE): UPDATING,
-    (UPDATING, Input.UPDATED): UPDATE_SUCCESS,
-    (UPDATING, Input.UPDATE_FAILED): UPDATE_ERROR,
-    (UPDATING, Input.TIMEOUT): UPDATE_ERROR,
-    # giving up is possible until the image is being written
-    **{(s, Input.CANCEL): REFUSED for s in (PLAN_RECEIVED, SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)},
-    # a momentary status is over
-    (REFUSED, Input.SETTLE): NO_PLAN,
-    (DOWNLOAD_ERROR, Input.SETTLE): NO_PLAN,
-    (UPDATE_SUCCESS, Input.SETTLE): NO_PLAN,
-    (UPDATE_ERROR, Input.SETTLE): NO_PLAN,
-    # recovery at start-up, from the status that was stored
-    (NO_PLAN, Input.BOOT_OLD): NO_PLAN,
-    (NO_PLAN, Input.BOOT_TARGET): NO_PLAN,
-    (NO_PLAN, Input.BOOT_MCU): NO_PLAN,
-    (PLAN_RECEIVED, Input.BOOT_OLD): NO_PLAN,
-    (PLAN_RECEIVED, Input.BOOT_TARGET): NO_PLAN,
-    (PLAN_RECEIVED, Input.BOOT_MCU): NO_PLAN,
-    **{(s, Input.BOOT_TARGET): UPDATE_SUCCESS for s in (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)},
-    **{(s, Input.BOOT_OLD): DOWNLOAD_ERROR for s in (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)},
-    **{(s, Input.BOOT_MCU): DOWNLOAD_ERROR for s in (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)},
-    (UPDATING, Input.BOOT_OLD): UPDATE_ERROR,
-    (UPDATING, Input.BOOT_MCU): UPDATING,
-    (DOWNLOAD_ERROR, Input.BOOT_OLD): DOWNLOAD_ERROR,
-    (DOWNLOAD_ERROR, Input.BOOT_TARGET): DOWNLOAD_ERROR,
-    (DOWNLOAD_ERROR, Input.BOOT_MCU): DOWNLOAD_ERROR,
-}
-"""(status, input) -> next status. What is not listed is refused and changes nothing."""
-
-EVENT_OF: dict[int, int] = {
-    PLAN_RECEIVED: TASK_NOTIFY, DOWNLOAD_START: START, DOWNLOADING: DOWNLOAD_PROGRESS, DOWNLOADED: DOWNLOAD_COMPLETE,
-    UPDATING: UPDATE_STARTED, UPDATE_SUCCESS: UPDATE_OK, UPDATE_ERROR: UPDATE_FAIL,
-}  # fmt: skip
-"""Event the application's callback gets when a status is entered."""
+from sim.state_table import Machine, Row, StateTable
 
 # Timers of the SDK, seconds.
 URL_TIMEOUT_S = 30.0
@@ -106,8 +52,66 @@ MCU_UPDATE_TIMEOUT_S = 20 * 60.0
 TOLERATED_ERRORS = 5
 """Consecutive download errors a module tolerates; the next one is UPDATE_ERROR."""
 
-NEXT = tuple(TRANSITIONS.get((s, i), -1) for s in range(STATUS_COUNT) for i in range(OTA_INPUT_COUNT))
-"""TRANSITIONS as numbers, NEXT[status * OTA_INPUT_COUNT + input], -1 where refused."""
+_IN_PROGRESS = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED)
+_IDLE = (NO_PLAN, PLAN_RECEIVED)
+
+TABLE = StateTable(
+    Machine.OTA, STATUS_TEXT,
+    {int(given): given.name for given in Input if given < OTA_INPUT_COUNT},
+    (
+        Row(Input.NOTICE, (NO_PLAN,), PLAN_RECEIVED, "command 0x0111: a plan is offered"),
+        Row(Input.NOTICE, (PLAN_RECEIVED,), PLAN_RECEIVED, "the same again"),
+        Row(Input.CONFIRM, (PLAN_RECEIVED,), SUBMITTED, "the application or its user accepts"),
+        Row(Input.CONFIRM, (SUBMITTED,), SUBMITTED, "the same again"),
+        Row(Input.REFUSE, (PLAN_RECEIVED,), REFUSED, "a limit is unmet, or the user refuses"),
+        Row(Input.URL, (SUBMITTED,), DOWNLOAD_START, "command 0x0113: the package's address"),
+        Row(Input.URL, (NO_PLAN,), DOWNLOAD_START, "the same without a notice: a retry, or a cloud that is polled"),
+        Row(Input.TIMEOUT, (SUBMITTED,), UPDATE_ERROR, f"no address within {URL_TIMEOUT_S:g} s"),
+        Row(Input.HEADER, (DOWNLOAD_START,), DOWNLOADING, "the HTTP answer begins"),
+        Row(Input.BROKEN, (DOWNLOAD_START,), DOWNLOAD_ERROR, "link lost or HTTP error before the answer"),
+        Row(Input.TIMEOUT, (DOWNLOAD_START,), DOWNLOAD_ERROR, f"no answer within {HEADER_TIMEOUT_S:g} s"),
+        Row(Input.NO_ROOM, (DOWNLOAD_START,), UPDATE_ERROR, "the package does not fit into the flash"),
+        Row(Input.TOO_MANY_ERRORS, (DOWNLOAD_START,), UPDATE_ERROR, "one error more than is tolerated"),
+        Row(Input.DONE, (DOWNLOADING,), DOWNLOADED, "the piece is complete, its checksum right"),
+        Row(Input.BROKEN, (DOWNLOADING,), DOWNLOAD_ERROR, "link lost, HTTP error or wrong checksum"),
+        Row(Input.TOO_MANY_ERRORS, (DOWNLOADING,), UPDATE_ERROR, "one error more than is tolerated"),
+        Row(Input.NEXT_BLOCK, (DOWNLOADED,), DOWNLOAD_START, "the MCU asks for its next piece"),
+        Row(Input.UPDATE, (DOWNLOADED,), UPDATING, "the last piece is there: install"),
+        Row(Input.TIMEOUT, (DOWNLOADED,), UPDATE_ERROR, f"the MCU does not read within {MCU_READ_TIMEOUT_S:g} s"),
+        Row(Input.UPDATE, (UPDATING,), UPDATING, "the same again"),
+        Row(Input.UPDATED, (UPDATING,), UPDATE_SUCCESS, "the MCU reports the target version"),
+        Row(Input.UPDATE_FAILED, (UPDATING,), UPDATE_ERROR, "the image is wrong, or the MCU reports another version"),
+        Row(Input.TIMEOUT, (UPDATING,), UPDATE_ERROR, f"the MCU does not report within {MCU_UPDATE_TIMEOUT_S / 60:g} min"),
+        Row(Input.CANCEL, (PLAN_RECEIVED, *_IN_PROGRESS), REFUSED, "the cloud cancels before the image is written"),
+        Row(Input.SETTLE, (REFUSED,), NO_PLAN, "published, and over"),
+        Row(Input.SETTLE, (DOWNLOAD_ERROR,), NO_PLAN, "published, and over"),
+        Row(Input.SETTLE, (UPDATE_SUCCESS,), NO_PLAN, "published, and over"),
+        Row(Input.SETTLE, (UPDATE_ERROR,), NO_PLAN, "published, and over"),
+        # Recovery at start-up, from the status that was stored.
+        Row(Input.BOOT_OLD, _IDLE, NO_PLAN, "starts with the old version: a pending notice is forgotten"),
+        Row(Input.BOOT_TARGET, _IDLE, NO_PLAN, "starts with the target version: nothing was asked for"),
+        Row(Input.BOOT_MCU, _IDLE, NO_PLAN, "starts with an MCU attached: nothing was being updated"),
+        Row(Input.BOOT_OLD, _IN_PROGRESS, DOWNLOAD_ERROR, "starts in the middle of a download"),
+        Row(Input.BOOT_MCU, _IN_PROGRESS, DOWNLOAD_ERROR, "the same with an MCU attached"),
+        Row(Input.BOOT_TARGET, _IN_PROGRESS, UPDATE_SUCCESS, "starts with the target version before it was installed"),
+        Row(Input.BOOT_TARGET, (UPDATING,), UPDATE_SUCCESS, "starts with the target version"),
+        Row(Input.BOOT_OLD, (UPDATING,), UPDATE_ERROR, "starts with the old version"),
+        Row(Input.BOOT_MCU, (UPDATING,), UPDATING, "power came back while an MCU is updated"),
+        Row(Input.BOOT_OLD, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
+        Row(Input.BOOT_TARGET, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
+        Row(Input.BOOT_MCU, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
+    ),
+)  # fmt: skip
+"""What is not listed is refused and changes nothing."""
+
+EVENT_OF: dict[int, int] = {
+    PLAN_RECEIVED: TASK_NOTIFY, DOWNLOAD_START: START, DOWNLOADING: DOWNLOAD_PROGRESS, DOWNLOADED: DOWNLOAD_COMPLETE,
+    UPDATING: UPDATE_STARTED, UPDATE_SUCCESS: UPDATE_OK, UPDATE_ERROR: UPDATE_FAIL,
+}  # fmt: skip
+"""Event the application's callback gets when a status is entered."""
+
+NEXT = TABLE.next_states()
+"""TABLE as numbers, NEXT[status * OTA_INPUT_COUNT + input], below 0 where refused."""
 EVENT = tuple(EVENT_OF.get(s, 0) for s in range(STATUS_COUNT))
 """EVENT_OF as numbers, EVENT[status], 0 where the callback hears nothing."""
 
@@ -119,4 +123,4 @@ def next_status(status: int, given: int) -> int:
 
 def describe(status: int, given: int) -> str:
     """The pair as a reader knows it, for error texts."""
-    return f"{Input(given).name} in status {status} ({STATUS_TEXT[status]})"
+    return TABLE.describe(status, given)

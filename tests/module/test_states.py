@@ -43,7 +43,7 @@ def test_a_url_is_accepted_in_noplan_and_submitted_only(status):
 
 def test_every_status_is_reachable_and_unused_numbers_are_not():
     """7 and 10 do not exist in the SDK; all others can be entered."""
-    assert set(st.TRANSITIONS.values()) == set(STATUSES)
+    assert set(st.TABLE.transitions().values()) == set(STATUSES)
 
 
 def test_every_event_of_the_callback_belongs_to_one_status():
