@@ -42,6 +42,9 @@ class Cause(NamedEnum):
     REVOKED = 30
     STOPPED = 31
     BUSY_WITH_EARLIER_PLAN = 32
+    # Further ones that a module knows of itself.
+    DOWNLOAD_TOO_LONG = 33
+    HUNG = 34
 
     @property
     def word(self) -> str:

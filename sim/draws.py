@@ -74,6 +74,8 @@ class Purpose(IntEnum):
     CELL_SIZE = 54
     SERVER_WAIT = 60
     REQUEST_TIME = 61
+    HANG = 62
+    HANG_END = 63
     EVENT_SAMPLE = 70
 
 

@@ -31,12 +31,8 @@ from sim.module.link_states import LinkMove, LinkState
 from sim.module.profile import Profile
 from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, Power
 
-# Reconnecting (QuecThing, net errors): 1 s x failures with jitter, half an hour beyond six.
-BACK_OFF_S = 1.0
-BACK_OFF_LOW_S = -0.5
-BACK_OFF_SPAN_S = 2.0
-LONG_BACK_OFF_S = 1800.0
 FAILURES_BEFORE_LONG_BACK_OFF = 6
+"""Failed connections with the short back-off (QuecThing, net errors)."""
 
 LINGER_S = 60.0
 """A module that is back in the middle of things, or still at work, looks again after so long whether to sleep."""
@@ -53,6 +49,8 @@ def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     """Delivers one input at `now` (seconds) and returns the effects to perform, or-ed."""
     if given == Input.WAKE:
         given = _due(m)
+        if given == Input.BROKEN:
+            m.cause = Cause.DOWNLOAD_TOO_LONG
     if given < OTA_INPUT_COUNT:
         return _ota(m, p, given, now)
     if given == Input.DECIDE:
@@ -195,11 +193,11 @@ def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
     m.link_failures += 1
     m.link_then = Input.CHECK_IN
     if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
-        m.link_at = now + LONG_BACK_OFF_S
+        m.link_at = now + p.long_back_off_s
         return 0
     unit = uniform(p.key_0, p.key_1, m.identity, Purpose.BACK_OFF, m.sessions)
-    jitter = BACK_OFF_LOW_S + BACK_OFF_SPAN_S * unit
-    m.link_at = now + max(0.0, BACK_OFF_S * m.link_failures + jitter)
+    jitter_s = p.back_off_jitter_s * (unit - 0.25)
+    m.link_at = now + max(0.0, p.back_off_s * m.link_failures + jitter_s)
     return 0
 
 
@@ -291,6 +289,8 @@ def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
 def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
     """Five seconds after status 9 a module leaves the air and writes; an MCU is written while the module stays."""
     m.flashes += 1
+    if m.kind == FIRMWARE and flash.hangs(m, p):
+        return _hang(m, p, now)
     duration = flash.duration_s(m, p)
     m.flash_result = flash.result(m, p, now, duration)
     if m.flash_result != Cause.NONE and not m.reverting:
@@ -309,6 +309,17 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
     _book_awake(m, p, now)
     link_states.enter(m, LinkMove.FLASH)
     m.link_at = now + duration
+    m.link_then = Input.FLASH_ENDED
+    return effects
+
+
+def _hang(m: ModuleRow, p: Profile, now: float) -> int:
+    """Nothing is written and nothing said until somebody, or a watchdog, cycles the power: then the old image boots."""
+    m.flash_result = Cause.HUNG
+    effects = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
+    _book_awake(m, p, now)
+    link_states.enter(m, LinkMove.FLASH)
+    m.link_at = now + flash.hang_s(m, p)
     m.link_then = Input.FLASH_ENDED
     return effects
 
@@ -510,6 +521,8 @@ def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
     _book_awake(m, p, now)
     m.transfer_start_s = now
     m.power_at = now + battery.empty_after_s(m, p, now, radio.download_w(m, p))
+    if p.download_limit_s > 0.0:
+        _arm(m, now + p.download_limit_s, Input.BROKEN)
 
 
 def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:

@@ -21,6 +21,16 @@ def image_fault(m: ModuleRow, p: Profile) -> int:
     return Cause.IMAGE_MISMATCH if unit < p.image_mismatch else Cause.NONE
 
 
+def hangs(m: ModuleRow, p: Profile) -> bool:
+    """Whether the module hangs when it is to install."""
+    return p.hang > 0.0 and uniform(p.key_0, p.key_1, m.identity, Purpose.HANG, m.flashes) < p.hang
+
+
+def hang_s(m: ModuleRow, p: Profile) -> float:
+    """Time until the power of a module that hangs is cycled."""
+    return lognormal(uniform(p.key_0, p.key_1, m.identity, Purpose.HANG_END, m.flashes), p.hang_median_s, 1.0)
+
+
 def duration_s(m: ModuleRow, p: Profile) -> float:
     """Time the flashing takes when nothing goes wrong."""
     if m.kind != FIRMWARE:

@@ -63,6 +63,8 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "power_loss": ("lost power while flashing", "Ask for more charge or external power", _PRE + "min_battery_percent"),
     "battery_dead": ("ran empty", "Ask for more charge before the update", _PRE + "min_battery_percent"),
     "boot_failure": ("did not boot the new image and rolled back", "Find out why before the image goes out", ""),
+    "hung": ("hung when they were to install, until their power was cycled", "Give them a watchdog, or a timeout that ends the attempt", "plan.strategy.timeouts.in_progress"),
+    "download_too_long": ("broke off downloads that took longer than they allow themselves", "Ship a smaller (delta) package, let downloads resume, or raise the limit in the device", "fleet.groups.0.resume_download"),
     "bricked": ("never came back from flashing", "Find out why before the image goes out: each of these is a visit in the field", ""),
     "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
     "plan_expired": ("were cut off by the end of the plan", "End the plan later", "plan.strategy.schedule.end_time"),
