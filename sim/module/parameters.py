@@ -58,6 +58,7 @@ _OSLO = "NB-IoT-Performance measurements (Telenor, Telia), loss direction"
 _CELLSPEED = "iCellSpeed static LTE data, RRC re-start hazard by RSRP"
 _BG96 = "Quectel BG96 Hardware Design V1.3"
 _TR37868 = "3GPP TR 37.868, table 6.2.2.1.1"
+_NET_ERRORS = "QuecThing, net errors"
 _NPRACH = "knee about 1/10 of an LTE cell's: 1,000 modules in 10 s"
 
 _ROWS = (
@@ -271,26 +272,6 @@ _ROWS = (
         "estimated",
         "no fallback image",
         "module never comes back from flashing an in-place partition",
-    ),
-    _failure(
-        "hang",
-        0.0,
-        0.0,
-        0.3,
-        "probability",
-        "estimated",
-        "30 % of the jobs of one AWS client (its issue 519)",
-        "module hangs when it is to install, silent until its power is cycled; then the attempt has failed",
-    ),
-    _failure(
-        "hang_median_s",
-        86400.0,
-        3600.0,
-        14 * 86400.0,
-        "s",
-        "estimated",
-        "a watchdog, or somebody's visit",
-        "median time until the power of a module that hangs is cycled",
     ),
     _failure(
         "no_reattach",
@@ -583,46 +564,6 @@ _ROWS = (
         "time the application takes to decide on a notice",
     ),
     _physics(
-        "download_limit_s",
-        0.0,
-        0.0,
-        3600.0,
-        "s",
-        "documented",
-        "60 s in TRMNL's firmware, 5 min on Particle's SARA-R510",
-        "longest download the module allows itself; then it breaks it off (0: none)",
-    ),
-    _physics(
-        "back_off_s",
-        1.0,
-        0.0,
-        60.0,
-        "s",
-        "documented",
-        "QuecThing, net errors",
-        "wait before a lost connection is tried again, times the failures so far",
-    ),
-    _physics(
-        "back_off_jitter_s",
-        2.0,
-        0.0,
-        60.0,
-        "s",
-        "documented",
-        "QuecThing, net errors",
-        "width of the jitter on that wait, a quarter of it below; 0: modules of one outage come back in step",
-    ),
-    _physics(
-        "long_back_off_s",
-        1800.0,
-        60.0,
-        86400.0,
-        "s",
-        "documented",
-        "QuecThing, net errors",
-        "wait before a connection is tried again after more than six failures",
-    ),
-    _physics(
         "outage_median_s",
         600.0,
         60.0,
@@ -645,6 +586,22 @@ _ROWS = (
         1.0,
     ),
 )
+
+# What devices do wrong, and how they come back.
+_DEVICE_ROWS = (
+    _failure("hang", 0.0, 0.0, 0.3, "probability", "estimated", "30 % of the jobs of one AWS client (its issue 519)",
+             "module hangs when it is to install, silent until its power is cycled; then the attempt has failed"),
+    _failure("hang_median_s", 86400.0, 3600.0, 14 * 86400.0, "s", "estimated", "a watchdog, or somebody's visit",
+             "median time until the power of a module that hangs is cycled"),
+    _physics("download_limit_s", 0.0, 0.0, 3600.0, "s", "documented", "60 s in TRMNL's firmware, 5 min on Particle's SARA-R510",
+             "longest download the module allows itself; then it breaks it off (0: none)"),
+    _physics("back_off_s", 1.0, 0.0, 60.0, "s", "documented", _NET_ERRORS,
+             "wait before a lost connection is tried again, times the failures so far"),
+    _physics("back_off_jitter_s", 2.0, 0.0, 60.0, "s", "documented", _NET_ERRORS,
+             "width of the jitter on that wait, a quarter of it below; 0: modules of one outage come back in step"),
+    _physics("long_back_off_s", 1800.0, 60.0, 86400.0, "s", "documented", _NET_ERRORS,
+             "wait before a connection is tried again after more than six failures"),
+)  # fmt: skip
 
 # What modules of a cell share on the air; one value for the whole fleet.
 _CELL_ROWS = (
@@ -676,5 +633,5 @@ _CELL_ROWS = (
           "repetitions and NPDCCH periods", "how much longer each step of the access takes on NB-IoT than on LTE", 1.0),
 )  # fmt: skip
 
-PARAMETERS: dict[str, Parameter] = {row.name: row for row in (*_ROWS, *_CELL_ROWS)}
+PARAMETERS: dict[str, Parameter] = {row.name: row for row in (*_ROWS, *_DEVICE_ROWS, *_CELL_ROWS)}
 """All parameters by name, in the order of the table."""
