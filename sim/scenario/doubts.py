@@ -18,7 +18,7 @@ _BATTERY_KEYS = ("battery", "battery_percent")
 
 def doubts(scenario: Scenario) -> list[str]:
     """One line for each; empty for most scenarios."""
-    return [*_gates(scenario), *_targets(scenario), *_batteries(scenario)]
+    return [*_gates(scenario), *_targets(scenario), *_batteries(scenario), *_rollout_groups(scenario)]
 
 
 def _gates(scenario: Scenario) -> Iterator[str]:
@@ -58,6 +58,22 @@ def _batteries(scenario: Scenario) -> Iterator[str]:
             yield (
                 f"fleet.groups.{number}.{given[0]}: group {group.name} has {group.power} power, so its battery does not "
                 "count; leave it out, or set power: battery"
+            )
+
+
+def _rollout_groups(scenario: Scenario) -> Iterator[str]:
+    """Rollout groups that wait for a time before the activation, or after the run is judged."""
+    strategy = scenario.plan.strategy
+    activation = f"{strategy.schedule.start_time:%Y-%m-%d %H:%M} (schedule.start_time)"
+    for number, group in enumerate(strategy.rollout.groups):
+        key = f"plan.strategy.rollout.groups.{number}.{'start_time' if group.start_at is None else 'start_at'}"
+        opens_s = group.start_time if group.start_at is None else strategy.schedule.after_start_s(group.start_at)
+        if opens_s < 0.0:
+            yield f"{key}: it is before the activation, {activation}, so the group does not wait for it"
+        elif opens_s >= scenario.horizon:
+            yield (
+                f"{key}: group {group.name or number + 1} opens {opens_s / 86400.0:.4g} d after the activation, {activation}; "
+                f"the run is judged after {scenario.horizon / 86400.0:.4g} d (horizon), so nobody in it is upgraded"
             )
 
 

@@ -29,7 +29,7 @@ def test_what_could_mean_two_things_is_refused(override, says):
 
 @pytest.mark.parametrize(
     "override",
-    ["horizon=14d", "horizon=600s", "horizon=86400", "plan.components.0.size=1.2 MB", "plan.components.0.size=120000",
+    ["plan.strategy.rollout.groups=[{percent: 10}, {start_at: 2026-01-06T00:00}]", "horizon=14d", "horizon=600s", "horizon=86400", "plan.components.0.size=1.2 MB", "plan.components.0.size=120000",
      "plan.strategy.preconditions.min_battery_percent=0", "plan.strategy.preconditions.min_battery_percent=1",
      "gates={success_rate: '>= 85 %'}", "gates={bricked: {limit: '<= 1e-3', by: hardware}}"],
 )  # fmt: skip
@@ -49,6 +49,11 @@ def test_what_is_clear_is_taken(override):
         (["plan.components.0.target_version='0.9.10'"], "0.9.10 is older than 1.0.0"),
         (["fleet.groups.0.components={fw: {'1.0.0': 0.5, '1.10': 0.5}}", "plan.components.0.target_version='1.9'"], "older than 1.10"),
         ([MAINS, "fleet.groups.0.battery_percent=50"], "mains power, so its battery does not count"),
+        (["plan.strategy.rollout.groups=[{percent: 10, success_threshold_percent: 0}, {start_at: 2026-01-04T23:00}]"],
+         "groups.1.start_at: it is before the activation, 2026-01-05 00:00"),
+        (["horizon=7d", "plan.strategy.rollout.groups=[{percent: 10}, {name: rest, start_at: 2026-01-12T00:00}]"],
+         "group rest opens 7 d after the activation"),
+        (["horizon=7d", "plan.strategy.rollout.groups=[{percent: 10}, {start_time: 8d}]"], "groups.1.start_time: group 2 opens 8 d"),
         (["gates={pending: '<= 0.1'}"], "use not_reached"), (["gates={bricked: '<= 1e-3'}"], "of all modules in the plan"),
     ],
 )  # fmt: skip

@@ -84,6 +84,59 @@ def test_what_is_not_certain_is_said(tmp_path):
     assert any("voltage" in line for line in draft(volts).unsure)
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("free flash %", (80, 70), "'free flash %' is in %: fotasim needs bytes"),
+        ("Free Space (percent)", (80, 70), "is in percent: fotasim needs bytes"),
+        ("signal (%)", (80, 70), "is in %: fotasim needs dBm"),
+        ("RSRP [mV]", (80, 70), "is in mv: fotasim needs dBm"),
+        ("battery (kB)", (80, 70), "is in kb: fotasim needs per cent of charge"),
+        ("battery (V)", (3.7, 3.6), "is a voltage"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_cannot_be_read_is_not_used(column, values, says, tmp_path):
+    """80 % of free flash is not 80 kB: the column is left out, and named."""
+    path = tmp_path / "f.csv"
+    path.write_text(f"id,version,{column}\na,1.0,{values[0]}\nb,1.0,{values[1]}\n")
+    made = draft(path)
+    assert set(made.columns) == {"module", "version"}
+    assert says in "\n".join(made.unsure)
+
+
+def test_per_cent_in_the_name_are_no_fractions(tmp_path):
+    """The name says per cent, the values look like fractions: the draft does not decide, the file is refused."""
+    (tmp_path / "f.csv").write_text("id,version,battery (%)\na,1.0,0.5\nb,1.0,1\n")
+    done = fotasim("fleet", "f.csv", cwd=tmp_path)
+    assert done.returncode == 2 and "per cent or fractions?" in done.stderr
+
+
+def test_a_technology_nobody_knows_beside_others(tmp_path):
+    """One row of 5G does not make everybody LTE-M."""
+    (tmp_path / "f.csv").write_text("id,version,Network\na,1.0,NB-IoT\nb,1.0,5G\nc,1.0,Cat-M1\n")
+    made = draft(tmp_path / "f.csv")
+    assert made.technologies == {"nb-iot": ["NB-IoT"], "lte-m": ["Cat-M1"]}
+    assert any("'5G' fits no technology" in line for line in made.unsure)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,version,size,count\na,1.0\nb,1.0,3,4,5\n", ["f.csv:2: line: found 'a,1.0'", "f.csv:3: line: found 'b,1.0,3,4,5'"]),
+        ("# exported\nid,version\na,1.0\ntotal\n", ["f.csv:2: line: found 'id,version'", "delete lines that are no rows"]),
+        ("id,version\n", ["a row for each is needed below the header"]),
+    ],
+)  # fmt: skip
+def test_a_table_without_rows_is_refused_before_anything_is_guessed(text, says, tmp_path):
+    """No word of a column that is missing, no scenario of nobody; the faults in the order of the lines."""
+    (tmp_path / "f.csv").write_text(text)
+    done = fotasim("fleet", "f.csv", cwd=tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "f.yaml").exists()
+    assert "no column of" not in done.stderr
+    places = [done.stderr.index(words) for words in says]
+    assert places == sorted(places)
+
+
 def test_a_draft_with_faults_is_written_and_ends_with_2(tmp_path):
     """The mapping is there to edit, the faults are listed."""
     (tmp_path / "bad.csv").write_text("imei,rsrp\n8.60688E+14,-95\n")

@@ -144,6 +144,24 @@ def test_a_limit_that_a_stack_works_out(rate):
     assert problems[0].line == 10
 
 
+@pytest.mark.parametrize("bare", ["010", "0x10", "0o10", "0b10", "1_000", "-010", "00.5"])
+def test_numbers_that_yaml_reads_in_two_ways(bare):
+    """A bare 010 is 8 to YAML 1.1 and 10 to 1.2; in quotes it is a text, which templates may write for a number."""
+    text = "Type: AWS::IoT::Job\nProperties:\n  JobId: j\n  TimeoutConfig:\n    InProgressTimeoutInMinutes: "
+    found = refused(f"{text}{bare}\n", name="t.yaml")
+    assert [(p.line, p.found) for p in found] == [(5, bare)] and "plain decimal number" in found[0].cure
+    for plain in ('"010"', "10", "10.0"):
+        read = imports.from_text(f"{text}{plain}\n", "t.yaml")
+        assert read.strategy["timeouts"] == {"in_progress": "10min"}
+
+
+def test_a_resource_under_a_condition():
+    """Whether the stack makes it is not in the file; it is read as if, and said."""
+    resource = {"Type": "AWS::IoT::Job", "Condition": "InProduction", "Properties": {"JobId": "j"}}
+    notes = convert({"Resources": {"A": resource}}).notes
+    assert "Resources.A.Condition: InProduction: the plan is read as if it holds" in notes
+
+
 def test_one_plan_of_a_stack():
     """None, or two: it is said what is there."""
     two = {"Resources": {name: {"Type": "AWS::IoT::JobTemplate", "Properties": {}} for name in ("A", "B")}}
@@ -204,6 +222,7 @@ def test_phases_of_mender():
         ({"force_installation": True}, "force_installation"),
         ({"update_control_map": {"states": {"ArtifactInstall_Enter": {"action": "pause"}}}}, "update_control_map"),
         ({"retries": 101}, "retries"),
+        ({"phases": [{"batch_size": 10}, {"start_ts": "2027-02-01T00:00:00Z"}]}, "phases"),
     ],
 )  # fmt: skip
 def test_mender_stops(fields, key):
@@ -337,7 +356,7 @@ def test_lists_and_pages():
         ("", "x.json", "an empty file"),
         ("\ufeff  \n", "x.json", "an empty file"),
         ("null", "x.json", "no object"),
-        ('"text"', "x.json", "one str"),
+        ('"text"', "x.json", "a bare text"),
         ('{"jobId": 1e400}', "x.json", "the number inf"),
         ('{"jobId": -Infinity}', "x.json", "numbers must be finite"),
         ('{"createdAt": ' + "9" * 5000 + "}", "x.json", "a number of thousands of digits"),

@@ -325,6 +325,31 @@ def test_aws_losses(sections, key, value):
     assert f"# - {read.losses[0]}" in imports.to_yaml(read, "j.json")
 
 
+def test_a_template_of_a_job():
+    """What a template limits is not in the input of create-job, whatever that sets itself; a printed job has it all."""
+    made = {"jobId": "j", "jobTemplateArn": "arn:t", "timeoutConfig": {"inProgressTimeoutInMinutes": 60}}
+    assert [(p.key, p.found) for p in refused(made)] == [("jobTemplateArn", "arn:t")]
+    for printed in ({"createdAt": 1772571600}, {"jobArn": "arn:j"}, {"status": "SCHEDULED"}):
+        read = convert({**made, **printed})
+        assert read.strategy["timeouts"] == {"in_progress": "1h"} and not read.losses
+        assert "jobTemplateArn: not carried over: the job has taken what it needs of it" in read.notes
+
+
+@pytest.mark.parametrize(
+    ("sections", "key", "shown"),
+    [
+        ({"timeoutConfig": {"inProgressTimeoutInMinutes": "60"}}, "timeoutConfig.inProgressTimeoutInMinutes", '"60"'),
+        ({"timeoutConfig": {"inProgressTimeoutInMinutes": True}}, "timeoutConfig.inProgressTimeoutInMinutes", "true"),
+        ({"timeoutConfig": {"inProgressTimeoutInMinutes": {"Ref": "P"}}}, "timeoutConfig.inProgressTimeoutInMinutes", '{"Ref": "P"}'),
+        ({"timeoutConfig": "60 min"}, "timeoutConfig", '"60 min"'),
+        ({"targetSelection": 7}, "targetSelection", "7"),
+    ],
+)  # fmt: skip
+def test_values_of_a_wrong_type_are_shown_as_the_file_has_them(sections, key, shown):
+    """A text that reads like the number it should be is in quotes; Python's spelling is nowhere."""
+    assert [(p.key, p.found) for p in refused({"jobId": "j", **sections})] == [(key, shown)]
+
+
 def test_a_window_of_one_year():
     """A cron with a year is a window of that year alone."""
     window = {"startTime": "cron(0 2 * * ? 2027,2029-2030)", "durationInMinutes": 60}
@@ -338,10 +363,17 @@ def test_a_window_of_one_year():
 
 def rollout(how: imports.How | None = None, **fields: object) -> imports.Imported:
     """A rollout with these fields."""
-    return convert({"name": "r", "distributionSetId": 1, **fields}, how)
+    return convert({"name": "r", "distributionSetId": 1, **ONE_SIZE, **fields}, how)
 
 
+ONE_SIZE = {"amountGroups": 1}
 NIGHT = {"schedule": "0 0 3 ? * *", "duration": "03:00:00", "timezone": "+00:00"}
+
+
+def test_a_rollout_as_an_older_server_prints_it():
+    """Without the number of groups, which only the body of a new rollout must have."""
+    printed = convert({"id": 3, "status": "ready", "name": "r", "distributionSetId": 1, "deleted": False})
+    assert [g["name"] for g in printed.strategy["rollout"]["groups"]] == ["group-1"]
 
 
 @pytest.mark.parametrize(
@@ -363,11 +395,16 @@ NIGHT = {"schedule": "0 0 3 ? * *", "duration": "03:00:00", "timezone": "+00:00"
         ({"maintenanceWindow": {"schedule": "0 0 3 ? * *", "duration": "03:00:00"}}, "timezone", "needed"),
         ({"maintenanceWindow": {**NIGHT, "schedule": "0 0 3 1 1 ? 2024"}}, "schedule", "past"),
         ({"pollingTime": "often"}, "pollingTime", "such as 00:05:00~10%"),
+        ({"amountGroups": None}, "amountGroups", "the server wants amountGroups or groups"),
+        ({"amountGroups": None, "groups": []}, "groups", "1 to 500 groups"),
+        ({"groups": {"content": [], "total": 0}}, "groups", "1 to 500 groups"),
+        ({"startAt": 1800000000}, "startAt", "seconds? Milliseconds since 1970 are expected: 1800000000000"),
+        ({"type": "timeforced", "forcetime": 1800000000}, "forcetime", "1800000000000"),
     ],
 )  # fmt: skip
 def test_hawkbit_refuses(fields, key, says):
     """What the server refuses is refused, also where losses are accepted."""
-    problems = refused({"name": "r", "distributionSetId": 1, **fields}, LOSSY)
+    problems = refused({"name": "r", "distributionSetId": 1, **ONE_SIZE, **fields}, LOSSY)
     assert [(p.key.split(".")[-1], says in p.cure) for p in problems] == [(key, True)], problems
 
 
@@ -379,7 +416,7 @@ def test_a_window_is_past_as_seen_from_the_start():
     assert read.strategy["schedule"]["maintenance_windows"] == [
         {"cron": "50 18 13 11 *", "years": [2024], "duration": "3h"}
     ]
-    assert "past" in str(refused({"distributionSetId": 1, "maintenanceWindow": once}))
+    assert "past" in str(refused({"distributionSetId": 1, **ONE_SIZE, "maintenanceWindow": once}))
 
 
 @pytest.mark.parametrize(
@@ -500,7 +537,7 @@ def test_windows_at_an_offset():
 )  # fmt: skip
 def test_hawkbit_losses(fields, key):
     """What the server does and a strategy cannot stops the import."""
-    assert [p.key for p in refused({"name": "r", "distributionSetId": 1, **fields})] == [key]
+    assert [p.key for p in refused({"name": "r", "distributionSetId": 1, **ONE_SIZE, **fields})] == [key]
     StrategySection.model_validate(rollout(LOSSY, **fields).strategy)
 
 

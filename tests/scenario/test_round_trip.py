@@ -134,8 +134,8 @@ PHASES = st.lists(st.integers(1, 25), max_size=4).map(lambda sizes: [
     for number, size in enumerate([*sizes, None])
 ])  # fmt: skip
 MENDER = optional(
-    phases=PHASES, retries=st.integers(0, 10), max_devices=COUNTS, dynamic=st.booleans(), created=st.just("2026-01-20T10:00:00Z"),
-).map(lambda fields: {"name": "m", "artifact_name": "a", **fields})  # fmt: skip
+    phases=PHASES, retries=st.integers(0, 10), max_devices=COUNTS, dynamic=st.booleans(),
+).map(lambda fields: {"name": "m", "artifact_name": "a", "created": "2026-01-20T10:00:00Z", **fields})  # fmt: skip
 AZURE = st.fixed_dictionaries({
     "deploymentId": st.just("d"), "startDateTime": st.sampled_from(["2026-01-05T00:00:00Z", "2026-07-01T12:00:00+02:00"]),
     "rollbackPolicy": st.fixed_dictionaries({

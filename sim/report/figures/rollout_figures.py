@@ -60,7 +60,7 @@ def decision_timeline(
         x_label=f"{unit} after activation", y_label="modules", steps=True, width=WIDE, colours={"harmed": RED},
     )  # fmt: skip
     axes = figure.axes[0]
-    axes.set_xlim(0, horizon_s / unit_s)
+    axes.set_xlim(0, max(horizon_s, 1.0) / unit_s)  # a plan may stop in its first second
     axes.set_ylim(0, 1.5 * float(np.max(took, initial=1.0)))  # room for the labels above the curves
     for number, (when_s, text) in enumerate(_spread(decisions, horizon_s)):
         axes.axvline(when_s / unit_s, color=ORANGE, linewidth=1.2)

@@ -31,7 +31,7 @@ class Rest:
 
     def lose(self, path: str, value: Any, why: str, cure: str = "change it in the scenario, or accept it") -> None:
         """Names a setting that the product cannot hold."""
-        self.losses.append(Loss(path, short(value), why, cure))
+        self.losses.append(Loss(path, "not set" if value is None else short(value), why, cure))
 
     def done(self, product: str) -> list[Loss]:
         """All losses; what nobody took is one."""

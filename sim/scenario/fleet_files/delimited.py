@@ -139,7 +139,7 @@ def _rows(path: Path, text: str, names: list[str], delimiter: str) -> Raw:
 
 
 def _ragged_cure(delimiter: str) -> str:
-    return f"put values that hold a {DELIMITERS.get(delimiter, 'delimiter')[:-1]} in quotes"
+    return f"put values that hold a {DELIMITERS.get(delimiter, 'delimiter')[:-1]} in quotes; delete lines that are no rows of the table"
 
 
 def ragged_cure(raw: Raw, wrong: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.scenario.fleet_files.raw import Raw
-from sim.scenario.fleet_files.read import read_raw
+from sim.scenario.fleet_files.read import check_rows, read_raw
 from sim.scenario.fleet_files.values import NOTHING, Texts, split, texts_of
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "time_zone": ("timezone", "tz", "zeitzone", "zone"),
     "last_seen": ("lastseen", "lastcontact", "lastonline", "lastconnected", "lastactivity", "lastactivitytime", "lastreport",
                   "lastcontrollerrequestat", "connectivitytimestamp", "lastupdatedat", "zuletztgesehen"),
-    "technology": ("technology", "rat", "accesstechnology", "act", "networktype", "radio", "tech", "bearer"),
+    "technology": ("technology", "rat", "accesstechnology", "act", "networktype", "network", "radio", "tech", "bearer"),
 }  # fmt: skip
 """Names of columns as exports have them, letters and digits only, likeliest first."""
 LABELS = re.compile(
@@ -44,6 +44,9 @@ TECHNOLOGIES = {
 }
 _UNIT_IN_NAME = re.compile(r"[(\[_ /-](dbm|%|percent|pct|kib|mib|gib|kb|mb|gb|bytes|b|mv|v)[)\]]?$", re.IGNORECASE)
 _UNITS = {"kib": "KiB", "mib": "MiB", "gib": "GiB", "kb": "kB", "mb": "MB", "gb": "GB", "bytes": "B", "b": "B"}
+_UNITS_OF = {"rsrp_dbm": {"dbm"}, "battery_percent": {"%", "percent", "pct"}, "free_space": _UNITS.keys()}
+"""Units in a column's name that its values can be read in."""
+_NEEDED = {"rsrp_dbm": "dBm", "battery_percent": "per cent of charge", "free_space": "bytes"}
 _MOST_LABEL_VALUES = 2000
 
 
@@ -67,6 +70,7 @@ class Draft:
 def draft(path: Path, sheet: str | None = None) -> Draft:
     """Guesses the mapping of a file. Raises FleetFileError when it cannot be read at all."""
     made = Draft(path, read_raw(path, sheet), sheet=sheet)
+    check_rows(path, made.raw)
     texts = {
         name: texts_of(column, NOTHING)[0]
         for name, column in zip(made.raw.names, made.raw.columns, strict=True)
@@ -160,14 +164,18 @@ def _take_number(made: Draft, key: str, name: str, texts: Texts) -> None:
     hint = _UNIT_IN_NAME.search(name)
     unit = hint[1].casefold() if hint else ""
     suffixed = any((split(text) or ("", "", ""))[2] for text in texts.distinct[:200])
-    if unit in ("mv", "v"):
+    if unit and unit not in _UNITS_OF[key]:
         del made.columns[key]
-        made.unsure.append(f"{name!r} is a voltage: fotasim needs the charge in per cent, so it is not used")
+        made.unsure.append(
+            f"{name!r} is a voltage: fotasim needs the charge in per cent, so it is not used"
+            if key == "battery_percent" and unit in ("mv", "v")
+            else f"{name!r} is in {unit}: fotasim needs {_NEEDED[key]}, so it is not used"
+        )
     elif key == "free_space" and not suffixed:
         given["unit"] = _UNITS.get(unit) or ("B" if len(values) and np.median(values) >= 100e3 else "kB")
         if unit not in _UNITS:
             made.unsure.append(f"{name!r}: the unit is a guess ({given['unit']})")
-    elif key == "battery_percent" and not suffixed and len(values) and values.max() <= 1:
+    elif key == "battery_percent" and not suffixed and not unit and len(values) and values.max() <= 1:
         given["unit"] = "fraction"
         made.unsure.append(f"{name!r}: taken for fractions of 1, as no value is above 1")
     elif key == "rsrp_dbm" and len(values) and np.median(values) > 0:

@@ -61,7 +61,7 @@ class Faults:
         listed = [(row, f, value) for f in self.found for row, value in zip(f.rows[:each], f.values, strict=False)]
         listed = listed[: SHOWN - len(whole)] if len(whole) < SHOWN else []
         lines = dict(zip([row for row, _, _ in listed], self.lines_of([row for row, _, _ in listed]), strict=True))
-        listed.sort(key=lambda entry: (entry[0], entry[1].column))
+        listed.sort(key=lambda entry: (lines[entry[0]], entry[1].column))
         problems = whole + [self._problem(lines[row], f, value) for row, f, value in listed]
         told = Counter(id(f) for _, f, _ in listed)
         more = [

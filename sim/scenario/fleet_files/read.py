@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 NONE_IS_NONE = ("cell", "last_seen", "label")
 """Roles of which an empty field means that there is none."""
+NO_MODULES = "holds no modules: a row for each is needed below the header"
 MOST_VERSIONS = 30_000
 _VERSION = (
     (MONTH, "Excel took a version for a date: format the column as text and type it again"),
@@ -118,6 +119,21 @@ def _read(path: Path, _changed: int, _size: int, mapping: str, first_component: 
     return _Reading(path, json.loads(mapping), first_component).table()
 
 
+def check_rows(path: Path, raw: Raw) -> None:
+    """Raises FleetFileError where no column can be judged: no rows, or most of them not of the header's width."""
+    faults = Faults(path, raw.place, raw.lines_of)
+    if len(raw.ragged) >= raw.rows:
+        _add_ragged(faults, raw)
+    if not raw.rows and not raw.ragged:
+        faults.add("file", NO_MODULES)
+    faults.stop()
+
+
+def _add_ragged(faults: Faults, raw: Raw) -> None:
+    for i, (_, text, wrong) in enumerate(raw.ragged):
+        faults.add("line", delimited.ragged_cure(raw, wrong), [-1 - i], [text])
+
+
 class _Reading:
     """One file being read under one mapping."""
 
@@ -152,13 +168,12 @@ class _Reading:
             elif count > 1:
                 self.faults.add(name, f"{count} columns have this name: rename one in the file")
         if not self.raw.rows and not self.raw.ragged:
-            self.faults.add("file", "holds no modules: a row for each is needed below the header")
+            self.faults.add("file", NO_MODULES)
         self.faults.stop()
 
     def table(self) -> FleetTable:
         """Everything that is mapped."""
-        for i, (_, text, wrong) in enumerate(self.raw.ragged):
-            self.faults.add("line", delimited.ragged_cure(self.raw, wrong), [-1 - i], [text])
+        _add_ragged(self.faults, self.raw)
         self._select()
         self.drop = np.zeros(len(self.selected), dtype=np.bool_)
         numbers, sampled = self._numbers()

@@ -73,6 +73,7 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
     given.leave("download URLs do not expire here", "presignedUrlConfig")
     given.leave(NOTHING, "namespaceId", "tags", "description", "comment", "reasonCode", "jobTemplateId")
     created = given.time("createdAt")
+    printed = created is not None or "jobArn" in given or "status" in given
     given.about(
         "jobArn", "status", "forceCanceled", "lastUpdatedAt", "completedAt", "jobProcessDetails", "isConcurrent",
         "scheduledJobRollouts", read=() if created is None else ("createdAt",),
@@ -87,11 +88,11 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
     else:
         put(strategy, "schedule", configs.schedule(given.inner("schedulingConfig"), created))
     given.done()
-    if template is not None and not {"rollout", "abort", "timeouts", "retry", "schedule"} & strategy.keys():
-        given.lose("jobTemplateArn", template, "the template's settings are not in this file",
-                   "import what describe-job or describe-job-template prints")  # fmt: skip
+    if template is not None and printed:  # a job shows what it took from its template
+        given.note("jobTemplateArn", "not carried over: the job has taken what it needs of it")
     elif template is not None:
-        given.note("jobTemplateArn", "settings that only the template holds are not in this file")
+        given.lose("jobTemplateArn", template, "what the template limits beyond this file is not in it",
+                   "import what describe-job or describe-job-template prints")  # fmt: skip
     return title, strategy
 
 

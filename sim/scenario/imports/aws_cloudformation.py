@@ -55,6 +55,10 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     others = [other for other in resources if other != name]
     if others:
         findings.notes.append(f"Resources: {short(', '.join(others))}: other resources of the stack, not read")
+    if resource.get("Condition") is not None:
+        findings.notes.append(
+            f"{path.removesuffix('Properties')}Condition: {short(resource['Condition'])}: the plan is read as if it holds"
+        )
     title, strategy = READERS[kind](Fields(properties, path, findings, _spelling(kind), lenient=True))
     return title or name, strategy
 

@@ -7,6 +7,7 @@ nobody knows what it limits.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from typing import Any
 from sim.scenario.imports.findings import SHOWN_OF_A_KEY, Findings, Loss, Refusal, short
 
 Spelling = Callable[[str], str]
+EARLIEST_MS = 10**11
+"""Moments before 1973 are taken for seconds: there was no product yet."""
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
 
@@ -64,7 +67,11 @@ class Fields:
         value = self.raw(name)
         if value is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))):
             return value
-        self.refuse(name, value, f"{what} is expected")
+        self.refuse(
+            name,
+            json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else value,
+            f"{what} is expected",
+        )
         return None
 
     def number(self, name: str, low: float, high: float, *, above: bool = False, digits: int = 15) -> float | None:
@@ -128,8 +135,11 @@ class Fields:
 
     def milliseconds(self, name: str) -> datetime | None:
         """A moment in UTC, from milliseconds since 1970."""
-        value = self._typed(name, (int, float), "milliseconds since 1970")
+        value = self._typed(name, (int, float), "a number of milliseconds since 1970")
         if value is None:
+            return None
+        if 0 < value < EARLIEST_MS:
+            self.refuse(name, value, f"seconds? Milliseconds since 1970 are expected: {value * 1000:.0f}")
             return None
         try:
             return datetime.fromtimestamp(value / 1000.0, UTC)

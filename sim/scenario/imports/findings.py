@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,11 @@ class Findings:
 
 
 def short(value: Any, limit: int = SHOWN) -> str:
-    """A value of a foreign file in one short line."""
-    text = (value if isinstance(value, str) and value else repr(value))[: 2 * limit]
+    """A value of a foreign file in one short line, as JSON writes it."""
+    as_json = isinstance(value, dict | list | bool | None)
+    text = (
+        value if isinstance(value, str) and value
+        else json.dumps(value, ensure_ascii=False, default=repr) if as_json else repr(value)
+    )[: 2 * limit]  # fmt: skip
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -57,7 +57,9 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
         strategy["target_selection"] = "continuous"
     _dynamic_groups(given)
     if _OF_A_ROLLOUT & document.keys():
-        strategy["rollout"], confirmed = hawkbit_groups.rollout(given, of_all)
+        strategy["rollout"], confirmed = hawkbit_groups.rollout(
+            given, of_all, printed=bool({"id", "status"} & document.keys())
+        )
     else:
         asked = given.flag("confirmationRequired")
         strategy["rollout"], confirmed = {"groups": []}, [] if asked is None else [asked]

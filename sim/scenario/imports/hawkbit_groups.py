@@ -23,11 +23,19 @@ _DEFAULTS = {
 """What hawkBit takes where a rollout gives no conditions."""
 
 
-def rollout(given: Fields, of_all: bool) -> tuple[dict[str, Any], list[bool]]:
-    """The rollout section, and what each group says about confirmation (nothing where the file is silent)."""
+def rollout(given: Fields, of_all: bool, printed: bool) -> tuple[dict[str, Any], list[bool]]:
+    """The rollout section, and what each group says about confirmation (nothing where the file is silent).
+
+    `printed` is what the server shows of a rollout, which older ones did without the number of groups.
+    """
     percent_of = "hawkbit" if of_all else "remaining"
     stated, asked = _conditions(given), given.flag("confirmationRequired")
+    none_listed = given.holds("groups", list) or given.holds("groups", dict)
     entries = _listed(given)
+    if not entries and none_listed:
+        given.refuse("groups", "no group", "the server wants 1 to 500 groups, or amountGroups in their place")
+    elif not entries and not printed and "amountGroups" not in given and "totalGroups" not in given:
+        given.refuse("amountGroups", "nothing", "the server wants amountGroups or groups")
     if not entries:
         _tell_defaults(given, [stated])
         groups = _equal(_amount(given), of_all, {**_DEFAULTS, **stated})

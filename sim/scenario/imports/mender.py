@@ -51,6 +51,11 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     put(rollout, "max_devices", given.count("max_devices", 0, MANY) or None)
     put(strategy, "rollout", rollout)
     start = starts or created
+    if start is None and (later := [group["start_at"] for group in rollout.get("groups", []) if "start_at" in group]):
+        given.lose("phases", ", ".join(later), "the file gives no start to count these from, so all phases would open at once",
+                   "give phases[0].start_ts or created")  # fmt: skip
+        for group in rollout["groups"]:
+            group.pop("start_at", None)
     if start is not None:
         strategy["schedule"] = {"start_time": moment(start), "time_zone": "UTC"}
     given.done()

@@ -6,6 +6,7 @@ Refused are keys that occur twice, numbers that are not finite or not exact, ali
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.tokens import ScalarToken
 
 from sim.errors import Problem, ScenarioError
 
@@ -20,6 +22,8 @@ MAX_BYTES = 16 << 20
 MAX_YAML_BYTES = 1 << 20
 """YAML is read a thousand times slower than JSON."""
 MAX_DEPTH = 40
+_TWO_NUMBERS = re.compile(r"[-+]?(0[0-9][0-9_]*|0[xob][0-9A-Fa-f_]+|[0-9]+_[0-9_]*)(\.[0-9_]*)?")
+"""Numbers that YAML 1.1 and 1.2 read differently, or only one of them as numbers: `010` is 8 or 10."""
 MAX_NUMBER = 2**53
 """Beyond it a JSON number is not exact in most readers; no setting of a plan is so large."""
 
@@ -67,7 +71,7 @@ def tree_of(text: str, name: str) -> Any:
 
 def short_type(tree: Any) -> str:
     """What a file holds instead of an object."""
-    return "no object" if tree is None else f"one {type(tree).__name__}"
+    return "no object" if tree is None else "a bare text" if isinstance(tree, str) else "a bare value"
 
 
 def _is_yaml(name: str) -> bool:
@@ -106,6 +110,7 @@ def _yaml(text: str, name: str) -> Any:
     try:
         if "&" in text and any(getattr(t, "id", "") == "<alias>" for t in YAML(typ="safe", pure=True).scan(text)):
             raise refusal(name, "a YAML alias", "write the value out")
+        _one_meaning(text, name)
         return _plain(yaml.load(text), name)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -114,6 +119,17 @@ def _yaml(text: str, name: str) -> Any:
         raise refusal(name, found, cure, None if mark is None else mark.line + 1) from None
     except (YAMLError, RecursionError, ValueError) as error:
         raise refusal(name, (str(error).splitlines() or ["unreadable"])[0][:200], "fix the YAML") from None
+
+
+def _one_meaning(text: str, name: str) -> None:
+    """Refuses bare numbers that readers of YAML disagree about."""
+    if re.search(r"(?<![\w.])[-+]?(0\d|0[xob]|\d+_)", text) is None:
+        return
+    for token in YAML(typ="safe", pure=True).scan(text):
+        bare = token.value if isinstance(token, ScalarToken) and token.plain else ""
+        if _TWO_NUMBERS.fullmatch(bare):
+            cure = "readers of YAML take it for different values; write a plain decimal number, or a text in quotes"
+            raise refusal(name, bare[:40], cure, token.start_mark.line + 1)
 
 
 def _intrinsic(_constructor: Any, suffix: str, node: Any) -> Intrinsic:
