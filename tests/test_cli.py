@@ -35,7 +35,7 @@ def test_run_trace_report(folder):
     run = folder / "reports" / "small-1"
     assert str(run.relative_to(folder) / "report.html") in done.stdout
     assert {p.name for p in run.iterdir()} == {
-        "scenario.yaml", "manifest.json", "summary.json", "modules.parquet", "timeline.parquet", "events.parquet",
+        "SHA256SUMS", "scenario.yaml", "manifest.json", "summary.json", "modules.parquet", "timeline.parquet", "events.parquet",
         "report.html",
         "decisions.parquet",
     }  # fmt: skip
@@ -51,11 +51,12 @@ def test_run_trace_report(folder):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("run", "s.yaml", "--set", "gates={success_rate: '>= 1'}"), 1, "NOT MET"),
+        (("run", "s.yaml", "--set", "gates={success_rate: '>= 0.999'}"), 1, "not met"),
+        (("run", "s.yaml", "--set", "gates={success_rate: '>= 1'}"), 2, "no number of modules can show always"),
         (("run", "s.yaml", "--set", "seed=x"), 2, "seed"),
         (("run", "none.yaml"), 2, "none.yaml"),
         (("run", "s.yaml", "--engine", "warp"), 2, "choose one of auto, simpy, compiled"),
-        (("run", "s.yaml", "--out", "s.yaml"), 3, "not a run folder"),
+        (("run", "s.yaml", "--out", "s.yaml"), 2, "not a run folder"),
         (("trace", "nowhere", "--module", "m"), 3, "no such run folder"),
         (("validate", "s.yaml"), 0, "valid"),
         (("schema",), 0, "properties"),

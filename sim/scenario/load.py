@@ -62,10 +62,16 @@ Overridden = dict[tuple[Any, ...], str]
 """What --set gave, by the place it went to."""
 
 
-def _checked(tree: Any, name: str, given: Overridden | None = None) -> Scenario:
+COMPUTED = {"computed": True}
+"""Tells the checks that values come from a calculation: a small percentage is no slip of a pen there."""
+
+
+def _checked(
+    tree: Any, name: str, given: Overridden | None = None, context: Mapping[str, bool] | None = None
+) -> Scenario:
     written = _plain(tree)
     try:
-        scenario = Scenario.model_validate(written)
+        scenario = Scenario.model_validate(written, context=context)
     except ValidationError as error:
         problems = [_of_option(_problem(e, tree, name), given or {}) for e in _worst(error)]
         raise ScenarioError(problems) from None
@@ -240,7 +246,7 @@ def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
     tree = copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True)
     for path, value in settings.items():
         assign(tree, path, value, f"{path}={value}")
-    return _checked(tree, scenario.name)
+    return _checked(tree, scenario.name, context=COMPUTED)
 
 
 def _plain(node: Any) -> Any:

@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 from typing import Annotated, Any, Literal
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from sim import units
 from sim.scenario.distribution import TimeDistribution
@@ -159,9 +159,9 @@ class Preconditions(Section):
 
     @field_validator("min_battery_percent")
     @classmethod
-    def _percent_not_share(cls, given: float) -> float:
-        """Less than one per cent was meant as a share."""
-        if 0.0 < given < 1.0:
+    def _percent_not_share(cls, given: float, info: ValidationInfo) -> float:
+        """Less than one per cent was meant as a share, unless a study computed it (see load.vary)."""
+        if 0.0 < given < 1.0 and not info.context:
             raise ValueError(f"is in per cent: {given:g} is {given:g} %; write {100 * given:g} for {100 * given:g} %")
         return given
 

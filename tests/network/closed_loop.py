@@ -49,8 +49,8 @@ def compiled_resolve() -> Callable[..., int]:
 def closed_loop(arrivals_s: np.ndarray, access: ra.Access, key: tuple[int, int]) -> Figures:
     """Every module starts its access at its arrival and tries until it is through or gives up."""
     count = len(arrivals_s)
-    rows = np.zeros(count, dtype=[(name, np.int64) for name in ("index", "preambles", "access_attempts")])
-    rows["index"] = np.arange(count)
+    rows = np.zeros(count, dtype=[(name, np.int64) for name in ("identity", "preambles", "access_attempts")])
+    rows["identity"] = np.arange(count)
     first = np.ceil(arrivals_s / access.period_s).astype(np.int64)
     waiting: dict[int, list[int]] = {}
     for i, number in enumerate(first.tolist()):

@@ -129,11 +129,11 @@ def test_a_stranger_shifts_nothing():
 
 def test_compiled_it_decides_alike():
     """The very same source under the compiler, over an array of records: same outcomes, times and counters."""
-    fields = [("index", np.int64), ("preambles", np.int64), ("access_attempts", np.int64)]
+    fields = [("identity", np.int64), ("preambles", np.int64), ("access_attempts", np.int64)]
     for rao, access, count in ((0, LTE, 40), (7, ra.nb_iot_access(Profile()), 90)):
         rows, outcomes, times, collided = one_rao(count, access, rao=rao)
         records = np.zeros(count, dtype=fields)
-        records["index"], records["preambles"] = np.arange(count), rao
+        records["identity"], records["preambles"] = np.arange(count), rao
         found, at = np.zeros(count, dtype=np.int64), np.zeros(count)
         hit = compiled_resolve()(records, np.arange(count), access, 3, 4, rao, found, at)
         assert (found.tolist(), at.tolist(), hit) == (outcomes, times, collided)

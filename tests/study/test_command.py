@@ -64,9 +64,11 @@ def test_run_until(fotasim, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["success_rate"]["high"] - found["success_rate"]["low"] <= 0.1
-    capped = fotasim("run", "s.yaml", *TINY, "--until", "success_rate=1e-9", "--max-replications", "20", "--out", "r")
+    capped = fotasim(
+        "run", "s.yaml", *TINY, "--until", "success_rate=1e-9", "--max-replications", "20", "--out", "capped"
+    )
     assert "still wider" in capped.stderr
-    assert Run.load(tmp_path / "r").summary["replications"] == 20
+    assert Run.load(tmp_path / "capped").summary["replications"] == 20
 
 
 def test_compare(fotasim, tmp_path):
@@ -75,7 +77,7 @@ def test_compare(fotasim, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("min_battery_percent 70 % instead of 30 %: ")
     assert {p.name for p in (tmp_path / "c").iterdir()} == {
-        "manifest.json", "report.html", "differences.parquet", "campaigns.parquet", "changed.parquet", "flows.parquet",
+        "SHA256SUMS", "manifest.json", "report.html", "differences.parquet", "campaigns.parquet", "changed.parquet", "flows.parquet",
     }  # fmt: skip
     for folder in "ab":
         fotasim("run", "s.yaml", *TINY, "--out", folder)
