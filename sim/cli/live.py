@@ -29,8 +29,13 @@ from sim.cli.common import (
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import LiveOutcome
+
+_CREDENTIALS = ("HTTP 401", "HTTP 403")
+"""Reasons of failures that are refused credentials."""
 
 CloudUrl = Annotated[
     str | None,
@@ -149,6 +154,15 @@ def rate_of(option: str, text: str) -> float:
 # --- result ------------------------------------------------------------------------------------------------------------
 
 
+def failure_lines(latencies: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What went wrong between modules and cloud, by leg and reason; refused credentials first, since nothing works then."""
+    found = [(reason, leg, n) for leg, row in latencies.items() for reason, n in row["failures"].items()]
+    for reason, leg, n in sorted(found, key=lambda failure: (failure[0] not in _CREDENTIALS, -failure[2])):
+        row = latencies[leg]
+        shown = f"CREDENTIALS REFUSED ({reason})" if reason in _CREDENTIALS else reason
+        yield f"  {leg} failed: {shown}: {n:,} of {row['count'] + sum(row['failures'].values()):,}"
+
+
 def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_json: bool) -> None:
     summary = found.outcome.summary
     if as_json:
@@ -159,6 +173,8 @@ def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_js
     print(f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
+    for line in failure_lines(found.latencies):
+        print(line)
     for line in outcome_lines(summary):
         print(line)
     for leg, row in found.latencies.items():

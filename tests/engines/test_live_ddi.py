@@ -397,3 +397,15 @@ def test_targets_and_credentials_are_checked_before_anything_is_sent(monkeypatch
         monkeypatch.setenv(name, value)
     with pytest.raises(FotasimError, match=rule):
         asyncio.run(live(scenario(*READY, "fleet.size=1"), url, Settings()))
+
+
+def test_refused_credentials_are_said_first():
+    from sim.cli.live import failure_lines
+
+    rows = {
+        "poll": {"count": 90, "failures": {"HTTP 401": 10}},
+        "download": {"count": 1, "failures": {"the connection was reset": 40}}, "report": {"count": 5, "failures": {}},
+    }  # fmt: skip
+    assert list(failure_lines(rows)) == [
+        "  poll failed: CREDENTIALS REFUSED (HTTP 401): 10 of 100", "  download failed: the connection was reset: 40 of 41",
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from contextlib import suppress
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from sim.errors import ProtocolError
@@ -112,7 +112,7 @@ def test_damaged_deployments_are_refused(data):
         doc.read_deployment(data, URL)
 
 
-@given(st.binary(max_size=200))
+@drawn(st.binary(max_size=200))
 def test_garbage_is_refused_and_never_crashes(data):
     for read in (
         lambda: doc.read_base(data, URL),
@@ -180,16 +180,79 @@ def test_an_unchanged_answer_repeats_what_the_server_wants_without_asking_for_it
     assert not client.waiting
 
 
-def test_a_new_c_is_read_again():
+def given(**handling):
+    return body({"id": "8", "deployment": {**DEPLOYMENT["deployment"], **handling}})
+
+
+@pytest.mark.parametrize(
+    "handling",
+    [{"download": "attempt", "update": "attempt"}, {"update": "skip", "maintenanceWindow": "unavailable"},
+     {"update": "forced", "maintenanceWindow": "available"}],
+)  # fmt: skip
+def test_what_may_turn_into_something_else_is_read_again_with_a_new_c(handling):
     client = machine()
     client.poll(0.0)
     answer(client, 0.0, data=base(deploymentBase=f"{URL}/deploymentBase/8?c=1"))
-    answer(client, 0.0, data=body(DEPLOYMENT))
+    answer(client, 0.0, data=given(**handling))
     _, events = answer(client, 300.0, data=base(deploymentBase=f"{URL}/deploymentBase/8?c=2"))
     assert len(events) == 1
     request, (offer,) = answer(client, 300.0, data=body(DEPLOYMENT))
     assert request.url.endswith("?c=2")
     assert offer.changed
+
+
+def test_a_settled_deployment_is_not_read_again_whatever_its_revision():
+    client = machine()
+    client.poll(0.0)
+    answer(client, 0.0, data=base(deploymentBase=f"{URL}/deploymentBase/8?c=1"))
+    answer(client, 0.0, data=body(DEPLOYMENT))
+    _, events = answer(client, 300.0, data=base(deploymentBase=f"{URL}/deploymentBase/8?c=2"))
+    assert [type(event) for event in events] == [dc.Polled, dc.Offered]
+    assert not client.waiting
+    answer(client, 600.0, data=base(deploymentBase=f"{URL}/deploymentBase/9?c=2"))
+    assert client.waiting  # another action
+
+
+@pytest.mark.parametrize("lost", ["no answer", "server error"])
+@pytest.mark.parametrize(
+    ("feedback", "doubtful"), [(stages.succeeded("2"), True), (stages.failed("flash", 13, "1"), True), (stages.installing(), False)]
+)  # fmt: skip
+def test_gone_on_the_repeat_of_a_final_report_means_already_taken(feedback, doubtful, lost):
+    client = machine()
+    client.report("8", feedback, 1, "tag")
+    client.request(0.0)
+    client.failed(0.0) if lost == "no answer" else client.receive(502, {}, b"", 0.0)
+    _, events = answer(client, 1000.0, status=410)
+    assert events == ([dc.Acknowledged("tag", doubtful=True)] if doubtful else [dc.Closed("8", 410)])
+
+
+def test_gone_after_a_refusal_was_no_lost_answer():
+    client = machine()
+    client.report("8", stages.succeeded("2"), 1, "tag")
+    client.request(0.0)
+    client.receive(429, {}, b"", 0.0)
+    _, events = answer(client, 1000.0, status=410)
+    assert events == [dc.Closed("8", 410)]
+
+
+def test_a_cancels_answer_that_comes_after_the_success_is_spent():
+    client = machine()
+    client.cancel_feedback("11", True, 1, (), "tag")
+    _, events = answer(client, 0.0, status=405)
+    assert events == [dc.Refused("cancel", 405, "tag")]
+    assert not client.waiting
+
+
+def test_a_changed_version_is_told_at_once():
+    client = machine()
+    client.poll(0.0)
+    answer(client, 0.0, data=base(configData=f"{URL}/configData"))
+    answer(client, 0.0)
+    client.describe({"sw_version": "2"})
+    client.describe({"sw_version": "2"})
+    request, _ = answer(client, 0.0)
+    assert (request.what, json.loads(request.body)["data"]) == ("configData", {"sw_version": "2"})
+    assert not client.waiting
 
 
 def test_links_to_another_host_are_not_followed():

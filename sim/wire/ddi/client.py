@@ -16,16 +16,9 @@ from urllib.parse import quote, urlsplit
 
 from sim.wire.ddi import documents as doc
 
-OK, NO_CONTENT, NOT_MODIFIED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, GONE, TOO_MANY = (
-    200,
-    204,
-    304,
-    401,
-    403,
-    404,
-    410,
-    429,
-)
+OK, NO_CONTENT, NOT_MODIFIED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, GONE, TOO_MANY = (
+    200, 204, 304, 401, 403, 404, 405, 410, 429,
+)  # fmt: skip
 POLL_JITTER = 0.1
 """Polls are drawn within ± this share of the server's sleep."""
 SHORTEST_SLEEP_S = 1.0
@@ -45,6 +38,8 @@ class Request:
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     tag: Any = None
+    final: bool = False
+    """Feedback with which the server closes the action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +75,14 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The server has the feedback with this tag."""
+    """The server has the feedback with this tag.
+
+    `doubtful`: its first answer got lost, and to the repeat the server said that the action is closed. Most likely by this
+    very feedback; it may have been closed by somebody else in between.
+    """
 
     tag: Any
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,14 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server refuses a request for good, or will not let the device in (401, 403)."""
+    """The server refuses a request for good, or will not let the device in (401, 403; the request is sent again).
+
+    `tag` is that of the feedback which is thereby spent.
+    """
 
     what: str
     status: int
+    tag: Any = None
 
 
 Event = Polled | Offered | ConfirmationAsked | CancelAsked | Acknowledged | Closed | Refused
@@ -108,8 +112,8 @@ class Client:
     """One controller at one server. `unit(n)` gives the n-th number of its own in [0, 1), for waits."""
 
     __slots__ = (
-        "_asked", "_asleep", "_attributes", "_authorization", "_busy", "_documents", "_draws", "_etag", "_failures",
-        "_not_before", "_queue", "_sent_attributes", "_unit", "_url", "base", "poll_at",
+        "_asked", "_asleep", "_attributes", "_authorization", "_busy", "_documents", "_draws", "_etag", "_failures", "_maybe_taken",
+        "_not_before", "_queue", "_sent_attributes", "_unit", "_unsure", "_url", "base", "poll_at",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +127,8 @@ class Client:
         self._unit = unit
         self._draws = self._failures = 0
         self._asleep = True
+        self._unsure = False
+        self._maybe_taken = False  # the first of the queue was sent and its answer got lost
         self._not_before = -inf
         self._etag = ""
         self._documents: dict[str, tuple[str, doc.Deployment | None]] = {}  # by kind: the href it was read from
@@ -145,14 +151,17 @@ class Client:
     def abandon(self) -> None:
         """The request under way will never be answered: its connection is gone with the radio. It is sent again."""
         request, self._busy = self._busy, None
+        self._maybe_taken |= request is not None and request.what != "poll"
         if request is not None and request.what == "poll":
             self._etag = ""
 
-    def report(self, action: str, feedback: doc.Feedback, timestamp_ms: int, tag: Any = None) -> None:
-        """Feedback on an action, in order."""
-        self._post(
-            f"deploymentBase/{quote(action, safe='')}/feedback", feedback.body(timestamp_ms), "feedback", (action, tag)
-        )
+    def report(
+        self, action: str, feedback: doc.Feedback, timestamp_ms: int, tag: Any = None, *, final: bool = False
+    ) -> None:
+        """Feedback on an action, in order; `final` when the server closes the action with it, as with every `closed`."""
+        final = final or feedback.execution == "closed"
+        path = f"deploymentBase/{quote(action, safe='')}/feedback"
+        self._post(path, feedback.body(timestamp_ms), "feedback", (action, tag), final=final)
 
     def confirm(self, action: str, confirmed: bool, code: int, details: tuple[str, ...], tag: Any = None) -> None:
         """Confirms or denies an action that waits for it."""
@@ -169,11 +178,21 @@ class Client:
             else doc.Feedback("rejected", "none", 409, details)
         )
         path = f"cancelAction/{quote(cancel, safe='')}/feedback"
-        self._post(path, feedback.body(timestamp_ms), "cancel", (cancel, tag))
+        self._post(path, feedback.body(timestamp_ms), "cancel", (cancel, tag), final=accepted)
+
+    def distrust(self) -> None:
+        """What a deployment announced turned out wrong: it is read again once its link changes at all."""
+        self._unsure = True
 
     def describe(self, attributes: Mapping[str, str]) -> None:
-        """The device's attributes from now on; changes are told to the server with the next poll."""
+        """The device's attributes from now on; changes of what the server knows are told at once, before other reports."""
         self._attributes = dict(attributes)
+        if self._sent_attributes not in (None, self._attributes):
+            self._tell_attributes(f"{self._url}/configData")
+
+    def _tell_attributes(self, url: str) -> None:
+        self._sent_attributes = dict(self._attributes)
+        self._send("PUT", url, doc.attributes(self._attributes), "configData")
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -210,18 +229,19 @@ class Client:
         headers = (("Accept", "application/hal+json, application/json"),)
         return (*headers, ("Authorization", self._authorization)) if self._authorization else headers
 
-    def _post(self, path: str, body: bytes, what: str, tag: Any) -> None:
-        self._send("POST", f"{self._url}/{path}", body, what, tag)
+    def _post(self, path: str, body: bytes, what: str, tag: Any, *, final: bool = False) -> None:
+        self._send("POST", f"{self._url}/{path}", body, what, tag, final=final)
 
-    def _send(self, method: str, url: str, body: bytes, what: str, tag: Any = None) -> None:
+    def _send(self, method: str, url: str, body: bytes, what: str, tag: Any = None, *, final: bool = False) -> None:
         headers = (*self._headers(), ("Content-Type", "application/json")) if body else self._headers()
-        self._queue.append(Request(what, method, url, headers, body, tag))
+        self._queue.append(Request(what, method, url, headers, body, tag, final))
 
     # --- receiving ---------------------------------------------------------------------------------------------------
 
-    def failed(self, now: float, retry_after_s: float = 0.0) -> None:
-        """No answer, or none that helps: the same again, later."""
+    def failed(self, now: float, retry_after_s: float = 0.0, *, refused: bool = False) -> None:
+        """No answer, or none that helps: the same again, later. Unless `refused`, the server may have acted on it."""
         request, self._busy = self._busy, None
+        self._maybe_taken |= not refused and request is not None and request.what != "poll"
         self._failures += 1
         window = self._first_wait_s(request) * 2.0 ** min(self._failures - 1, 20)
         window = min(window, max(LONGEST_BACK_OFF_S, self._first_wait_s(request)))
@@ -243,11 +263,11 @@ class Client:
         request = self._busy
         assert request is not None, "nothing was asked"
         if status == TOO_MANY or status >= 500:
-            self.failed(now, _retry_after_s(headers))
+            self.failed(now, _retry_after_s(headers), refused=status == TOO_MANY)
             return []
         if status in (UNAUTHORIZED, FORBIDDEN):
             self._failures += 4  # credentials rarely heal within seconds
-            self.failed(now)
+            self.failed(now, refused=True)
             return [Refused(request.what, status)]
         self._busy, self._failures, self._not_before = None, 0, -inf
         if request.what == "poll":
@@ -257,9 +277,10 @@ class Client:
                 self._sleep(now)  # as the answer says, or as the last good one did
         self._queue.popleft()
         self._asked.discard(request.url)
+        repeated, self._maybe_taken = self._maybe_taken, False
         if request.method == "GET":
             return self._read(request, status, body)
-        return self._sent(request, status)
+        return self._sent(request, status, repeated=repeated)
 
     def _sleep(self, now: float) -> None:
         if self._asleep:
@@ -285,17 +306,20 @@ class Client:
         events: list[Event] = [Polled(frozenset(links))]
         changed = self._sent_attributes is not None and self._sent_attributes != self._attributes
         if "configData" in links or changed:
-            self._sent_attributes = dict(self._attributes)
             url = links.get("configData", f"{self._url}/configData")
             if self._at_home(url):
-                self._send("PUT", url, doc.attributes(self._attributes), "configData")
+                self._tell_attributes(url)
         for kind in ("cancelAction", "confirmationBase", "deploymentBase"):
             href = links.get(kind)
             if href is None:
                 self._documents.pop(kind, None)
                 continue
             known = self._documents.get(kind)
-            if known is not None and known[0] == href and known[1] is not None:
+            if (
+                known is not None
+                and known[1] is not None
+                and (known[0] == href or (not self._unsure and _still_holds(known[0], known[1], href)))
+            ):
                 events.append(_offer(kind, known[1], False))
             elif not self._at_home(href):
                 events.append(Refused(kind, 0))
@@ -317,9 +341,10 @@ class Client:
         key = request.what.removesuffix("Base")
         deployment = doc.read_deployment(body, request.url, key)
         self._documents[request.what] = (request.url, deployment)
+        self._unsure = False
         return [] if deployment is None else [_offer(request.what, deployment, True)]
 
-    def _sent(self, request: Request, status: int) -> list[Event]:
+    def _sent(self, request: Request, status: int, *, repeated: bool) -> list[Event]:
         if request.what == "configData":
             if status >= 300:
                 self._sent_attributes = None
@@ -329,16 +354,29 @@ class Client:
         if status < 300:
             self._etag = ""  # what was reported may change what the server wants
             return [Acknowledged(tag)]
+        if status == GONE and repeated and request.final:
+            self._forget(action)
+            return [Acknowledged(tag, doubtful=True)]
         if status in (NOT_FOUND, GONE):
             self._forget(action)
             return [Closed(action, status)]
-        return [Refused(request.what, status)]
+        return [Refused(request.what, status, tag)]
 
     def _forget(self, action: str) -> None:
         """Feedback on a closed action would only be refused again."""
         self._queue = deque(r for r in self._queue if r.tag is None or r.tag[0] != action)
         self._documents.clear()
         self._etag = ""
+
+
+def _still_holds(read: str, deployment: doc.Deployment, href: str) -> bool:
+    """Whether a deployment need not be read again, though the query of its link may have changed.
+
+    There stands a revision that every feedback changes. Only what is left to a user, or waits for a window, can turn into
+    something else.
+    """
+    settled = deployment.forced and not deployment.hold and not deployment.window
+    return read == href or (settled and urlsplit(read)._replace(query="") == urlsplit(href)._replace(query=""))
 
 
 def _offer(kind: str, deployment: doc.Deployment, changed: bool) -> Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sim.engines.live.ddi.control import control_of
@@ -48,7 +49,8 @@ class Ddi:
         self._requests.setdefault(what, Counter())[int(second)] += 1
 
     def module(self, engine: LiveEngine, module: Module) -> DdiModule:
-        """See Cloud."""
+        """See Cloud. When a timeforced action is forced is the server's word; the plan's clock may be a scaled one."""
+        module.profile.force_at_s = inf
         return DdiModule(engine, module, self)
 
     def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:

@@ -46,8 +46,9 @@ _LEGS = {
     "cancelAction": "deploymentBase", "feedback": "feedback", "confirmation": "feedback", "cancel": "feedback",
 }  # fmt: skip
 """The leg each kind of request is timed as."""
-Tag = tuple[int, str, float]
-"""Of feedback under way: the status it tells, what the server must believe then, and the loop's time it was queued."""
+Tag = tuple[int, str, float, str]
+"""Of feedback under way: the status it tells (0: none of its own), what the server must believe then, the loop's time it was
+queued, and its action."""
 
 
 class DdiModule(LiveModule):
@@ -55,7 +56,7 @@ class DdiModule(LiveModule):
 
     __slots__ = (
         "_agreed", "_asked_at", "_canceling", "_client", "_cloud", "_confirming", "_dialled_at", "_exchange", "_last", "_leg", "_met_at", "_offer",
-        "_online", "_open", "_over", "_pump_timer", "_radio_on", "_reported", "_unacked", "believed", "closed_with",
+        "_online", "_open", "_over", "_pump_timer", "_radio_on", "_reported", "_unacked", "believed", "believed_action", "closed_with", "doubtful",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module, cloud: Ddi) -> None:
@@ -82,6 +83,10 @@ class DdiModule(LiveModule):
         self._unacked = 0
         self.believed = ""
         """State the server must have after the feedback it acknowledged."""
+        self.believed_action = ""
+        """The action `believed` is about."""
+        self.doubtful = False
+        """The last word was taken when its first answer got lost, or somebody else closed the action: the server knows."""
         self.closed_with = 0
         """State of the execution a closed action ended in, 0 while it is open."""
 
@@ -108,7 +113,7 @@ class DdiModule(LiveModule):
         if row.link == LinkState.DARK:
             return True
         settled = row.status in (msg.NO_PLAN, msg.DOWNLOADED)
-        return self.closed_with != 0 and settled and row.cached == 0 and not self._unacked
+        return self.closed_with != 0 and settled and row.cached == 0 and not self._unacked and not self._client.waiting
 
     def _wake(self) -> None:
         row = self.module.row
@@ -298,11 +303,12 @@ class DdiModule(LiveModule):
         elif isinstance(event, dc.CancelAsked):
             self._on_cancel(event)
         elif isinstance(event, dc.Acknowledged):
+            self.doubtful = event.doubtful
             self._acknowledged(event.tag)
         elif isinstance(event, dc.Closed):
             self._on_closed(event)
-        else:
-            self._cloud.refused[f"{event.what}: refused"] += 1
+        elif event.tag is not None:  # spent: a cancel's answer after the success (405), or a report that is not taken
+            self._unacked = max(0, self._unacked - 1)
 
     def _offered(self, deployment: Deployment, *, confirming: bool) -> None:
         if self._offer is None or self._offer.deployment is not deployment:
@@ -378,7 +384,7 @@ class DdiModule(LiveModule):
         self._give_up(asked.stop)
         self._post(
             lambda tag: self._client.cancel_feedback(asked.cancel, True, _timestamp_ms(), ("stopped",), tag),
-            msg.REFUSED, CANCELED,
+            msg.REFUSED, CANCELED, asked.stop,
         )  # fmt: skip
 
     def _on_closed(self, event: dc.Closed) -> None:
@@ -389,6 +395,7 @@ class DdiModule(LiveModule):
             self._give_up(event.action)
             if not self.closed_with:
                 self.believed, self.closed_with = CANCELED, ExecutionState.CANCELED
+                self.believed_action = event.action
         else:
             self._open = False
 
@@ -429,7 +436,7 @@ class DdiModule(LiveModule):
         """Confirms or denies at a server that asks first; a denial is told again only when its cause changes."""
         row, client = self.module.row, self._client
         if status == msg.SUBMITTED:
-            self._post(lambda tag: client.confirm(action, True, status, ("confirmed",), tag), status, RUNNING)
+            self._post(lambda tag: client.confirm(action, True, status, ("confirmed",), tag), status, RUNNING, action)
             client.poll(self._engine.clock())  # the deployment comes with the next poll
         elif status == msg.REFUSED:
             said = stages.deferred(Cause(row.cause).word, row.cause)
@@ -439,7 +446,7 @@ class DdiModule(LiveModule):
                 self._reported, self._last = action, said
                 assert said.code is not None
                 code = said.code
-                self._post(lambda tag: client.confirm(action, False, code, said.details, tag), status, RUNNING)
+                self._post(lambda tag: client.confirm(action, False, code, said.details, tag), status, RUNNING, action)
 
     def _feedback(self, offer: Offer, status: int) -> Feedback | None:
         row = self.module.row
@@ -462,6 +469,8 @@ class DdiModule(LiveModule):
         if status == msg.PLAN_RECEIVED:
             return stages.notified() if row.offers == 1 or self._reported != offer.deployment.action else None
         if status == msg.DOWNLOAD_ERROR:
+            if row.cause == Cause.CHECKSUM:
+                self._client.distrust()
             return stages.broken(*cause)
         if status == msg.UPDATE_ERROR:
             return stages.failed(*cause, version)
@@ -474,24 +483,32 @@ class DdiModule(LiveModule):
 
     def _send(self, action: str, feedback: Feedback, status: int) -> None:
         self._reported, self._last = action, feedback
+        only = self._offer is not None and self._offer.deployment.download_only
+        final = feedback.execution == "downloaded" and only
         if feedback.execution == "closed":
             believed = FINISHED if feedback.finished == "success" else ERROR
         else:
             believed = RUNNING
-        self._post(lambda tag: self._client.report(action, feedback, _timestamp_ms(), tag), status, believed)
+        self._post(
+            lambda tag: self._client.report(action, feedback, _timestamp_ms(), tag, final=final),
+            status,
+            believed,
+            action,
+        )
 
-    def _post(self, queue: Callable[[Tag], None], status: int, believed: str) -> None:
+    def _post(self, queue: Callable[[Tag], None], status: int, believed: str, action: str) -> None:
         self.sent_statuses += 1
         self._unacked += 1
-        queue((status, believed, self._engine.clock()))
+        queue((status, believed, self._engine.clock(), action))
         self._engine.loop.call_soon(self._pump)
 
     def _acknowledged(self, tag: Tag | None) -> None:
         if tag is None:
             return
-        status, self.believed, since = tag
+        status, self.believed, since, self.believed_action = tag
         self._unacked = max(0, self._unacked - 1)
-        self._report_acknowledged(status, since)
+        if status:
+            self._report_acknowledged(status, since)
         self._close(status)
 
     def _close(self, status: int) -> None:
@@ -512,7 +529,8 @@ class DdiModule(LiveModule):
         """The client's side of the reconciliation."""
         row = self.module.row
         carried_out = not isnan(row.upgraded_s) or self.closed_with == ExecutionState.DOWNLOADED
-        return Said(not isnan(row.first_contact_s), self.believed, self.unacknowledged, carried_out)
+        pending = self.unacknowledged or self.doubtful
+        return Said(not isnan(row.first_contact_s), self.believed, pending, carried_out, self.believed_action)
 
     def settle(self, execution: ex.Execution) -> None:
         """The execution as the acknowledged feedback tells it."""
