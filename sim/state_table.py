@@ -48,6 +48,8 @@ class Row:
     sources: tuple[int, ...]
     target: int
     when: str
+    in_runs: bool = True
+    """False: documented for the device, and no scenario asks for it; the row makes the table complete."""
 
 
 @dataclass(frozen=True, slots=True)

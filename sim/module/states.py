@@ -62,7 +62,7 @@ TABLE = StateTable(
         Row(Input.NOTICE, (NO_PLAN,), PLAN_RECEIVED, "command 0x0111: a plan is offered"),
         Row(Input.NOTICE, (PLAN_RECEIVED,), PLAN_RECEIVED, "the same again"),
         Row(Input.CONFIRM, (PLAN_RECEIVED,), SUBMITTED, "the application or its user accepts"),
-        Row(Input.CONFIRM, (SUBMITTED,), SUBMITTED, "the same again"),
+        Row(Input.CONFIRM, (SUBMITTED,), SUBMITTED, "the same again", in_runs=False),
         Row(Input.REFUSE, (PLAN_RECEIVED,), REFUSED, "a limit is unmet, or the user refuses"),
         Row(Input.URL, (SUBMITTED,), DOWNLOAD_START, "command 0x0113: the package's address"),
         Row(Input.URL, (NO_PLAN,), DOWNLOAD_START, "the same without a notice: a retry, or a cloud that is polled"),
@@ -78,7 +78,7 @@ TABLE = StateTable(
         Row(Input.NEXT_BLOCK, (DOWNLOADED,), DOWNLOAD_START, "the MCU asks for its next piece"),
         Row(Input.UPDATE, (DOWNLOADED,), UPDATING, "the last piece is there: install"),
         Row(Input.TIMEOUT, (DOWNLOADED,), UPDATE_ERROR, f"the MCU does not read within {MCU_READ_TIMEOUT_S:g} s"),
-        Row(Input.UPDATE, (UPDATING,), UPDATING, "the same again"),
+        Row(Input.UPDATE, (UPDATING,), UPDATING, "the same again", in_runs=False),
         Row(Input.UPDATED, (UPDATING,), UPDATE_SUCCESS, "the MCU reports the target version"),
         Row(Input.UPDATE_FAILED, (UPDATING,), UPDATE_ERROR, "the image is wrong, or the MCU reports another version"),
         Row(Input.TIMEOUT, (UPDATING,), UPDATE_ERROR, f"the MCU does not report within {MCU_UPDATE_TIMEOUT_S / 60:g} min"),
@@ -89,20 +89,20 @@ TABLE = StateTable(
         Row(Input.SETTLE, (UPDATE_ERROR,), NO_PLAN, "published, and over"),
         # Recovery at start-up, from the status that was stored.
         Row(Input.BOOT_OLD, _IDLE, NO_PLAN, "starts with the old version: a pending notice is forgotten"),
-        Row(Input.BOOT_TARGET, _IDLE, NO_PLAN, "starts with the target version: nothing was asked for"),
-        Row(Input.BOOT_MCU, _IDLE, NO_PLAN, "starts with an MCU attached: nothing was being updated"),
+        Row(Input.BOOT_TARGET, _IDLE, NO_PLAN, "starts with the target version: nothing was asked for", in_runs=False),
+        Row(Input.BOOT_MCU, _IDLE, NO_PLAN, "starts with an MCU attached: nothing was being updated", in_runs=False),
         Row(Input.BOOT_OLD, _IN_PROGRESS, DOWNLOAD_ERROR, "starts in the middle of a download"),
-        Row(Input.BOOT_MCU, _IN_PROGRESS, DOWNLOAD_ERROR, "the same with an MCU attached"),
-        Row(Input.BOOT_TARGET, _IN_PROGRESS, UPDATE_SUCCESS, "starts with the target version before it was installed"),
+        Row(Input.BOOT_MCU, _IN_PROGRESS, DOWNLOAD_ERROR, "the same with an MCU attached", in_runs=False),
+        Row(Input.BOOT_TARGET, _IN_PROGRESS, UPDATE_SUCCESS, "starts with the target version before it was installed", in_runs=False),
         Row(Input.BOOT_TARGET, (UPDATING,), UPDATE_SUCCESS, "starts with the target version"),
         Row(Input.BOOT_OLD, (UPDATING,), UPDATE_ERROR, "starts with the old version"),
         Row(Input.BOOT_MCU, (UPDATING,), UPDATING, "power came back while an MCU is updated"),
-        Row(Input.BOOT_OLD, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
-        Row(Input.BOOT_TARGET, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
-        Row(Input.BOOT_MCU, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored"),
+        Row(Input.BOOT_OLD, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored", in_runs=False),
+        Row(Input.BOOT_TARGET, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored", in_runs=False),
+        Row(Input.BOOT_MCU, (DOWNLOAD_ERROR,), DOWNLOAD_ERROR, "starts with the error still stored", in_runs=False),
     ),
 )  # fmt: skip
-"""What is not listed is refused and changes nothing."""
+"""What is not listed is refused and changes nothing. Rows with `in_runs=False` are the SDK's, and no run asks for them."""
 
 EVENT_OF: dict[int, int] = {
     PLAN_RECEIVED: TASK_NOTIFY, DOWNLOAD_START: START, DOWNLOADING: DOWNLOAD_PROGRESS, DOWNLOADED: DOWNLOAD_COMPLETE,
