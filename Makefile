@@ -5,7 +5,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEV := .venv/.dev
 
-.PHONY: help demo demo-live demo-hawkbit test check docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test test-all check docs examples schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
@@ -39,7 +39,10 @@ demo-live: $(DEV) ## 500 modules over real sockets against the mock cloud, then 
 demo-hawkbit: $(BASE) ## 300 modules against goosebit, a DDI server from PyPI, started on loopback
 	$(BIN)/python -m demos.hawkbit
 
-test: $(DEV)     ## run the whole test suite
+test: $(DEV)     ## run the tests, without notebooks, browsers, the documentation's commands and PostgreSQL
+	$(BIN)/python -m pytest -m 'not slow and not long'
+
+test-all: $(DEV) ## run the whole test suite
 	$(BIN)/python -m pytest
 
 check: $(DEV)    ## format, lint, types, imports
