@@ -111,6 +111,15 @@ def test_per_cent_in_the_name_are_no_fractions(tmp_path):
     assert done.returncode == 2 and "per cent or fractions?" in done.stderr
 
 
+def test_words_for_nothing_are_ids(tmp_path):
+    """Only an empty id is none, in the draft as in the reading."""
+    (tmp_path / "f.csv").write_text("id,version\na,1.0\nNULL,1.0\nnan,1.0\nnan,1.0\n,1.0\n")
+    scenario, unsure = drafted(tmp_path / "f.csv")
+    assert overview(scenario)[0]["modules"] == 3
+    assert "'id': 1 of 5 rows have no value; they are dropped" in unsure
+    assert any(line.startswith("'id': 1 rows name a module a second time") for line in unsure)
+
+
 def test_a_technology_nobody_knows_beside_others(tmp_path):
     """One row of 5G does not make everybody LTE-M."""
     (tmp_path / "f.csv").write_text("id,version,Network\na,1.0,NB-IoT\nb,1.0,5G\nc,1.0,Cat-M1\n")

@@ -148,6 +148,8 @@ def _take(made: Draft, key: str, name: str, texts: Texts) -> None:
 
 
 def _take_module(made: Draft, key: str, name: str, texts: Texts) -> None:
+    column = made.raw.columns[made.raw.names.index(name)]
+    texts, *_ = texts_of(column, frozenset({""}))  # an id may be `null` or `NA`: only an empty cell is none
     _take(made, key, name, texts)
     known = texts.codes[texts.codes >= 0]
     again = len(known) - len(texts.distinct)
