@@ -29,7 +29,7 @@ from sim.module import states as ota_states
 from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
 from sim.scenario.load import check
-from tests.docs_blocks import Shell, blocks_of, parse, run_here
+from tests.docs_blocks import Shell, blocks_of, parse
 from tests.support import BASE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +41,8 @@ OF_A_USER = {
     "aws-job.json": ROOT / "tests" / "scenario" / "data" / "aws_describe_job.json",
 }
 """Files that pages take for a user's own."""
+DEVICES = "imei,fw,rsrp_dbm,technology\n860688000000017,1.0.0,-97,LTE-M\n860688000000025,1.0.0,-104,NB-IoT\n"
+"""An export of devices, of a user's own too."""
 PAGES = [page for page in (README, *sorted(DOCS.rglob("*.md"))) if blocks_of(page)]
 
 
@@ -54,6 +56,7 @@ def workplace(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
     for name, source in OF_A_USER.items():
         shutil.copy(source, tmp_path / name)
+    (tmp_path / "devices.csv").write_text(DEVICES, encoding="utf-8")
     (tmp_path / "reports").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -103,7 +106,7 @@ def _run_block(block, page, shell):
     elif block.mark.startswith("run"):
         first, *others = block.commands
         for words in [first] if block.mark.startswith("run first") else block.commands:
-            run_here(words, block.status)
+            shell.here(words, block.status)
         for words in others if block.mark.startswith("run first") else ():
             parse(words)
 
@@ -124,8 +127,9 @@ def test_commands_of_the_readme_run(workplace):
     found = [shlex.split(span.replace("\n", " ")) for span in re.findall(r"`(fotasim [^`]+)`", text)]
     commands = [words for words in found if len(words) > 2]  # a name alone is a mention
     assert len(commands) >= 4
+    shell = Shell(workplace)
     for words in commands:
-        run_here(words, 1 if "scenarios/bad_release.yaml" in words else 0)
+        shell.here(words, 1 if "scenarios/bad_release.yaml" in words else 0)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
