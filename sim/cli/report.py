@@ -133,7 +133,9 @@ def _end(written: list[Path], page: Any, as_json: bool, marginal_as: MarginalAs 
         for line in _written(written):
             print(line)
         for check in unmet:
-            print(f"  NOT MET: {check.suite}: {check.name}: {check.text}")
+            print(
+                f"  {'UNDECIDED' if check.status == ExitStatus.UNDECIDED else 'NOT MET'}: {check.suite}: {check.name}: {check.text}"
+            )
     status = _status([check.status for check in unmet], marginal_as)
     if status:
         raise typer.Exit(status)

@@ -15,6 +15,7 @@ import pytest
 from sim.cli.folders import page_of
 from sim.engines.live.live_engine import Settings
 from sim.errors import FolderInUse, RecordsError
+from sim.exit_status import ExitStatus
 from sim.load.capacity.evidence import Evidence
 from sim.load.capacity.findings import KINDS, Findings, Search, save
 from sim.load.capacity.search import Bounds, Measurement, search
@@ -23,6 +24,7 @@ from sim.report.figures.load_figures import evidence_curve
 from sim.report.formats.html_page import render
 from sim.report.formats.write import FORMATS, write_formats
 from sim.report.model.report_schema import report_schema
+from sim.report.pages.capacity_evidence import apart
 from sim.report.pages.capacity_page import capacity_page
 from tests.report.browser import chromium
 from tests.report.hostile import HOSTILE, html_of
@@ -158,10 +160,10 @@ def test_a_fault_of_the_server_is_named_in_words():
 
 
 @pytest.mark.parametrize(
-    ("load", "word"), [(5.0, "Undecided"), (100.0, "Sustained")]
+    ("load", "word", "statuses"), [(5.0, "Undecided", {ExitStatus.UNDECIDED}), (100.0, "Sustained", set())]
 )  # fmt: skip
-def test_too_little_evidence_is_undecided_on_the_page(load, word):
-    """A load with 50 samples in all of its budget is neither sustained nor not."""
+def test_too_little_evidence_is_undecided_on_the_page(load, word, statuses):
+    """A load with 50 samples in all of its budget is neither sustained nor not; a report of it ends as the search did."""
     term, slo = "p99(notify)<2s", parse("p99(notify)<2s")
 
     def few(load, hold_s):
@@ -174,6 +176,7 @@ def test_too_little_evidence_is_undecided_on_the_page(load, word):
         Findings(scenario(), wanted, None, {"simulated": search(few, slo, bounds)}).as_dict(), _manifest()
     )
     assert page.verdict.word == word
+    assert {check.status for check in page.checks if not check.passed} == statuses
 
 
 def test_the_command_that_repeats_it_is_one_the_command_line_takes():
@@ -271,3 +274,10 @@ def test_accessible_and_within_its_width(folder, width):
 
 def test_the_page_is_made_anew_from_the_folder_alone(folder):
     assert render(page_of(folder)) == (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"), [(0.0, "within 1 % of"), (-0.004, "within 1 % of"), (0.12, "12 % above"), (-0.006, "1 % below")]
+)  # fmt: skip
+def test_a_prediction_that_agrees_is_not_below_by_nothing(difference, text):
+    assert apart(difference) == text

@@ -64,6 +64,14 @@ class Found:
         return ", ".join(o["text"] for o in self.objectives)
 
 
+def apart(difference: float) -> str:
+    """How far a prediction lies from what was measured, before the words "the measurement"."""
+    percent = round(100 * abs(difference))
+    if percent == 0:
+        return "within 1 % of"
+    return f"{percent} % {'above' if difference > 0 else 'below'}"
+
+
 def difference_of(s: Found) -> float | None:
     """How far the prediction lies above the measurement, as a share of it."""
     if len(s.clouds) < len(CLOUDS):
@@ -148,8 +156,7 @@ def agreement(s: Found) -> list[Section]:
     if difference is None:
         text = "One of the two found no load, so they cannot be compared."
     else:
-        side = "above" if difference >= 0 else "below"
-        text = f"The prediction lies {100 * abs(difference):.0f} % {side} the measurement."
+        text = f"The prediction lies {apart(difference)} the measurement."
         if rows[0][3] != rows[1][3]:
             text += " They name different parts as the first to give way: the scenario's cloud.capacity is not this cloud's."
     return [Section("Predicted and measured", [Text(text), Table("predicted_and_measured", columns, rows)])]

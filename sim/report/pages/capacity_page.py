@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sim.errors import RecordsError
+from sim.exit_status import ExitStatus
 from sim.records import CAPACITY_FILE, read_manifest
 from sim.report.page import (
     Block,
@@ -25,6 +26,7 @@ from sim.report.pages.capacity_evidence import (
     NAMES,
     Found,
     agreement,
+    apart,
     at_capacity,
     difference_of,
     evidence,
@@ -152,7 +154,7 @@ def _tiles(s: Found) -> Tiles:
         value = "none" if verdict["capacity"] is None else f"{verdict['capacity']:,.0f}"
         note = f"{s.unit}, {'confirmed' if verdict['confirmed'] else 'NOT confirmed'}"
         if name != s.clouds[0] and difference is not None:
-            note = f"{100 * difference:+.0f} % against what was measured"
+            note = f"{apart(difference)} the measurement"
         tiles.append(Tile(f"Capacity, {NAMES[name]}", value, note))
     if s.found["recommended"] is not None:
         tiles.append(Tile("Recommended", f"{s.found['recommended']:,}", s.found["recommended_unit"]))
@@ -220,20 +222,27 @@ def command(found: dict[str, Any]) -> str:
 
 
 def _checks(s: Found) -> list[Check]:
-    main, suite = s.main, f"capacity, {NAMES[s.clouds[0]]}"
+    main, suite, status = s.main, f"capacity, {NAMES[s.clouds[0]]}", _status(s)
     shown = "no load" if main["capacity"] is None else f"{main['capacity']:,.0f} {s.unit}"
-    checks = [Check("a largest load was found and held", suite, main["confirmed"], f"{shown}: {main['reason']}")]
+    found = [("a largest load was found and held", main["confirmed"], f"{shown}: {main['reason']}")]
     for o in s.objectives:
         kind: Kind = "share" if o["percent"] is None else "duration"
         value = s.held["values"][o["text"]] if s.held is not None else None
-        checks.append(Check(o["text"], suite, s.held is not None, f"{show(kind, value)} at {shown}"))
+        found.append((o["text"], s.held is not None, f"{show(kind, value)} at {shown}"))
     if s.found["need"] is not None:
-        need = f"{s.found['need']:,.0f} {s.unit} are sustained"
-        checks.append(Check(need, suite, bool(s.found["met"]), f"{shown}, {'confirmed' if main['confirmed'] else 'not confirmed'}"))  # fmt: skip
+        text = f"{shown}, {'confirmed' if main['confirmed'] else 'not confirmed'}"
+        found.append((f"{s.found['need']:,.0f} {s.unit} are sustained", bool(s.found["met"]), text))
     void = [p for p in main["curve"] if p["void"]]
     text = f"{len(void)} of {len(main['curve'])} steps were void and repeated" if void else "no step was void"
-    checks.append(Check("the load generator was not the bottleneck", suite, main["complete"], text))
-    return checks
+    found.append(("the load generator was not the bottleneck", main["complete"], text))
+    return [Check(name, suite, passed, said, status) for name, passed, said in found]
+
+
+def _status(s: Found) -> ExitStatus:
+    """What a check that did not hold ends a command with: what `fotasim capacity` ended with."""
+    if not s.main["complete"]:
+        return ExitStatus.INTERRUPTED if "interrupted" in s.main["reason"] else ExitStatus.RUN_FAILED
+    return ExitStatus.UNDECIDED if _undecided(s) else ExitStatus.NO_GO
 
 
 __all__ = ["capacity_page", "command", "page"]
