@@ -19,6 +19,8 @@ _BREAKS = re.compile(r"(?<=[A-Za-z][._/=])(?=[A-Za-z])|(?<=\w{24})(?=\w)")
 _UNITS = re.compile(r"(?<=\d) (?=(?:%|d|h|min|s|ms|J|kJ|B|kB|MB|GB|points|modules?)(?:\W|$))")
 _SHORT, _LONG, _MANY = 16, 60, 9
 _ZERO_WIDTH = "\u200b"
+_BOLD, _INSETS = 1.15, 2.0
+"""How much wider a word of a heading is than as many characters of a cell, and what a column's insets take in characters."""
 
 
 def to_pdf(page: Page) -> bytes:
@@ -96,7 +98,7 @@ class _Setter:
         shown = [[_clean(text) for text in row] for row in table.shown()]
         made = {
             "kind": "table", "widths": _widths(table, shown), "caption": _clean(table.caption or (table.name.replace("_", " ") if table.folded else "")),
-            "columns": [{"label": _clean(c.label), "kind": c.kind, "numeric": c.numeric} for c in table.columns],
+            "columns": [{"label": _clean(c.label).replace("<", f"{_ZERO_WIDTH}<"), "kind": c.kind, "numeric": c.numeric} for c in table.columns],
             "rows": shown,
         }  # fmt: skip
         if not table.folded:
@@ -109,8 +111,8 @@ def _widths(table: Table, shown: list[list[str]]) -> list[float]:
     """Shares of the width for long text columns; 0 for columns that take what their content needs."""
     longest = [max((len(row[i]) for row in shown), default=0) for i in range(len(table.columns))]
     if len(longest) > _MANY and max(longest) <= _LONG:  # headings wrap, every column keeps room for its cells
-        words = [max(map(len, column.label.split()), default=0) for column in table.columns]
-        return [float(max(most, word, 5)) for most, word in zip(longest, words, strict=True)]
+        words = [max(map(len, re.split(r"\s|(?=<)", column.label)), default=0) for column in table.columns]
+        return [max(most, _BOLD * word) + _INSETS for most, word in zip(longest, words, strict=True)]
     widths = [
         0.0 if column.numeric or column.kind == "met" or most <= _SHORT else float(min(most, _LONG)) ** 0.7
         for column, most in zip(table.columns, longest, strict=True)
