@@ -131,12 +131,13 @@ def test_a_window_over_the_autumn_change_keeps_its_duration(form):
     assert found[0].timestamp() + 2 * HOUR == local("2026-10-25T03:00").timestamp()
 
 
-@pytest.mark.parametrize("form", [0, 1], ids=["clock", "cron"])
-def test_a_clock_time_that_spring_skips(form):
-    """02:30 does not exist on that day: read with the offset from before, it is 03:30 summer time. Once, not never."""
+@pytest.mark.parametrize(("form", "first"), [(0, "2026-03-29T03:30"), (1, "2026-03-29T03:00")], ids=["clock", "cron"])
+def test_a_clock_time_that_spring_skips(form, first):
+    """02:30 does not exist on that day. A clock time is read with the offset from before: 03:30 summer time; a cron line runs
+    as soon as the skipped hour is over, as Debian's cron does: 03:00. Once, not never."""
     found = laid_out(SPRING, both("02:30", "30 2 * * *", "1h")[form], days=3)
     assert [at.timestamp() for at, _ in found] == [
-        local("2026-03-29T03:30").timestamp(), local("2026-03-30T02:30").timestamp(), local("2026-03-31T02:30").timestamp()
+        local(first).timestamp(), local("2026-03-30T02:30").timestamp(), local("2026-03-31T02:30").timestamp()
     ]  # fmt: skip
 
 
@@ -150,7 +151,9 @@ def test_a_clock_time_that_autumn_has_twice(form):
 @pytest.mark.parametrize("start", ["2026-01-05T00:00", SPRING, AUTUMN])
 @pytest.mark.parametrize("clock", ["00:00", "01:59", "02:00", "02:30", "03:00", "23:30"])
 def test_clock_and_cron_form_are_the_same(start, clock):
-    """The same opening times whichever way they are written, through both changes."""
+    """The same opening times whichever way they are written, through both changes; but for an hour that spring skips."""
+    if (start, clock) == (SPRING, "02:30"):
+        return  # test_a_clock_time_that_spring_skips has both
     hour, minute = clock.split(":")
     a, b = both(clock, f"{int(minute)} {int(hour)} * * *", "90min")
     assert laid_out(start, a, days=4) == laid_out(start, b, days=4)

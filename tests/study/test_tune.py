@@ -119,6 +119,7 @@ def test_the_strategy_file_is_a_strategy(found, tmp_path):
     assert set(tmp_path.iterdir()) == {
         tmp_path / n
         for n in (
+            "SHA256SUMS",
             "manifest.json",
             "report.html",
             "strategy.yaml",

@@ -8,11 +8,12 @@ from typing import Any
 
 from sim.report.model.live_findings import Books, Leg, books_of, legs_of
 from sim.report.page import Block, Check, Code, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.pages.capacity_evidence import SPANS
 from sim.report.pages.live_sections import MS, agreement_check, agreement_text, book_sections, leg_sections
 from sim.report.show import number, plural
 from sim.units import show_duration
 
-_LEGS_FIRST = ("connect", "notice", "download")
+_LEGS_FIRST = ("wake", "connect", "notice", "download")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def _verdict(run: LoadRun) -> Verdict:
         return Verdict("no-go", "Void", [text, *told])
     if run.books.agrees is False:
         return Verdict("no-go", "Books differ", [agreement_text(run.books)])
-    failures = sum(sum(leg.failures.values()) for leg in run.legs)
-    done = sum(leg.count for leg in run.legs)
+    failures = _failures(run)
+    done = sum(leg.count for leg in run.legs if leg.name not in SPANS)
     if not done:
         return Verdict("none", "No load", [Text("No leg of any upgrade was measured.")])
     carried = Text(
@@ -95,8 +96,12 @@ def _tiles(run: LoadRun) -> Tiles:
         p99 = None if leg is None else leg.p99_s
         if leg is not None and p99 is not None:
             tiles.append(Tile(f"{name}, 99 % within".capitalize(), f"{number(MS * p99)} ms", f"{leg.count:,} measured"))
-    failures = sum(sum(leg.failures.values()) for leg in run.legs)
-    return Tiles([*tiles, Tile("Failures", f"{failures:,}", "of all legs together")])
+    return Tiles([*tiles, Tile("Failures", f"{_failures(run):,}", "of all legs together")])
+
+
+def _failures(run: LoadRun) -> int:
+    """Exchanges that failed; a span goes over several and would count them twice."""
+    return sum(sum(leg.failures.values()) for leg in run.legs if leg.name not in SPANS)
 
 
 def _checks(run: LoadRun, suite: str) -> list[Check]:
