@@ -114,6 +114,6 @@ def test_slow_mcu_runs_into_its_timer():
 def test_illegal_input_is_refused_with_names():
     """State, input and module are named, and nothing changes."""
     module = Module("m7", ModuleRow(), Profile(), {})
-    with pytest.raises(IllegalInput, match=r"module m7: DONE in status 0"):
+    with pytest.raises(IllegalInput, match=r"module m7: DONE in state 0 \(NOPLAN\) is not allowed"):
         module.demand(Input.DONE, 0.0)
     assert module.state == 0

@@ -46,7 +46,7 @@ def fotasim(*arguments):
 def test_capacity_predicts_without_a_cloud_and_leaves_its_evidence(file, tmp_path):
     out = tmp_path / "evidence" / "run"
     done = fotasim(
-        "capacity", file, "--slo", "error_rate<0.1%", "--of", "modules", "--set", "cloud.capacity.downloads=30",
+        "capacity", file, "--slo", "p50(wake)<10s, error_rate<1%", "--of", "modules", "--set", "cloud.capacity.downloads=30",
         "--start", "10", "--hold", "2s", "--confirm", "2s", "--headroom", "0.5", "--out", str(out), "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -65,12 +65,12 @@ def test_capacity_predicts_without_a_cloud_and_leaves_its_evidence(file, tmp_pat
 
 
 def test_what_is_needed_decides_the_status(file, tmp_path):
-    given = ("--slo", "error_rate<0.1%", "--of", "modules", "--set", "cloud.capacity.downloads=30", "--hold", "2s",
-             "--confirm", "2s", "--out", str(tmp_path / "run"))  # fmt: skip
+    given = ("--slo", "p50(wake)<10s, error_rate<1%", "--of", "modules", "--set", "cloud.capacity.downloads=30", "--hold", "2s",
+             "--confirm", "2s", "--overwrite", "--out", str(tmp_path / "run"))  # fmt: skip
     done = fotasim("capacity", file, *given, "--need", "20")
-    assert (done.exit_code, "20 modules at once: borne" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "20 modules at once: sustained" in done.stdout) == (0, True), done.output
     done = fotasim("capacity", file, *given, "--need", "60")
-    assert (done.exit_code, "NOT BORNE" in done.stdout) == (1, True), done.output
+    assert (done.exit_code, "NOT SUSTAINED" in done.stdout) == (1, True), done.output
     assert fotasim("report", str(tmp_path / "run"), "--json").exit_code == 1
     assert fotasim("capacity", file, *given, "--need", "60", "--max", "50").exit_code == 2
 
