@@ -186,7 +186,9 @@ def test_interrupted_run_is_partial(tmp_path):
     assert outcome.summary["complete"] is False
     saved = save(outcome, tmp_path / "run")
     assert saved.manifest["complete"] is False
-    assert "Partial" in write_html(saved)
+    page = write_html(saved)
+    assert "The run was interrupted: its figures end where it stopped and decide nothing." in page
+    assert "Ship it" not in page
     assert (outcome.records.timeline["upgraded"].iloc[-1]) == outcome.summary["stages"]["upgraded"]
 
 

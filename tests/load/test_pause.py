@@ -35,24 +35,29 @@ def cloud(tmp_path, monkeypatch):
 
 
 def test_a_pause_of_the_process_shows_at_its_full_length(cloud):
-    """Stopped for 5 s of 12: whoever was due then waits for its end. 5 / 12 meet the pause, a quarter waits over 2 s."""
+    """Stopped for 5 s of 12, once the first modules are there: whoever is due then waits for its end."""
+    there = threading.Event()
+
+    def watch(snapshot):
+        if snapshot.connections:
+            there.set()
 
     def pause():
-        time.sleep(4.0)
+        assert there.wait(60.0)
         cloud.process.send_signal(signal.SIGSTOP)
         time.sleep(PAUSE_S)
         cloud.process.send_signal(signal.SIGCONT)
 
-    probe = LiveProbe(scenario("plan.mode=confirm"), cloud.url, KINDS["wakeups"], SLO, Settings())
+    probe = LiveProbe(scenario("plan.mode=confirm"), cloud.url, KINDS["wakeups"], SLO, Settings(), watch=watch)
     pausing = threading.Thread(target=pause)
     try:
         pausing.start()
-        measured = probe(1800.0, 12.0)  # three a second
+        measured = probe(6000.0, 12.0)  # ten a second
     finally:
         pausing.join()
         probe.close()
     wake = measured.evidence["p99(wake)<2s"]
-    assert wake.tried == 36
+    assert wake.tried == 120
     assert wake.answer() is Answer.BROKEN
     assert PAUSE_S - 1.0 < measured.legs["wake"]["max_s"] < PAUSE_S + 3.0
 
