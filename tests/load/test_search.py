@@ -309,6 +309,14 @@ def test_one_stall_is_no_trend(where_s):
     assert falls_behind("wake", due_s, waited_s) == ()
 
 
+def test_a_second_is_too_short_for_a_trend():
+    """A tenth of a second a second, as in an overload of a tenth, for a second: nobody knows yet."""
+    due_s = np.arange(0.0, 1.5, 0.002)
+    assert falls_behind("wake", due_s, 0.02 + 0.2 * due_s) == ()
+    assert falls_behind("wake", 10.0 * due_s, 0.02 + 2.0 * due_s) != ()
+    assert falls_behind("wake", np.array([]), np.array([])) == ()
+
+
 def test_a_server_that_keeps_up_has_no_trend():
     """An M/M/1 queue at 80 % load: of 200 runs hardly any looks as if it fell behind (7 of 1,000 by chance alone)."""
     generator = np.random.default_rng(7)

@@ -24,6 +24,8 @@ GROWTH = 0.01
 """A server falls behind when latency grows by this many seconds a second: 1 % more arrives than leaves."""
 GROWTH_S = 0.1
 """Growth over the whole hold that is worth a word, seconds."""
+SHORTEST_TREND_S = 5.0
+"""A shorter stretch shows the chance of the moment, not what the load leads to."""
 BINS = 8
 """Stretches of a probe whose median latencies are compared: one stall lies in one of them and is no trend."""
 RISES = 20
@@ -130,11 +132,9 @@ def falls_behind(leg: str, due_s: NDArray[np.float64], waited_s: NDArray[np.floa
     """
     order = np.argsort(due_s, kind="stable")[len(due_s) // 4 :]
     due_s, waited_s = due_s[order], waited_s[order]
+    held_s = float(due_s[-1] - due_s[0]) if len(due_s) else 0.0
     slope, rises = growth(due_s, waited_s)
-    if slope < GROWTH or rises < RISES:
-        return ()
-    held_s = float(due_s[-1] - due_s[0])
-    if slope * held_s < GROWTH_S:
+    if held_s < SHORTEST_TREND_S or slope < GROWTH or rises < RISES or slope * held_s < GROWTH_S:
         return ()
     return (
         f"the server falls behind: the latency of {leg} grew by {slope * held_s:.2g} s within {held_s:.3g} s, "
