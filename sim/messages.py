@@ -138,7 +138,6 @@ class Revoked:
 
 
 ToModule = Notice | FirmwareUrl | Install | Cancel | Revoked
-ToCloud = Hello | StatusReport
 
 
 class CallbackForm(Enum):

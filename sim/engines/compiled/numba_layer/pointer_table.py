@@ -28,8 +28,6 @@ from numba.np.numpy_support import from_dtype
 from sim.engines.compiled.numba_layer.split_rows import Compound, SplitRows, SplitRowsType, record_size
 from sim.engines.compiled.numba_layer.table_array import TableArray
 
-WORD = 8
-
 
 class PointerTableType(Compound):
     """The type of a table: names and types of what it holds, in order."""
