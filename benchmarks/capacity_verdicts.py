@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engines.live.latency import Latencies
-from sim.load.capacity.evidence import falls_behind
+from sim.engines.live.slo import completed, parse
 from sim.load.capacity.live_probe import lost_updates
 from sim.load.capacity.search import Bounds, Measurement, Verdict, legs_of, search
-from sim.load.capacity.slo import completed, parse
 from sim.load.capacity.wake_ups import KINDS, wake_times
+from sim.stats.evidence import falls_behind
 
 SLO, _ = completed(parse("p99(notify)<2s"), parse("p99(wake)<2s"), "upgrade")
 BOUNDS = Bounds(start=600.0, high=20_000.0, precision=0.04, hold_s=30.0, confirm_s=60.0)

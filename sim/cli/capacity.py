@@ -30,9 +30,9 @@ from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import Settings
+    from sim.engines.live.slo import Slo
     from sim.load.capacity.findings import Findings, Search
     from sim.load.capacity.search import Point
-    from sim.load.capacity.slo import Slo
     from sim.load.capacity.wake_ups import Kind
 
 DEFAULT_SCALE = 60.0
@@ -132,7 +132,7 @@ def capacity(
 
 def _objectives(text: str | None, kind: Kind, settings: Settings) -> Slo:
     """The SLO that is searched for; what is added to the user's is said."""
-    from sim.load.capacity.slo import completed, parse
+    from sim.engines.live.slo import completed, parse
     from sim.load.capacity.wake_ups import default_slo
 
     default = parse(default_slo(kind, settings.time_scale > 1.0))

@@ -10,8 +10,8 @@ from scipy import stats
 
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import live
+from sim.engines.live.self_check import SelfCheck
 from sim.errors import ScenarioError
-from sim.load.this_host.self_check import SelfCheck
 from tests.ddi_server import DocumentedServer
 from tests.live_cloud import package_bytes
 from tests.support import HARMLESS, run, scenario

@@ -10,13 +10,13 @@ import threading
 import pytest
 
 from sim.engines.live.live_engine import Settings
-from sim.load.capacity.evidence import Answer, judge
+from sim.engines.live.slo import parse
 from sim.load.capacity.findings import KINDS
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.simulated_probe import SimulatedProbe
-from sim.load.capacity.slo import parse
 from sim.load.load_fleet import LoadFleet, find_target
 from sim.load.locust_workers.native_worker import Worker
+from sim.stats.evidence import Answer, judge
 from tests.ddi_server import DocumentedServer
 from tests.live_cloud import package_bytes
 from tests.load.master import master

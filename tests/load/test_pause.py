@@ -9,11 +9,11 @@ import time
 import pytest
 
 from sim.engines.live.live_engine import Settings
-from sim.load.capacity.evidence import Answer
+from sim.engines.live.slo import completed, parse
 from sim.load.capacity.live_probe import LiveProbe, lost_updates, more_updates
-from sim.load.capacity.slo import completed, parse
 from sim.load.capacity.wake_ups import KINDS
 from sim.scenario.load import dump
+from sim.stats.evidence import Answer
 from tests.service.cloud import TOKEN, CloudProcess
 from tests.support import scenario
 

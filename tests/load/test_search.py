@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from sim.engines.live.latency import Latencies
+from sim.engines.live.slo import completed, parse
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import Answer, Evidence, bounds, falls_behind, fewest, growth
 from sim.load.capacity.search import Bounds, Measurement, search
-from sim.load.capacity.slo import completed, parse
+from sim.stats.evidence import Answer, Evidence, bounds, falls_behind, fewest, growth
 
 SLO = parse("p99(notify)<2s")
 TERM = "p99(notify)<2s"

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from sim.engines.live.slo import parse
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import Answer, judge
 from sim.load.capacity.search import Bounds, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
-from sim.load.capacity.slo import parse
 from sim.load.capacity.wake_ups import KINDS, probe_scenario, takes_upgrade, wake_times
+from sim.stats.evidence import Answer, judge
 from tests.support import scenario
 
 SLO = parse("p99(notify)<1s, error_rate<0.1%")

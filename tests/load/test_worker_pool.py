@@ -10,8 +10,8 @@ import threading
 import time
 
 from sim.engines.live.live_engine import Settings
+from sim.engines.live.slo import parse
 from sim.load.capacity.live_probe import LiveProbe
-from sim.load.capacity.slo import parse
 from sim.load.capacity.wake_ups import KINDS, probe_scenario
 from tests.live_cloud import served
 from tests.support import scenario
@@ -49,7 +49,7 @@ STARTER = """\
 import sys
 from sim.engines.live.live_engine import Settings
 from sim.load.capacity.live_probe import LiveProbe
-from sim.load.capacity.slo import parse
+from sim.engines.live.slo import parse
 from sim.load.capacity.wake_ups import KINDS
 from tests.support import scenario
 

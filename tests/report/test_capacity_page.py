@@ -14,18 +14,18 @@ import pytest
 
 from sim.cli.folders import page_of
 from sim.engines.live.live_engine import Settings
+from sim.engines.live.slo import parse
 from sim.errors import FolderInUse, RecordsError
 from sim.exit_status import ExitStatus
-from sim.load.capacity.evidence import Evidence
 from sim.load.capacity.findings import KINDS, Findings, Search, save
 from sim.load.capacity.search import Bounds, Measurement, search
-from sim.load.capacity.slo import parse
 from sim.report.figures.load_figures import evidence_curve
 from sim.report.formats.html_page import render
 from sim.report.formats.write import FORMATS, write_formats
 from sim.report.model.report_schema import report_schema
 from sim.report.pages.capacity_evidence import apart
 from sim.report.pages.capacity_page import capacity_page
+from sim.stats.evidence import Evidence
 from tests.report.browser import chromium
 from tests.report.hostile import HOSTILE, html_of
 from tests.support import scenario

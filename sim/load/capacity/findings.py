@@ -10,16 +10,16 @@ from typing import Any
 
 from sim.engines.live.latency import LEGS, SPANS
 from sim.engines.live.live_engine import Settings
+from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
-from sim.load.capacity.evidence import Answer
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
-from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import KINDS, Kind
 from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
 from sim.scenario import Scenario
+from sim.stats.evidence import Answer
 
 HEADROOM = 0.3
 """Share of the capacity that stays free: other traffic, retries, a node that is down."""

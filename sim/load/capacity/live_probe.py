@@ -17,17 +17,17 @@ from sim.engines.live.latency import SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.live_target import Target
+from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import LOST_UPDATES, falls_behind
 from sim.load.capacity.probe_share import START_S, Job, run_share
 from sim.load.capacity.search import Measurement, legs_of
-from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import Kind
 from sim.load.capacity.worker_pool import WorkerPool
 from sim.load.load_fleet import find_target
 from sim.load.locust_workers.worker_reports import Gathered
 from sim.scenario import Scenario
+from sim.stats.evidence import LOST_UPDATES, falls_behind
 
 SETTLE_S = 1.0
 MOST_SETTLES = 60

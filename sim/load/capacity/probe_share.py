@@ -15,13 +15,13 @@ from sim import messages as msg
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_module import LiveModule
+from sim.engines.live.self_check import MAX_LAG_S, SelfCheck
+from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.engines.world.build import World
-from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import Kind, probe_world, takes_upgrade, wake_times
 from sim.load.load_fleet import LoadFleet, find_target
 from sim.load.locust_workers.worker_reports import encoded_legs
-from sim.load.this_host.self_check import MAX_LAG_S, SelfCheck
 from sim.scenario import Scenario
 
 START_S = 0.05

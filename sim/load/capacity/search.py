@@ -19,8 +19,8 @@ from math import ceil, sqrt
 from typing import Any
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
-from sim.load.capacity.evidence import LOST_UPDATES, Answer, Evidence, bounds, confidence_of, judge, pooled
-from sim.load.capacity.slo import Slo
+from sim.engines.live.slo import Slo
+from sim.stats.evidence import LOST_UPDATES, Answer, Evidence, bounds, confidence_of, judge, pooled
 
 STEP = 2.0
 EIGHTH = 8.0

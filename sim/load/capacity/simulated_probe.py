@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
+from sim.engines.live.slo import Slo
 from sim.engines.run import driver_of
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import falls_behind
 from sim.load.capacity.search import Measurement, legs_of
-from sim.load.capacity.slo import Slo
 from sim.load.capacity.wake_ups import Kind, probe_world, wake_times
 from sim.scenario import Scenario
 from sim.scenario.load import vary
+from sim.stats.evidence import falls_behind
 
 MIN_TAIL_S = 60.0
 WOKEN = "woken"

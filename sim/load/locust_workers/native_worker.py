@@ -20,10 +20,10 @@ import zmq
 import zmq.asyncio
 
 from sim.engines.live.reconciliation import Reconciliation
+from sim.engines.live.self_check import SelfCheck
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError, ProtocolError
 from sim.load.locust_workers.worker_protocol import READY, RUNNING, SPAWNING, Message, Statistics, decode
-from sim.load.this_host.self_check import SelfCheck
 
 HEARTBEAT_S = 1.0
 REPORT_S = 3.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.engines.live.host_limits import CONNECTIONS_PER_SOURCE, SPARE_FILES
+from sim.engines.live.self_check import local_ports
 from sim.load.this_host.module_cost import SHIPPED, Figures
-from sim.load.this_host.self_check import local_ports
 
 MAX_USE = 0.7
 """Share of a core that modules may take; beyond it the generator begins to be late itself."""

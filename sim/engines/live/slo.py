@@ -8,7 +8,7 @@ from math import inf
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.errors import FotasimError
-from sim.load.capacity.evidence import Evidence
+from sim.stats.evidence import Evidence
 from sim.units import duration
 
 ALIASES = {"notify": "notice", "confirm": "url", "get": "download", "status": "report", "ask": "request"}
