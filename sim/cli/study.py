@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ import typer
 
 from sim.cli.common import (
     AsJson,
+    MarginalAs,
+    MarginalOption,
     Overrides,
     Overwrite,
     ScenarioPath,
@@ -157,8 +160,9 @@ def _end(complete: bool) -> None:
 
 @app.command()
 def tune(
-    scenario: ScenarioPath, vary: Vary,
-    minimise: Annotated[list[str], typer.Option("--minimise", "--minimize", metavar="METRIC", help="Make small: a metric, or a sum such as rejected+20*bricked.")] = [],  # noqa: B006 - typer copies it
+    scenario: Annotated[list[Path], typer.Argument(metavar="SCENARIO…", help="Scenario files; of several, such as a good and a bad release, metrics are METRIC@NAME.")],
+    vary: Vary,
+    minimise: Annotated[list[str], typer.Option("--minimise", "--minimize", metavar="METRIC", help="Make small: a metric, or a sum such as rejected+20*bricked; of several scenarios stopped@NAME.")] = [],  # noqa: B006 - typer copies it
     maximise: Annotated[list[str], typer.Option("--maximise", "--maximize", metavar="METRIC", help="Make large.")] = [],  # noqa: B006
     subject_to: Annotated[list[str], typer.Option("--subject-to", metavar="METRIC<=X", help="Keep, such as bricked<=1e-4.")] = [],  # noqa: B006
     trials: Annotated[int, typer.Option(min=2, max=100_000, help="Settings to try.")] = 60,
@@ -166,14 +170,14 @@ def tune(
     final_replications: Annotated[int, typer.Option(min=2, max=9_999, help="Fresh campaigns that judge the finalists.")] = 20,
     engine: Engine = "auto", workers: Workers = None, cluster: Cluster = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default reports/NAME-SEED-tune.")] = None,
-    overwrite: Overwrite = False, as_json: AsJson = False,
+    overwrite: Overwrite = False, marginal_as: MarginalOption = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Search the best settings of a strategy; write it as a file, with what it is worth on campaigns it never saw."""
-    from sim.report.pages.tuning_page import settings_in_words, shown
     from sim.study.tune import tune as run_search
 
-    loaded = load_scenario(scenario, with_options(set_, seed, modules))
-    folder = check_output(out or Path("reports") / f"{loaded.name}-{loaded.seed}-tune", "tune", overwrite=overwrite)
+    loaded = [load_scenario(path, with_options(set_, seed, modules)) for path in scenario]
+    default = f"{_slug(*dict.fromkeys(one.name for one in loaded))}-{loaded[0].seed}-tune"
+    folder = check_output(out or Path("reports") / default, "tune", overwrite=overwrite)
     with Reporter("tune", quiet=as_json) as reporter:
         result = run_search(
             loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
@@ -181,23 +185,56 @@ def tune(
             cluster=cluster, progress=reporter,
         )  # fmt: skip
     page = result.save(folder, overwrite=overwrite, command=command_line())
-    found = result.recommended
     if as_json:
-        told = {} if found is None else {
-            "settings": found.settings, "feasible": found.feasible,
-            "objectives": {n: e.plain() for n, e in found.objectives.items()},
-            "constraints": {n: e.plain() for n, e in found.constraints.items()},
-        }  # fmt: skip
-        print(json.dumps({"recommended": told or None, "trials": len(result.trials), "complete": result.complete}))
-    elif found is not None:
-        print(f"recommended: {settings_in_words(result, found)}{'' if found.feasible else ' (breaks a constraint)'}")
-        measured = [(name, name, e) for name, e in found.objectives.items()]
-        measured += [(c.text, c.metric, found.constraints[c.text]) for c in result.constraints]
-        for name, metric, e in measured:
-            print(f"  {name}: {shown(metric, e.value)} [{shown(metric, e.low)} to {shown(metric, e.high)}]")
-        print(f"strategy: {folder / 'strategy.yaml'}")
+        print(json.dumps(_tuning_plain(result)))
+    else:
+        print("\n".join(_tuning_lines(result, folder)))
     print(f"page: {page}", file=sys.stderr if as_json else sys.stdout)
     _end(result.complete)
+    _end_search(result.answer, marginal_as)
+
+
+def _tuning_plain(result: Any) -> dict[str, Any]:
+    """A search as JSON."""
+    found, lead = result.recommended, result.best_so_far
+    told = None if found is None else {
+        "settings": found.settings, "feasible": found.feasible,
+        "objectives": {n: e.plain() for n, e in found.objectives.items()},
+        "constraints": {n: e.plain() for n, e in found.constraints.items()},
+        "scenarios": {name: {m: e.plain() for m, e in metrics.items()} for name, metrics in result.across(found).items()},
+    }  # fmt: skip
+    return {
+        "answer": str(result.answer), "recommended": told, "trials": len(result.trials), "complete": result.complete,
+        "best_so_far": None if lead is None else json.loads(lead.to_json(double_precision=15)),
+    }  # fmt: skip
+
+
+def _tuning_lines(result: Any, folder: Path) -> Iterator[str]:
+    """What a search prints: its answer, how sure it is, and what the recommended setting does on each scenario."""
+    from sim.report.pages.tuning_words import WORDS, headline, reasons, scenario_lines, shown
+
+    lead, settings = headline(result)
+    yield f"{WORDS[result.answer]}: {lead[0].lower()}{lead[1:]} {settings}"
+    yield from (f"  {text}" for text in reasons(result))
+    found = result.recommended
+    if found is None:
+        return
+    measured = [(name, name, e) for name, e in found.objectives.items()]
+    measured += [(c.text, c.metric, found.constraints[c.text]) for c in result.constraints]
+    for name, metric, e in measured:
+        yield f"  {name}: {shown(metric, e.value)} [{shown(metric, e.low)} to {shown(metric, e.high)}]"
+    if len(result.scenarios) > 1:
+        for title, candidate in (("this setting on", found), ("as it is on", result.present)):
+            yield from (f"  {title} {line}" for line in scenario_lines(result, candidate))
+    yield f"strategy: {folder / 'strategy.yaml'}"
+
+
+def _end_search(answer: str, marginal_as: MarginalAs | None) -> None:
+    """Ends with 0 for a setting that was found, 1 where none fits, 4 where that is in doubt."""
+    in_doubt = {None: ExitStatus.UNDECIDED, MarginalAs.GO: ExitStatus.GO, MarginalAs.NO_GO: ExitStatus.NO_GO}
+    status = {"none fits": ExitStatus.NO_GO, "undecided": in_doubt[marginal_as]}.get(answer, ExitStatus.GO)
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

@@ -52,6 +52,7 @@ def show(kind: Kind, value: Any) -> str:
 
 def kind_of(metric: str) -> Kind:
     """The kind of a metric by the table of metrics; of another name by its end: `_s` seconds, `_bytes`, else a share."""
+    metric = metric.partition("@")[0]
     if metric in METRICS:
         return _KINDS[METRICS[metric].unit]
     return next((kind for end, kind in _ENDS.items() if metric.endswith(end)), "share")
@@ -68,9 +69,18 @@ def printable(text: str) -> str:
 
 
 def metric_words(name: object) -> str:
-    """A metric's name as words by the table of metrics; of another name without its unit."""
+    """A metric's name as words by the table of metrics; of another name without its unit; a scenario behind an @ in brackets."""
+    metric, of_one, scenario = str(name).partition("@")
+    if of_one and metric_of(str(name)):
+        return f"{metric_words(metric)} ({scenario})"
     found = METRICS.get(str(name))
     return found.label if found is not None else words(_UNIT_SUFFIX.sub("", str(name)))
+
+
+def metric_of(text: str) -> str:
+    """The metric of `bricked` or of `bricked@scenario`; empty for a weighted sum."""
+    name = text.partition("@")[0]
+    return name if name.isidentifier() and not set("+*") & set(text) else ""
 
 
 def plural(count: int, noun: str) -> str:

@@ -129,7 +129,7 @@ def save_tuning(result: Tuning, folder: Path, *, overwrite: bool = False, comman
         tables |= {"finalists": result.table, "campaigns": pd.concat(campaigns, ignore_index=True)}
     _claim(folder, "tune", overwrite=overwrite)
     _write(
-        folder, "tune", tables, scenario=_tree(result.scenario), axes=[asdict(axis) for axis in result.axes],
+        folder, "tune", tables, scenarios=[_tree(s) for s in result.scenarios.values()], axes=[asdict(axis) for axis in result.axes],
         objectives=[[o.text, o.sign] for o in result.objectives], constraints=[c.text for c in result.constraints],
         candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete, command=command,
     )  # fmt: skip
@@ -142,14 +142,16 @@ def save_tuning(result: Tuning, folder: Path, *, overwrite: bool = False, comman
 def load_tuning(folder: Path) -> Tuning:
     """The result a search's folder holds."""
     from sim.study.objectives import parse_constraint, parse_objective
+    from sim.study.several import named, of_one
     from sim.study.tune import Tuning, judgement
 
     with _Reading(folder, "tune") as found:
         facts = found.facts
+        scenarios = named([found.scenario(tree) for tree in facts.get("scenarios") or [facts["scenario"]]])
         result = Tuning(
-            found.scenario(), tuple(_axis(axis) for axis in facts["axes"]),
-            tuple(parse_objective(text, float(sign)) for text, sign in facts["objectives"]),
-            tuple(parse_constraint(text) for text in facts["constraints"]), found.table("trials"),
+            scenarios, tuple(_axis(axis) for axis in facts["axes"]),
+            tuple(of_one(parse_objective(text, float(sign)), scenarios) for text, sign in facts["objectives"]),
+            tuple(of_one(parse_constraint(text), scenarios) for text in facts["constraints"]), found.table("trials"),
             complete=bool(facts["complete"]),
         )  # fmt: skip
         if facts["candidates"]:
@@ -258,10 +260,11 @@ class _Reading:
         if isinstance(error, damaged):
             raise RecordsError(f"{self._folder}: not a whole {KINDS[self._kind]}: {_shortly(error)}") from None
 
-    def scenario(self) -> Scenario:
-        """The scenario of the study, checked as any other."""
-        scenario = Scenario.model_validate(self.facts["scenario"])
-        scenario.remember(self.facts["scenario"])
+    def scenario(self, tree: dict[str, Any] | None = None) -> Scenario:
+        """A scenario of the study, checked as any other; the only one where no tree is given."""
+        tree = self.facts["scenario"] if tree is None else tree
+        scenario = Scenario.model_validate(tree)
+        scenario.remember(tree)
         return scenario
 
     def table(self, name: str) -> pd.DataFrame:

@@ -10,44 +10,84 @@ import pandas as pd
 
 from sim import gates as gate_rules
 from sim.errors import StudyError
-from sim.stats.campaigns import STUDY_METRICS
+from sim.stats.campaigns import STUDY_METRICS, estimate
 from sim.stats.replicated import Estimate, t_interval
 
-_TERM = re.compile(r"(?:([0-9.]+(?:[eE][+-]?\d+)?)\s*\*\s*)?([a-z_][a-z0-9_]*)")
-_CONSTRAINT = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*(\S.*)")
+_OF = "@"
+_METRIC = r"([a-z_][a-z0-9_]*)(?:@([A-Za-z0-9][A-Za-z0-9._-]*))?"
+_TERM = re.compile(rf"(?:([0-9.]+(?:[eE][+-]?\d+)?)\s*\*\s*)?{_METRIC}")
+_CONSTRAINT = re.compile(rf"\s*{_METRIC}\s*(<=|>=|<|>)\s*(\S.*)")
+
+
+def column(metric: str, of: str) -> str:
+    """The column of a metric of one scenario in a table of several: `stopped@bad-release`; of one alone the metric."""
+    return f"{metric}{_OF}{of}" if of else metric
+
+
+def part(frame: pd.DataFrame, of: str) -> pd.DataFrame:
+    """The columns of one scenario under their plain names; the whole table where there is only one."""
+    if not of:
+        return frame
+    end = column("", of)
+    return frame[[name for name in frame.columns if name.endswith(end)]].rename(
+        columns=lambda name: name.removesuffix(end)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A metric, or a weighted sum of metrics, to be made small (`sign` 1) or large (-1)."""
+    """A metric, or a weighted sum of metrics, to be made small (`sign` 1) or large (-1).
+
+    `terms`: weight, metric, and the scenario whose metric it is, empty where the search has one scenario.
+    """
 
     text: str
-    terms: tuple[tuple[float, str], ...]
+    terms: tuple[tuple[float, str, str], ...]
     sign: float
+
+    @property
+    def metric(self) -> str:
+        """The metric where it is one alone, else empty."""
+        return self.terms[0][1] if len(self.terms) == 1 and self.terms[0][0] == 1.0 else ""
 
     def values(self, frame: pd.DataFrame) -> pd.Series[Any]:
         """The objective of every campaign of a table, as it reads (not negated)."""
-        total = sum(weight * frame[metric] for weight, metric in self.terms)
+        total = sum(weight * frame[column(metric, of)] for weight, metric, of in self.terms)
         assert isinstance(total, pd.Series)
         return total
 
     def estimate(self, frame: pd.DataFrame) -> Estimate:
         """Mean over campaigns with Student's interval."""
-        if len(self.terms) == 1 and self.terms[0][0] == 1.0:
-            from sim.stats.campaigns import estimate
-
-            return estimate(frame, self.terms[0][1])
+        if self.metric:
+            return estimate(part(frame, self.terms[0][2]), self.metric)
         return t_interval(self.values(frame))
+
+    def mean(self, frame: pd.DataFrame) -> float:
+        """The mean over campaigns; NaN where a campaign has no value of a sum, for what is missing is not small."""
+        return self.estimate(frame).value if self.metric else float(self.values(frame).mean(skipna=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A bound on a metric's mean."""
+    """A bound on a metric's mean; `of` names the scenario, empty where the search has one."""
 
     text: str
     metric: str
     sign: str
     limit: float
+    of: str = ""
+
+    def estimate(self, frame: pd.DataFrame) -> Estimate:
+        """The metric over campaigns with its interval."""
+        return estimate(part(frame, self.of), self.metric)
+
+    def surely(self, found: Estimate) -> bool:
+        """Whether the whole interval keeps the bound."""
+        return self.excess(found.high if self.sign.startswith("<") else found.low) <= 0
+
+    def surely_not(self, found: Estimate) -> bool:
+        """Whether no part of the interval keeps the bound."""
+        return self.excess(found.low if self.sign.startswith("<") else found.high) > 0
 
     def excess(self, value: float) -> float:
         """How far a value lies beyond the limit, in shares of the limit; zero or less when it is kept."""
@@ -62,7 +102,7 @@ def parse_objective(text: str, sign: float) -> Objective:
         match = _TERM.fullmatch(part.strip())
         if match is None:
             raise StudyError(f"objective {text!r}: write a metric or a sum such as rejected + 20*bricked")
-        terms.append((float(match[1] or 1.0), _known(match[2], text)))
+        terms.append((float(match[1] or 1.0), _known(match[2], text), match[3] or ""))
     return Objective(text.strip(), tuple(terms), sign)
 
 
@@ -71,13 +111,13 @@ def parse_constraint(text: str) -> Constraint:
     match = _CONSTRAINT.fullmatch(text)
     if match is None:
         raise StudyError(f"--subject-to {text}: write it like bricked<=1e-4 or duration_p95<=7d")
-    metric, sign, limit = match.groups()
+    metric, of, sign, limit = match.groups()
     _known(metric, text)
     try:
         gate = gate_rules.parse(metric, f"{sign} {limit}")
     except ValueError as error:
         raise StudyError(f"--subject-to {text}: {error}") from None
-    return Constraint(text.strip(), metric, sign, gate.limit)
+    return Constraint(text.strip(), metric, sign, gate.limit, of or "")
 
 
 def _known(metric: str, text: str) -> str:

@@ -2,13 +2,15 @@
 
 Search and judgement use different random numbers: the best of many noisy trials looks better than it is. The search
 runs every trial on the same campaigns; the finalists run on fresh ones, which choose; the winner runs on further fresh
-ones, which give the value that is stated.
+ones, which give the value that is stated. Of several scenarios (a good and a bad release) every setting runs on all,
+and the metrics of each have its name behind an @.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +18,36 @@ import numpy as np
 import pandas as pd
 
 from sim.errors import StudyError
+from sim.metrics import SHARES
 from sim.scenario import Scenario
-from sim.stats.paired import Difference, paired_difference
+from sim.stats.paired import Difference, not_a_point, paired_difference
 from sim.stats.replicated import Estimate
 from sim.study.arguments import check_counts, check_lists
 from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Job, table
 from sim.study.front import knee, on_front, spread
 from sim.study.journal import point_key
-from sim.study.objectives import Constraint, Objective, parse_constraint, parse_objective
+from sim.study.objectives import Constraint, Objective, column, parse_constraint, parse_objective
 from sim.study.pool import Pool, Progress, collect
+from sim.study.several import check_alike, joined, named, of_one, told_of
 
 BATCH = 6
 """Trials asked for at once. Fixed, so that the search takes the same way on any number of workers."""
 CHOOSE_FROM, STATE_FROM = 10_000, 20_000
 """Replications of the finalists and of the winner begin here, far from the search's own."""
 FINALISTS, FRONT = 5, 9
+
+
+class Answer(StrEnum):
+    """What a search came to."""
+
+    FOUND = "found"
+    """A setting that keeps every constraint and is better than the scenario as it is, both beyond doubt."""
+    UNDECIDED = "undecided"
+    """An interval crosses a constraint's limit, or no objective is shown to gain."""
+    NONE_FITS = "none fits"
+    """No setting tried keeps every constraint, or none has a value of the objectives."""
+    PARTIAL = "partial"
 
 
 @dataclass(slots=True)
@@ -52,10 +68,10 @@ class Tuning:
     `trials`: one row per trial: trial, the keys, each objective, each constrained metric, feasible, front. `finalists`
     are judged on campaigns the search never saw; `recommended` and `present` (the scenario as it is) on yet others.
     `gain`: by objective, recommended minus present on common random numbers. Without a complete search there is no
-    recommendation.
+    recommendation. `scenarios`: by name, the first is `scenario`.
     """
 
-    scenario: Scenario
+    scenarios: Mapping[str, Scenario]
     axes: tuple[Axis, ...]
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
@@ -67,20 +83,65 @@ class Tuning:
     complete: bool = True
 
     @property
+    def scenario(self) -> Scenario:
+        """The first scenario: the one the strategy file is written for."""
+        return next(iter(self.scenarios.values()))
+
+    @property
     def best(self) -> Scenario:
         """The scenario with the recommended settings."""
         if self.recommended is None:
-            raise StudyError("the search was interrupted and recommends nothing")
+            raise StudyError("the search was interrupted, or no setting had a value: it recommends nothing")
         return self.scenario.with_(self.recommended.settings)
 
     @property
+    def answer(self) -> Answer:
+        """What the search came to, by the intervals of the campaigns that neither searched nor chose."""
+        found = self.recommended
+        if not self.complete:
+            return Answer.PARTIAL
+        if found is None or any(c.surely_not(found.constraints[c.text]) for c in self.constraints):
+            return Answer.NONE_FITS
+        if not all(c.surely(found.constraints[c.text]) for c in self.constraints):
+            return Answer.UNDECIDED
+        return Answer.FOUND if self.gains or not self._present_fits() else Answer.UNDECIDED
+
+    @property
+    def gains(self) -> list[str]:
+        """The objectives in which the recommended setting is better than the scenario as it is, the whole interval."""
+        return [o.text for o in self.objectives if o.text in self.gain and _better(o, self.gain[o.text])]
+
+    def _present_fits(self) -> bool:
+        return self.present is not None and self.present.feasible
+
+    @property
+    def best_so_far(self) -> pd.Series[Any] | None:
+        """The trial that leads the search, on the search's own campaigns: no recommendation. None without any trial.
+
+        Of trials within the constraints the best, or the knee of their front; else the one that breaks least.
+        """
+        kept = self.trials[self.trials["feasible"].astype(bool)] if len(self.trials) else self.trials
+        if not len(kept):
+            return self.trials.iloc[int(self.trials["excess"].to_numpy().argmin())] if len(self.trials) else None
+        costs = costs_of(self.objectives, kept)
+        front = np.flatnonzero(on_front(costs))
+        return kept.iloc[int(front[knee(costs[front])])] if len(front) else None
+
+    def across(self, candidate: Candidate) -> dict[str, dict[str, Estimate]]:
+        """What a candidate does on each scenario: the metrics of the search there and what a release is judged by."""
+        return told_of(candidate.frame, self.scenarios, self.objectives, self.constraints)
+
+    @property
     def table(self) -> pd.DataFrame:
-        """The finalists: their settings and each objective with its interval."""
+        """The finalists, the recommended setting first: settings, each objective with its interval, whether the constraints
+        are kept on average; `answer` is what the search came to, at the recommended setting alone."""
         rows = []
-        for c in self.finalists:
+        chosen = None if self.recommended is None else self.recommended.settings
+        for c in sorted(self.finalists, key=lambda c: c.settings != chosen):
             values = {f"{name} {end}".strip(): getattr(e, at) for name, e in c.objectives.items()
                       for end, at in (("", "value"), ("low", "low"), ("high", "high"))}  # fmt: skip
-            rows.append({**c.settings, **values, "feasible": c.feasible})
+            answer = str(self.answer) if c.settings == chosen else ""
+            rows.append({**c.settings, **values, "feasible": c.feasible, "answer": answer})
         return pd.DataFrame(rows)
 
     def plot(self) -> Any:
@@ -116,11 +177,32 @@ class Tuning:
         """Sets the gain from the campaigns of the recommended setting and of the present one."""
         assert self.recommended is not None and self.present is not None
         after, before = self.recommended.frame, self.present.frame
-        self.gain = {o.text: paired_difference(o.values(before), o.values(after)) for o in self.objectives}
+        self.gain = {o.text: _difference(o, before, after) for o in self.objectives}
+
+
+def _difference(objective: Objective, before: pd.DataFrame, after: pd.DataFrame) -> Difference:
+    """After minus before, campaign by campaign; of a share within its bounds and never a point."""
+    found = paired_difference(objective.values(before), objective.values(after))
+    if objective.metric not in SHARES and objective.metric != "stopped":
+        return found
+    of = objective.terms[0][2]
+    cases = (
+        len(after)
+        if objective.metric == "stopped"
+        else int(min(f[column("modules", of)].sum() for f in (before, after)))
+    )
+    known = not_a_point(found, cases).estimate
+    return replace(found, estimate=Estimate(known.value, max(-1.0, known.low), min(1.0, known.high)))
+
+
+def _better(objective: Objective, gain: Difference) -> bool:
+    """Whether the whole interval of a difference lies on the better side of nothing."""
+    ends = objective.sign * gain.estimate.low, objective.sign * gain.estimate.high
+    return max(ends) < 0.0
 
 
 def tune(
-    scenario: Scenario,
+    scenario: Scenario | Sequence[Scenario],
     vary: Sequence[str | Axis],
     *,
     minimise: Sequence[str] = (),
@@ -139,26 +221,36 @@ def tune(
     One objective gives one recommendation, several a Pareto front with its knee recommended. Objectives are metrics or
     weighted sums (`rejected + 20*bricked`), constraints bounds on metrics (`bricked<=1e-4`). The search is Optuna's TPE
     over `trials` settings of `replications` campaigns each, in fixed batches: the same seed finds the same settings on
-    any number of workers. Raises StudyError and ScenarioError before anything runs.
+    any number of workers. With several scenarios every metric names its own (`stopped@good-release`), all have the same
+    strategy but for what is varied, and each runs `replications` campaigns of every setting. Raises StudyError and
+    ScenarioError before anything runs.
     """
     check_lists(vary=vary, minimise=minimise, maximise=maximise, subject_to=subject_to)
     check_counts(trials=trials, replications=replications, workers=workers)
     axes = tuple(axis if isinstance(axis, Axis) else parse_axis(axis) for axis in vary)
-    objectives = (*(parse_objective(t, 1.0) for t in minimise), *(parse_objective(t, -1.0) for t in maximise))
-    constraints = tuple(parse_constraint(t) for t in subject_to)
-    _check(scenario, axes, objectives, trials, replications)
-    judge = _Judge(scenario, objectives, constraints, engine)
+    scenarios = named(scenario)
+    objectives = tuple(
+        of_one(parse_objective(text, sign), scenarios) for texts, sign in ((minimise, 1.0), (maximise, -1.0)) for text in texts
+    )  # fmt: skip
+    constraints = tuple(of_one(parse_constraint(t), scenarios) for t in subject_to)
+    _check(scenarios, axes, objectives, trials, replications)
+    judge = _Judge(scenarios, objectives, constraints, engine)
     with Pool(workers, cluster) as pool:
-        course = _Course(progress, _expected(trials, replications, final_replications, len(objectives)))
+        expected = _expected(trials, replications, final_replications, len(objectives))
+        course = _Course(progress, expected * len(scenarios))
         found, complete = _search(judge, pool, axes, trials, replications, course)
-        result = Tuning(scenario, axes, objectives, constraints, found, complete=complete)
+        result = Tuning(scenarios, axes, objectives, constraints, found, complete=complete)
         if complete:
             _conclude(result, judge, pool, final_replications, course)
     return result
 
 
 def _check(
-    scenario: Scenario, axes: Sequence[Axis], objectives: Sequence[Objective], trials: int, replications: int
+    scenarios: Mapping[str, Scenario],
+    axes: Sequence[Axis],
+    objectives: Sequence[Objective],
+    trials: int,
+    replications: int,
 ) -> None:
     if not axes:
         raise StudyError("nothing to vary: give at least one --vary key=low:high")
@@ -170,7 +262,9 @@ def _check(
         raise StudyError(f"at least 2 trials, and from 1 to {CHOOSE_FROM - 1} replications")
     for axis in axes:  # both ends must be legal before an hour of search meets them
         for place in (0.0, 1.0):
-            scenario.with_({axis.key: axis.at(place)})
+            for scenario in scenarios.values():
+                scenario.with_({axis.key: axis.at(place)})
+    check_alike(scenarios, axes)
 
 
 @dataclass(slots=True)
@@ -200,7 +294,7 @@ def _expected(trials: int, replications: int, final: int, objectives: int) -> in
 class _Judge:
     """Runs settings and says what they are worth."""
 
-    scenario: Scenario
+    scenarios: Mapping[str, Scenario]
     objectives: Sequence[Objective]
     constraints: Sequence[Constraint]
     engine: str
@@ -209,38 +303,39 @@ class _Judge:
         self, pool: Pool, settings: Sequence[Settings], first: int, count: int, course: _Course
     ) -> list[pd.DataFrame] | None:
         """A table of campaigns for each setting, replications `first` …; None when interrupted."""
-        varied = [self.scenario.with_(s) if s else self.scenario for s in settings]
+        varied = [plain.with_(s) if s else plain for s in settings for plain in self.scenarios.values()]
         jobs = [Job(s, first + r, engine=self.engine) for s in varied for r in range(count)]
         found, complete = collect(pool, jobs, progress=course.stage())
         if not complete:
             return None
         whole = [c for c in found if c is not None]
-        return [table(whole[i * count : (i + 1) * count]) for i in range(len(settings))]
+        tables = iter([table(whole[i : i + count]) for i in range(0, len(whole), count)])
+        return [joined({name: next(tables) for name in self.scenarios}) for _ in settings]
 
     def means(self, frame: pd.DataFrame) -> dict[str, float]:
         """Each objective and constrained metric, averaged over the campaigns."""
         return {
-            **{o.text: float(o.values(frame).mean()) for o in self.objectives},
-            **{c.metric: float(frame[c.metric].mean()) for c in self.constraints},
+            **{o.text: o.mean(frame) for o in self.objectives},
+            **{column(c.metric, c.of): c.estimate(frame).value for c in self.constraints},
         }
 
     def excess(self, means: dict[str, float]) -> list[float]:
         """How far each constraint is broken; a metric without a value breaks its constraint."""
-        return [x if (x := c.excess(means[c.metric])) == x else 1.0 for c in self.constraints]
-
-    def costs(self, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Objectives to be made small, one row per row."""
-        return np.column_stack([o.sign * rows[o.text].to_numpy(dtype=float) for o in self.objectives])
+        found = [c.excess(means[column(c.metric, c.of)]) for c in self.constraints]
+        return [x if x == x else 1.0 for x in found]  # noqa: PLR0124 - NaN
 
     def candidate(self, settings: Settings, frame: pd.DataFrame) -> Candidate:
         """A setting with its estimates from one table of campaigns."""
-        from sim.stats.campaigns import estimate
-
         return Candidate(
             settings, {o.text: o.estimate(frame) for o in self.objectives},
-            {c.text: estimate(frame, c.metric) for c in self.constraints},
+            {c.text: c.estimate(frame) for c in self.constraints},
             all(x <= 0 for x in self.excess(self.means(frame))), frame,
         )  # fmt: skip
+
+
+def costs_of(objectives: Sequence[Objective], rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Objectives to be made small, one row per row."""
+    return np.column_stack([o.sign * rows[o.text].to_numpy(dtype=float) for o in objectives])
 
 
 def _search(
@@ -249,7 +344,7 @@ def _search(
     """All trials as a table, and whether the search came to its end."""
     from sim.study.sampler import Sampler
 
-    sampler = Sampler(axes, len(judge.objectives), judge.scenario.seed)
+    sampler = Sampler(axes, len(judge.objectives), next(iter(judge.scenarios.values())).seed)
     known: dict[str, dict[str, float]] = {}
     rows: list[dict[str, Any]] = []
     complete = True
@@ -283,7 +378,7 @@ def _search(
     frame["front"] = False
     chosen = frame["feasible"].to_numpy(dtype=bool)
     if chosen.any():
-        frame.loc[chosen, "front"] = on_front(judge.costs(frame[chosen]))
+        frame.loc[chosen, "front"] = on_front(costs_of(judge.objectives, frame[chosen]))
     return frame, complete
 
 
@@ -296,6 +391,8 @@ def _conclude(result: Tuning, judge: _Judge, pool: Pool, count: int, course: _Co
         return
     result.finalists = [judge.candidate(s, f) for s, f in zip(asked, frames, strict=True)]
     winner = _winner(result.finalists, judge)
+    if winner is None:
+        return
     stated = judge.frames(pool, [winner.settings, {}], STATE_FROM, count, course)
     if stated is None:
         result.complete = False
@@ -307,7 +404,7 @@ def _conclude(result: Tuning, judge: _Judge, pool: Pool, count: int, course: _Co
 
 def judgement(result: Tuning, judged: Sequence[tuple[Settings, pd.DataFrame]]) -> list[Candidate]:
     """Settings with their estimates from tables of campaigns, by the objectives and constraints of a search."""
-    judge = _Judge(result.scenario, result.objectives, result.constraints, "auto")
+    judge = _Judge(result.scenarios, result.objectives, result.constraints, "auto")
     return [judge.candidate(settings, frame) for settings, frame in judged]
 
 
@@ -319,10 +416,10 @@ def _finalists(result: Tuning, judge: _Judge) -> list[Settings]:
     elif len(judge.objectives) > 1:
         front = trials[trials["front"]]
         unique = front.loc[~front[keys].astype(str).duplicated()]
-        chosen = unique.iloc[spread(judge.costs(unique), FRONT)]
+        chosen = unique.iloc[spread(costs_of(judge.objectives, unique), FRONT)]
     else:
         feasible = trials[trials["feasible"]]
-        chosen = feasible.iloc[np.argsort(judge.costs(feasible)[:, 0], kind="stable")]
+        chosen = feasible.iloc[np.argsort(costs_of(judge.objectives, feasible)[:, 0], kind="stable")]
     settings = {point_key(s): s for s in ({k: _value(row[k]) for k in keys} for _, row in chosen.iterrows())}
     return list(settings.values())[: FINALISTS if len(judge.objectives) == 1 else FRONT]
 
@@ -331,12 +428,18 @@ def _value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _winner(finalists: Sequence[Candidate], judge: _Judge) -> Candidate:
-    """The best on fresh campaigns among those that keep the constraints; the knee of several objectives' front."""
+def _winner(finalists: Sequence[Candidate], judge: _Judge) -> Candidate | None:
+    """The best on fresh campaigns among those that keep the constraints; the knee of several objectives' front.
+
+    None where no finalist has a value of every objective.
+    """
     kept = [c for c in finalists if c.feasible] or list(finalists)
+    kept = [c for c in kept if not any(np.isnan(e.value) for e in c.objectives.values())]
+    if not kept:
+        return None
     rows = pd.DataFrame([{name: e.value for name, e in c.objectives.items()} for c in kept])
-    costs = judge.costs(rows)
+    costs = costs_of(judge.objectives, rows)
     if len(judge.objectives) == 1:
-        return kept[int(np.nanargmin(costs[:, 0]))]
+        return kept[int(np.argmin(costs[:, 0]))]
     front = np.flatnonzero(on_front(costs))
     return kept[int(front[knee(costs[front])])]

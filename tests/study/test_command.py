@@ -106,8 +106,8 @@ def test_tune_writes_a_strategy_that_loads(fotasim, tmp_path):
         "tune", "s.yaml", *TINY, "--vary", f"{BATTERY}=10:60:6", "--minimise", "duration_p95", "--subject-to",
         "bricked<=0.5", "--trials", "6", "--replications", "1", "--final-replications", "2", "--out", "t",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "recommended: min battery percent" in done.stdout
+    assert done.returncode == 4, done.stderr  # two campaigns of thirty modules show no gain
+    assert done.stdout.startswith("Undecided: recommended: min battery percent")
     text = (tmp_path / "t" / "strategy.yaml").read_text()
     flow = json.dumps(__import__("ruamel.yaml", fromlist=["YAML"]).YAML(typ="safe").load(text))
     assert Scenario.load(tmp_path / "s.yaml", [f"plan.strategy={flow}"])

@@ -202,7 +202,7 @@ def test_objectives_and_constraints_as_written():
     """Weighted sums, units and percentages."""
     frame = pd.DataFrame({"rejected": [0.1, 0.3], "bricked": [0.0, 0.1], "modules": [10, 10]})
     assert parse_objective("rejected + 2*bricked", 1.0).values(frame).tolist() == pytest.approx([0.1, 0.5])
-    assert parse_objective("1e-3*bricked", 1.0).terms == ((1e-3, "bricked"),)
+    assert parse_objective("1e-3*bricked", 1.0).terms == ((1e-3, "bricked", ""),)
     kept = parse_constraint("duration_p95 <= 7d")
     assert (kept.metric, kept.limit) == ("duration_p95", 604800.0)
     assert kept.excess(604800.0) == 0.0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sim.metrics import SHARES
 from sim.report.figures import charts
 from sim.report.figures.charts import BLUE, INK, MAX_SERIES, SERIES, SKY, SOFT, WIDE, canvas, styled
-from sim.report.show import kind_of, metric_words, words
+from sim.report.show import kind_of, metric_of, metric_words, words
 from sim.stats.campaigns import estimate
 from sim.units import DURATIONS, SIZES
 
@@ -48,7 +48,7 @@ class Varied(Protocol):
 
 def metric_scale(metric: str, largest: float) -> tuple[float, str]:
     """Factor and axis label for a metric whose values go up to `largest` in base units."""
-    if not metric.isidentifier():  # a weighted sum
+    if not metric_of(metric):  # a weighted sum
         return 1.0, words(metric)
     kind, name = kind_of(metric), words(metric.removesuffix("_j"))
     if kind == "share":
@@ -62,6 +62,11 @@ def metric_scale(metric: str, largest: float) -> tuple[float, str]:
     if kind == "bit_rate":
         return 1e-6, f"{words(metric.removesuffix('_bit_s'))}, Mbit/s"
     return (1.0, f"{name}, J") if kind == "energy" else (1.0, name)
+
+
+def _largest(values: pd.Series[Any]) -> float:
+    """The largest value there is, 0 where there is none."""
+    return max(0.0, float(values.max())) if values.notna().any() else 0.0
 
 
 def axis_scale(axis: Varied, values: NDArray[np.float64]) -> tuple[float, str]:
@@ -166,7 +171,7 @@ def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> 
 
     `summary` has a column per key, value, low and high.
     """
-    factor, label = metric_scale(metric, float(np.nanmax(summary["value"], initial=0.0)))
+    factor, label = metric_scale(metric, _largest(summary["value"]))
     ordered = sorted(axes, key=lambda axis: not axis.numeric)
     first = ordered[0]
     gridded = len(summary) == int(np.prod([summary[a.key].nunique() for a in axes]))
@@ -207,7 +212,7 @@ def _curves(summary: pd.DataFrame, first: Varied, by: Varied | None, factor: flo
 def heat_map(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figure:
     """A metric over two keys, averaged over all others."""
     across, up = axes
-    factor, label = metric_scale(metric, float(np.nanmax(summary["value"], initial=0.0)))
+    factor, label = metric_scale(metric, _largest(summary["value"]))
     grid = summary.pivot_table(index=up.key, columns=across.key, values="value", aggfunc="mean", dropna=False)
     places, names = [], []
     for axis, values in ((across, grid.columns), (up, grid.index)):
@@ -306,7 +311,7 @@ def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most
 
 def screening(rows: pd.DataFrame, metric: str) -> Figure:
     """Morris: strength against non-linearity of each input; the three strongest are named."""
-    factor, label = metric_scale(metric, float(np.nanmax(rows["mu_star"], initial=0.0)))
+    factor, label = metric_scale(metric, _largest(rows["mu_star"]))
     strongest = rows[rows["mu_star"] > 0].nlargest(3, "mu_star")
     marks = {words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)}
     return charts.scatter(
@@ -336,7 +341,7 @@ def front(
 ) -> Figure:
     """Trials of a search in two objectives: kept off, dominated, and on the front. `marks` name single settings."""
     x, y = metrics
-    scales = {m: metric_scale(m, float(np.nanmax(trials[m], initial=0.0))) for m in (x, y)}
+    scales = {m: metric_scale(m, _largest(trials[m])) for m in (x, y)}
     clouds = {}
     for name, chosen in (
         ("breaks a constraint", ~trials["feasible"]),
@@ -351,18 +356,19 @@ def front(
 
 def search(trials: pd.DataFrame, metric: str, *, smallest: bool = True) -> Figure:
     """The best feasible value so far over the trials of a search, and every trial."""
-    factor, label = metric_scale(metric, float(np.nanmax(trials[metric], initial=0.0)))
+    factor, label = metric_scale(metric, _largest(trials[metric]))
     value = trials[metric].where(trials["feasible"])
     best = value.cummin() if smallest else value.cummax()
+    shown = {} if best.isna().all() else {"best so far": (trials["trial"], factor * best.ffill())}
     return charts.curves(
-        {"best so far": (trials["trial"], factor * best), "trial": (trials["trial"], factor * trials[metric])},
+        {**shown, "trial": (trials["trial"], factor * trials[metric])},
         x_label="trial", y_label=label, from_zero=False,
     )  # fmt: skip
 
 
 def over_setting(trials: pd.DataFrame, axis: Varied, metric: str) -> Figure:
     """A metric of every trial over one varied key, trials that break a constraint apart."""
-    factor, label = metric_scale(metric, float(np.nanmax(trials[metric], initial=0.0)))
+    factor, label = metric_scale(metric, _largest(trials[metric]))
     if not axis.numeric:
         levels = trials.groupby(axis.key, sort=True)[metric].agg(["median", "min", "max"])
         rows = {

@@ -45,11 +45,15 @@ class Sensitivity:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Settings a search found, with (value, low, high) of each of its objectives over fresh campaigns."""
+    """Settings a search found, with (value, low, high) of each of its objectives over fresh campaigns.
+
+    `answer` is what the search came to (found, undecided, none fits) at the settings it puts first, else empty.
+    """
 
     settings: dict[str, str]
     objectives: dict[str, tuple[float | None, float | None, float | None]]
     feasible: bool
+    answer: str = ""
 
 
 def beside(run: Path, further: Sequence[Path] = ()) -> list[Path]:
@@ -103,11 +107,12 @@ def _candidate(row: dict[Any, Any]) -> Candidate:
     """Columns with a dot are settings; objectives come with `NAME low` and `NAME high` beside them."""
     names = [name for name in row if f"{name} low" in row]
     ends = {f"{name} {end}" for name in names for end in ("low", "high")}
-    settings = {str(k): str(v) for k, v in row.items() if k not in ends and k not in names and k != "feasible"}
+    told = {*ends, *names, "feasible", "answer"}
+    settings = {str(k): str(v) for k, v in row.items() if k not in told}
     objectives = {
         str(n): (_number(row[n]), _number(row[f"{n} low"]), _number(row[f"{n} high"])) for n in names
     }  # fmt: skip
-    return Candidate(settings, objectives, bool(row.get("feasible", True)))
+    return Candidate(settings, objectives, bool(row.get("feasible", True)), str(row.get("answer") or ""))
 
 
 def _read(path: Path) -> pd.DataFrame | None:

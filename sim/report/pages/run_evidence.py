@@ -137,6 +137,15 @@ def _recommended(report: RunReport) -> Iterator[Section]:
     yield Section("Strategy and alternatives", blocks)
 
 
+_SEARCH = {
+    "found": "The search beside this run recommends:",
+    "undecided": "The search beside this run came out undecided; it puts first:",
+    "none fits": "In the search beside this run no setting kept every constraint; the nearest:",
+    "": "The search beside this run puts first:",
+}
+"""What a search came to, before the settings it is about."""
+
+
 def _candidates(report: RunReport) -> list[Block]:
     """The settings a search recommends and its other finalists, with their objectives over fresh campaigns."""
     first = report.candidates[0]
@@ -155,8 +164,8 @@ def _candidates(report: RunReport) -> list[Block]:
     ]  # fmt: skip
     statement = ", ".join(f"{key} = {value}" for key, value in first.settings.items())
     return [
-        Text(f"{statement}.", "The search beside this run recommends:"),
-        Text("The first row is recommended; the others are alternatives. All were evaluated on campaigns the search did not use.", hint=True),
+        Text(f"{statement}.", _SEARCH.get(first.answer, _SEARCH[""])),
+        Text("The first row is that setting; the others are alternatives. All were evaluated on campaigns the search did not use.", hint=True),
         Table("strategies", columns, rows),
     ]  # fmt: skip
 

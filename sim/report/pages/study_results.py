@@ -131,6 +131,12 @@ class Constraint(Protocol):
     def excess(self, value: float) -> float:
         """How far a value breaks it; not positive when it is kept."""
 
+    def surely(self, found: Estimate) -> bool:
+        """Whether the whole interval keeps it."""
+
+    def surely_not(self, found: Estimate) -> bool:
+        """Whether the whole interval breaks it."""
+
 
 class Candidate(Protocol):
     """Settings that were judged on fresh campaigns."""
@@ -161,7 +167,30 @@ class Tuning(Protocol):
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario as it is."""
+        """The scenario as it is; the first of several."""
+
+    @property
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """All scenarios by name."""
+
+    @property
+    def answer(self) -> str:
+        """found, undecided, none fits or partial."""
+
+    @property
+    def gains(self) -> Sequence[str]:
+        """Objectives in which the recommended setting is shown to be better."""
+
+    @property
+    def best_so_far(self) -> pd.Series[Any] | None:
+        """The trial that leads the search."""
+
+    @property
+    def present(self) -> Candidate | None:
+        """The scenario as it is, on fresh campaigns."""
+
+    def across(self, candidate: Any) -> Mapping[str, Mapping[str, Estimate]]:
+        """What a candidate does on each scenario: metrics with intervals."""
 
     @property
     def axes(self) -> Sequence[Axis]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from sim.exit_status import ExitStatus
 from sim.report.page import Block, Chart, Check, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
-from sim.report.pages.difference_words import label, signed
+from sim.report.pages.difference_words import label
 from sim.report.pages.study_parts import axis_cell, axis_kind, facts, whole
-from sim.report.pages.study_results import Candidate, Tuning
-from sim.report.show import Kind, kind_of, show, words
-from sim.stats.replicated import Estimate
+from sim.report.pages.study_results import Tuning
+from sim.report.pages.tuning_words import WORDS, bounds, headline, reasons, shown, state_of
+from sim.report.show import Kind, kind_of, metric_of, metric_words, words
 
 
 def tuning_page(result: Tuning, strategy: str) -> Page:
@@ -18,75 +19,50 @@ def tuning_page(result: Tuning, strategy: str) -> Page:
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
     return Page(
-        title=f"{result.scenario.name}: tuning of {names}", kind="tune", kicker="Search", lead=f"Objective: {goals}{bounds}.",
+        title=f"{', '.join(result.scenarios)}: tuning of {names}", kind="tune", kicker="Search", lead=f"Objective: {goals}{bounds}.",
         facts=facts(result.scenario, f"{len(result.trials)} trials"), verdict=_tuning_verdict(result),
         opening=[_value_tiles(result)] if result.recommended is not None else [],
-        sections=[*_recommendation(result, strategy), *_finalists(result), *_course(result)], checks=_constraint_checks(result),
+        sections=[*_recommendation(result, strategy), *_finalists(result), *_across(result), *_course(result)], checks=_checks(result),
     )  # fmt: skip
 
 
-def shown(name: str, value: float) -> str:
-    """A metric's value, or that of a weighted sum, with its unit."""
-    return show(kind_of(name), value) if name.isidentifier() else f"{value:.4g}"
-
-
-def _bounds(name: str, found: Estimate) -> str:
-    return f"95 % interval {shown(name, found.low)} to {shown(name, found.high)}"
-
-
-def settings_in_words(result: Tuning, candidate: Candidate) -> str:
-    """The settings of a candidate as a reader knows them."""
-    return ", ".join(f"{words(a.name)} {a.show(candidate.settings[a.key])}" for a in result.axes)
+_KEYS: dict[str, Literal["go", "marginal", "no-go", "partial"]] = {
+    "found": "go", "undecided": "marginal", "none fits": "no-go", "partial": "partial",
+}  # fmt: skip
 
 
 def _tuning_verdict(result: Tuning) -> Verdict:
-    found = result.recommended
-    if found is None:
-        return Verdict(
-            "partial", "Partial", [Text("The search was interrupted: these are its trials, not a recommendation.")]
-        )
-    told: list[Block] = [Text(f"{settings_in_words(result, found)}.", strong="Recommended:")]
-    for name, gain in result.gain.items():
-        known = gain.estimate
-        if name.isidentifier():
-            change = f"{signed(name, known.value)} [{signed(name, known.low)} to {signed(name, known.high)}]"
-        else:
-            change = f"{known.value:+.4g} [{known.low:+.4g} to {known.high:+.4g}]"
-        told.append(Text(f"{label(name)} {change} against the scenario as it is."))
-    if not found.feasible:
-        told.append(Text("No setting meets every constraint; this one violates them least.", strong="Warning:"))
-    unsure = [name for name, e in found.constraints.items() if found.feasible and not _surely(result, name, e)]
-    if unsure:
-        told.append(Text(f"Met on average, but the interval crosses the limit: {', '.join(unsure)}."))
-    return Verdict("go" if found.feasible else "no-go", "Found" if found.feasible else "None fits", told)
+    lead, settings = headline(result)
+    told: list[Block] = [Text(settings, strong=lead), *(Text(text) for text in reasons(result))]
+    return Verdict(_KEYS[result.answer], WORDS[result.answer], told)
 
 
-def _constraint_checks(result: Tuning) -> list[Check]:
-    """Whether the recommended setting keeps each constraint; an interrupted search recommends nothing."""
-    found = result.recommended
+def _checks(result: Tuning) -> list[Check]:
+    """Whether the recommended setting keeps each constraint and gains; an interrupted search recommends nothing."""
+    found, suite = result.recommended, result.scenario.name
+    if not result.complete:
+        return whole(result.complete, suite)
     if found is None:
-        return whole(result.complete, result.scenario.name)
-    return [
+        return [Check("a setting has a value of every objective", suite, False, headline(result)[1])]
+    checks = [
         Check(
-            c.text, result.scenario.name, c.excess(found.constraints[c.text].value) <= 0,
-            f"found {shown(c.metric, found.constraints[c.text].value)}, {_bounds(c.metric, found.constraints[c.text])}",
+            c.text, suite, c.surely(known),
+            f"{state_of(c, known)}: found {shown(c.metric, known.value)}, {bounds(c.metric, known)}",
+            ExitStatus.NO_GO if c.surely_not(known) else ExitStatus.UNDECIDED,
         )
-        for c in result.constraints
+        for c, known in ((c, found.constraints[c.text]) for c in result.constraints)
     ]  # fmt: skip
-
-
-def _surely(result: Tuning, name: str, found: Estimate) -> bool:
-    """Whether the whole interval keeps the constraint."""
-    constraint = next(c for c in result.constraints if c.text == name)
-    return constraint.excess(found.high if constraint.sign.startswith("<") else found.low) <= 0
+    if result.answer == "undecided" and not result.gains:
+        checks.append(Check("an objective gains", suite, False, [*reasons(result)][-1], ExitStatus.UNDECIDED))
+    return checks
 
 
 def _value_tiles(result: Tuning) -> Tiles:
     assert result.recommended is not None
-    tiles = [Tile(label(n), shown(n, e.value), _bounds(n, e)) for n, e in result.recommended.objectives.items()]
+    tiles = [Tile(label(n), shown(n, e.value), bounds(n, e)) for n, e in result.recommended.objectives.items()]
     for constraint in result.constraints:
         found = result.recommended.constraints[constraint.text]
-        tiles.append(Tile(constraint.text, shown(constraint.metric, found.value), _bounds(constraint.metric, found)))
+        tiles.append(Tile(constraint.text, shown(constraint.metric, found.value), bounds(constraint.metric, found)))
     return Tiles(tiles)
 
 
@@ -97,14 +73,15 @@ def _recommendation(result: Tuning, strategy: str) -> list[Section]:
         f"These values come from {len(result.recommended.frame)} campaigns that neither the search nor the choice among "
         "the finalists has seen, so they carry no selection bias."
     )
-    return [Section("The strategy to use", [Code(strategy), Text(note, hint=True)])]
+    title = "The nearest strategy: it breaks a constraint" if result.answer == "none fits" else "The strategy to use"
+    return [Section(title, [Code(strategy), Text(note, hint=True)])]
 
 
 def _finalists(result: Tuning) -> list[Section]:
     if not result.finalists:
         return []
     columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
-    kinds: dict[str, Kind] = {o.text: kind_of(o.text) if o.text.isidentifier() else "number" for o in result.objectives}
+    kinds: dict[str, Kind] = {o.text: kind_of(o.text) if metric_of(o.text) else "number" for o in result.objectives}
     for o in result.objectives:
         columns += [Column(o.text, label(o.text), kinds[o.text]), Column(f"{o.text}_interval", "95 % interval")]
     columns.append(Column("feasible", "Constraints", "met"))
@@ -121,6 +98,33 @@ def _finalists(result: Tuning) -> list[Section]:
         else "The best of the search, evaluated again on fresh campaigns."
     )
     return [Section("Finalists", [Text(text), Table("finalists", columns, rows)])]
+
+
+def _across(result: Tuning) -> list[Section]:
+    """What each candidate does on each of several scenarios, a row each, with intervals."""
+    if len(result.scenarios) == 1 or not result.finalists:
+        return []
+    judged = [(f"finalist {number}", candidate) for number, candidate in enumerate(result.finalists, 1)]
+    judged += [
+        (name, c) for name, c in (("recommended", result.recommended), ("as it is", result.present)) if c is not None
+    ]
+    columns = [Column("candidate", "Setting", "text"), Column("scenario", "Scenario", "text")]
+    columns += [
+        Column("metric", "Metric", "text"),
+        Column("value", "Mean", "text"),
+        Column("interval", "95 % interval", "text"),
+    ]
+    rows = [
+        [name, scenario, metric_words(metric), shown(metric, e.value), f"{shown(metric, e.low)} to {shown(metric, e.high)}"]
+        for name, candidate in judged
+        for scenario, metrics in result.across(candidate).items()
+        for metric, e in metrics.items()
+    ]  # fmt: skip
+    told = (
+        "Every setting ran on every scenario. “Took the image” is the blast radius: modules that began to install, of those "
+        "that needed the upgrade; “stopped” is the share of campaigns that the plan stopped by itself."
+    )
+    return [Section("What each candidate does on each scenario", [Text(told), Table("across", columns, rows)])]
 
 
 def _course(result: Tuning) -> list[Section]:
