@@ -120,7 +120,7 @@ def capacity(
         fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
     budget_s = BUDGET * confirm_s if budget is None else _seconds("--budget", budget)
     bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s, budget_s)
-    wanted = Search(kind, _objectives(slo, kind, settings), bounds, headroom, settings, plan, taking, need, workers)
+    wanted = Search(kind, _objectives(slo, kind, settings, cloud), bounds, headroom, settings, plan, taking, need, workers)
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
@@ -130,12 +130,13 @@ def capacity(
     _end(found, folder, formats, as_json, overwrite=overwrite)
 
 
-def _objectives(text: str | None, kind: Kind, settings: Settings) -> Slo:
+def _objectives(text: str | None, kind: Kind, settings: Settings, cloud: str | None) -> Slo:
     """The SLO that is searched for; what is added to the user's is said."""
     from sim.engines.live.slo import completed, parse
     from sim.load.capacity.wake_ups import default_slo
 
-    default = parse(default_slo(kind, settings.time_scale > 1.0))
+    broker = cloud is not None and cloud.startswith("mqtt")
+    default = parse(default_slo(kind, settings.time_scale > 1.0, broker=broker))
     slo, added = completed(default if text is None else parse(text), default, kind.span)
     if text is None:
         print(f"SLO: {', '.join(o.text for o in slo.objectives)}", file=sys.stderr)

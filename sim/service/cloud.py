@@ -38,6 +38,8 @@ class Cloud:
     products: Products
     trouble: Trouble
     mqtt_url: str = ""
+    hands_out_secrets: bool = True
+    """Not behind a broker, which lets devices in by itself."""
     http_url: str = ""
     broker_state: str = ""
     store_state: str = ""

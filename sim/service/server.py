@@ -122,6 +122,7 @@ class Server:
         if options.broker is not None:
             self.broker = Broker(options.broker, gateway, on_state=self._broker_state)
             gateway.transport, self.cloud.mqtt_url = self.broker, self.broker.shown
+            self.cloud.hands_out_secrets = False
             self._run(self.broker.run())
             return
         self.endpoint = Endpoint(

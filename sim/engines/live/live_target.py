@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from sim.errors import FotasimError
 from sim.wire.quecthing import login
+from sim.wire.quecthing.client import SecretHandOut
 
 KEY, SECRET, TOKEN = "FOTASIM_PRODUCT_KEY", "FOTASIM_PRODUCT_SECRET", "FOTASIM_TOKEN"
 """Environment variables: the product's key and secret, the token of the cloud's API."""
@@ -46,6 +47,8 @@ class Target:
     api: str | None = None
     token: str = field(default="", repr=False)
     plan: int | None = None
+    hand_out: SecretHandOut = field(default_factory=SecretHandOut, compare=False)
+    """Whether bootstraps are answered there: said by the cloud's API, else found out."""
 
     def ssl_context(self, ca_file: str | None = None) -> tls.SSLContext | None:
         """TLS that verifies the server, or None for a plain target."""
@@ -90,7 +93,9 @@ def target_of(mqtt_url: str, *, api: str | None, found: dict[str, object], limit
     if len(str(key)) > login.MAX_PRODUCT_KEY_CHARS or len(str(secret)) < 16:
         raise FotasimError(f"{KEY} has at most {login.MAX_PRODUCT_KEY_CHARS} characters, {SECRET} at least 16")
     plan = found.get("plan")
+    hands_out = found.get("hands_out_secrets", None if api is None else True)
     return Target(
         url.hostname, url.port or _PORTS[url.scheme], url.scheme == "mqtts", str(key), str(secret), api,
         os.environ.get(TOKEN, ""), plan if isinstance(plan, int) else None,
+        SecretHandOut(hands_out if isinstance(hands_out, bool) else None),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
 from sim.engines.live.api import CloudApi
+from sim.engines.live.bootstrap import Bootstrap
 from sim.engines.live.fetch import File, Package
 from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
@@ -45,7 +46,7 @@ class QuecThingModule(LiveModule):
     def __init__(self, engine: LiveEngine, module: Module, cloud: QuecThing) -> None:
         super().__init__(engine, module)
         self._cloud = cloud
-        self.session = QuecThingClient(cloud.product, module.name, self)
+        self.session = QuecThingClient(cloud.product, module.name, self, cloud.target.hand_out)
         self.link: Link | None = None
         self._dialled_at = self._asked_at = self._confirmed_at = self._heard_at = 0.0
         self._requested_at = 0.0
@@ -408,6 +409,9 @@ class QuecThing:
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(engine.world.keepalive_s), username=settings.username,
         )  # fmt: skip
+        first = next(iter(engine.modules), None)
+        if target.hand_out.known is None and isinstance(first, QuecThingModule):
+            await Bootstrap(self.links, first.session).done
 
     async def close(self) -> None:
         """See Cloud."""

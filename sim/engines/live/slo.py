@@ -20,6 +20,8 @@ MOST_FAILURES = 0.01
 """Put to an SLO that says nothing of failures: a cloud that answers the others fast is not one that sustains the load."""
 _WAY = ("wake", "connect", "login", "request", "notice")
 """The way to the notice."""
+_BEFORE_ANSWERS = ("connect", "login", "request")
+"""What a broker does by itself, whether a platform answers behind it or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ class Slo:
         return max((o.limit for o in self.objectives if o.percent is not None and o.leg == leg), default=inf)
 
     @property
+    def needs_answers(self) -> bool:
+        """Whether any term is about more than what a broker alone does: connect, login, the request taken in."""
+        timed = {o.leg for o in self.objectives if o.percent is not None}
+        return not timed or not {o.leg for o in self.objectives if o.leg is not None} <= set(_BEFORE_ANSWERS)
+
+    @property
     def tightest_s(self) -> float:
         """The shortest latency any term asks for."""
         return min((o.limit for o in self.objectives if o.percent is not None), default=0.0)
@@ -102,7 +110,7 @@ def completed(slo: Slo, default: Slo, span: str) -> tuple[Slo, tuple[str, ...]]:
     A term on the notice is about what the module waits for: the same limit then holds for the span `wake`, because a cloud
     that stands still lets nobody in, and measures no notice meanwhile. An SLO with no term on the way to the notice gets the
     one of `default`; one on connect, login or request alone stays as it is, for plans that offer nothing. And at most
-    MOST_FAILURES of `span` may fail, unless the SLO speaks of failures as a whole.
+    MOST_FAILURES of `span` may fail, unless the SLO speaks of failures as a whole; of all steps where no answer is waited for.
     """
     added: list[Objective] = []
     percentiles = [o for o in slo.objectives if o.percent is not None]
@@ -116,7 +124,8 @@ def completed(slo: Slo, default: Slo, span: str) -> tuple[Slo, tuple[str, ...]]:
         name = "max" if percent == 100.0 else f"p{percent:g}"
         added.append(Objective(f"{name}(wake)<{limit_s:g}s", "wake", percent, limit_s))
     if not any(o.percent is None and o.leg in (None, span) for o in slo.objectives):
-        added.append(Objective(f"error_rate({span})<{100.0 * MOST_FAILURES:g}%", span, None, MOST_FAILURES))
+        of, leg = ("error_rate", None) if not slo.needs_answers else (f"error_rate({span})", span)
+        added.append(Objective(f"{of}<{100.0 * MOST_FAILURES:g}%", leg, None, MOST_FAILURES))
     return Slo((*slo.objectives, *added)), tuple(o.text for o in added)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from sim.engines.live.api import CloudApi
 from sim.engines.live.ddi.ddi_target import DdiTarget
-from sim.engines.live.latency import SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.live_target import Target
@@ -71,6 +70,8 @@ class LiveProbe:
         after = self._runner.run(_settled(target, self._slo.patience_s, self._job.settings.ca_file))
         found = _measurement(self._slo, self._job.kind, reports, before.get(SUCCEEDED), after.get(SUCCEEDED))
         self._void = bool(found.void)
+        known = [report["hands_out_secrets"] for report in reports if report is not None]
+        self._job = replace(self._job, hands_out_secrets=next((k for k in known if k is not None), None))
         return found
 
     async def _before(self) -> tuple[Target | DdiTarget, dict[str, int]]:
@@ -102,7 +103,8 @@ def _measurement(
             gathered.take(str(number), report)
     there = [report for report in reports if report is not None]
     found = gathered.merged()
-    faults = [text for span in SPANS for text in _behind(span, there)] if kind.per_s is not None else []
+    spans = list(dict.fromkeys(span for report in there for span in report["spans"]))
+    faults = [text for span in spans for text in _behind(span, there)] if kind.per_s is not None else []
     hints = [f"{leg}: {reason} ({n:,})" for (leg, reason), n in found.failures.most_common(5)]
     if len(there) == len(reports):
         acknowledged, upgraded = (sum(report[name] for report in there) for name in ("acknowledged", "upgraded"))

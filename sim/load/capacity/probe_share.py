@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import messages as msg
+from sim.engines.live.ddi.ddi_target import DdiTarget
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_module import LiveModule
+from sim.engines.live.live_target import Target
 from sim.engines.live.self_check import MAX_LAG_S, SelfCheck
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
@@ -52,6 +54,8 @@ class Job:
     prefix: str
     index: int = 0
     of: int = 1
+    hands_out_secrets: bool | None = None
+    """What an earlier probe found out about the endpoint."""
 
     @property
     def wake_times(self) -> NDArray[np.float64]:
@@ -71,6 +75,8 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
     `worker_reports.Gathered` takes, with `figures`, `acknowledged`, `upgraded` and `spans` beside it.
     """
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
+    if job.hands_out_secrets is not None and isinstance(target, Target):
+        target.hand_out.known = job.hands_out_secrets
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
     fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
@@ -95,9 +101,13 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
         await fleet.close()
     return {
         "user_count": len(times), "figures": figures, "acknowledged": acknowledged, "upgraded": upgraded,
-        "spans": spans,
+        "spans": spans, "hands_out_secrets": _hands_out_secrets(target),
         "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
     }  # fmt: skip
+
+
+def _hands_out_secrets(target: Target | DdiTarget) -> bool | None:
+    return target.hand_out.known if isinstance(target, Target) else None
 
 
 def _at_once(job: Job, world: World, lingers_s: float = 0.0) -> float:
@@ -122,15 +132,19 @@ async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: fl
     until = max(until, last + job.patience_s)
     while engine.clock() < until:
         await asyncio.sleep(WATCH_S)
-        if engine.clock() > last and all(map(is_over, engine.modules, takes)):
+        if engine.clock() > last and all(is_over(m, t, answers=job.slo.needs_answers) for m, t in zip(engine.modules, takes, strict=True)):
             return
 
 
-def is_over(module: LiveModule, takes: bool) -> bool:
-    """Nothing more is to be measured: it is upgraded, or it was not to be and has all its answers."""
-    if takes:
+def is_over(module: LiveModule, takes: bool, *, answers: bool = True) -> bool:
+    """Nothing more is to be measured: it is upgraded, or it was not to be and has all its answers.
+
+    Without `answers` nobody waits for the notice.
+    """
+    if takes and answers:
         return module.done
-    return not isnan(module.module.row.first_contact_s) and next(module.waiting(), None) is None
+    waits = (leg for leg, _ in module.waiting() if answers or leg != "notice")
+    return not isnan(module.module.row.first_contact_s) and next(waits, None) is None
 
 
 def _unanswered(job: Job, fleet: LoadFleet, found: Latencies) -> None:
@@ -138,7 +152,7 @@ def _unanswered(job: Job, fleet: LoadFleet, found: Latencies) -> None:
     now = fleet.engine.clock()
     for module in fleet.engine.modules:
         for leg, since in module.waiting():
-            if now - since > job.slo.patience_s:
+            if now - since > job.slo.patience_s and (job.slo.needs_answers or leg != "notice"):
                 found.add(leg, now - since)
 
 
@@ -148,6 +162,8 @@ def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) 
     An open span failed if it waited longer than any objective allows, or if the module's last word is a failed upgrade.
     """
     now = fleet.engine.clock()
+    if not slo.needs_answers:
+        return {"login": _logins(fleet, now)}
     spans: dict[str, list[tuple[float, float]]] = {"wake": [], "upgrade": []}
     for span, concerned in (("wake", [True] * len(takes)), ("upgrade", takes)):
         for module, counts in zip(fleet.engine.modules, concerned, strict=True):
@@ -162,6 +178,17 @@ def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) 
             elif span == "upgrade" and msg.UPDATE_ERROR in module.acked:
                 found.fail(span, "the upgrade failed")
     return spans
+
+
+def _logins(fleet: LoadFleet, now: float) -> list[tuple[float, float]]:
+    """When each module was due and how long it took until it was logged in, or has waited so far, seconds."""
+    found = []
+    for module in fleet.engine.modules:
+        row = module.span_so_far("wake", now)
+        if row is not None:
+            there_s = module.module.row.first_contact_s
+            found.append((row[0], (now if isnan(there_s) else fleet.engine.real(there_s)) - row[0]))
+    return found
 
 
 def _figures(fleet: LoadFleet, hold_s: float) -> dict[str, float]:

@@ -46,7 +46,8 @@ class BlockingModule:
         self.module, self.target = module, target
         self.stopped = False
         self._measure, self._scale = measure, time_scale
-        self._client = QuecThingClient(Product(target.product_key, target.product_secret, firmware), module.name, self)
+        product = Product(target.product_key, target.product_secret, firmware)
+        self._client = QuecThingClient(product, module.name, self, target.hand_out)
         self._zero = time.monotonic()
         self._socket: socket.socket | None = None
         self._session: ClientSession | None = None

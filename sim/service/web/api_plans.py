@@ -230,6 +230,7 @@ def live(cloud: CloudDep, granted: Annotated[bool, Depends(has_token)], plan_id:
         "mqtt": cloud.mqtt_url, "http": cloud.http_url, "product_key": product["product_key"] if product else None,
         "product_id": product["id"] if product else None,
         "plan": plan["id"] if plan else None, "product_secret": known.get("product_secret"),
+        "hands_out_secrets": cloud.hands_out_secrets,
     }  # fmt: skip
 
 

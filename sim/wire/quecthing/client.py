@@ -16,7 +16,8 @@ from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
 CONFIG_TIMEOUT_S = 5.0
-"""A bootstrapped device works without its secret when none has come by then."""
+"""The SDK's wait for an answer while connecting. A platform that answers bootstraps does so within it; where it did not
+once, nobody hands out secrets (a broker without a platform), and no login waits for one again."""
 OTA_QOS, REPORT_QOS = 2, 1
 
 _CODES = {
@@ -37,6 +38,32 @@ class Product:
     key: str
     secret: str = field(repr=False)
     firmware: str = ""
+
+
+class SecretHandOut:
+    """Whether an endpoint answers bootstraps with a secret, as its modules learn it together.
+
+    One that ever answered is believed to, however late others are; one that did not answer is not waited for again.
+    """
+
+    __slots__ = ("known",)
+
+    def __init__(self, known: bool | None = None) -> None:
+        self.known = known
+        """None as long as nobody has asked."""
+
+    @property
+    def expected(self) -> bool:
+        """Whether a secret is worth waiting for."""
+        return self.known is not False
+
+    def answered(self) -> None:
+        """A secret came."""
+        self.known = True
+
+    def unanswered(self) -> None:
+        """A module waited in vain."""
+        self.known = bool(self.known)
 
 
 class Events(Protocol):
@@ -67,10 +94,12 @@ class Events(Protocol):
 class QuecThingClient:
     """One module's session, over as many connections as it takes."""
 
-    __slots__ = ("_device_key", "_events", "_last_frame", "_product", "bootstrapping", "name", "secret")
+    __slots__ = ("_device_key", "_events", "_last_frame", "_product", "bootstrapping", "hand_out", "name", "secret")
 
-    def __init__(self, product: Product, device_key: str, events: Events) -> None:
+    def __init__(self, product: Product, device_key: str, events: Events, hand_out: SecretHandOut | None = None) -> None:
+        """`hand_out` is what all modules at the same endpoint learn of it."""
         self._product, self._device_key, self._events = product, device_key, events
+        self.hand_out = SecretHandOut() if hand_out is None else hand_out
         self.name = login.client_id(product.key, device_key)
         self.secret = ""  # the device's, once the cloud gave it
         self.bootstrapping = False
@@ -92,15 +121,19 @@ class QuecThingClient:
         return login.login_password(product.secret, self.secret, random)
 
     def subscribed(self) -> bool:
-        """The connection stands. True when that is all; False when the secret is awaited, for CONFIG_TIMEOUT_S at most."""
-        if self.bootstrapping and not self.secret:
+        """The connection stands. True when that is all; False when the secret is awaited, for CONFIG_TIMEOUT_S at most.
+
+        Awaited is what the protocol says comes: the answer to a bootstrap, where somebody hands out secrets.
+        """
+        if self.bootstrapping and not self.secret and self.hand_out.expected:
             return False
         self._ready()
         return True
 
     def no_secret_came(self) -> None:
-        """The wait for the secret is over: the device works without."""
+        """The wait for the secret is over: the device works without, and nobody else waits either."""
         if self.bootstrapping:
+            self.hand_out.unanswered()
             self._ready()
 
     def _ready(self) -> None:
@@ -178,6 +211,7 @@ class QuecThingClient:
 
     def _configured(self, secret: str) -> None:
         self.secret = secret
+        self.hand_out.answered()
         if self.bootstrapping:
             self._ready()
 
