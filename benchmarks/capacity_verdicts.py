@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sim.engines.live.latency import Latencies
 from sim.engines.live.slo import completed, parse
-from sim.load.capacity.live_probe import lost_updates
 from sim.load.capacity.search import Bounds, Measurement, Verdict, legs_of, search
+from sim.load.capacity.server_counts import lost_updates
 from sim.load.capacity.wake_ups import KINDS, wake_times
 from sim.stats.evidence import falls_behind
 
@@ -63,7 +63,7 @@ def _measured(due_s: Times, waited_s: Times, fails: NDArray[np.bool_], counted: 
             found.fail("upgrade", "the upgrade failed")
         else:
             found.add("upgrade", seconds + UPGRADE_S)
-    faults = (*falls_behind("wake", due_s, waited_s), *lost_updates(0, counted, int((~fails).sum())))
+    faults = (*falls_behind("wake", due_s, waited_s), *lost_updates(counted, int((~fails).sum())))
     return Measurement(SLO.values(found), SLO.evidence(found), {"modules": float(len(due_s))}, legs_of(found), faults)
 
 

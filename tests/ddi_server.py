@@ -60,11 +60,15 @@ class DocumentedServer:
         app.router.add_get(base + "/cancelAction/{action}", self._cancel)
         app.router.add_post(base + "/cancelAction/{action}/feedback", self._canceled)
         app.router.add_get(base + "/softwaremodules/{number}/artifacts/{file}", self._artifact)
+        self.routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         scheme = "https" if self.tls is not None else "http"
         self.url = f"{scheme}://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    def routes(self, app: web.Application) -> None:
+        """What a subclass serves besides."""
 
     async def stop(self) -> None:
         await self._runner.cleanup()

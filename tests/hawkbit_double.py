@@ -74,6 +74,9 @@ class HawkbitDouble:
         self.requests: Counter[str] = Counter()  # of devices, by kind
         self.lose: set[str] = set()  # executions whose first answer gets lost, once for each target
         self._lost: set[tuple[str, str]] = set()
+        self.assigned = 0  # the software module that whoever polls first is assigned, without a rollout
+        self.forgets_every = 0  # of so many successes one is answered and not kept: a lost update
+        self._successes = 0
         self.stores: dict[str, Any] = {}  # what a rollout is stored with, whatever was sent
         self._numbers = 0
 
@@ -252,7 +255,11 @@ class HawkbitDouble:
                 self._open(number, action.group + 1)
 
     def _get_actions(self, request: web.Request, _: list[str], __: Any) -> web.Response:
-        rollout = int(request.query["q"].removeprefix("rollout.id=="))
+        asked = request.query["q"]
+        if asked.startswith("target.controllerId=="):
+            prefix = asked.removeprefix("target.controllerId==").removesuffix("*")
+            return _page(request, [self._shown(a) for a in self.actions if a.target.startswith(prefix)])
+        rollout = int(asked.removeprefix("rollout.id=="))
         return _page(request, [self._shown(a) for a in self.actions if a.rollout == rollout])
 
     def _shown(self, action: Action) -> dict[str, Any]:
@@ -261,6 +268,13 @@ class HawkbitDouble:
             "status": "pending" if action.active or action.status == "scheduled" else "finished", "type": "update",
             "_links": {"target": {"href": f"{self.url}/rest/v1/targets/{action.target}"}},
         }  # fmt: skip
+
+    def assign(self, name: str, version: str, package: bytes) -> None:
+        """An automatic assignment of a package to every target that comes."""
+        number = self._number()
+        self.modules[number] = {"id": number, "name": name, "version": version, "type": "os"}
+        self.artifacts[number] = ("x.bin", package)
+        self.assigned = number
 
     def _chunk(self, number: int) -> dict[str, Any]:
         module, (_, package) = self.modules[number], self.artifacts[number]
@@ -284,7 +298,11 @@ class HawkbitDouble:
             return web.Response(status=401)
         if kind == "softwaremodules":
             return _artifact(request, self.artifacts[int(rest[1])][1])
-        self.targets.setdefault(name, {"controllerId": name, "name": name})
+        if name not in self.targets:
+            self.targets[name] = {"controllerId": name, "name": name}
+            if self.assigned:
+                chunks = [self._chunk(self.assigned)]
+                self.actions.append(Action(self._number(), name, 0, 0, chunks, status="running"))
         given = json.loads(await request.text() or "null")
         if kind == "poll":
             return self._poll(name)
@@ -349,14 +367,20 @@ class HawkbitDouble:
     def _told(self, action: Action, status: dict[str, Any]) -> None:
         execution = status["execution"]
         action.history.append(execution)
+        if execution == "closed" and status["result"]["finished"] != "failure" and self._forgets():
+            return
         if execution == "closed":
             action.status = "error" if status["result"]["finished"] == "failure" else "finished"
         elif action.status != "canceling":
             action.status = {"download": "download", "downloaded": "downloaded", "rejected": "warning"}.get(
                 execution, "running"
             )
-        if not action.active:
+        if not action.active and action.rollout:
             self._judge(action)
+
+    def _forgets(self) -> bool:
+        self._successes += 1
+        return self.forgets_every > 0 and self._successes % self.forgets_every == 0
 
     def _cancel(self, action: Action, given: Any) -> web.Response:
         if action.status != "canceling":

@@ -120,7 +120,9 @@ def capacity(
         fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
     budget_s = BUDGET * confirm_s if budget is None else _seconds("--budget", budget)
     bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s, budget_s)
-    wanted = Search(kind, _objectives(slo, kind, settings, cloud), bounds, headroom, settings, plan, taking, need, workers)
+    wanted = Search(
+        kind, _objectives(slo, kind, settings, cloud), bounds, headroom, settings, plan, taking, need, workers
+    )
     if dry_run:
         _dry(wanted, cloud, loaded)
         return

@@ -6,8 +6,10 @@ import asyncio
 import csv
 import json
 import threading
+from contextlib import contextmanager
 
 import pytest
+from aiohttp import web
 
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
@@ -18,6 +20,7 @@ from sim.load.load_fleet import LoadFleet, find_target
 from sim.load.locust_workers.native_worker import Worker
 from sim.stats.evidence import Answer, judge
 from tests.ddi_server import DocumentedServer
+from tests.hawkbit_double import HawkbitDouble
 from tests.live_cloud import package_bytes
 from tests.load.master import master
 from tests.support import HARMLESS, scenario
@@ -68,10 +71,10 @@ def test_a_polled_fleet_under_locust_shows_each_kind_of_request_as_the_server_co
     assert sum(int(row["Failure Count"]) for row in found.values()) == 0
 
 
-@pytest.fixture
-def running_server():
-    """A documented server with a loop of its own, for what blocks."""
-    server, loop = DocumentedServer(package_bytes(200_000)), asyncio.new_event_loop()
+@contextmanager
+def in_thread(server):
+    """A server with a loop of its own, for what blocks."""
+    loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(10.0)
@@ -80,6 +83,12 @@ def running_server():
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10.0)
     loop.close()
+
+
+@pytest.fixture
+def running_server():
+    with in_thread(DocumentedServer(package_bytes(200_000))) as server:
+        yield server
 
 
 def test_a_capacity_probe_speaks_ddi_and_counts_what_the_server_counts(running_server):
@@ -92,6 +101,81 @@ def test_a_capacity_probe_speaks_ddi_and_counts_what_the_server_counts(running_s
     assert measured.figures["upgraded"] == 12.0
     assert measured.values["error_rate<0.1%"] == 0.0
     assert measured.values["p99(notify)<2s"] is not None
+
+
+# --- the server's own counts -------------------------------------------------------------------------------------------
+
+
+class GoosebitDouble(DocumentedServer):
+    """The documented server with goosebit's login and device list; of so many successes one is answered and not kept."""
+
+    def __init__(self, package, forgets_every=0):
+        super().__init__(package)
+        self.forgets_every = forgets_every
+
+    def routes(self, app):
+        app.router.add_post("/login", self._login)
+        app.router.add_get("/api/v1/devices", self._devices)
+
+    async def _login(self, request):
+        return web.json_response({"access_token": "t"})
+
+    async def _devices(self, request):
+        done = [name for name, state in self.status.items() if state == "FINISHED"]
+        forgotten = set(done[:: self.forgets_every]) if self.forgets_every else set()
+        words = {name: "Running" if name in forgotten or name not in done else "Finished" for name in self.status}
+        return web.json_response({"devices": [{"id": name, "last_state": word} for name, word in words.items()]})
+
+
+def hawkbit(forgets_every):
+    double = HawkbitDouble()
+    double.assign("fw", "1.1.0", package_bytes(200_000))
+    double.forgets_every = forgets_every
+    return double
+
+
+@pytest.mark.parametrize("kind", ["hawkbit", "goosebit"])
+@pytest.mark.parametrize("forgets_every", [0, 4])
+def test_each_probe_is_beside_the_servers_own_count(kind, forgets_every, monkeypatch):
+    """Of 12 successes that it acknowledged a server keeps 9: the probe is broken, whatever the latencies are."""
+    monkeypatch.setenv("FOTASIM_DDI_USER", "admin")
+    monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
+    server = hawkbit(forgets_every) if kind == "hawkbit" else GoosebitDouble(package_bytes(200_000), forgets_every)
+    with in_thread(server):
+        probe = LiveProbe(scenario(*FLEET, f"cloud.server={kind}"), server.url, KINDS["modules"], SLO, Settings(time_scale=200.0))
+        try:
+            measured = probe(12.0, 3.0)
+        finally:
+            probe.close()
+    assert measured.legs["upgrade"]["count"] == 12
+    lost = ("the cloud lost updates: it acknowledged 12 successes of this probe and counts 9",)
+    assert measured.faults == (lost if forgets_every else ())
+    assert not any("count" in hint for hint in measured.hints)
+
+
+@pytest.mark.parametrize("handling", ["forced", "attempt"])
+@pytest.mark.parametrize(("taking", "downloads"), [(0.0, 0), (0.5, 6)])
+def test_wake_ups_take_nothing_even_where_the_update_is_forced(running_server, handling, taking, downloads):
+    """Twelve modules wake up; those that are only there to ask leave even a forced update alone."""
+    running_server.handling = handling
+    given = scenario(*FLEET, "fleet.groups.0.check_in={every: 24h, awake: 2s}")
+    probe = LiveProbe(given, running_server.url, KINDS["wakeups"], SLO, Settings(time_scale=20.0), taking=taking)
+    try:
+        measured = probe(2400.0, 3.0)
+    finally:
+        probe.close()
+    assert len(running_server.polls) == measured.legs["wake"]["count"] == 12
+    assert len(running_server.ranges) == downloads
+    assert measured.legs.get("download", {"count": 0})["count"] == downloads
+
+
+def test_without_a_login_the_missing_count_is_said(running_server):
+    probe = LiveProbe(scenario(*FLEET), running_server.url, KINDS["modules"], SLO, Settings(time_scale=200.0))
+    try:
+        measured = probe(3.0, 3.0)
+    finally:
+        probe.close()
+    assert "the server's own count is not known, so lost updates would not show" in measured.hints
 
 
 def test_the_prediction_of_a_polled_server_breaks_where_its_workers_end():

@@ -11,29 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from sim.engines.live.api import CloudApi
 from sim.engines.live.ddi.ddi_target import DdiTarget
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.live_target import Target
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
-from sim.errors import FotasimError
-from sim.load.capacity.probe_share import START_S, Job, run_share
+from sim.load.capacity.probe_share import START_S, Job, device_key, run_share
 from sim.load.capacity.search import Measurement, legs_of
+from sim.load.capacity.server_counts import SUCCEEDED, finished_of, lost_updates, more_updates, states_of
 from sim.load.capacity.wake_ups import Kind
 from sim.load.capacity.worker_pool import WorkerPool
 from sim.load.load_fleet import find_target
 from sim.load.locust_workers.worker_reports import Gathered
 from sim.scenario import Scenario
-from sim.stats.evidence import LOST_UPDATES, falls_behind
+from sim.stats.evidence import falls_behind
 
 SETTLE_S = 1.0
 MOST_SETTLES = 60
 REST_S = 5.0
 """After a void measurement: whatever kept this host busy may pass."""
-SUCCEEDED = "succeeded"
-"""The cloud's name for modules that run the new version."""
+NOT_COUNTED = "the server's own count is not known, so lost updates would not show"
 Report = dict[str, Any]
 
 
@@ -67,8 +65,8 @@ class LiveProbe:
         """See Probe."""
         target, before = self._runner.run(self._before())
         reports = self._parts(load, hold_s)
-        after = self._runner.run(_settled(target, self._slo.patience_s, self._job.settings.ca_file))
-        found = _measurement(self._slo, self._job.kind, reports, before.get(SUCCEEDED), after.get(SUCCEEDED))
+        counted = self._runner.run(self._counted(target, before, reports))
+        found = _measurement(self._slo, self._job.kind, reports, counted)
         self._void = bool(found.void)
         known = [report["hands_out_secrets"] for report in reports if report is not None]
         self._job = replace(self._job, hands_out_secrets=next((k for k in known if k is not None), None))
@@ -78,11 +76,30 @@ class LiveProbe:
         if self._void:
             await asyncio.sleep(REST_S)
         target = await find_target(self._job.cloud, self._job.settings, self._job.plan, self._job.scenario)
-        return target, await _states(target, self._job.settings.ca_file)
+        return target, await states_of(target, self._job.settings.ca_file)
+
+    async def _counted(
+        self, target: Target | DdiTarget, before: dict[str, int], reports: Sequence[Report | None]
+    ) -> int | None:
+        """Successes of this probe as the server counts them, once it has worked off what was queued."""
+        ca_file = self._job.settings.ca_file
+        after = await _settled(target, self._slo.patience_s, ca_file)
+        if isinstance(target, DdiTarget):
+            names = [
+                device_key(self._prefix_now, index, number)
+                for index, report in enumerate(reports) if report is not None for number in range(report["user_count"])
+            ]  # fmt: skip
+            return await finished_of(target, ca_file, self._prefix_now, names)
+        return after[SUCCEEDED] - before[SUCCEEDED] if before and after else None
+
+    @property
+    def _prefix_now(self) -> str:
+        """Begins the device keys of the newest probe."""
+        return f"{self._prefix}{self._probes % 256:02x}"
 
     def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
         self._probes += 1
-        job = replace(self._job, load=load, hold_s=hold_s, prefix=f"{self._prefix}{self._probes % 256:02x}")
+        job = replace(self._job, load=load, hold_s=hold_s, prefix=self._prefix_now)
         if self.pool is not None:
             return self.pool.run(job)
         return [self._runner.run(run_share(job, _at_once, self._watch))]
@@ -92,10 +109,8 @@ async def _at_once() -> float:
     return time.monotonic() + START_S
 
 
-def _measurement(
-    slo: Slo, kind: Kind, reports: Sequence[Report | None], before: int | None, after: int | None
-) -> Measurement:
-    """What all shares of a probe measured together."""
+def _measurement(slo: Slo, kind: Kind, reports: Sequence[Report | None], counted: int | None) -> Measurement:
+    """What all shares of a probe measured together; `counted` are the successes the server counts among its modules."""
     gathered = Gathered(lambda: 0.0)  # one host, one clock
     for number, report in enumerate(reports, 1):
         gathered.expect(str(number))
@@ -108,8 +123,9 @@ def _measurement(
     hints = [f"{leg}: {reason} ({n:,})" for (leg, reason), n in found.failures.most_common(5)]
     if len(there) == len(reports):
         acknowledged, upgraded = (sum(report[name] for report in there) for name in ("acknowledged", "upgraded"))
-        faults += lost_updates(before, after, acknowledged)
-        hints += more_updates(before, after, upgraded)
+        faults += lost_updates(counted, acknowledged)
+        hints += more_updates(counted, upgraded)
+        hints += [NOT_COUNTED] if counted is None and acknowledged else []
     figures: dict[str, float] = {}
     for report in there:
         for name, value in report["figures"].items():
@@ -127,48 +143,19 @@ def _behind(span: str, reports: Sequence[Report]) -> tuple[str, ...]:
     return falls_behind(span, rows[:, 0], rows[:, 1])
 
 
-def lost_updates(before: int | None, after: int | None, acknowledged: int) -> list[str]:
-    """A fault when the cloud counts fewer successes than it acknowledged to the modules; nothing when it cannot be asked."""
-    if before is None or after is None or after - before >= acknowledged:
-        return []
-    return [
-        f"{LOST_UPDATES}: it acknowledged {acknowledged:,} successes and counts {after - before:,} more than before"
-    ]
-
-
-def more_updates(before: int | None, after: int | None, upgraded: int) -> list[str]:
-    """A hint when the cloud counts more successes than there were: others are at work on it."""
-    if before is None or after is None or after - before <= upgraded:
-        return []
-    return [f"the cloud counts {after - before:,} successes more than before, and {upgraded:,} modules upgraded"]
-
-
 async def _settled(target: Target | DdiTarget, patience_s: float, ca_file: str | None) -> dict[str, int]:
     """Waits until the cloud has worked off what is still queued, so that the next probe finds it idle."""
-    before = await _states(target, ca_file)
+    before = await states_of(target, ca_file)
     if not before:
         await asyncio.sleep(SETTLE_S + patience_s)
         return {}
     for _ in range(MOST_SETTLES):
         await asyncio.sleep(SETTLE_S)
-        after = await _states(target, ca_file)
+        after = await states_of(target, ca_file)
         if after == before:
             break
         before = after
     return before
-
-
-async def _states(target: Target | DdiTarget, ca_file: str | None) -> dict[str, int]:
-    """Modules of the cloud's plan by state, the successful ones always among them; empty when it cannot be asked."""
-    if target.api is None or target.plan is None:
-        return {}
-    api = CloudApi.from_environment(target.api, ca_file)
-    try:
-        return {SUCCEEDED: 0, **await api.states(target.plan)}
-    except FotasimError:
-        return {}
-    finally:
-        await api.close()
 
 
 __all__ = ["LiveProbe"]

@@ -80,8 +80,9 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
     fleet = LoadFleet(world.scenario, target, job.settings, found, watch=watch)
-    prefix = f"{job.prefix}{job.index:02x}"
-    await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world, at_once=_at_once(job, world))
+    await fleet.open(
+        name=lambda number: device_key(job.prefix, job.index, number), world=world, at_once=_at_once(job, world)
+    )
     takes = takes_upgrade(job.kind, len(times), job.taking).tolist()
     for module, taken in zip(fleet.engine.modules, takes, strict=True):
         module.ignores_offers = not taken
@@ -104,6 +105,11 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
         "spans": spans, "hands_out_secrets": _hands_out_secrets(target),
         "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
     }  # fmt: skip
+
+
+def device_key(prefix: str, index: int, number: int) -> str:
+    """The key of a share's module, by the prefix of its probe, the share and its number in it."""
+    return f"{prefix}{index:02x}{number:06d}"
 
 
 def _hands_out_secrets(target: Target | DdiTarget) -> bool | None:
@@ -132,7 +138,9 @@ async def _wave(job: Job, fleet: LoadFleet, times: NDArray[np.float64], zero: fl
     until = max(until, last + job.patience_s)
     while engine.clock() < until:
         await asyncio.sleep(WATCH_S)
-        if engine.clock() > last and all(is_over(m, t, answers=job.slo.needs_answers) for m, t in zip(engine.modules, takes, strict=True)):
+        if engine.clock() > last and all(
+            is_over(m, t, answers=job.slo.needs_answers) for m, t in zip(engine.modules, takes, strict=True)
+        ):
             return
 
 
@@ -208,8 +216,8 @@ def _successes(fleet: LoadFleet) -> tuple[int, int]:
     for module in fleet.engine.modules:
         if not isnan(module.module.row.upgraded_s):
             upgraded += 1
-            acknowledged += msg.UPDATE_SUCCESS in module.acked
+            acknowledged += "upgrade" in module.span_s
     return acknowledged, upgraded
 
 
-__all__ = ["START_S", "TAIL_S", "Job", "is_over", "run_share"]
+__all__ = ["START_S", "TAIL_S", "Job", "device_key", "is_over", "run_share"]

@@ -96,7 +96,9 @@ class QuecThingClient:
 
     __slots__ = ("_device_key", "_events", "_last_frame", "_product", "bootstrapping", "hand_out", "name", "secret")
 
-    def __init__(self, product: Product, device_key: str, events: Events, hand_out: SecretHandOut | None = None) -> None:
+    def __init__(
+        self, product: Product, device_key: str, events: Events, hand_out: SecretHandOut | None = None
+    ) -> None:
         """`hand_out` is what all modules at the same endpoint learn of it."""
         self._product, self._device_key, self._events = product, device_key, events
         self.hand_out = SecretHandOut() if hand_out is None else hand_out

@@ -51,6 +51,9 @@ class Control(Protocol):
     async def states(self, names: Collection[str] = (), rollout: int | None = None) -> dict[str, DeviceState]:
         """State of every device in a rollout (None: the newest), in the vocabulary of the reconciliation."""
 
+    async def finished(self, prefix: str, names: Collection[str]) -> int:
+        """How many devices whose names begin so, `names` all of them, have an action that ended in success, whatever the rollout."""
+
     async def counters(self, rollout: int | None) -> Counters | None:
         """What the server counted of a rollout (None: its newest), or None where it has none."""
 

@@ -98,6 +98,11 @@ class Goosebit:
         devices = (await self._ask("GET", "/api/v1/devices"))["devices"]
         return {str(d["id"]): DeviceState(_STATES.get(str(d["last_state"]), rec.UNKNOWN)) for d in devices}
 
+    async def finished(self, prefix: str, names: Collection[str]) -> int:  # noqa: ARG002
+        """See Control."""
+        states = await self.states()
+        return sum(s.state == rec.FINISHED for name, s in states.items() if name.startswith(prefix))
+
     async def log(self, name: str) -> str:
         """What a device reported in the details of its feedback, as the server keeps it."""
         return str((await self._ask("GET", f"/api/v1/devices/{quote(name, safe='')}/log"))["log"] or "")

@@ -25,7 +25,7 @@ MAX_PAGES = 2000
 DEADLINE_S, FIRST_WAIT_S, LONGEST_WAIT_S = 180.0, 0.05, 1.0
 """A cold server takes up to 40 s to start a rollout."""
 AT_ONCE = 8
-CONFLICT = 409
+CONFLICT, NOT_FOUND = 409, 404
 CONFIRMATION_SWITCH = "user.confirmation.flow.enabled"
 _STATES = {
     "scheduled": rec.REGISTERED, "finished": rec.FINISHED, "error": rec.ERROR, "canceled": rec.CANCELED,
@@ -225,6 +225,30 @@ class Hawkbit:
             if action.get("rollout") == rollout:
                 found[name] = _state(action)
                 return
+
+    async def finished(self, prefix: str, names: Collection[str]) -> int:
+        """See Control: by the actions, which an automatic assignment makes without a rollout."""
+        query = (
+            f"/rest/v1/actions?representation=full&sort=id:ASC&q={quote(f'target.controllerId=={prefix}*', safe='')}"
+        )
+        found: dict[str, DeviceState] = {}
+        try:
+            async for action in self._pages(query):
+                found[_controller(action)] = _state(action)
+        except (Refused, LookupError):  # a server without that view of all actions
+            found = {}
+            await _together(self._newest_action(name, found) for name in names)
+        return sum(state.state == rec.FINISHED for state in found.values())
+
+    async def _newest_action(self, name: str, found: dict[str, DeviceState]) -> None:
+        """The newest action of a target, where the server knows the target."""
+        try:
+            async for action in self._pages(f"/rest/v1/targets/{quote(name, safe='')}/actions?sort=id:DESC"):
+                found[name] = _state(action)
+                return
+        except Refused as error:
+            if error.status != NOT_FOUND:
+                raise
 
     async def _newest(self) -> int | None:
         rollouts = (await self._ask("GET", "/rest/v1/rollouts?limit=1&sort=id:DESC"))["content"]
