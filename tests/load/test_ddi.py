@@ -142,7 +142,9 @@ def test_each_probe_is_beside_the_servers_own_count(kind, forgets_every, monkeyp
     monkeypatch.setenv("FOTASIM_DDI_PASSWORD", "admin")
     server = hawkbit(forgets_every) if kind == "hawkbit" else GoosebitDouble(package_bytes(200_000), forgets_every)
     with in_thread(server):
-        probe = LiveProbe(scenario(*FLEET, f"cloud.server={kind}"), server.url, KINDS["modules"], SLO, Settings(time_scale=200.0))
+        probe = LiveProbe(
+            scenario(*FLEET, f"cloud.server={kind}"), server.url, KINDS["modules"], SLO, Settings(time_scale=200.0)
+        )
         try:
             measured = probe(12.0, 3.0)
         finally:
