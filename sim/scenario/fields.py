@@ -38,6 +38,8 @@ Energy = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+"""Texts of one line without control characters."""
 Version = Annotated[str, Field(min_length=1, max_length=MAX_VERSION_CHARS)]
 ComponentId = Annotated[str, Field(min_length=1, max_length=MAX_COMPONENT_CHARS)]
 

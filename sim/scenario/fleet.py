@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from sim import units
 from sim.module.parameters import PARAMETERS
 from sim.scenario.distribution import PercentDistribution, SizeDistribution, TimeDistribution, ValueDistribution
 from sim.scenario.fields import (
+    PRINTABLE,
     Clock,
     ComponentId,
     Duration,
@@ -187,6 +189,21 @@ class CheckIn(Section):
         return tuple(clock_s(peak) for peak in self.peaks)
 
 
+MAX_LABEL_CHARS = 200
+
+
+def _checked_label(given: Any) -> Any:
+    """A text is a label of all modules, never the name of a column."""
+    if isinstance(given, str) and (len(given) > MAX_LABEL_CHARS or re.fullmatch(PRINTABLE, given) is None):
+        raise ValueError(
+            f"a label is one line of at most {MAX_LABEL_CHARS} characters, none of them a control character"
+        )
+    return given
+
+
+Label = Annotated[
+    Annotated[str, Field(max_length=MAX_LABEL_CHARS, pattern=PRINTABLE)] | Column, BeforeValidator(_checked_label)
+]
 Shares = str | dict[str, Annotated[float, Field(gt=0)]]
 
 
@@ -236,7 +253,7 @@ class Group(Section):
     """Zone of the clock times of its `check_in`, such as `Asia/Kolkata`; not set: that of the plan's schedule."""
     hardware: Shares = "A"
     """Hardware revision, or shares of revisions: `{A: 0.9, B: 0.1}`; defects of a release go by it."""
-    labels: dict[Name, Annotated[str, Field(max_length=200)] | Column] = Field(default_factory=dict, max_length=32)
+    labels: dict[Name, Label] = Field(default_factory=dict, max_length=32)
     """Labels of its modules, such as `{site: lab}` for all of them or `{customer: {column: Customer}}` from the file, for filters of rollout groups."""
     rsrp_dbm: ValueDistribution = written({"distribution": "normal", "mean": -100, "sd": 11, "low": -135, "high": -55})
     """Mean signal of each module in dBm (RSRP); a value or a distribution."""

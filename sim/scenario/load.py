@@ -7,7 +7,7 @@ import difflib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from sim.errors import PlanFileWarning, Problem, ScenarioError
 from sim.scenario import imports
+from sim.scenario.bare_numbers import CURE, doubtful
 from sim.scenario.model import Scenario
 from sim.scenario.strategy import StrategySection
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+MOST_NUMBERS = 100
+"""So many numbers that can be read in two ways are listed."""
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
@@ -187,6 +190,9 @@ def _parse(text: str, name: str) -> CommentedMap:
         raise _one(name, None, "file", str(error).splitlines()[0], "fix the YAML") from None
     if not isinstance(tree, CommentedMap):
         raise _one(name, 1, "file", type(tree).__name__, "a scenario is a mapping of keys, beginning with name:")
+    numbers = doubtful(text)
+    if numbers:
+        raise ScenarioError([Problem(name, n.line, n.key, n.written[:40], CURE) for n in numbers[:MOST_NUMBERS]])
     return tree
 
 
@@ -199,6 +205,8 @@ def _override(tree: CommentedMap, text: str) -> tuple[Any, ...]:
         parsed = YAML(typ="safe").load(value)
     except YAMLError:
         raise _one("--set", None, path, value, "the value must be YAML") from None
+    for number in doubtful(value):
+        raise _one(f"--set {text}", None, f"{path.strip()}.{number.key}".rstrip("."), number.written[:40], CURE)
     return assign(tree, path, parsed, text)
 
 
@@ -292,11 +300,15 @@ def _files_exist(node: Any, name: str, key: str = "") -> None:
 
 def _worst(error: ValidationError) -> list[Any]:
     """Pydantic's errors, without those of union branches that were not meant."""
-    errors = error.errors(include_url=False)
     seen: dict[tuple[Any, ...], Any] = {}
-    for e in errors:
+    for e in error.errors(include_url=False):
         seen.setdefault(_key_path(e["loc"]), e)
-    return list(seen.values())
+    return [e for path, e in seen.items() if not (e["type"] == "string_type" and _is_entered(path, seen))]
+
+
+def _is_entered(path: tuple[Any, ...], others: Iterable[tuple[Any, ...]]) -> bool:
+    """Whether something inside it is wrong, too: then it is no text that was meant."""
+    return any(len(other) > len(path) and other[: len(path)] == path for other in others)
 
 
 _BRANCHES = ("float", "int", "str", "dict", "literal", "function", "constrained", "nullable", "[key]")
@@ -305,12 +317,17 @@ _BRANCHES = ("float", "int", "str", "dict", "literal", "function", "constrained"
 def _key_path(loc: tuple[Any, ...]) -> tuple[Any, ...]:
     """The path as the file has it, without pydantic's names of union branches."""
     return tuple(
-        p for p in loc if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith("function-")))
+        p
+        for p in loc
+        if not (isinstance(p, str) and (p in _BRANCHES or "[" in p or p.startswith(("function-", "constrained-"))))
     )
 
 
 _INNER_KEY = re.compile(r"([a-z_0-9-]+(?:\.[a-zA-Z_0-9-]+)*): (.*)", re.DOTALL)
 """A section's own checks name the key at fault first: `rollout.rate: must be …`."""
+
+
+_A_TEXT = "a text is needed: write it in quotes, since YAML reads 1.10 as the number 1.1 and 007 as 7"
 
 
 def _parts(key: str) -> tuple[Any, ...]:
@@ -336,8 +353,9 @@ def _problem(error: Any, tree: Any, name: str, within: tuple[Any, ...] = ()) -> 
         return Problem(name, line, key, "an unknown key", _nearest((*within, *path)))
     if kind == "missing":
         return Problem(name, line, key, "nothing", "this key is needed")
-    message = str(error["msg"]).removeprefix("Value error, ")
     found = error.get("input")
+    bare = kind == "string_type" and isinstance(found, int | float) and not isinstance(found, bool)
+    message = _A_TEXT if bare else str(error["msg"]).removeprefix("Value error, ")
     inner = _INNER_KEY.match(message)
     if kind == "value_error" and inner is not None and _at(tree, (*path, *_parts(inner[1]))) is not None:
         path, message = (*path, *_parts(inner[1])), inner[2]

@@ -38,6 +38,10 @@ FailureType = Literal["failed", "timed_out", "rejected", "all"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
+MOST_RETRIES = 1000
+"""Further attempts of a module that a plan can ask for."""
+
+
 class Window(Section):
     """A maintenance window: from a local time of day on some days of the week, or by a cron expression."""
 
@@ -361,7 +365,7 @@ class RetryCriterion(Section):
 
     failure_type: Literal["failed", "timed_out", "all"]
     """The kind of failure it is for."""
-    number_of_retries: Annotated[int, Field(ge=0, le=1000)]
+    number_of_retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)]
     """Further attempts after the first."""
     retry_interval: Duration = 0.0
     """Time from the failure to the next attempt, such as `10min`; 0: at once."""
@@ -370,7 +374,7 @@ class RetryCriterion(Section):
 class Retry(Section):
     """How often, and how long after a failure, the cloud tries again: over all failures, or by type."""
 
-    number_of_retries: Annotated[int, Field(ge=0, le=1000)] = 0
+    number_of_retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] = 0
     """Further attempts after the first, over all kinds of failure."""
     retry_interval: Duration = 0.0
     """Time from a failure to the next attempt, such as `10min`; 0: at once."""

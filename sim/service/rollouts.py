@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from math import inf, isnan, nan
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, update
 
@@ -24,6 +23,7 @@ from sim.cloud.center import Command
 from sim.cloud.execution import Execution
 from sim.cloud.execution_states import ExecutionState
 from sim.scenario.lists import targeting
+from sim.scenario.zones import zone_of
 from sim.service import rollout as one
 from sim.service.clock import SteadyClock
 from sim.service.errors import Conflict, NotFound, StoreFailing
@@ -416,7 +416,7 @@ def _schedule(plan: dict[str, Any], now: float, time_scale: float) -> None:
     definition = plan["definition"]
     strategy = definition["strategy"] = dict(definition["strategy"])
     schedule = strategy["schedule"] = dict(strategy.get("schedule") or {})
-    zone = ZoneInfo(definition["time_zone"])
+    zone = zone_of(definition["time_zone"])
     schedule["time_zone"] = definition["time_zone"]
     schedule["start_time"] = datetime.fromtimestamp(plan["zero_at"], zone).replace(tzinfo=None).isoformat()
     ends = _epoch(definition.get("ends_at"), definition)
@@ -431,7 +431,7 @@ def _epoch(text: str | None, definition: dict[str, Any]) -> float | None:
     if not text:
         return None
     given = datetime.fromisoformat(text)
-    return (given if given.tzinfo else given.replace(tzinfo=ZoneInfo(definition["time_zone"]))).timestamp()
+    return (given if given.tzinfo else given.replace(tzinfo=zone_of(definition["time_zone"]))).timestamp()
 
 
 def _device(row: Any) -> Device:

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from sim import units
 from sim.errors import StudyError
 from sim.scenario import json_schema
+from sim.scenario.bare_numbers import CURE, doubtful
 
 _UNITS: dict[str, Callable[[object], float]] = {
     "duration": units.duration, "size": units.size, "bit rate": units.bit_rate, "rate": units.rate,
@@ -164,6 +165,8 @@ def _ranged(key: str, numbers: list[tuple[float, str]], log: bool, integer: bool
 
 
 def _listed(key: str, given: str, text: str) -> Axis:
+    for number in doubtful(f"[{given}]"):
+        raise StudyError(f"--vary {text}: {number.written}: {CURE}")
     try:
         values = YAML(typ="safe").load(f"[{given}]")
     except YAMLError:

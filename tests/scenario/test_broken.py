@@ -93,7 +93,7 @@ BROKEN = [
     ("type: firmware", "type: fota", 28, "firmware"),
     ("package: full", "package: delta", 27, "source_version"),
     ("package: full", "package: full\n      source_version: x", 27, "source_version"),
-    ('target_version: "1.1.0"', "target_version: 1.1", 30, "string"),
+    ('target_version: "1.1.0"', "target_version: 1.1", 30, "in quotes"),
     ("      size: 1 MB\n", "", 27, "size"),
     ("size: 1 MB", "size: 200 MB", 31, "100 MB"),
     ("min_battery_percent: 30", "min_battery_percent: 130", 33, "100"),

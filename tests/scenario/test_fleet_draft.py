@@ -262,3 +262,12 @@ def test_a_list_that_is_not_whole_is_refused(tmp_path):
     both = tmp_path / "both.json"
     both.write_text("\n".join(map(json.dumps, pages)))
     assert check_files(drafted(both)[0])[0][1].known.names == ["012", "013", "014", "015"]
+
+
+def test_a_column_that_is_named_for_a_number_is_mapped_though_most_of_it_is_none(tmp_path):
+    """Its texts are then refused with their lines, not replaced by a default distribution."""
+    path = tmp_path / "b.csv"
+    path.write_text("imei,battery\nd1,inf\nd2,0x10\nd3,1_0\nd4,80\n", encoding="utf-8")
+    assert draft(path, None).columns["battery_percent"] == {"column": "battery"}
+    path.write_text("imei,battery\nd1,good\nd2,bad\n", encoding="utf-8")
+    assert "battery_percent" not in draft(path, None).columns

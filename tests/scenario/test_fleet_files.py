@@ -430,3 +430,47 @@ def test_a_million_rows(tmp_path):
     assert known.count == count and known.names[-1] == str(860688000000000 + count - 1)
     assert np.median(known.numbers["rsrp_dbm"]) == -104.5
     assert known.versions["fw"].names == tuple(f"1.{i}" for i in range(7))
+
+
+@pytest.mark.parametrize("name", ["site\x1b[31m", "a\x07", "b\x9b", "line\u2028break", "\ufffdlab"])
+def test_a_label_or_a_cell_with_control_characters_is_refused(tmp_path, name):
+    """Such texts would reach terminals and pages."""
+    path = write(tmp_path, f"imei,rsrp,battery,site\n{IDS[0]},-95,80,{name}\n{IDS[1]},-97,70,lab\n")
+    for mapped in ("labels: {site: {column: site}}", ""):
+        columns = PLAIN if mapped else PLAIN.replace("}", ", cell: site}")
+        found = faults(path, columns, mapped)
+        assert [(line, key, cure) for line, key, _, cure in found] == [
+            (2, "site", "control or broken characters: export it again")
+        ]
+
+
+def test_a_formula_without_a_result_is_listed_once(tmp_path):
+    """Whatever column it stands in."""
+    book = Workbook()
+    book.active.append(["imei", "rsrp", "battery", "fw"])
+    book.active.append(["=B2", "=1", "=40*2", '="1."&0'])
+    book.active.append([IDS[1], -97, 70, "1.0"])
+    book.save(tmp_path / "f.xlsx")
+    found = faults(tmp_path / "f.xlsx", PLAIN.replace("}", ", version: fw}"))
+    assert [(line, key) for line, key, *_ in found] == [(2, "battery"), (2, "fw"), (2, "imei"), (2, "rsrp")]
+    assert {cure for *_, cure in found} == {
+        "a formula whose result was never saved: open the file in Excel and save it"
+    }
+
+
+def test_a_version_stored_as_a_number_says_where_to_mend_it(tmp_path):
+    """A Parquet file has no cells to type into."""
+    pd.DataFrame({"imei": IDS, "rsrp": [-90, -91], "battery": [80, 70], "fw": [1.1, 1.2]}).to_parquet(
+        tmp_path / "v.parquet"
+    )
+    found = faults(tmp_path / "v.parquet", PLAIN.replace("}", ", version: fw}"))
+    assert [line for line, *_ in found] == [1, 2]
+    assert {cure for *_, cure in found} == {
+        "a number in the file: 1.10 and 1.1 are the same there; write the column as text where the file is made"
+    }
+
+
+@pytest.mark.parametrize("value", ["inf", "Infinity", "0x10", "1_0", "8,5,0", "full", "80 %%"])
+def test_a_charge_that_is_no_number(tmp_path, value):
+    path = write(tmp_path, f'imei,rsrp,battery\n{IDS[0]},-95,"{value}"\n{IDS[1]},-97,70\n')
+    assert {(line, key) for line, key, *_ in faults(path)} <= {(2, "battery"), (None, "battery")}

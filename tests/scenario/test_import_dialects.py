@@ -285,7 +285,7 @@ def test_a_deployment_group_of_nerveshub():
     }})  # fmt: skip
     assert read.strategy == {
         "preset": "none", "rollout": {"max_in_progress": 25, "in_progress_counts": "offered"},
-        "timeouts": {"in_progress": "30min"}, "retry": {"number_of_retries": 10, "retry_interval": "90min"},
+        "timeouts": {"in_progress": "30min"}, "retry": {"number_of_retries": 1000, "retry_interval": "90min"},
     }  # fmt: skip
     assert [p.key for p in refused({"name": "x", "concurrent_updates": 5, "is_active": False, "queue_management": "LIFO"})] == [
         "is_active", "queue_management",
@@ -413,3 +413,15 @@ def test_many_faults_are_listed_once():
     problems = refused(text)
     assert (len(problems), problems[0].line, problems[99].line) == (101, 3, 102)
     assert problems[100].found == "4900 more of these"
+
+
+def test_a_page_that_holds_only_part_of_the_list_is_not_the_plan():
+    """total says how many there are; which of them is meant, and what the others are, is not in the file."""
+    one = {"name": "a", "amountGroups": 2}
+    assert convert({"content": [one], "total": 1, "size": 1}).title == "a"
+    assert refused({"content": [one], "total": 3, "size": 1})[0].found == "1 of 3 plans"
+    assert refused({"content": [one], "total": "many"})[0].found == "1 of many plans"
+    page = {"content": [{"name": "g", "targetPercentage": 100}], "total": 3, "size": 1}
+    assert [(p.key, p.found) for p in refused({"name": "a", "id": 1, "groups": page})] == [
+        ("groups.total", "1 of 3 groups")
+    ]

@@ -7,8 +7,7 @@ from typing import Any
 
 from sim.scenario.exports.rest import Rest
 from sim.scenario.exports.times import start_utc
-from sim.scenario.imports.nerveshub import MOST_RETRIES
-from sim.scenario.strategy import StrategySection
+from sim.scenario.strategy import MOST_RETRIES, StrategySection
 
 Document = dict[str, Any]
 

@@ -23,6 +23,7 @@ from sim.scenario.fleet_files.raw import Cell, Raw
 from sim.scenario.fleet_files.values import (
     DAMAGED,
     MONTH,
+    NOT_PRINTABLE,
     NOTHING,
     QUANTITIES,
     Texts,
@@ -46,8 +47,8 @@ _VERSION = (
     *(entry for entry in DAMAGED if "took it for a number" not in entry[1] and "rounded" not in entry[1]),
 )
 _TYPED = {
-    Cell.REAL: "a number in the file: 1.10 and 1.1 are the same there; format the column as text and type it again",
-    Cell.DATE: "a date in the file: format the column as text and type it again",
+    Cell.REAL: "a number in the file: 1.10 and 1.1 are the same there; ",
+    Cell.DATE: "a date in the file: ",
     Cell.ERROR: "an error of the spreadsheet: correct its formula",
     Cell.BARE_FORMULA: "a formula whose result was never saved: open the file in Excel and save it",
 }
@@ -223,14 +224,16 @@ class _Reading:
         texts, unwrapped = texts_of(column, frozenset(absent))
         if unwrapped:
             self.report.notes.append(f'{given.column}: {unwrapped:,} values written like ="012" were taken for 012')
-        self._typed(role, given, texts)
+        wrong = self._typed(role, given, texts)
         self._missing(role, given, texts)
+        texts.codes[wrong] = -1  # said once: what such a cell holds is not judged further
         return texts
 
-    def _typed(self, role: str, given: Column, texts: Texts) -> None:
-        """Cells of a typed file whose type has changed what stood there."""
+    def _typed(self, role: str, given: Column, texts: Texts) -> NDArray[np.bool_]:
+        """Cells of a typed file whose type has changed what stood there: rows that are refused for it."""
+        wrong = np.zeros(len(self.selected), dtype=np.bool_)
         if not self.raw.cells:
-            return
+            return wrong
         cells = self.raw.cells[self.raw.names.index(given.column)]
         kinds = (
             cells[self.selected] if isinstance(cells, np.ndarray) else np.full(len(self.selected), cells, dtype=np.int8)
@@ -241,13 +244,9 @@ class _Reading:
                 continue
             rows = np.flatnonzero((kinds == kind) & (texts.codes >= 0))
             if len(rows):
-                self.faults.add(
-                    given.column,
-                    why,
-                    rows[:25].tolist(),
-                    [texts.distinct[c] for c in texts.codes[rows[:25]]],
-                    len(rows),
-                )
+                values = [texts.distinct[c] for c in texts.codes[rows[:25]]]
+                self.faults.add(given.column, f"{why}{self._as_text(kind)}", rows[:25].tolist(), values, len(rows))
+                wrong[rows] = True
         if strict and self.raw.form.startswith("Excel"):
             long = [
                 i for i, text in enumerate(texts.distinct) if len(text.lstrip("-")) > MOST_DIGITS and text.isdigit()
@@ -260,6 +259,15 @@ class _Reading:
                 self.faults.add(
                     given.column, why, hit[:25].tolist(), [texts.distinct[c] for c in texts.codes[hit[:25]]], len(hit)
                 )
+                wrong[hit] = True
+        return wrong
+
+    def _as_text(self, kind: Cell) -> str:
+        """How such a cell becomes the text it was: by retyping it in a spreadsheet, elsewhere where the file is written."""
+        if kind not in (Cell.REAL, Cell.DATE):
+            return ""
+        retype = "format the column as text and type it again"
+        return retype if self.raw.form.startswith("Excel") else "write the column as text where the file is made"
 
     def _missing(self, role: str, given: Column, texts: Texts) -> None:
         rows = np.flatnonzero(texts.codes < 0)
@@ -332,6 +340,8 @@ class _Reading:
                 self.faults.add(given.column, f"at most {MAX_VERSION_CHARS} characters", rows, values, count)
             if len(texts.distinct) > MOST_VERSIONS:
                 self.faults.add(given.column, f"{len(texts.distinct):,} different values: is this the right column?")
+        elif role in ("cell", "label"):
+            check_texts(texts, given.column, self.faults, NOT_PRINTABLE)
         return texts
 
     def _duplicates(self, names: Texts | None) -> None:

@@ -76,7 +76,12 @@ def _table(path: Path, book: Any, wanted: str | None) -> tuple[str, list[tuple[A
         raise refuse(path, "no table", "a row with the names of the columns is needed, then a module a row")
     if len(found) > 1:
         listed = ", ".join(repr(name) for name, _, _ in found)
-        raise refuse(path, f"several sheets with a table: {listed}", "name one: sheet: NAME in the group", "sheet")
+        raise refuse(
+            path,
+            f"several sheets with a table: {listed}",
+            "name one: sheet: NAME in the group of a scenario, --sheet NAME for fotasim fleet",
+            "sheet",
+        )
     return found[0]
 
 

@@ -280,11 +280,15 @@ def renamed(texts: Texts, names: Sequence[str]) -> Texts:
     return Texts(moved[texts.codes], list(places))
 
 
+NOT_PRINTABLE = (
+    (re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd].*", re.DOTALL), "control or broken characters: export it again"),
+)  # fmt: skip
+"""What no text of a list of devices is."""
 DAMAGED = (
     (re.compile(r"[+-]?\d+([.,]\d+[eE][+-]?|[eE]\+)\d+"), "a program has rounded it: export the column as text again"),
     (re.compile(r"\d+\.0+"), "a program took it for a number, leading zeros may be lost: export the column as text again"),
     (re.compile(r"=.*"), "a formula: save its value"),
-    (re.compile(r".*[\x00-\x1f\x7f\u2028\u2029\ufffd].*", re.DOTALL), "control or broken characters: export it again"),
+    *NOT_PRINTABLE,
     (re.compile(r".{129,}", re.DOTALL), "at most 128 characters"),
 )  # fmt: skip
 """What an id looks like that is not what it was."""
@@ -312,5 +316,6 @@ def check_texts(
                 break
     for why, codes in wrong.items():
         rows, values, count = texts.rows_of(codes, 25)
-        faults.add(column, why, rows, values, count)
+        if count:
+            faults.add(column, why, rows, values, count)
     return [code for codes in wrong.values() for code in codes]

@@ -60,8 +60,11 @@ def _listed(given: Fields) -> list[Fields]:
     if not given.holds("groups", dict):
         return given.listed("groups")
     page = given.inner("groups")
-    page.about("total", "size", "_links")
+    total = page.count("total", 0, 2**31 - 1)
+    page.about("size", "_links")
     entries = page.listed("content")
+    if total is not None and total > len(entries):
+        page.refuse("total", f"{len(entries)} of {total} groups", "the list goes on: ask with a limit of 500")
     page.done()
     return entries
 

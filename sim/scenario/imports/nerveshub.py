@@ -11,6 +11,7 @@ from typing import Any
 from sim.scenario.imports.dialect import Options
 from sim.scenario.imports.fields import Fields, duration
 from sim.scenario.imports.findings import Findings
+from sim.scenario.strategy import MOST_RETRIES
 
 PRODUCT = "NervesHub"
 MANY = 2**31 - 1
@@ -20,7 +21,6 @@ _MARKS = {
 }  # fmt: skip
 DEFAULTS = {"concurrent_updates": 10, "inflight_update_expiration_minutes": 60, "penalty_timeout_minutes": 1440}
 """What a new deployment group has."""
-MOST_RETRIES = 10
 
 
 def _inner(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -91,7 +91,10 @@ def _stop(name: str, lines: Lines, found: list[tuple[str, str, str]]) -> NoRetur
 def _one_plan(tree: Any, name: str) -> dict[str, Any]:
     """The one object of a file; of a list or a page with one entry, that."""
     if isinstance(tree, dict) and isinstance(tree.get("content"), list) and "total" in tree:
-        tree = tree["content"]
+        page, total = tree["content"], tree["total"]
+        if not isinstance(total, int) or total > len(page):
+            raise refusal(name, f"{len(page)} of {total} plans", "cut out the one that is meant; the list goes on")
+        tree = page
     if isinstance(tree, list):
         if len(tree) != 1 or not isinstance(tree[0], dict):
             raise refusal(name, f"a list of {len(tree)}", "give one plan; of several, cut out the one that is meant")

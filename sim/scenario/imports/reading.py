@@ -6,7 +6,6 @@ Refused are keys that occur twice, numbers that are not finite or not exact, ali
 from __future__ import annotations
 
 import json
-import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,16 +13,16 @@ from typing import Any, NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.tokens import ScalarToken
 
 from sim.errors import Problem, ScenarioError
+from sim.scenario.bare_numbers import CURE, doubtful
 
 MAX_BYTES = 16 << 20
 MAX_YAML_BYTES = 1 << 20
 """YAML is read a thousand times slower than JSON."""
 MAX_DEPTH = 40
-_TWO_NUMBERS = re.compile(r"[-+]?(0[0-9][0-9_]*|0[xob][0-9A-Fa-f_]+|[0-9]+_[0-9_]*)(\.[0-9_]*)?")
-"""Numbers that YAML 1.1 and 1.2 read differently, or only one of them as numbers: `010` is 8 or 10."""
+MOST_NUMBERS = 100
+"""So many doubtful numbers are listed."""
 MAX_NUMBER = 2**53
 """Beyond it a JSON number is not exact in most readers; no setting of a plan is so large."""
 
@@ -122,14 +121,12 @@ def _yaml(text: str, name: str) -> Any:
 
 
 def _one_meaning(text: str, name: str) -> None:
-    """Refuses bare numbers that readers of YAML disagree about."""
-    if re.search(r"(?<![\w.])[-+]?(0\d|0[xob]|\d+_)", text) is None:
-        return
-    for token in YAML(typ="safe", pure=True).scan(text):
-        bare = token.value if isinstance(token, ScalarToken) and token.plain else ""
-        if _TWO_NUMBERS.fullmatch(bare):
-            cure = "readers of YAML take it for different values; write a plain decimal number, or a text in quotes"
-            raise refusal(name, bare[:40], cure, token.start_mark.line + 1)
+    """Refuses bare numbers that readers of YAML disagree about, all of them."""
+    found = doubtful(text)
+    if found:
+        raise ScenarioError(
+            [Problem(name, n.line, n.key or "file", n.written[:40], CURE) for n in found[:MOST_NUMBERS]]
+        )
 
 
 def _intrinsic(_constructor: Any, suffix: str, node: Any) -> Intrinsic:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sim.cloud.catalog import MAX_COMPONENT_CHARS, MAX_VERSION_CHARS
 from sim.scenario.strategy import StrategySection
+from sim.scenario.zones import zone_of
 from sim.service.faults import no_truth
 from sim.wire.quecthing.login import is_device_key
 
@@ -40,8 +40,7 @@ DeviceEntry = Annotated[str, Field(min_length=1, max_length=32, pattern=_PRINTAB
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("not a time zone; write it like Europe/Berlin")
+    zone_of(name)
     return name
 
 
