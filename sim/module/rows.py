@@ -190,6 +190,8 @@ class ProfileBase:
     """The server wants a confirmation before it hands out the deployment (DDI)."""
     registration_s: float = 0.0
     """Sleep a server gives a device it does not know; nothing is offered before its attributes are there. 0: at once."""
+    window_sleep_s: float = 0.0
+    """Shortest sleep a server gives a device with an action before a maintenance window (hawkBit); 0: no shorter sleeps."""
     device_checks: int = 1
     components: int = 1
     peaks: int = 0

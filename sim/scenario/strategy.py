@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from sim import units
+from sim.errors import ProtocolError
 from sim.scenario.distribution import TimeDistribution
 from sim.scenario.fields import (
     Clock,
@@ -31,6 +32,7 @@ from sim.scenario.fields import (
 )
 from sim.scenario.presets import PRESET_NAMES, with_preset
 from sim.scenario.zones import zone_of
+from sim.wire.ddi.documents import sleep_s
 
 Action = Literal["pause", "cancel", "force-cancel", "rollback"]
 InFlight = Literal["continue", "ask", "revoke", "stop", "starve"]
@@ -115,14 +117,13 @@ class Schedule(Section):
         return local.replace(tzinfo=self.zone).timestamp() - self.start_time.replace(tzinfo=self.zone).timestamp()
 
 
-_CLOCK_TIME = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
-
-
 def polling(given: object) -> tuple[float, float]:
-    """`00:05:00~10%` (hawkBit) or `5min~10%` as seconds and the jitter's share of them."""
+    """`00:05:00~10%` or `PT48H` (hawkBit) or `5min~10%` as seconds and the jitter's share of them."""
     text, tilde, jitter = str(given).partition("~")
-    clock = _CLOCK_TIME.fullmatch(text.strip())
-    every = int(clock[1]) * 3600.0 + int(clock[2]) * 60.0 + int(clock[3]) if clock else units.duration(text.strip())
+    try:
+        every = sleep_s(text.strip())
+    except ProtocolError:
+        every = units.duration(text.strip())
     share = jitter.strip().removesuffix("%")
     if every <= 0.0 or (tilde and not re.fullmatch(r"\d{1,2}(\.\d+)?", share)):
         raise ValueError('write an interval with its jitter, like "00:05:00~10%" or "5min~10%"')

@@ -16,7 +16,7 @@ from tests.ddi_server import DocumentedServer
 from tests.live_cloud import package_bytes
 from tests.support import HARMLESS, run, scenario
 
-SLEEP_S = 300.0
+SLEEP_S, LEAST_SLEEP_S = 300.0, 30.0
 ALWAYS = (
     *HARMLESS, "cloud.kind=ddi", "plan.strategy.preset=hawkbit", "plan.strategy.rollout.groups=[]",
     "fleet.groups.0.check_in=always", "fleet.groups.0.battery_percent=90", "fleet.groups.0.rsrp_dbm=-90",
@@ -141,7 +141,44 @@ def test_a_window_holds_the_installation_until_the_first_poll_inside_it():
     assert modules["downloaded_s"].max() < 3600.0
     late = modules["updating_s"] - 6 * 3600.0
     assert late.min() >= 0.0
-    assert late.max() < 1.1 * SLEEP_S + 5.0
+    assert late.max() < 1.1 * LEAST_SLEEP_S + 5.0
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+@pytest.mark.parametrize(("sleep", "sleep_s"), [("00:05:00", 300.0), ("04:00:00", 14400.0)])
+def test_hawkbit_asks_for_more_polls_towards_a_window(engine, sleep, sleep_s):
+    """A device with an action sleeps a third of what is left to the window, 30 s at least, and never longer than always."""
+    outcome = run(
+        *ALWAYS, "fleet.size=1", "horizon=12h", f"plan.strategy.delivery.polling_time='{sleep}'",
+        "plan.strategy.schedule={window_gates: install, maintenance_windows: [{start: '06:00', duration: 4h}]}",
+        "fleet.groups.0.check_in=always", events=True, engine=engine,
+    )  # fmt: skip
+    opens_s = 6 * 3600.0
+    at = asked_s(outcome)
+    at = at[at <= outcome.records.modules["updating_s"].iloc[0]]
+    assert len(at) >= 5
+    for asked, gap in zip(at, np.diff(at), strict=False):
+        wanted_s = min(sleep_s, max(LEAST_SLEEP_S, (opens_s - asked) / 3.0)) if asked < opens_s else sleep_s
+        assert 0.9 * wanted_s - 1.0 <= gap <= 1.1 * wanted_s + 2.0
+    assert 0.0 <= at[-1] - opens_s < 1.1 * LEAST_SLEEP_S + 5.0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "cloud.server=goosebit",  # knows no windows
+        "plan.strategy.schedule={window_gates: release, maintenance_windows: [{start: '06:00', duration: 4h}]}",  # no action yet
+    ],
+)
+def test_sleeps_stay_as_they_are_where_no_action_waits_for_a_window(other):
+    outcome = run(
+        *ALWAYS, "fleet.size=1", "horizon=8h",
+        "plan.strategy.schedule={window_gates: install, maintenance_windows: [{start: '06:00', duration: 4h}]}",
+        other, events=True,
+    )  # fmt: skip
+    at = asked_s(outcome)
+    before = np.diff(at[(at > 1000.0) & (at < 6 * 3600.0)])
+    assert before.min() > 0.9 * SLEEP_S - 1.0
 
 
 def test_a_server_that_asks_first_hands_out_the_deployment_after_the_confirmation():

@@ -81,9 +81,41 @@ def test_what_a_server_holds_back_is_no_deployment():
     assert doc.read_deployment(body({"id": "1", "deployment": None}), URL) is None
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("00:05:00", 300.0), ("23:59:59", 86399.0), ("00:00:30", 30.0)])
-def test_sleep_is_hours_minutes_seconds(text, seconds):
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("00:05:00", 300.0), ("23:59:59", 86399.0), ("00:00:30", 30.0), ("24:00:00", 86400.0), ("168:00:00", 604800.0),
+        ("PT24H", 86400.0), ("PT36H30M", 131400.0), ("P1D", 86400.0), ("P2DT3H", 183600.0), ("P1W", 604800.0),
+        ("PT90S", 90.0), ("PT1500M", 90000.0), ("PT30.5S", 30.0),
+    ],
+)  # fmt: skip
+def test_sleep_is_hours_minutes_seconds_or_an_iso_duration(text, seconds):
     assert doc.sleep_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "P",
+        "PT",
+        "P1DT",
+        "P1Y",
+        "P1M",
+        "-PT1H",
+        "PT-1H",
+        "24h",
+        "1:2:3",
+        "00:60:00",
+        "P400D",
+        "None",
+        "PT1H1H",
+        "9" * 9,
+    ],
+)
+def test_a_sleep_that_is_no_duration_is_refused(text):
+    with pytest.raises(ProtocolError):
+        doc.sleep_s(text)
 
 
 def test_relative_and_http_only_links_are_followed():

@@ -84,7 +84,7 @@ def _poll_answered(state: EngineState, i: int, found: int, connects: int, sessio
         module_rules.connected(state, i, now)
     if row.link != LinkState.ONLINE or (not connects and row.session != session):
         return
-    request_rules.sleep(state, i, now)
+    request_rules.sleep(state, i, found, now)
     if row.attributes_sent != row.at_target:
         row.attributes_sent = row.at_target
         request_rules.ask(state, i, CONFIG, NONE, 0, 0, 0, now)

@@ -28,12 +28,15 @@ from sim.module import behaviour
 from sim.module.inputs import Input
 from sim.module.link_states import LinkState
 from sim.module.rows import CheckIn
+from sim.strategy import windows
 
 POLL, CONFIG, DOCUMENT, FEEDBACK = range(4)
 """Kinds of requests."""
 THERE, BACK = 1.5, 0.5
 """Round trips of a request with a connection of its own: TCP and the request, then the answer."""
 ROUND_TRIPS = THERE + BACK
+WINDOW_POLLS = 3.0
+"""hawkBit wants so many polls before a window opens (its tenants' maintenanceWindowPollCount)."""
 AWAKE_S = 0.25
 """A module does not fall asleep over a request: it looks again after this time."""
 NO_ACTION, OPEN, OVER = range(3)
@@ -110,14 +113,25 @@ def _poll_at(state: EngineState, i: int, at: float) -> None:
     event.number = state.modules[i].polls
 
 
-def sleep(state: EngineState, i: int, now: float) -> None:
-    """A poll was answered: the next one comes after the server's sleep, moved by its jitter."""
+def sleep(state: EngineState, i: int, found: int, now: float) -> None:
+    """A poll was answered with what was `found`: the next one comes after the server's sleep, moved by its jitter."""
     row = state.modules[i]
     profile = state.profiles[row.group]
     row.polls += 1
     sleep_s = profile.registration_s if is_unknown(state, i) else profile.sleep_s
+    if found != NONE and profile.window_sleep_s > 0.0:
+        sleep_s = _sleep_before_window_s(state, i, sleep_s, now)
     unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_WAIT, row.polls)
     _poll_at(state, i, now + sleep_s * (1.0 + profile.sleep_jitter * (2.0 * unit - 1.0)))
+
+
+def _sleep_before_window_s(state: EngineState, i: int, sleep_s: float, now: float) -> float:
+    """hawkBit asks a device that has an action to poll more often towards its window: a third of what is left."""
+    opens_s = windows.next_open_s(state.rollout.windows, now)
+    if opens_s <= now:
+        return sleep_s
+    least_s = state.profiles[state.modules[i].group].window_sleep_s
+    return min(sleep_s, max(least_s, (opens_s - now) / WINDOW_POLLS))
 
 
 def is_unknown(state: EngineState, i: int) -> bool:

@@ -43,6 +43,8 @@ DEFAULT_SLEEP = "00:05:00"
 """hawkBit's."""
 GOOSEBIT_REGISTRATION_S = 10.0
 """goosebit 0.2.12: an unknown device gives its attributes, is to poll again after ten seconds, and only then gets offers."""
+HAWKBIT_LEAST_SLEEP_S = 30.0
+"""hawkBit's minPollingTime, below which it shortens no sleep."""
 NEVER = 365 * 86400.0
 SAMPLED_AT_ONCE = 131_072
 """Modules of a block: what sampling needs for them stays small."""
@@ -319,9 +321,12 @@ def _polls(scenario: Scenario) -> dict[str, Any]:
         return {}
     delivery = scenario.plan.strategy.delivery
     sleep_s, jitter = polling(delivery.polling_time or DEFAULT_SLEEP)
+    goosebit, schedule = scenario.cloud.server == "goosebit", scenario.plan.strategy.schedule
+    gated = schedule.window_gates == "install" and bool(schedule.maintenance_windows)
     return {
         "sleep_s": sleep_s, "sleep_jitter": jitter or POLL_JITTER, "confirms_first": int(delivery.confirmation == "user"),
-        "registration_s": GOOSEBIT_REGISTRATION_S if scenario.cloud.server == "goosebit" else 0.0,
+        "registration_s": GOOSEBIT_REGISTRATION_S if goosebit else 0.0,
+        "window_sleep_s": 0.0 if goosebit or not gated else HAWKBIT_LEAST_SLEEP_S,
     }  # fmt: skip
 
 

@@ -23,7 +23,11 @@ MAX_SIZE_BYTES = 1 << 40
 MAX_DETAILS = 50
 """Messages a server keeps of one feedback (hawkBit's quota)."""
 _HASHES = (("sha256", 64), ("sha1", 40), ("md5", 32))
-_SLEEP = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)")
+_SLEEP = re.compile(r"(\d{1,5}):([0-5]\d):([0-5]\d)")
+_ISO_SLEEP = re.compile(
+    r"P(?=[\dT])(?:(\d{1,5})W)?(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9})(?:\.\d{1,9})?S)?)?"
+)
+MAX_SLEEP_S = 366 * 86400.0
 
 FORCED, ATTEMPT, SKIP = "forced", "attempt", "skip"
 
@@ -141,12 +145,18 @@ def read_base(body: bytes, url: str) -> Base:
 
 
 def sleep_s(text: str) -> float:
-    """HH:mm:ss in seconds."""
-    found = _SLEEP.fullmatch(text)
-    if found is None:
-        raise ProtocolError(f"base: sleep {text[:40]!r} is not HH:mm:ss")
-    hours, minutes, seconds = map(int, found.groups())
-    return 3600.0 * hours + 60.0 * minutes + seconds
+    """A sleep in seconds: `HH:mm:ss`, or an ISO 8601 duration such as `PT48H`, as hawkBit writes 24 hours and more."""
+    clock, iso = _SLEEP.fullmatch(text), _ISO_SLEEP.fullmatch(text)
+    if clock is not None:
+        factors, found = [3600.0, 60.0, 1.0], clock.groups()
+    elif iso is not None:
+        factors, found = [604800.0, 86400.0, 3600.0, 60.0, 1.0], iso.groups()
+    else:
+        raise ProtocolError(f"base: sleep {text[:40]!r} is no HH:mm:ss and no duration such as PT48H")
+    seconds = sum(factor * int(part or 0) for factor, part in zip(factors, found, strict=True))
+    if seconds > MAX_SLEEP_S:
+        raise ProtocolError(f"base: sleep {text[:40]!r} is longer than a year")
+    return seconds
 
 
 def read_deployment(body: bytes, url: str, key: str = "deployment") -> Deployment | None:
