@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, app, say
+from sim.cli.common import AsJson, app, fail, say
+from sim.units import size
 
 if TYPE_CHECKING:
     from sim.load.this_host.limits import Host
@@ -21,8 +22,11 @@ Measure = Annotated[
 ]
 
 
+Package = Annotated[str, typer.Option("--package", help="Size of the package that an upgrade downloads.")]
+
+
 @app.command()
-def doctor(measure: Measure = False, as_json: AsJson = False) -> None:
+def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJson = False) -> None:
     """Check this host and compile the engine, so that the first run need not wait for it.
 
     With --measure what a module costs in memory and CPU is measured, and remembered: figures of a load run then rest on
@@ -33,7 +37,7 @@ def doctor(measure: Measure = False, as_json: AsJson = False) -> None:
     other = compile_ahead.running()
     if other is not None and not as_json:
         print(f"compiled engine: process {other} compiles it in the background")
-    engine, host = _engine(as_json), _host(measure=measure, quiet=as_json)
+    engine, host = _engine(as_json), _host(measure=measure, quiet=as_json, package_bytes=_size(package))
     if as_json:
         shown = None if host is None else host.as_dict()
         print(
@@ -50,7 +54,17 @@ def doctor(measure: Measure = False, as_json: AsJson = False) -> None:
     print("\n".join(lines))
 
 
-def _host(*, measure: bool, quiet: bool) -> Host | None:
+def _size(text: str) -> float:
+    try:
+        found = size(text)
+    except ValueError as error:
+        fail(f"--package {text}: {error}")
+    if found <= 0:
+        fail(f"--package {text}: a package has at least one byte")
+    return found
+
+
+def _host(*, measure: bool, quiet: bool, package_bytes: float) -> Host | None:
     """What a live or load run finds here; None without the extra that looks."""
     try:
         import psutil  # noqa: F401 - the extra
@@ -64,7 +78,7 @@ def _host(*, measure: bool, quiet: bool) -> Host | None:
         from sim.load.this_host.measurement import measure as measured
 
         keep(measured(say if not quiet else lambda _: None), cache_folder())
-    return look(known(cache_folder()))
+    return look(known(cache_folder()), package_bytes)
 
 
 def _engine(quiet: bool) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import hashlib
 
 import pytest
 
-from sim.engines.live.fetch import File, Package
+from sim.engines.live import known_files
+from sim.engines.live.fetch import Package
 from sim.engines.live.host_limits import sources_for
+from sim.engines.live.known_files import File, KnownFiles
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_target import is_loopback
 from sim.engines.live.pace import Pace
@@ -31,6 +33,40 @@ def test_files_are_checked_as_their_last_byte_arrives(chunk):
     assert package.begin(0)
     answers = [package.feed((b"c" + data[1:])[i : i + 500]) for i in range(0, 1500, 500)]
     assert answers == [True, False, True]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000, 1500])
+@pytest.mark.parametrize("wrong_at", [None, 0, 1, 999, 1000, 1499])
+def test_who_compares_with_a_copy_answers_as_who_hashes(chunk, wrong_at, monkeypatch):
+    """The second module hashes nothing where its bytes are those of the first, and finds every byte that is not."""
+    known, data = KnownFiles(), FIRST + SECOND
+    first = Package(FILES, known)
+    assert first.begin(0) and first.feed(data)
+    hashed, make = [], known_files._digest
+    monkeypatch.setattr(known_files, "_digest", lambda file: hashed.append(file) or make(file))
+    given = data if wrong_at is None else data[:wrong_at] + b"x" + data[wrong_at + 1 :]
+    for package in (Package(FILES, known), first):
+        assert package.begin(0)
+        answers = [package.feed(given[i : i + chunk]) for i in range(0, len(given), chunk)]
+        assert all(answers) == (wrong_at is None)
+    assert hashed == [] if wrong_at is None else hashed == 2 * [FILES[wrong_at >= 1000]]
+    assert known.copy_of(FILES[0]) == FIRST  # a wrong download leaves the copy as it is
+
+
+def test_a_wrong_file_is_not_kept_and_a_large_one_not_either():
+    known = KnownFiles(most_bytes=1200)
+    wrong = Package([file(FIRST, 1)._replace(digest="f" * 32)], known)
+    assert not wrong.feed(FIRST)
+    assert known.copy_of(wrong.files[0]) is None
+    both = Package(FILES, known)
+    assert both.feed(FIRST + SECOND)
+    assert (known.copy_of(FILES[0]), known.copy_of(FILES[1])) == (FIRST, None)
+
+
+def test_without_an_announced_checksum_nothing_is_hashed(monkeypatch):
+    monkeypatch.setattr(known_files, "_digest", lambda _file: pytest.fail("hashed"))
+    package = Package([File("http://h/1", 1000, "0" * 32)])
+    assert package.feed(FIRST)
 
 
 def test_a_piece_may_span_files():

@@ -40,6 +40,14 @@ def test_a_dearer_module_makes_fewer():
     assert host.generates["releases per minute"] == HOST.generates["releases per minute"] / 2
 
 
+def test_a_larger_package_makes_fewer_upgrades():
+    """2 ms with 0.4 MB and 1 ms for each further megabyte: 3.6 ms with 2 MB, and wake-ups stay as they are."""
+    large = replace(HOST, figures=replace(COST, megabyte_cpu_s=0.001), package_bytes=2_000_000)
+    assert large.generates["releases per minute"] == round(60.0 * 2 * 0.7 / 0.0036)
+    assert large.generates["wake-ups per 10 minutes"] == HOST.generates["wake-ups per 10 minutes"]
+    assert any("an upgrade with 2 MB 3.60 ms" in line for line in large.lines())
+
+
 def test_the_first_limit_has_a_command_that_raises_it():
     commands = [command for _, command in HOST.advice()]
     assert f"nofile {2 * 14_000 + 200}" in commands[0]
@@ -67,9 +75,10 @@ def test_what_a_module_costs_is_measured_on_real_sockets(monkeypatch):
     monkeypatch.setattr(measure, "SPREAD_S", 0.5)
     monkeypatch.setattr(measure, "WAVE_S", 0.5)
     with served(probe_scenario(scenario("plan.components.fw.size=400 kB"), 40)) as there:
-        found = asyncio.run(measure._measured(there.url))
+        monkeypatch.setattr(measure, "LARGE_UPGRADES", 2)
+        found = asyncio.run(measure._measured(there.url, there.url))
         assert len(set(there.logins)) > 5 + 4 + 4  # and those of the wave that came in time
-        assert sum(1 for sent in there.statuses if msg.UPDATE_SUCCESS in sent) == 5 + 4
+        assert sum(1 for sent in there.statuses if msg.UPDATE_SUCCESS in sent) == 5 + 4 + 2 + 2
     assert found.here
     assert min(found.worker_bytes, found.module_cpu, found.upgrade_cpu_s, found.wakeup_cpu_s) > 0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 import ssl as tls
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
 from sim.engines.live.dial import dial
+from sim.engines.live.known_files import File, FileCheck, KnownFiles
 from sim.errors import ProtocolError
 from sim.wire import http
 from sim.wire.ddi.client import same_origin
@@ -51,15 +51,6 @@ class Ask(NamedTuple):
     source: int
     authorization: str = ""
     ssl: tls.SSLContext | None = None
-
-
-class File(NamedTuple):
-    """One file: where it is, how long, its checksum in hex; zeros or "" where none is announced."""
-
-    url: str
-    size_bytes: int
-    digest: str
-    algorithm: str = "md5"
 
 
 Body = Callable[[memoryview], float]
@@ -250,12 +241,14 @@ class Package:
     A piece may span files; every file's checksum is compared as its last byte arrives. `algorithm` names the last one.
     """
 
-    __slots__ = ("_digest", "_position", "algorithm", "files")
+    __slots__ = ("_check", "_known", "_position", "algorithm", "files")
 
-    def __init__(self, files: Sequence[File]) -> None:
+    def __init__(self, files: Sequence[File], known: KnownFiles | None = None) -> None:
+        """`known` is what all modules of a process share."""
         self.files = files
+        self._known = KnownFiles() if known is None else known
         self._position = 0
-        self._digest = _digest(files[0])
+        self._check = FileCheck(files[0], self._known)
         self.algorithm = files[0].algorithm.upper()
 
     def requests(self, start: int, end: int) -> list[tuple[str, int, int]]:
@@ -271,7 +264,7 @@ class Package:
     def begin(self, start: int) -> bool:
         """A transfer goes on at `start`; False when the bytes before it are not here, so that it must restart."""
         if start == 0:
-            self._position, self._digest = 0, _digest(self.files[0])
+            self._position, self._check = 0, FileCheck(self.files[0], self._known)
         return self._position == start
 
     def feed(self, data: bytes | memoryview) -> bool:
@@ -284,18 +277,12 @@ class Package:
             if room <= 0 or not view:
                 continue
             if room == file.size_bytes:
-                self._digest = _digest(file)
-            self._digest.update(view[:room])
+                self._check = FileCheck(file, self._known)
+            self._check.update(view[:room])
             self._position += len(view[:room])
             view = view[room:]
-            if self._position == offset and not self._is_right(file):
-                return False
+            if self._position == offset:
+                self.algorithm = file.algorithm.upper()
+                if not self._check.is_right():
+                    return False
         return True
-
-    def _is_right(self, file: File) -> bool:
-        self.algorithm = file.algorithm.upper()
-        return not file.digest.strip("0") or self._digest.hexdigest() == file.digest
-
-
-def _digest(file: File) -> hashlib._Hash:
-    return hashlib.new(file.algorithm or "md5", usedforsecurity=False)

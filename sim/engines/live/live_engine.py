@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sim import messages as msg
 from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
+from sim.engines.live.known_files import KnownFiles
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_recorder import LiveRecorder
 from sim.engines.live.live_target import Limits
@@ -67,6 +68,7 @@ class LiveEngine:
         self.latencies = latencies or Latencies()
         self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
         cap = settings.limits.rate_cap_per_s
+        self.known_files = KnownFiles()
         self.connects = Pace(cap)
         self.messages = Pace(cap)
         self.modules = [cloud.module(self, module) for module in world.modules]

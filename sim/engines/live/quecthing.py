@@ -16,7 +16,8 @@ from sim.cloud import execution as ex
 from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
 from sim.engines.live.api import CloudApi
 from sim.engines.live.bootstrap import Bootstrap
-from sim.engines.live.fetch import File, Package
+from sim.engines.live.fetch import Package
+from sim.engines.live.known_files import File
 from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_target import Target
@@ -372,7 +373,7 @@ class QuecThingModule(LiveModule):
         if self._firmware != firmware:
             self._firmware, self._package = (
                 firmware,
-                Package([File(f.url, f.size_bytes, f.md5) for f in firmware.files]),
+                Package([File(f.url, f.size_bytes, f.md5) for f in firmware.files], engine.known_files),
             )
         self.deliver(url, engine.now())
 

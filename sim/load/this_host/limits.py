@@ -11,7 +11,7 @@ from typing import Any
 
 from sim.engines.live.host_limits import CONNECTIONS_PER_SOURCE, SPARE_FILES
 from sim.engines.live.self_check import local_ports
-from sim.load.this_host.module_cost import SHIPPED, Figures
+from sim.load.this_host.module_cost import PACKAGE_BYTES, SHIPPED, Figures
 
 MAX_USE = 0.7
 """Share of a core that modules may take; beyond it the generator begins to be late itself."""
@@ -31,6 +31,8 @@ class Host:
     loopback_addresses: bool
     backlog: int
     figures: Figures = SHIPPED
+    package_bytes: float = PACKAGE_BYTES
+    """What an upgrade downloads."""
 
     @property
     def workers(self) -> int:
@@ -54,7 +56,7 @@ class Host:
         """The largest loads a capacity search can make here, by CPU."""
         seconds = self.workers * MAX_USE
         return {
-            "releases per minute": round(60.0 * seconds / self.figures.upgrade_cpu_s),
+            "releases per minute": round(60.0 * seconds / self.figures.upgrade_s(self.package_bytes)),
             "wake-ups per 10 minutes": round(600.0 * seconds / self.figures.wakeup_cpu_s),
         }
 
@@ -111,14 +113,17 @@ class Host:
             f"this host carries about {self.carries[self.first]:,} modules that download at once; the first limit is: {self.first}"
         )
         shown = ", ".join(f"{count:,} {name}" for name, count in self.generates.items())
-        lines += [f"its load generators, {self.workers} process(es), make about {shown}", *self.figures.lines()]
+        lines += [
+            f"its load generators, {self.workers} process(es), make about {shown}",
+            *self.figures.lines(self.package_bytes),
+        ]
         for what, command in self.advice():
             lines += [f"- {what}", f"    {command}"]
         return lines
 
 
-def look(figures: Figures = SHIPPED) -> Host:
-    """The limits as they are now, for modules that cost so much."""
+def look(figures: Figures = SHIPPED, package_bytes: float = PACKAGE_BYTES) -> Host:
+    """The limits as they are now, for modules that cost so much and download so much."""
     import psutil
 
     soft, hard = _files()
@@ -126,7 +131,7 @@ def look(figures: Figures = SHIPPED) -> Host:
     mine = {a.address for interface in psutil.net_if_addrs().values() for a in interface if a.family.name == "AF_INET"}
     return Host(
         os.cpu_count() or 1, psutil.virtual_memory().available, soft, hard, local_ports(), max(1, len(mine)), linux,
-        _number("/proc/sys/net/core/somaxconn", 128), figures,
+        _number("/proc/sys/net/core/somaxconn", 128), figures, package_bytes,
     )  # fmt: skip
 
 

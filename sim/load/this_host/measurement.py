@@ -29,7 +29,7 @@ from sim.errors import FotasimError
 from sim.load.capacity.probe_share import is_over
 from sim.load.capacity.wake_ups import KINDS, probe_world
 from sim.load.load_fleet import LoadFleet, find_target
-from sim.load.this_host.module_cost import Figures, now_here
+from sim.load.this_host.module_cost import PACKAGE_BYTES, Figures, now_here
 from sim.scenario import Scenario
 
 MODULES, WAVE_S = 600, 2.0
@@ -39,29 +39,36 @@ UPGRADES = WAKEUPS = 200
 SPREAD_S = 2.0
 END_S = 20.0
 CLOUD_S, MEASURE_S = 90.0, 120.0
-PACKAGE_BYTES = 400_000
-SCENARIO = f"""\
+LARGE_BYTES, LARGE_UPGRADES = 4_000_000, 60
+"""What a megabyte costs is the difference to upgrades with this package."""
+SCENARIO = """\
 name: doctor
 horizon: 1h
-fleet: {{size: 1, groups: [{{name: one, share: 1.0, technology: lte-m, rsrp_dbm: -85}}]}}
-plan: {{name: doctor, components: [{{component: fw, target_version: "1.1.0", size: {PACKAGE_BYTES} B}}]}}
+fleet: {size: 1, groups: [{name: one, share: 1.0, technology: lte-m, rsrp_dbm: -85}]}
+plan: {name: doctor, components: [{component: fw, target_version: "1.1.0", size: SIZE B}]}
 """
 
 
 def measure(tell: Callable[[str], None] = lambda _: None) -> Figures:
     """The figures of this host; takes about 20 seconds. FotasimError when no mock cloud can be started."""
     with tempfile.TemporaryDirectory() as name:
-        tell("starting a mock cloud on loopback")
-        with _cloud(Path(name)) as url:
-            tell(f"{MODULES + UPGRADES + WAKEUPS:,} modules against it")
-            return _in_a_worker(url)
+        tell("starting two mock clouds on loopback")
+        with _cloud(Path(name) / "small", PACKAGE_BYTES) as small, _cloud(Path(name) / "large", LARGE_BYTES) as large:
+            tell(f"{MODULES + UPGRADES + WAKEUPS + LARGE_UPGRADES:,} modules against them")
+            return _in_a_worker(small, large)
+
+
+def _scenario(package_bytes: int) -> str:
+    return SCENARIO.replace("SIZE", str(package_bytes))
 
 
 @contextmanager
-def _cloud(folder: Path) -> Iterator[str]:
+def _cloud(folder: Path, package_bytes: int) -> Iterator[str]:
     """A mock cloud as a process of its own; its URL. Its token is in this process's environment meanwhile."""
-    (folder / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
-    before, os.environ[TOKEN] = os.environ.get(TOKEN), secrets.token_urlsafe(16)
+    folder.mkdir()
+    (folder / "scenario.yaml").write_text(_scenario(package_bytes), encoding="utf-8")
+    before = os.environ.get(TOKEN)
+    os.environ[TOKEN] = before or secrets.token_urlsafe(16)
     command = [
         sys.executable, "-m", "sim.cli", "cloud", "--json", "--mqtt", "0", "--http", "0", "--data", str(folder / "cloud"),
         "--scenario", str(folder / "scenario.yaml"), "--activate",
@@ -86,11 +93,11 @@ def _url(process: subprocess.Popen[str]) -> str:
     return str(json.loads(line)["http"])
 
 
-def _in_a_worker(url: str) -> Figures:
+def _in_a_worker(small: str, large: str) -> Figures:
     """Measured in a fresh process, whose memory is that of a worker."""
     context = mp.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(url, theirs), daemon=True)
+    process = context.Process(target=_work, args=(small, large, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -107,10 +114,10 @@ def _in_a_worker(url: str) -> Figures:
     return made
 
 
-def _work(url: str, pipe: Connection) -> None:
+def _work(small: str, large: str, pipe: Connection) -> None:
     with suppress(OSError), calm_collector(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
-            pipe.send(runner.run(_measured(url)))
+            pipe.send(runner.run(_measured(small, large)))
         except FotasimError as error:
             pipe.send(FotasimError(str(error)))
 
@@ -124,7 +131,7 @@ class _Cost:
     kernel_bytes: int
 
 
-async def _measured(url: str) -> Figures:
+async def _measured(url: str, large: str) -> Figures:
     import psutil
 
     await _run(url, "releases", 5, Settings(time_scale=60.0))  # everything is loaded and warm
@@ -132,9 +139,13 @@ async def _measured(url: str) -> Figures:
     held, watched_s = await _held(url)
     upgrade = await _run(url, "releases", UPGRADES, Settings(time_scale=60.0))
     wakeup = await _run(url, "wakeups", WAKEUPS, Settings())
+    await _run(large, "releases", 2, Settings(time_scale=60.0), LARGE_BYTES)
+    heavy = await _run(large, "releases", LARGE_UPGRADES, Settings(time_scale=60.0), LARGE_BYTES)
+    more_s = heavy.cpu_s / LARGE_UPGRADES - upgrade.cpu_s / UPGRADES
     return Figures(
         held.grown_bytes // MODULES, worker_bytes, held.kernel_bytes // MODULES, held.cpu_s / watched_s / MODULES,
         upgrade.cpu_s / UPGRADES, wakeup.cpu_s / WAKEUPS, now_here(), platform.node(),
+        max(0.0, more_s / ((LARGE_BYTES - PACKAGE_BYTES) / 1e6)),
     )  # fmt: skip
 
 
@@ -153,10 +164,10 @@ async def _held(url: str) -> tuple[_Cost, float]:
     return _Cost(cpu_s, max(after[0] - before[0], 0), max(after[1] - before[1], 0)), watched_s
 
 
-async def _run(url: str, kind: str, count: int, settings: Settings) -> _Cost:
+async def _run(url: str, kind: str, count: int, settings: Settings, package_bytes: int = PACKAGE_BYTES) -> _Cost:
     """So many modules, evenly over some seconds, until all of them are through."""
     cpu_s = time.process_time()
-    fleet = await _fleet(url, kind, np.arange(count) * SPREAD_S / count, settings)
+    fleet = await _fleet(url, kind, np.arange(count) * SPREAD_S / count, settings, package_bytes)
     until = time.monotonic() + SPREAD_S + END_S
     try:
         while time.monotonic() < until and not all(is_over(m, KINDS[kind].decided) for m in fleet.engine.modules):
@@ -167,10 +178,12 @@ async def _run(url: str, kind: str, count: int, settings: Settings) -> _Cost:
     return _Cost(cpu_s, 0, 0)
 
 
-async def _fleet(url: str, kind: str, woken_s: NDArray[np.float64], settings: Settings) -> LoadFleet:
+async def _fleet(
+    url: str, kind: str, woken_s: NDArray[np.float64], settings: Settings, package_bytes: int = PACKAGE_BYTES
+) -> LoadFleet:
     """Modules with keys of their own that begin at their moments."""
     target = await find_target(url, settings)
-    world = probe_world(Scenario.from_text(SCENARIO), KINDS[kind], woken_s, radio=settings.radio)
+    world = probe_world(Scenario.from_text(_scenario(package_bytes)), KINDS[kind], woken_s, radio=settings.radio)
     fleet = LoadFleet(world.scenario, target, settings, Latencies())
     prefix = f"D{secrets.token_hex(3)}"
     await fleet.open(name=lambda index: f"{prefix}{index:06d}", world=world)

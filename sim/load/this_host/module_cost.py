@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 FILE = "host.json"
+PACKAGE_BYTES = 400_000
+"""Of the upgrades whose cost is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +27,36 @@ class Figures:
     module_cpu: float
     """Share of a core that a module takes while it downloads at its radio's pace and reports every five seconds."""
     upgrade_cpu_s: float
-    """Of a whole upgrade, with a download of 400 kB as fast as the network gives it."""
+    """Of a whole upgrade, with a download of PACKAGE_BYTES as fast as the network gives it."""
     wakeup_cpu_s: float
     """Of a wake-up: connect, log in, ask, take the notice, leave."""
     source: str
     host: str = ""
+    megabyte_cpu_s: float = 0.0
+    """Of each further megabyte of a download."""
 
     @property
     def here(self) -> bool:
         """Whether they are this host's."""
         return self.host == platform.node()
 
-    def lines(self) -> list[str]:
-        """As printed."""
+    def upgrade_s(self, package_bytes: float) -> float:
+        """CPU of a whole upgrade with a package of this size, seconds."""
+        return max(0.0, self.upgrade_cpu_s + self.megabyte_cpu_s * (package_bytes - PACKAGE_BYTES) / 1e6)
+
+    def lines(self, package_bytes: float = PACKAGE_BYTES) -> list[str]:
+        """As printed, of upgrades with a package of this size."""
         return [
             f"cost of a module: {self.source}",
             f"  while it downloads {self.module_bytes / 1000:.1f} KB, {self.kernel_bytes / 1000:.1f} KB in the kernel, "
-            f"{100 * self.module_cpu:.3f} % of a core; an upgrade {1000 * self.upgrade_cpu_s:.2f} ms, "
-            f"a wake-up {1000 * self.wakeup_cpu_s:.2f} ms of CPU",
+            f"{100 * self.module_cpu:.3f} % of a core; an upgrade with {package_bytes / 1e6:g} MB "
+            f"{1000 * self.upgrade_s(package_bytes):.2f} ms, a wake-up {1000 * self.wakeup_cpu_s:.2f} ms of CPU",
         ]
 
 
 SHIPPED = Figures(
     9_700, 226_000_000, 10_500, 0.000146, 0.0025, 0.0008,
-    "not measured on this host, but with `fotasim doctor --measure` on two cores of an AMD EPYC, Python 3.11",
+    "not measured on this host, but with `fotasim doctor --measure` on two cores of an AMD EPYC, Python 3.11", "", 0.00086,
 )  # fmt: skip
 """Used where nothing was measured."""
 

@@ -369,7 +369,7 @@ class DdiModule(LiveModule):
             return
         files = offer.files[index]
         if self._package is None or self._package.files != files:
-            self._package = Package(files)
+            self._package = Package(files, self._engine.known_files)
         self._due = self._engine.clock()
         self.deliver(offer.urls[index], now)
 

@@ -8,7 +8,7 @@ from math import isfinite, nan
 
 from sim import messages as msg
 from sim.cloud.center import PlannedComponent
-from sim.engines.live.fetch import File
+from sim.engines.live.known_files import File
 from sim.errors import ProtocolError
 from sim.strategy.settings import Settings
 from sim.wire.ddi.documents import Chunk, Deployment
