@@ -176,22 +176,29 @@ def test_every_dialect_is_written_too():
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_document_of_a_dialect_comes_back(dialect, data):
-    """A document within a dialect becomes a strategy, and that the same strategy again, with nothing lost in between."""
+    """A document within a dialect becomes a strategy, and that the same strategy again; only a hawkBit rollout's window,
+    which the server ignores, is lost by name.
+    """
     document = data.draw(DOCUMENTS[dialect])
-    strategy = read(document)
+    comes_back(read(document), dialect, window=dialect == "hawkbit" and "maintenanceWindow" in document)
+
+
+def comes_back(strategy: StrategySection, dialect: str, *, window: bool) -> None:
+    """Written and read again it is the same, but for a window that is named as lost."""
     written, losses = export(strategy, dialect, "title")
-    assert losses == []
-    assert read(written, dialect).model_dump() == strategy.model_dump()
+    assert [loss.key for loss in losses] == ["schedule.maintenance_windows"] * window
+    again, given = read(written, dialect).model_dump(exclude={"losses"}), strategy.model_dump(exclude={"losses"})
+    if window:
+        del again["schedule"], given["schedule"]
+    assert again == given
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.json")), ids=lambda path: path.stem)
 def test_the_samples_come_back(path):
     """The same for the samples, whose own losses stay theirs."""
-    strategy = read(json.loads(path.read_text(encoding="utf-8")), lossy=True)
+    document = json.loads(path.read_text(encoding="utf-8"))
     dialect = "hawkbit" if path.stem.startswith("hawkbit") else "aws-iot-jobs"
-    written, losses = export(strategy, dialect, "title")
-    assert losses == []
-    assert read(written, dialect).model_dump(exclude={"losses"}) == strategy.model_dump(exclude={"losses"})
+    comes_back(read(document, lossy=True), dialect, window=dialect == "hawkbit" and "maintenanceWindow" in document)
 
 
 @pytest.mark.parametrize("dialect", DOCUMENTS)
@@ -229,7 +236,7 @@ LOSSES = [
     ("hawkbit", {"rollout": {"maximum_per_minute": 5}}, ["rollout.maximum_per_minute"]),
     ("hawkbit", {"abort": {"criteria": [{"threshold_percentage": 5}]}}, ["abort.criteria"]),
     ("hawkbit", {"schedule": {"time_zone": "Europe/Berlin", "maintenance_windows": [{"start": "22:00", "duration": "2h"}]}},
-     ["schedule.time_zone"]),
+     ["schedule.maintenance_windows"]),
     ("mender", {"rollout": {"groups": [{"percent": 5}, {}], "rounding": "down"}}, ["rollout.groups.0"]),
     ("mender", {"rollout": {"groups": [{"percent": 5, "success_threshold_percent": 0}, {}]}}, ["rollout.rounding"]),
     ("azure-device-update", {"abort": {"criteria": [{"threshold_percentage": 5}]}}, ["abort.criteria"]),

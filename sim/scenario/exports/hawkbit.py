@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.scenario.exports.rest import Rest
-from sim.scenario.exports.times import clock, quartz, start_utc
+from sim.scenario.exports.times import start_utc
 from sim.scenario.imports.hawkbit import TYPES
 from sim.scenario.strategy import Members, RolloutGroup, StrategySection
 
@@ -20,7 +20,8 @@ def rollout(strategy: StrategySection, title: str) -> tuple[Document, Rest]:
     rest.take("target_selection")
     if strategy.target_selection == "continuous":
         found["dynamic"] = True
-    found |= {**_delivery(rest), **_groups(rest), **_window(rest)}
+    found |= {**_delivery(rest), **_groups(rest)}
+    _window(rest)
     if rest.take("schedule.start_time") or "forcetime" in found:
         found["startAt"] = int(start_utc(strategy.schedule).timestamp() * 1000)
     return found, rest
@@ -108,28 +109,11 @@ def _conditions(rest: Rest, place: str, group: RolloutGroup) -> Document:
     }
 
 
-def _window(rest: Rest) -> Document:
+def _window(rest: Rest) -> None:
+    """A rollout has none: the management API takes the field of an assignment there and ignores it."""
     given = rest.strategy.schedule
-    if not given.maintenance_windows:
-        rest.take("schedule.time_zone")
-        return {}
-    rest.take("schedule.maintenance_windows", "schedule.time_zone")
-    offset = "+00:00" if given.time_zone == "UTC" else given.time_zone
-    window = given.maintenance_windows[0]
-    if len(given.maintenance_windows) > 1:
-        rest.lose("schedule.maintenance_windows", f"{len(given.maintenance_windows)} windows", "hawkBit has one")
-    if offset[0] not in "+-":
-        rest.lose(
-            "schedule.time_zone",
-            given.time_zone,
-            "hawkBit's windows have a fixed offset",
-            "set an offset such as +01:00",
-        )
-        return {}
-    try:
-        return {
-            "maintenanceWindow": {"schedule": quartz(window), "duration": clock(window.duration), "timezone": offset}
-        }
-    except ValueError as error:
-        rest.lose("schedule.maintenance_windows.0", window.cron or window.start, str(error))
-        return {}
+    rest.take("schedule.time_zone")
+    if rest.take("schedule.maintenance_windows", "schedule.window_gates") and given.maintenance_windows:
+        rest.lose("schedule.maintenance_windows", f"{len(given.maintenance_windows)} windows",
+                  "a hawkBit rollout has no window and would ignore it; only an assignment has one",
+                  "assign the distribution set by hand, or leave the windows out")  # fmt: skip

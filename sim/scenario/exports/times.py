@@ -1,4 +1,4 @@
-"""Moments, windows and cron expressions of a schedule as AWS and hawkBit write them."""
+"""Moments, windows and cron expressions of a schedule as AWS writes them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,6 @@ def aws_cron(window: Window) -> str:
     if len(fields) == 6:
         raise ValueError("AWS opens windows on the full minute")
     return f"cron({' '.join([*_either_day(fields), _years(window)])})"
-
-
-def quartz(window: Window) -> str:
-    """`second minute hour day month weekday [year]`. ValueError for what Quartz cannot say."""
-    fields = _fields(window)
-    second, rest = (fields[0], fields[1:]) if len(fields) == 6 else ("0", fields)
-    years = [] if not window.years else [_years(window)]
-    return " ".join([second, *_either_day(rest), *years])
-
-
-def clock(seconds: float) -> str:
-    """A duration below a day as hh:mm:ss. ValueError for others."""
-    if not 0 < seconds < 86400 or seconds != int(seconds):
-        raise ValueError("hawkBit's windows last whole seconds, less than 24 hours")
-    whole = int(seconds)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def _fields(window: Window) -> list[str]:

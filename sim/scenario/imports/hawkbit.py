@@ -56,7 +56,8 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     if given.flag("dynamic"):
         strategy["target_selection"] = "continuous"
     _dynamic_groups(given)
-    if _OF_A_ROLLOUT & document.keys():
+    of_a_rollout = bool(_OF_A_ROLLOUT & document.keys())
+    if of_a_rollout:
         strategy["rollout"], confirmed = hawkbit_groups.rollout(
             given, of_all, printed=bool({"id", "status"} & document.keys())
         )
@@ -67,7 +68,7 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     delivery = {**_delivery(given, start or created, confirmed), **_polling(given)}
     if delivery:
         strategy["delivery"] = delivery
-    schedule = _schedule(given, start, start or created or options.now)
+    schedule = _schedule(given, start, start or created or options.now, of_a_rollout)
     if schedule:
         strategy["schedule"] = schedule
     given.done()
@@ -144,10 +145,14 @@ def _polling(given: Fields) -> dict[str, Any]:
     return {"polling_time": first}
 
 
-def _schedule(given: Fields, start: datetime | None, reference: datetime) -> dict[str, Any]:
+def _schedule(given: Fields, start: datetime | None, reference: datetime, of_a_rollout: bool) -> dict[str, Any]:
     zone, windows = "UTC", []
     if "maintenanceWindow" in given:
         window = given.inner("maintenanceWindow")
+        if of_a_rollout:
+            given.note(
+                "maintenanceWindow", "simulated as an assignment's; a hawkBit rollout has no window and ignores it"
+            )
         window.needs("schedule", "duration", "timezone")
         zone = _zone(window)
         windows = _window(window, reference.astimezone(zone_of(zone)).replace(tzinfo=None))

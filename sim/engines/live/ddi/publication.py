@@ -28,7 +28,6 @@ _BY_THE_FLEET = (
 """What the modules of a live run see to themselves, so that no server has to."""
 _NEVER_THERE = ("rollout.order", "delivery.need_push", "delivery.push_interval")
 """What a simulated server of this kind does not follow either: it is polled, and chooses a group's targets itself."""
-_WINDOWS = "schedule.maintenance_windows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,6 @@ def _hawkbit(scenario: Scenario, names: Sequence[str], releases: Sequence[Releas
         ]  # no difference in this fleet
     for own in ("startAt", "forcetime", "pollingTime"):  # of the moment of publishing, or of the tenant
         body.pop(own, None)
-    if body.pop("maintenanceWindow", None) is not None:
-        losses.append(_loss(_WINDOWS, f"{len(strategy.schedule.maintenance_windows)} windows",
-                            "a hawkBit rollout has no window; only an assignment has one",
-                            "assign the distribution set by hand, or leave the windows out"))  # fmt: skip
     if body["type"] == "forced" and plan.mode == "confirm":
         body["type"] = "soft"
     asks = bool(body.get("confirmationRequired", False))
