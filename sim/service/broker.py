@@ -56,6 +56,7 @@ class Broker:
 
     async def run(self) -> None:
         """Stays connected until cancelled; the broker keeps what comes while it is not."""
+        self._heard = dict.fromkeys(self.gateway.resume(), time.monotonic())
         while True:
             try:
                 async with self._connected() as client:
@@ -116,7 +117,12 @@ class Broker:
                 stored.add_done_callback(partial(self._acknowledge, client, message))
 
     def _take(self, message: aiomqtt.Message) -> asyncio.Future[None] | None:
-        """Hands a message over; one that only raises is counted and dropped, or it would come for ever."""
+        """Hands a message over; one that only raises is counted and dropped, or it would come for ever.
+
+        What the broker retained was said once and is repeated at every subscription: it is no news.
+        """
+        if message.retain:
+            return None
         topic = str(message.topic)
         client_id = topic.split("/")[3]
         repeated = message.mid in self._repeated

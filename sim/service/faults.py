@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sim.service.errors import Refused
+
 
 def no_truth(given: object) -> object:
     """Refuses true and false where a number is wanted."""
@@ -46,11 +48,14 @@ class Faults(BaseModel):
 class Injector:
     """Draws the faults; one stream of random numbers, restarted whenever the settings change."""
 
-    def __init__(self, faults: Faults | None = None) -> None:
+    def __init__(self, faults: Faults | None = None, *, behind_broker: bool = False) -> None:
+        self._behind_broker = behind_broker
         self.set(faults or Faults())
 
     def set(self, faults: Faults) -> None:
-        """Takes new settings."""
+        """Takes new settings. Raises Refused for what a cloud behind a broker cannot do."""
+        if self._behind_broker and faults.drop_connection:
+            raise Refused("drop_connection: behind a broker the modules' connections are the broker's")
         self.faults = faults
         self._luck = random.Random(faults.seed)
         self._free_at = 0.0

@@ -123,6 +123,12 @@ class Gateway:
     def _admit(self, client_id: str, session: Session) -> None:
         """The device is here; an older connection of it is gone, and what it was told there is told again."""
         device, rollouts = session.device, self.cloud.rollouts
+        before = self._sessions.get(client_id)
+        if (
+            before is not None and before.device is not device
+        ):  # of another product, whose key and device key add up alike
+            self._clients.pop(before.device.id, None)
+            rollouts.offline(before.device)
         if self._clients.get(device.id) is not None:
             rollouts.offline(device)
             device.reoffer = True
@@ -168,13 +174,18 @@ class Gateway:
         if delay <= 0.0:
             return self._take(client_id, session, kind, payload)
         stored: asyncio.Future[None] = loop.create_future()
-        loop.call_later(delay, self._take_late, client_id, session, kind, payload, stored)
+        loop.call_later(delay, self._take_late, client_id, session, session.repeated, kind, payload, stored)
         return stored
 
     def _take_late(
-        self, client_id: str, session: Session, kind: str, payload: bytes, stored: asyncio.Future[None]
+        self, client_id: str, session: Session, repeated: bool, kind: str, payload: bytes, stored: asyncio.Future[None]
     ) -> None:
-        """Takes a message whose turn came later, unless its connection has gone meanwhile."""
+        """Takes a message whose turn came later, unless its connection has gone meanwhile.
+
+        Behind a broker there is none to go: a message that were never acknowledged would hold one of the broker's places.
+        """
+        if session.adopted and self.adopt(client_id, repeated=repeated):
+            session = self._sessions[client_id]
         if self._sessions.get(client_id) is not session:
             return
         try:
@@ -182,7 +193,9 @@ class Gateway:
         except Exception as error:
             self.cloud.trouble.report("a module's message", error)
             self._drop(client_id)
-            return
+            if not session.adopted:
+                return
+            done = None
         if done is None:
             stored.set_result(None)
         else:
@@ -329,6 +342,22 @@ class Gateway:
             return False
         self._admit(client_id, Session(device, adopted=True, repeated=repeated))
         return True
+
+    def resume(self) -> list[str]:
+        """Behind a broker, after a restart: who was there has its connection still, and is told again what it was told last.
+
+        Gives their client ids. A module that waits for its URL says nothing until it has it.
+        """
+        resumed, rollouts = [], self.cloud.rollouts
+        for device in rollouts.were_online:
+            client_id = self.cloud.products.client_id(device.product_id, device.key)
+            try:
+                self._admit(client_id, Session(device, adopted=True))
+                rollouts.announced(device, "", {}, asks=True)
+            except Exception as error:  # one device must not keep the cloud from its broker
+                self.cloud.trouble.report("a module that was there before", error)
+            resumed.append(client_id)
+        return resumed
 
     def drop_device(self, device_id: int) -> None:
         """The store refused what this device said: its connection ends before anything is acknowledged."""

@@ -31,6 +31,11 @@ class Products:
         """The product of a key."""
         return self._by_key.get(product_key)
 
+    def client_id(self, product_id: int, device_key: str) -> str:
+        """The client id of a device of a product."""
+        key = next(key for key, row in self._by_key.items() if row["id"] == product_id)
+        return login.client_id(key, device_key)
+
     def fitting(self, client_id: str) -> list[tuple[Row, str]]:
         """Products whose key a client id may begin with, each with the device key that is left: `p1A` and `p1AB` both fit."""
         found = []

@@ -62,20 +62,25 @@ class Rollouts:
         self._by_id: dict[int, Device] = {}
         self._next_device = 1
         self._changed = asyncio.Event()
+        self.were_online: list[Device] = []
+        """Who was there when the cloud ended; a broker may hold their connections still."""
         self._load()
 
     # --- restart -------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
         """Rebuilds devices and rollouts from the store."""
-        with self.database.write() as connection:
-            connection.execute(update(devices).where(devices.c.online).values(online=False))
         with self.database.read() as connection:
             for row in connection.execute(select(devices)).mappings():
-                self._remember(_device(row))
+                device = _device(row)
+                self._remember(device)
+                if row["online"]:
+                    self.were_online.append(device)
             active = select(plans.c.id).where(plans.c.zero_at.is_not(None)).order_by(plans.c.activated_at)
             for plan_id in connection.execute(active).scalars().all():
                 self._restore(connection, plan_id)
+        with self.database.write() as connection:
+            connection.execute(update(devices).where(devices.c.online).values(online=False))
 
     def _restore(self, connection: Any, plan_id: int) -> None:
         plan, versions = _stored(connection, plan_id)

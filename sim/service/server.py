@@ -95,7 +95,8 @@ class Server:
         options = self.options
         trouble = Trouble(options.data)
         database = parts.open_database(options.db, options.data)
-        journal, injector = Journal(database, trouble), Injector(options.faults)
+        injector = Injector(options.faults, behind_broker=options.broker is not None)
+        journal = Journal(database, trouble)
         shelf = Shelf(options.data / "packages")
         shelf.sweep(parts.named_packages(database))
         links = Links("", parts.link_key(database), options.link_lifetime_s)

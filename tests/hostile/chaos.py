@@ -1,7 +1,8 @@
 """A fault schedule drawn by seed over a live rollout, and the invariants that must hold at its end.
 
-The cloud is a process of its own (kill, terminate, freeze, a disk that is full, a wall clock that jumps); the modules are
-the independent ones of the service's tests, with hostile devices, junk requests and half-open connections beside them.
+The cloud is a process of its own (kill, terminate, freeze, a disk that is full, a wall clock that jumps), with SQLite, with a
+PostgreSQL that crashes, freezes or cuts its connections, or behind a mosquitto that restarts. The modules are the
+independent ones of the service's tests, with hostile devices, junk requests and half-open connections beside them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sim.wire.quecthing import frame, login
 from tests.hostile.device import Raw, hello, hostile_payloads, uplink
 from tests.service.cloud import AUTH, CloudProcess, prepare, settled
 from tests.service.modules import RANDOM, FakeModule, Lost
+from tests.service.stores import Mosquitto, PostgreSQL
 
 STRATEGY = {
     "preset": "quectel", "delivery": {"push_interval": "2s"}, "retry": {"number_of_retries": 10}, "timeouts": {"in_progress": "15s"},
@@ -42,6 +44,13 @@ FAULTS = (
     "requests",
     "half_open",
 )
+"""Of a cloud with SQLite and its own endpoint."""
+SETUPS = {
+    "sqlite": FAULTS,
+    "postgresql": (*(f for f in FAULTS if f != "full"), "store_crash", "store_freeze", "store_cut"),
+    "broker": (*(f for f in FAULTS if f not in ("drop", "half_open")), "broker_restart"),
+}
+"""Faults by what the cloud stands on. Behind a broker connections are the broker's: nothing there to drop or to leave open."""
 WITHIN_S = 240.0
 _SHIM = """
 import os, time
@@ -71,8 +80,8 @@ class Module(FakeModule):
 class Cloud(CloudProcess):
     """The command with a wall clock that can be set."""
 
-    def __init__(self, folder: Path):
-        super().__init__(folder / "data")
+    def __init__(self, folder: Path, *arguments: str):
+        super().__init__(folder / "data", *arguments)
         self.clock = folder / "clock"
         self.clock.write_text("0")
         os.environ["FOTASIM_TEST_CLOCK"] = str(self.clock)
@@ -90,6 +99,7 @@ class Result:
     """What a schedule did, and what did not hold at its end."""
 
     seed: int
+    setup: str = "sqlite"
     faults: list[str] = field(default_factory=list)
     frames: int = 0
     requests: int = 0
@@ -100,32 +110,63 @@ class Result:
     violations: list[str] = field(default_factory=list)
 
 
-async def play(folder: Path, seed: int, *, modules: int = 300, faults: int = 6) -> Result:
-    """One rollout under one schedule."""
-    luck, result = random.Random(seed), Result(seed)
-    cloud = Cloud(folder)
+@dataclass
+class Scene:
+    """What a fault needs: the cloud, what it stands on, a client of its API, and luck."""
+
+    luck: random.Random
+    cloud: Cloud
+    client: httpx.AsyncClient
+    live: dict
+    result: Result
+    cluster: PostgreSQL | None = None
+    broker: Mosquitto | None = None
+
+
+async def play(
+    folder: Path, seed: int, *, modules: int = 300, faults: int = 6, setup: str = "sqlite", cluster: PostgreSQL | None = None
+) -> Result:  # fmt: skip
+    """One rollout under one schedule. `setup` is one of SETUPS; `cluster` is the running one of "postgresql"."""
+    luck, result = random.Random(seed), Result(seed, setup)
+    broker = Mosquitto(folder) if setup == "broker" else None
+    arguments = []
+    if broker is not None:
+        await asyncio.to_thread(broker.start)
+        arguments = ["--broker", broker.url]
+    elif setup == "postgresql":
+        arguments = ["--db", cluster.new_database()]
+    cloud = Cloud(folder, *arguments)
     told = await asyncio.to_thread(cloud.start)
     tasks: list[asyncio.Task] = []
     try:
         async with httpx.AsyncClient(base_url=told["http"], headers=AUTH, timeout=60) as client:
             plan = await prepare(client, size=100_000, strategy=STRATEGY)
-            live = (await client.get("/api/v1/live")).json()
+            live = {**(await client.get("/api/v1/live")).json(), "broker": broker is not None}
             fleet = [Module(live, f"8661{i:06d}") for i in range(modules)]
             tasks = [asyncio.ensure_future(module.run()) for module in fleet]
+            scene = Scene(luck, cloud, client, live, result, cluster, broker)
             for number in range(faults):
                 await _progress(fleet, (number + 1) / (faults + 1))
-                await _strike(luck.choice(FAULTS), luck, cloud, client, live, result)
+                fault = luck.choice(SETUPS[setup])
+                result.faults.append(fault)
+                await _STRIKES[fault](scene)
             await client.put("/api/v1/faults", json={})
             await _check(client, plan, fleet, result)
     finally:
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                result.violations.append(f"a module ended by {ended!r}")
-        if cloud.process.poll() is None:
-            await asyncio.to_thread(cloud.kill)
+        await _end(tasks, cloud, broker, result)
     return result
+
+
+async def _end(tasks, cloud, broker, result) -> None:
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            result.violations.append(f"a module ended by {ended!r}")
+    if cloud.process.poll() is None:
+        await asyncio.to_thread(cloud.kill)
+    if broker is not None:
+        await asyncio.to_thread(broker.stop)
 
 
 async def _progress(fleet, share) -> None:
@@ -135,42 +176,91 @@ async def _progress(fleet, share) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _strike(fault, luck, cloud, client, live, result) -> None:
-    """One fault, and what ends it."""
-    result.faults.append(fault)
-    if fault == "kill":
-        result.kills += 1
-        cloud.kill()
-        await asyncio.to_thread(cloud.start)
-    elif fault == "terminate":
-        status = await asyncio.to_thread(cloud.stop)
-        if status != 143:
-            result.violations.append(f"SIGTERM ended with {status}")
-        await asyncio.to_thread(cloud.start)
-    elif fault == "freeze":
-        cloud.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(luck.uniform(0.2, 2.0))
-        cloud.process.send_signal(signal.SIGCONT)
-    elif fault == "full":
-        cloud.limit_file_size(4096)
-        await asyncio.sleep(luck.uniform(0.2, 2.0))
-        cloud.limit_file_size(resource.RLIM_INFINITY)
-    elif fault == "clock":
-        cloud.clock.write_text(str(luck.choice((-86400, -3600, -60, 60, 3600, 86400))))
-    elif fault in ("slow", "drop", "lose", "double"):
-        given = {
-            "slow": {"slow_s": 0.2},
-            "drop": {"drop_connection": 0.05},
-            "lose": {"lose_message": 0.1},
-            "double": {"double_message": 0.3},
-        }
+# --- faults: each one, and what ends it ------------------------------------------------------------------------------
+
+
+async def _kill(scene) -> None:
+    scene.result.kills += 1
+    scene.cloud.kill()
+    await asyncio.to_thread(scene.cloud.start)
+
+
+async def _terminate(scene) -> None:
+    status = await asyncio.to_thread(scene.cloud.stop)
+    if status != 143:
+        scene.result.violations.append(f"SIGTERM ended with {status}")
+    await asyncio.to_thread(scene.cloud.start)
+
+
+async def _freeze(scene) -> None:
+    await _frozen(scene, [psutil.Process(scene.cloud.process.pid)])
+
+
+async def _frozen(scene, processes) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGSTOP)
+    await _a_while(scene)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
+
+
+async def _a_while(scene) -> None:
+    await asyncio.sleep(scene.luck.uniform(0.2, 2.0))
+
+
+async def _full(scene) -> None:
+    scene.cloud.limit_file_size(4096)
+    await _a_while(scene)
+    scene.cloud.limit_file_size(resource.RLIM_INFINITY)
+
+
+async def _clock(scene) -> None:
+    scene.cloud.clock.write_text(str(scene.luck.choice((-86400, -3600, -60, 60, 3600, 86400))))
+
+
+async def _store_crash(scene) -> None:
+    await asyncio.to_thread(scene.cluster.crash)
+    await _a_while(scene)
+    await asyncio.to_thread(scene.cluster.start)
+
+
+async def _store_freeze(scene) -> None:
+    server = psutil.Process(scene.cluster.server.pid)
+    await _frozen(scene, [server, *server.children(recursive=True)])
+
+
+async def _store_cut(scene) -> None:
+    await asyncio.to_thread(scene.cluster.cut)
+
+
+async def _broker_restart(scene) -> None:
+    await asyncio.to_thread(scene.broker.stop)
+    await _a_while(scene)
+    await asyncio.to_thread(scene.broker.start)
+
+
+def _injected(**faults):
+    """A fault that the cloud makes itself, until another one is injected."""
+
+    async def strike(scene) -> None:
         with contextlib.suppress(httpx.HTTPError):
-            await client.put("/api/v1/faults", json={**given[fault], "seed": luck.randrange(2**31)})
-    else:
-        before = psutil.Process(cloud.process.pid).memory_info().rss
-        await {"garbage": _garbage, "requests": _requests, "half_open": _half_open}[fault](luck, client, live, result)
-        after = psutil.Process(cloud.process.pid).memory_info().rss
-        result.rss_growth = max(result.rss_growth, after / before - 1.0)
+            await scene.client.put("/api/v1/faults", json={**faults, "seed": scene.luck.randrange(2**31)})
+
+    return strike
+
+
+def _attack(attack):
+    """Something hostile, and what it does to the cloud's memory."""
+
+    async def strike(scene) -> None:
+        before = psutil.Process(scene.cloud.process.pid).memory_info().rss
+        await attack(scene.luck, scene.client, scene.live, scene.result)
+        after = psutil.Process(scene.cloud.process.pid).memory_info().rss
+        scene.result.rss_growth = max(scene.result.rss_growth, after / before - 1.0)
+
+    return strike
 
 
 async def _garbage(luck, _client, live, result) -> None:
@@ -226,6 +316,15 @@ async def _half_open(luck, _client, live, result) -> None:
                 raw.send(hello("qdx", b"1;0000;x;y")[: luck.randrange(30)])
                 result.half_open += 1
         await asyncio.sleep(0.2)
+
+
+_STRIKES = {
+    "kill": _kill, "terminate": _terminate, "freeze": _freeze, "full": _full, "clock": _clock,
+    "slow": _injected(slow_s=0.2), "drop": _injected(drop_connection=0.05), "lose": _injected(lose_message=0.1),
+    "double": _injected(double_message=0.3), "garbage": _attack(_garbage), "requests": _attack(_requests),
+    "half_open": _attack(_half_open), "store_crash": _store_crash, "store_freeze": _store_freeze, "store_cut": _store_cut,
+    "broker_restart": _broker_restart,
+}  # fmt: skip
 
 
 async def _check(client, plan, fleet, result) -> None:

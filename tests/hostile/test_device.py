@@ -181,6 +181,25 @@ async def test_products_are_told_apart_by_what_the_password_names(server, client
 
 
 @run
+async def test_two_devices_of_one_client_id_never_get_each_others_messages(server, client):
+    """`p1A` + `B0001` and `p1AB` + `0001` at the same time: the later connection ends the earlier, whose device is offline."""
+    project = (await client.post("/api/v1/projects", json={"name": "p"})).json()["id"]
+    for key in ("p1A", "p1AB"):
+        given = {"project_id": project, "name": key, "product_key": key, "product_secret": f"secretsecret{key:A>4}"}
+        assert (await client.post("/api/v1/products", json=given)).status_code == 201
+    where = (await client.get("/api/v1/live")).json()["mqtt"]
+    short = FakeModule({"mqtt": where, "product_key": "p1A", "product_secret": "secretsecretAp1A"}, "B0001")
+    long = FakeModule({"mqtt": where, "product_key": "p1AB", "product_secret": "secretsecretp1AB"}, "0001")
+    await short.connect()
+    await long.connect()
+    first, second = server.cloud.rollouts.device(1, "B0001"), server.cloud.rollouts.device(2, "0001")
+    assert (first.online, second.online) == (False, True)
+    assert first.id not in server.gateway._clients and server.gateway._clients[second.id] == long.client_id
+    await short.connect()
+    assert (first.online, second.online) == (True, False)
+
+
+@run
 async def test_device_keys_have_an_alphabet(server, client):
     """4 to 16 letters, digits, - and _; anything else is refused before it is stored."""
     await prepare(client)

@@ -1,0 +1,189 @@
+"""Behind somebody else's broker: no message ends the cloud, holds up the others or is said twice; a restart forgets nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aiomqtt
+import pytest
+
+from sim import messages as msg
+from sim.service.broker import Broker
+from sim.service.errors import Refused
+from sim.service.faults import Faults
+from sim.wire.quecthing import commands, frame, login, ota
+from tests.hostile.device import hostile_payloads
+from tests.service.cloud import prepare, served, settled
+from tests.service.modules import FakeModule
+
+STRATEGY = {"preset": "quectel", "delivery": {"push_interval": "2s"}}
+
+
+async def live_of(client):
+    return {**(await client.get("/api/v1/live")).json(), "broker": True}
+
+
+async def until(true, within_s=30.0):
+    """Returns once it is true."""
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+def publisher(broker):
+    return aiomqtt.Client("127.0.0.1", broker.port)
+
+
+def uplink(client_id, command, payload, packet_id=7):
+    """Topic and frame as a module publishes them."""
+    return login.uplink_topic(client_id, commands.topic_kind(command)), frame.encode(packet_id, command, payload)
+
+
+def test_no_message_ends_the_cloud_while_postgresql_is_away(tmp_path, mosquitto, postgresql):
+    """The store is gone, modules report, one of them anything: the cloud stays, acknowledges nothing, and stores it later."""
+
+    async def scene():
+        async with served(tmp_path, broker=mosquitto.url, db=postgresql.new_database()) as (server, client):
+            plan = await prepare(client, strategy={**STRATEGY, "timeouts": {"in_progress": "10s"}})
+            live = await live_of(client)
+            modules = [FakeModule(live, f"device{i:02d}") for i in range(5)]
+            tasks = [asyncio.ensure_future(m.run()) for m in modules]
+            await until(lambda: sum(msg.SUBMITTED in m.acked for m in modules) >= 2)
+            await asyncio.to_thread(postgresql.crash)
+            async with publisher(mosquitto) as hostile:
+                for command, payload in hostile_payloads():
+                    await hostile.publish(*uplink(modules[0].client_id, command, payload), qos=1)
+            await until(lambda: server.cloud.journal.failing)
+            assert (await client.get("/api/v1/health")).status_code == 503
+            await asyncio.sleep(2.5)  # long enough for a second message behind the first
+            assert all(not task.done() for task in server._tasks)
+            await asyncio.to_thread(postgresql.start)
+            await settled(client, plan, {"succeeded": 5})
+            await asyncio.gather(*tasks)
+            end = time.monotonic() + 20
+            while (answer := await client.get("/api/v1/health")).status_code != 200:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.1)
+            health = answer.json()
+            assert (health["errors"], health["store"], health["rejected_rows"]) == (0, "", 0)
+            for module in modules:
+                device = server.cloud.rollouts.device(1, module.key)
+                assert device.reports == len(module.acked), "counted as often as it was said"
+
+    asyncio.run(scene())
+
+
+def test_who_waits_for_a_url_gets_it_after_a_restart_of_the_cloud(tmp_path, mosquitto):
+    """The broker holds the module's connection, so the module says nothing: the cloud has to speak first."""
+
+    async def scene():
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            plan = await prepare(client, strategy=STRATEGY)
+            module = FakeModule(await live_of(client), "device01")
+            running = asyncio.ensure_future(module.run())
+            await until(lambda: msg.PLAN_RECEIVED in module.acked)
+            server.cloud.injector.set(Faults(lose_message=1.0))
+            await settled(client, plan, {"confirmed": 1})
+        connects = module.connects
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            assert [d.key for d in server.cloud.rollouts.were_online] == ["device01"]
+            await settled(client, plan, {"succeeded": 1}, within_s=30)
+            await running
+            assert module.connects == connects + 1  # its own reboot
+
+    asyncio.run(scene())
+
+
+def test_what_a_broker_retained_is_no_news(tmp_path, mosquitto):
+    """A retained report comes again with every subscription: it is acknowledged and not counted."""
+
+    async def scene():
+        async with publisher(mosquitto) as hostile:
+            async with served(tmp_path, broker=mosquitto.url) as (server, client):
+                await prepare(client, strategy=STRATEGY)
+                live = await live_of(client)
+                module = FakeModule(live, "device01")
+                await module.connect()
+                await module.introduce()
+                await module.link.receive()
+                status = ota.encode_status(ota.Status(msg.PLAN_RECEIVED, "fw", msg.FIRMWARE, ""))
+                await hostile.publish(*uplink(module.client_id, commands.OTA_STATUS, status), qos=1, retain=True)
+                device = server.cloud.rollouts.device(1, "device01")
+                await until(lambda: device.reports == 1)
+            for _ in range(2):
+                async with served(tmp_path, broker=mosquitto.url) as (server, client):
+                    await until(lambda cloud=server.cloud: cloud.broker_state == "")
+                    await module.introduce()
+                    device = server.cloud.rollouts.device(1, "device01")
+                    device.identities.clear()
+                    await asyncio.sleep(0.5)
+                    assert device.reports == 1
+            module.link.transport.abort()
+
+    asyncio.run(scene())
+
+
+def test_late_messages_of_a_device_that_is_cut_off_hold_no_place_of_the_broker(tmp_path, mosquitto):
+    """A hostile device under a slow cloud: mosquitto hands over 20 at a time, and none of them may stay unanswered."""
+
+    async def scene():
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            plan = await prepare(client, strategy=STRATEGY)
+            live = await live_of(client)
+            server.cloud.injector.set(Faults(slow_s=0.05))
+            client_id = FakeModule(live, "hostile1").client_id
+            async with publisher(mosquitto) as hostile:
+                for _ in range(400):
+                    topic, _ = uplink(client_id, commands.OTA_STATUS, b"")
+                    await hostile.publish(topic, b"garbage", qos=1)
+            module = FakeModule(live, "device01")
+            await asyncio.gather(module.run(), settled(client, plan, {"succeeded": 1}))
+            assert server.gateway.garbage == 400
+
+    asyncio.run(scene())
+
+
+def test_a_callback_that_raises_costs_its_message_alone(tmp_path, mosquitto):
+    """At once or late: counted, acknowledged, or it would come for ever; the others go on."""
+
+    async def scene(slow_s):
+        async with served(tmp_path / str(slow_s), broker=mosquitto.url) as (server, client):
+            plan = await prepare(client, strategy=STRATEGY)
+            live = await live_of(client)
+            bad = FakeModule(live, "badbad01")
+            take = server.gateway._command
+
+            def broken(session, opened):
+                if session.device.key == "badbad01":
+                    raise ZeroDivisionError
+                take(session, opened)
+
+            server.gateway._command = broken
+            server.cloud.injector.set(Faults(slow_s=slow_s))
+            async with publisher(mosquitto) as hostile:
+                for number in range(50):
+                    await hostile.publish(*uplink(bad.client_id, commands.DATA_UP, b"", 1 + number), qos=1)
+            module = FakeModule(live, "device01")
+            await asyncio.gather(module.run(), settled(client, plan, {"succeeded": 1}))
+            assert (await client.get("/api/v1/health")).json()["errors"] == 50
+
+    for slow_s in (0.0, 0.02):
+        asyncio.run(scene(slow_s))
+
+
+def test_connections_cannot_be_dropped_behind_a_broker(tmp_path, mosquitto):
+    """The fault would hold messages for ever: refused in words, at the start and while it runs."""
+
+    async def scene():
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            answer = await client.put("/api/v1/faults", json={"drop_connection": 0.1})
+            assert answer.status_code == 422 and "broker" in answer.text
+            assert server.cloud.injector.faults.drop_connection == 0.0
+            assert isinstance(server.broker, Broker)
+        with pytest.raises(Refused, match="behind a broker"):
+            async with served(tmp_path, broker=mosquitto.url, faults=Faults(drop_connection=0.1)):
+                pass
+
+    asyncio.run(scene())
