@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:[._]?\d+)*(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*")
 
@@ -64,6 +66,63 @@ def rate(given: object) -> float:
 def energy(given: object) -> float:
     """Joule from `9.36 Wh`, `33.7 kJ` or a number."""
     return _parse(given, ENERGIES, "an energy", "9.36 Wh")
+
+
+Kind = Literal["duration", "size", "bit rate", "rate", "energy"]
+"""What a quantity is."""
+
+READ: dict[Kind, Callable[[object], float]] = {
+    "duration": duration, "size": size, "bit rate": bit_rate, "rate": rate, "energy": energy,
+}  # fmt: skip
+_WRITTEN: dict[Kind, Mapping[str, float]] = {
+    "duration": DURATIONS, "size": {unit: SIZES[unit] for unit in ("B", "kB", "MB", "GB")}, "bit rate": BIT_RATES,
+    "rate": {"/s": 1.0}, "energy": {unit: ENERGIES[unit] for unit in ("J", "kJ", "Wh")},
+}  # fmt: skip
+"""Units that a quantity is written in, the smallest first."""
+_MEANT: dict[Kind, tuple[str, str]] = {
+    "duration": ("{0} could be seconds, minutes, hours or days", "{0}s, {0}min, {0}h or {0}d"),
+    "bit rate": ("{0} could be kbit/s or Mbit/s", "{0} kbit/s or {0} Mbit/s"),
+    "energy": ("{0} could be Wh or J", "{0} Wh or {0} J"),
+    "size": ("{0} could be bytes, kB or MB", "{0} B, {0} kB or {0} MB"),
+    "rate": ("{0} could be a second, a minute or an hour", "{0}/s, {0}/min or {0}/h"),
+}  # fmt: skip
+LEAST_BARE_SIZE = 1000
+"""A whole number from here on is taken for bytes; a smaller one needs its unit."""
+
+
+def check_unit(kind: Kind, given: object) -> None:
+    """ValueError for a number without a unit that could mean several things: any but 0, and whole bytes from 1000 on."""
+    number = given.strip() if isinstance(given, str) else given
+    if isinstance(number, bool) or not _bare(given):
+        return
+    try:
+        value = float(number)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return
+    if value == 0.0 or (kind == "size" and value >= LEAST_BARE_SIZE):
+        return
+    shown = f"{value:g}" if math.isfinite(value) else str(number)
+    could, write = _MEANT[kind]
+    raise ValueError(f"{could.format(shown)}; write the unit: {write.format(shown)}")
+
+
+def exact(kind: Kind, value: float) -> str:
+    """A quantity as a text with its unit that reads back as the very same number, in the largest unit that does so shortly."""
+    listed = _WRITTEN[kind]
+    for unit in reversed(list(listed)):
+        number = value / listed[unit]
+        text = repr(number).removesuffix(".0")
+        if number >= 1.0 and len(text) <= _SHORT and READ[kind](text + _gap(unit) + unit) == value:
+            return text + _gap(unit) + unit
+    base = next(unit for unit, factor in listed.items() if factor == 1.0)
+    return repr(value).removesuffix(".0") + _gap(base) + base
+
+
+_SHORT = 7
+
+
+def _gap(unit: str) -> str:
+    return " " if unit.endswith(("B", "bit/s", "J", "h")) and unit != "h" else ""
 
 
 def show_duration(seconds: float) -> str:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
-from sim import units
 from sim.module.distributions import KINDS, Distribution
+from sim.scenario.fields import WITH_UNITS, read_written
+from sim.units import Kind, exact
 
 _PARAMETERS = {
     "constant": ("value",), "uniform": ("low", "high"), "normal": ("mean", "sd"), "lognormal": ("median", "sigma"),
@@ -110,38 +111,49 @@ def _numeric(text: str) -> bool:
     return True
 
 
-def write(d: Distribution) -> float | dict[str, Any]:
-    """A distribution as a scenario would write it; reads back equal."""
+def write(d: Distribution, show: Callable[[float], Any] = float) -> Any:
+    """A distribution as a scenario would write it, values by `show`; reads back equal."""
     if d.kind == "constant":
-        return d.a
+        return show(d.a)
     out: dict[str, Any] = {"distribution": d.kind}
     if d.kind == "mixture":
         out["parts"] = [
-            {"weight": weight, **(w if isinstance(w := write(part), dict) else {"distribution": "constant", "value": w})}
+            {"weight": weight, **(w if isinstance(w := write(part, show), dict) else {"distribution": "constant", "value": w})}
             for weight, part in d.parts
         ]  # fmt: skip
     elif d.kind == "empirical":
-        out["quantiles"] = dict(zip(d.probabilities, d.points, strict=True))
+        out["quantiles"] = dict(zip(d.probabilities, map(show, d.points), strict=True))
     else:
-        out.update(zip(_PARAMETERS[d.kind], (d.a, d.b), strict=False))
+        values = zip(_PARAMETERS[d.kind], (d.a, d.b), strict=False)
+        out.update({name: value if name in _PLAIN else show(value) for name, value in values})
     if d.kind != "uniform":
-        out.update({k: v for k, v in (("low", d.low), ("high", d.high)) if isfinite(v)})
+        out.update({k: show(v) for k, v in (("low", d.low), ("high", d.high)) if isfinite(v)})
     return out
 
 
 class _Annotation:
     """Teaches pydantic to read and write a Distribution in one unit."""
 
-    def __init__(self, unit: Callable[[object], float], example: str) -> None:
-        self.unit = unit
+    def __init__(self, kind: Kind | None, example: str) -> None:
+        self.kind = kind
         self.example = example
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        def read(given: object) -> Distribution:
-            return given if isinstance(given, Distribution) else _build(given, self.unit)
+        kind = self.kind
 
-        return core_schema.no_info_plain_validator_function(
-            read, serialization=core_schema.plain_serializer_function_ser_schema(write)
+        def read(given: object, info: core_schema.ValidationInfo) -> Distribution:
+            if isinstance(given, Distribution):
+                return given
+            return _build(
+                given, _number if kind is None else lambda value: float(read_written(kind, value, info.context))
+            )
+
+        def show(d: Distribution, info: core_schema.SerializationInfo) -> Any:
+            with_units = kind is not None and info.context == WITH_UNITS
+            return write(d, (lambda value: exact(kind, value)) if with_units and kind is not None else float)
+
+        return core_schema.with_info_plain_validator_function(
+            read, serialization=core_schema.plain_serializer_function_ser_schema(show, info_arg=True)
         )
 
     def __get_pydantic_json_schema__(self, _core: Any, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -157,7 +169,7 @@ class _Annotation:
         }
 
 
-PercentDistribution = Annotated[Distribution, _Annotation(_number, "80")]
-ValueDistribution = Annotated[Distribution, _Annotation(_number, "-100")]
-SizeDistribution = Annotated[Distribution, _Annotation(lambda g: float(units.size(g)), "4 MB")]
-TimeDistribution = Annotated[Distribution, _Annotation(units.duration, "4h")]
+PercentDistribution = Annotated[Distribution, _Annotation(None, "80")]
+ValueDistribution = Annotated[Distribution, _Annotation(None, "-100")]
+SizeDistribution = Annotated[Distribution, _Annotation("size", "4 MB")]
+TimeDistribution = Annotated[Distribution, _Annotation("duration", "4h")]

@@ -19,6 +19,7 @@ from sim.scenario.fields import (
     Energy,
     Name,
     PositiveDuration,
+    Seconds,
     Section,
     Size,
     clock_s,
@@ -43,7 +44,7 @@ def _overrides(section: str) -> type[Overrides]:
     fields: dict[str, Any] = {}
     for row in PARAMETERS.values():
         if row.section == section:
-            kind = Duration if row.unit == "s" else float
+            kind = Seconds if row.unit == "s" else float
             text = f"{row.meaning} [{row.unit}]; default {row.default:g}; {row.provenance}: {row.source}"
             bounds: dict[str, Any] = {"ge": row.minimum, **({} if row.maximum == float("inf") else {"le": row.maximum})}
             fields[row.name] = (
@@ -263,7 +264,9 @@ class Group(Section):
     """Free space for the package, such as `4 MB`; a value or a distribution."""
     battery: Battery = Battery()
     """Capacity of the battery and how it is recharged."""
-    check_in: CheckIn = Field(default={"every": "24h", "jitter": "10min"}, json_schema_extra=_or_always)  # type: ignore[assignment]
+    check_in: CheckIn = Field(
+        default={"every": "24h", "jitter": "10min"}, validate_default=True, json_schema_extra=_or_always
+    )
     """When modules come online: `always`, `{every: 24h}`, `{poisson: 6h}`, `{diurnal: {…}}`, `{sleepy: {tau: 24h}}`."""
     joins: TimeDistribution | None = None
     """Time after activation at which a module joins the fleet; not set: all are there from the start."""

@@ -21,6 +21,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from sim.errors import PlanFileWarning, Problem, ScenarioError
 from sim.scenario import imports
 from sim.scenario.bare_numbers import CURE, doubtful
+from sim.scenario.fields import COMPUTED, WITH_UNITS, WRITTEN, with_units
 from sim.scenario.model import Scenario
 from sim.scenario.strategy import StrategySection
 
@@ -58,15 +59,11 @@ def check(text: str, name: str, overrides: Sequence[str], folder: Path | None = 
         given[_override(tree, override)] = override
     _resolve_files(tree, folder)
     _files_exist(tree, name)
-    return _checked(tree, name, given)
+    return _checked(tree, name, given, WRITTEN)
 
 
 Overridden = dict[tuple[Any, ...], str]
 """What --set gave, by the place it went to."""
-
-
-COMPUTED = {"computed": True}
-"""Tells the checks that values come from a calculation: a small percentage is no slip of a pen there."""
 
 
 def _checked(
@@ -110,7 +107,7 @@ def _strategy_file(path: Path) -> dict[str, Any]:
     if "from" in tree:
         raise _one(str(path), _line(tree, ("from",)), "from", repr(tree["from"]), "a strategy file stands for itself")
     try:
-        StrategySection.model_validate(_plain(tree))
+        StrategySection.model_validate(_plain(tree), context=WRITTEN)
     except ValidationError as error:
         raise ScenarioError([_problem(e, tree, str(path), ("plan", "strategy")) for e in _worst(error)]) from None
     return _plain(tree)  # type: ignore[no-any-return]
@@ -118,7 +115,7 @@ def _strategy_file(path: Path) -> dict[str, Any]:
 
 def dump(scenario: Scenario) -> str:
     """The scenario as YAML, defaults written out."""
-    return dump_tree(scenario.model_dump(mode="json"))
+    return dump_tree(scenario.model_dump(mode="json", context=WITH_UNITS))
 
 
 _OTHER_IN_YAML_1_1 = re.compile(
@@ -246,15 +243,26 @@ def _position(node: list[Any], key: str, given: str) -> int:
     raise _one("--set", None, key, given, f"give a number from 0 to {len(node) - 1}, or a name in the list")
 
 
-def vary(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+def vary(scenario: Scenario, settings: Mapping[str, Any], *, computed: bool = False) -> Scenario:
     """The scenario with other values at dotted paths, checked anew; what its file leaves to defaults stays so.
+
+    `computed` values are in base units; others are read as in the file, units included.
 
     So another preset brings its own defaults, as it does with --set.
     """
-    tree = copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True)
+    tree = tree_of(scenario)
     for path, value in settings.items():
         assign(tree, path, value, f"{path}={value}")
-    return _checked(tree, scenario.name, context=COMPUTED)
+    if not computed:
+        return _checked(tree, scenario.name, context=WRITTEN)
+    found = _checked(tree, scenario.name, context=COMPUTED)
+    found.remember(with_units(found.written, found.model_dump(mode="json", context=WITH_UNITS)))
+    return found
+
+
+def tree_of(scenario: Scenario) -> dict[str, Any]:
+    """The scenario as its file gives it, so that what was left to defaults stays so; a copy."""
+    return copy.deepcopy(scenario.written) or scenario.model_dump(mode="json", exclude_unset=True, context=WITH_UNITS)
 
 
 def _plain(node: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from sim import gates as gate_rules
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
@@ -68,10 +68,6 @@ class GateSection(Section):
     """Every slice by this has to meet the limit by itself; none for the whole fleet."""
 
 
-_BARE_SECONDS = 3600
-"""A horizon below this needs its unit."""
-
-
 class _Written:
     """What a file gives. Two scenarios that mean the same are equal however they were written, so all these are."""
 
@@ -104,14 +100,6 @@ class Scenario(Section):
     gates: dict[str, str | GateSection] = Field(default_factory=dict)
     """Limits for a go, by metric: `success_rate: ">= 0.95"`, `time_to_95: "<= 7d"`, `bricked: "upper <= 1e-3"`; with
     `{limit: "<= 1e-3", by: hardware}` for each slice of the fleet by itself."""
-
-    @field_validator("horizon", mode="before")
-    @classmethod
-    def _horizon_with_unit(cls, given: Any) -> Any:
-        """A small whole number without a unit is seconds to us and days to whoever wrote it."""
-        if isinstance(given, int) and not isinstance(given, bool) and 0 < given < _BARE_SECONDS:
-            raise ValueError(f"{given} is {given} seconds; write the unit: {given}d for days, {given}s for seconds")
-        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
@@ -185,6 +173,12 @@ class Scenario(Section):
         from sim.scenario.load import vary
 
         return vary(self, {**(settings or {}), **{key.replace("__", "."): value for key, value in further.items()}})
+
+    def computed(self, settings: Mapping[str, Any]) -> Scenario:
+        """A variation by a study: numbers at dotted paths, in base units. Raises ScenarioError."""
+        from sim.scenario.load import vary
+
+        return vary(self, settings, computed=True)
 
     def to_yaml(self) -> str:
         """The whole scenario with defaults written out; loads back equal."""

@@ -17,6 +17,7 @@ from sim import units
 from sim.errors import ProtocolError
 from sim.scenario.distribution import TimeDistribution
 from sim.scenario.fields import (
+    COMPUTED,
     Clock,
     ComponentId,
     Duration,
@@ -166,7 +167,7 @@ class Preconditions(Section):
     @classmethod
     def _percent_not_share(cls, given: float, info: ValidationInfo) -> float:
         """Less than one per cent was meant as a share, unless a study computed it (see load.vary)."""
-        if 0.0 < given < 1.0 and not info.context:
+        if 0.0 < given < 1.0 and info.context != COMPUTED:
             raise ValueError(f"is in per cent: {given:g} is {given:g} %; write {100 * given:g} for {100 * given:g} %")
         return given
 

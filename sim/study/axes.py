@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,10 +18,6 @@ from sim.errors import StudyError
 from sim.scenario import json_schema
 from sim.scenario.bare_numbers import CURE, doubtful
 
-_UNITS: dict[str, Callable[[object], float]] = {
-    "duration": units.duration, "size": units.size, "bit rate": units.bit_rate, "rate": units.rate,
-    "energy": units.energy,
-}  # fmt: skip
 _SHOWN: dict[str, Callable[[float], str]] = {
     "duration": units.show_duration, "size": units.show_size, "bit rate": units.show_bit_rate,
 }  # fmt: skip
@@ -84,6 +81,7 @@ def parse_axis(text: str) -> Axis:
         if not kind.choices:
             raise StudyError(f"--vary {text}: {_FORMS}")
         return Axis(key, kind.choices)
+    _check_units(kind.quantity, given, text)
     parts = given.split(":")
     log = len(parts) > 2 and parts[-1] == "log"
     numbers = [_quantity(p) for p in (parts[:-1] if log else parts)]
@@ -92,10 +90,23 @@ def parse_axis(text: str) -> Axis:
     return _listed(key, given, text)
 
 
+def _check_units(kind: str, given: str, text: str) -> None:
+    """StudyError for a bare number where a file would need a unit; one end of a range with a unit speaks for both."""
+    values = re.split("[:,]", given)[:2] if ":" in given else given.split(",")
+    if not kind or any(found is not None and found[1] for found in map(_quantity, values)):
+        return
+    for value in values:
+        try:
+            units.check_unit(kind, value)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise StudyError(f"--vary {text}: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     integer: bool = False
     choices: tuple[Any, ...] = ()
+    quantity: str = ""
 
 
 @cache
@@ -109,7 +120,8 @@ def _kind(key: str) -> _Kind:
     choices = [c for node in options for c in (node.get("enum") or ([node["const"]] if "const" in node else []))]
     if "boolean" in types:
         choices += [True, False]
-    return _Kind("integer" in types and "number" not in types, tuple(choices))
+    quantity = next((str(node["x-quantity"]) for node in options if "x-quantity" in node), "")
+    return _Kind("integer" in types and "number" not in types, tuple(choices), quantity)
 
 
 def _options(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -117,7 +129,8 @@ def _options(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[st
     if "$ref" in node:
         return _options(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
     if "anyOf" in node:
-        return [o for option in node["anyOf"] for o in _options(option, schema)]
+        kept = {name: node[name] for name in ("x-quantity",) if name in node}
+        return [{**o, **kept} for option in node["anyOf"] for o in _options(option, schema)]
     return [dict(node)]
 
 
@@ -136,7 +149,7 @@ def _plain_number(text: object) -> float:
 def _quantity(text: str) -> tuple[float, str] | None:
     """A number in base units and the kind of its unit; None when it is no number."""
     text = text.strip()
-    for kind, read in {"": _plain_number, **_UNITS}.items():
+    for kind, read in (("", _plain_number), *units.READ.items()):
         try:
             value = float(read(text))
         except ValueError:

@@ -17,6 +17,7 @@ from sim.errors import RecordsError, StudyError
 from sim.records import KINDS, MANIFEST, clear, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
 from sim.scenario import Scenario
+from sim.scenario.load import tree_of
 from sim.stats.campaigns import STUDY_METRICS
 from sim.study.axes import Axis
 from sim.study.campaign import Campaign
@@ -234,7 +235,7 @@ def _page(page: Page, folder: Path) -> Path:
 
 def _tree(scenario: Scenario) -> dict[str, Any]:
     """The scenario as its file gives it, so that what was left to defaults stays so."""
-    return scenario.written or scenario.model_dump(mode="json", exclude_unset=True)
+    return tree_of(scenario)
 
 
 def _axis(plain: Mapping[str, Any]) -> Axis:

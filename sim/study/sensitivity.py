@@ -197,7 +197,7 @@ def _run(
     workers: int | None, cluster: str | None, progress: Progress | None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """The metric's mean over the replications in every world. An interruption leaves nothing to rank."""
-    varied = [scenario.with_(settings(scenario, world)) if world else scenario for world in worlds]
+    varied = [scenario.computed(settings(scenario, world)) if world else scenario for world in worlds]
     jobs = [Job(s, r, engine=engine) for s in varied for r in range(replications)]
     with Pool(workers, cluster) as pool:
         found, complete = collect(pool, jobs, progress=progress)

@@ -80,7 +80,7 @@ def told_of(
 def check_alike(scenarios: Mapping[str, Scenario], axes: Sequence[Axis]) -> None:
     """Raises StudyError where strategies differ in what is not varied: a recommendation would not be one strategy."""
     same = {axis.key: axis.at(0.0) for axis in axes}
-    (first, *others) = ((name, _strategy(s.with_(same))) for name, s in scenarios.items())
+    (first, *others) = ((name, _strategy(s.computed(same))) for name, s in scenarios.items())
     for name, strategy in others:
         for key, mine, theirs in _differences(first[1], strategy, "plan.strategy"):
             raise StudyError(

@@ -128,7 +128,7 @@ def variants(scenario: Scenario, texts: list[str]) -> dict[str, Scenario]:
         short = ", ".join(f"{key.rsplit('.', 1)[-1]}={_plain(value)}" for key, value in settings.items())
         if short in found:
             raise StudyError(f"--variant {text}: stands twice")
-        found[short] = scenario.with_(settings)
+        found[short] = scenario.computed(settings)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 
 from sim.report.show import kind_of, metric_of, printable, show
+from sim.scenario.fields import WITH_UNITS
 
 if TYPE_CHECKING:
     from sim.study.tune import Tuning
@@ -18,7 +19,9 @@ _PLACE = "plan.strategy."
 def strategy_yaml(result: Tuning) -> str:
     """The strategy section with the recommended settings in force, its provenance in comments on top."""
     assert result.recommended is not None
-    strategy = result.best.model_dump(mode="json", exclude_unset=True, exclude_none=True)["plan"].get("strategy", {})
+    strategy = result.best.model_dump(mode="json", exclude_unset=True, exclude_none=True, context=WITH_UNITS)[
+        "plan"
+    ].get("strategy", {})
     lines = [f"Strategy by fotasim tune for {_scenarios(result)}, seed {result.scenario.seed}: {result.answer}."]
     for name, found in result.recommended.objectives.items():
         lines.append(

@@ -113,7 +113,7 @@ def sweep(
 
 def _scenarios(scenario: Scenario, visited: Sequence[Settings]) -> list[Scenario]:
     """The scenario at every point: all mistakes come before the first campaign."""
-    return [scenario.with_(settings) for settings in visited]
+    return [scenario.computed(settings) for settings in visited]
 
 
 def _journal(folder: Path, scenario: Scenario, fresh: bool) -> Journal:

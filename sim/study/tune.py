@@ -92,7 +92,7 @@ class Tuning:
         """The scenario with the recommended settings."""
         if self.recommended is None:
             raise StudyError("the search was interrupted, or no setting had a value: it recommends nothing")
-        return self.scenario.with_(self.recommended.settings)
+        return self.scenario.computed(self.recommended.settings)
 
     @property
     def answer(self) -> Answer:
@@ -263,7 +263,7 @@ def _check(
     for axis in axes:  # both ends must be legal before an hour of search meets them
         for place in (0.0, 1.0):
             for scenario in scenarios.values():
-                scenario.with_({axis.key: axis.at(place)})
+                scenario.computed({axis.key: axis.at(place)})
     check_alike(scenarios, axes)
 
 
@@ -303,7 +303,7 @@ class _Judge:
         self, pool: Pool, settings: Sequence[Settings], first: int, count: int, course: _Course
     ) -> list[pd.DataFrame] | None:
         """A table of campaigns for each setting, replications `first` …; None when interrupted."""
-        varied = [plain.with_(s) if s else plain for s in settings for plain in self.scenarios.values()]
+        varied = [plain.computed(s) if s else plain for s in settings for plain in self.scenarios.values()]
         jobs = [Job(s, first + r, engine=self.engine) for s in varied for r in range(count)]
         found, complete = collect(pool, jobs, progress=course.stage())
         if not complete:

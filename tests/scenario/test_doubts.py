@@ -1,10 +1,14 @@
 """What may not be meant: refused where it could mean two things, told where it is allowed."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sim import units
 from sim.engines.world.build import build
-from sim.errors import InputError, ScenarioError
+from sim.errors import InputError, ScenarioError, StudyError
 from sim.scenario.doubts import doubts
+from sim.study.axes import parse_axis
 from tests.support import scenario
 
 MAINS = "fleet.groups.0.power=mains"
@@ -13,8 +17,18 @@ MAINS = "fleet.groups.0.power=mains"
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("horizon=14", "write the unit: 14d for days"), ("horizon=600", "600s for seconds"),
-        ("plan.components.0.size=1.2", "such as 1.2 MB"), ("plan.components.0.size='1.2'", "such as 1.2 MB"),
+        ("horizon=14", "14s, 14min, 14h or 14d"), ("horizon=14.0", "write the unit: 14s"), ("horizon='14'", "write the unit"),
+        ("horizon=86400", "could be seconds, minutes, hours or days"), ("horizon=1e6", "write the unit"),
+        ("plan.components.0.size=1.2", "or 1.2 MB"), ("plan.components.0.size='1.2'", "or 1.2 MB"),
+        ("plan.components.0.size=2.0", "2 B, 2 kB or 2 MB"), ("plan.components.0.size=14", "or 14 MB"),
+        ("plan.components.0.size=1200.5", "1200.5 bytes cannot be"),
+        ("plan.strategy.retry.retry_interval=5", "5s, 5min, 5h or 5d"), ("plan.strategy.timeouts.in_progress=60.0", "60min"),
+        ("plan.strategy.preconditions.needed_space=2", "'package' or 'none'"), ("plan.user_delay=4", "4h"),
+        ("plan.user_delay={distribution: uniform, low: 0, high: 4}", "4h"),
+        ("fleet.groups.0.free_space={distribution: lognormal, median: 4, sigma: 0.6}", "or 4 MB"),
+        ("fleet.groups.0.check_in={poisson: 6}", "6h"), ("fleet.groups.0.check_in={every: 24}", "24h"),
+        ("fleet.groups.0.battery.capacity=9.36", "9.36 Wh"), ("cloud.capacity.egress=100", "100 Mbit/s"),
+        ("cloud.capacity.request_time=0.04", "could be seconds"), ("cloud.keepalive=2", "2min"),
         ("plan.strategy.preconditions.min_battery_percent=0.3", "write 30 for 30 %"),
         ("gates={success_rate: '>= 85'}", 'write ">= 0.85"'), ("gates={bricked: '<= 1'}", "every result meets"),
         ("gates={bricked: {limit: '<= 1e-3', by: colour}}", "hardware"), ("gates={duration_p95: '<= 7'}", "needs a unit"),
@@ -29,7 +43,7 @@ def test_what_could_mean_two_things_is_refused(override, says):
 
 @pytest.mark.parametrize(
     "override",
-    ["plan.strategy.rollout.groups=[{percent: 10}, {start_at: 2026-01-06T00:00}]", "horizon=14d", "horizon=600s", "horizon=86400", "plan.components.0.size=1.2 MB", "plan.components.0.size=120000",
+    ["plan.strategy.rollout.groups=[{percent: 10}, {start_at: 2026-01-06T00:00}]", "horizon=14d", "horizon=600s", "cloud.capacity.connections_per_s=400", "fleet.physics.install_median_s=20", "plan.strategy.retry.retry_interval=0", "plan.components.0.size=1.2 MB", "plan.components.0.size=120000",
      "plan.strategy.preconditions.min_battery_percent=0", "plan.strategy.preconditions.min_battery_percent=1",
      "gates={success_rate: '>= 85 %'}", "gates={bricked: {limit: '<= 1e-3', by: hardware}}"],
 )  # fmt: skip
@@ -37,9 +51,9 @@ def test_what_is_clear_is_taken(override):
     """And gives no warning, and comes back from its own YAML."""
     from sim.scenario import Scenario
 
-    given = scenario(override)
-    assert [line for line in doubts(given) if not line.startswith("gates.")] == []
-    assert Scenario.from_text(given.to_yaml()) == given
+    taken = scenario(override)
+    assert [line for line in doubts(taken) if not line.startswith("gates.")] == []
+    assert Scenario.from_text(taken.to_yaml()) == taken
 
 
 @pytest.mark.parametrize(
@@ -67,3 +81,48 @@ def test_lists_that_leave_nobody_are_wrong_input():
     """Not a failed run."""
     with pytest.raises(InputError, match="nobody to upgrade"):
         build(scenario("plan.whitelist=['nobody-*']"))
+
+
+@pytest.mark.parametrize("kind", ["duration", "size", "bit rate", "rate", "energy"])
+@given(st.floats(0.0, 1e15, allow_subnormal=True))
+def test_a_quantity_written_with_its_unit_reads_back_exactly(kind, value):
+    """Whatever the number, and it passes for a person's writing."""
+    value = round(value) if kind == "size" else value
+    text = units.exact(kind, value)
+    units.check_unit(kind, text)
+    assert units.READ[kind](text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("duration", 14 * 86400.0, "14d"), ("duration", 5400.0, "1.5h"), ("duration", 0.04, "40ms"), ("duration", 0.0, "0s"),
+        ("size", 1_200_000, "1.2 MB"), ("size", 1_234_567, "1234567 B"), ("bit rate", 1e9, "1 Gbit/s"),
+        ("energy", 9.36 * 3600, "9.36 Wh"), ("rate", 500.0, "500/s"), ("duration", 1 / 3, "0.3333333333333333s"),
+    ],
+)  # fmt: skip
+def test_quantities_as_they_are_written(kind, value, text):
+    """In the largest unit that says them shortly and exactly."""
+    assert units.exact(kind, value) == text
+
+
+def test_a_study_computes_in_base_units_and_remembers_units():
+    """A computed variation means seconds; variations of it by a person read its file again, which has units."""
+    computed = scenario().computed({"horizon": 86400.0, "plan.strategy.retry.retry_interval": 90.0})
+    assert computed.horizon == 86400.0 and computed.written["horizon"] == "1d"
+    assert computed.with_(seed=9).plan.strategy.retry.retry_interval == 90.0
+    with pytest.raises(ScenarioError, match="write the unit"):
+        computed.with_(horizon=14.0)
+
+
+@pytest.mark.parametrize("text", ["horizon=14,21", "horizon=7:21", "plan.components.0.size=1:4", "horizon=14.0"])
+def test_varied_keys_need_units_too(text):
+    """As in the file; one unit speaks for both ends."""
+    with pytest.raises(StudyError, match="write the unit"):
+        parse_axis(text)
+
+
+def test_one_unit_speaks_for_both_ends():
+    """And zero needs none."""
+    assert (parse_axis("horizon=7d:21d").low, parse_axis("horizon=7d:21d").high) == (7 * 86400.0, 21 * 86400.0)
+    assert parse_axis("plan.strategy.retry.retry_interval=0,10min").levels == (0, "10min")

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from sim.errors import Problem, ScenarioError
+from sim.scenario.fields import WITH_UNITS, with_units
 from sim.scenario.imports.dialect import Dialect, Options
 from sim.scenario.imports.dialects import DIALECTS, fitting
 from sim.scenario.imports.findings import Findings, Loss
@@ -121,7 +122,7 @@ def _dialect(document: Mapping[str, Any], name: str, wanted: str) -> Dialect:
 def _valid(strategy: dict[str, Any], name: str) -> dict[str, Any]:
     """The strategy, which a scenario takes; ScenarioError with its own words where the product allows more."""
     try:
-        StrategySection.model_validate(strategy)
+        section = StrategySection.model_validate(strategy)
     except ValidationError as error:
         raise ScenarioError([
             Problem(
@@ -130,7 +131,8 @@ def _valid(strategy: dict[str, Any], name: str) -> dict[str, Any]:
             )
             for e in error.errors(include_url=False)[:20]
         ]) from None  # fmt: skip
-    return strategy
+    written: dict[str, Any] = with_units(strategy, section.model_dump(mode="json", context=WITH_UNITS))
+    return written
 
 
 def to_yaml(imported: Imported, source: str) -> str:
