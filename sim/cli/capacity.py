@@ -139,7 +139,10 @@ def _objectives(text: str | None, kind: Kind, settings: Settings, cloud: str | N
 
     broker = cloud is not None and cloud.startswith("mqtt")
     default = parse(default_slo(kind, settings.time_scale > 1.0, broker=broker))
-    slo, added = completed(default if text is None else parse(text), default, kind.span)
+    wanted = default if text is None else parse(text)
+    if wanted.groups:
+        fail(f"--slo: group {wanted.groups[0]!r}: capacity judges the fleet as a whole; fotasim live takes groups")
+    slo, added = completed(wanted, default, kind.span)
     if text is None:
         print(f"SLO: {', '.join(o.text for o in slo.objectives)}", file=sys.stderr)
     elif added:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli.common import (
+    KEPT,
     AsJson,
     MarginalOption,
     Overrides,
@@ -27,6 +28,8 @@ from sim.cli.common import (
     with_options,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
+from sim.errors import FotasimError
+from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import LiveOutcome
 
-_CREDENTIALS = ("HTTP 401", "HTTP 403")
-"""Reasons of failures that are refused credentials."""
+_ENDED = {"SIGINT": ExitStatus.INTERRUPTED, "SIGTERM": ExitStatus.TERMINATED}
+"""The status of a run that a signal ended."""
 
 CloudUrl = Annotated[
     str | None,
@@ -61,6 +64,17 @@ UserName = Annotated[
     str | None, typer.Option(help="User name to send: strict brokers refuse the SDK's password without one.")
 ]
 Certificates = Annotated[Path | None, typer.Option(help="Certificates to trust (PEM).", exists=True)]
+SloOption = Annotated[
+    str | None,
+    typer.Option(
+        "--slo",
+        help="Objectives, such as 'p99(wake)<5s, error_rate(connect)<0.5%, p95(download, group=indoor)<120s'. "
+        "Without one on its failures, at most 1 % of each step may fail.",
+    ),
+]
+AbortOnFailure = Annotated[
+    bool, typer.Option("--abort-on-failure", help="End the run as soon as an objective is broken beyond doubt.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED-live.")]
 
@@ -80,6 +94,8 @@ def live(
     rate_cap: RateCap = None,
     username: UserName = None,
     ca: Certificates = None,
+    slo: SloOption = None,
+    abort_on_failure: AbortOnFailure = False,
     prometheus: Prometheus = None,
     otlp: Otlp = None,
     progress: Progress = None,
@@ -97,19 +113,15 @@ def live(
     FOTASIM_TOKEN holds its token. With a scenario of cloud kind ddi: FOTASIM_DDI_TARGET_TOKEN or
     FOTASIM_DDI_GATEWAY_TOKEN for the devices, FOTASIM_DDI_USER and FOTASIM_DDI_PASSWORD for the reconciliation. Ctrl-C ends the run and keeps what is there.
     """
-    from sim import archive
-    from sim.engines.live.live_engine import Settings
-    from sim.engines.live.live_run import run_live, save_live
+    from sim.engines.live.live_engine import CRASHED, Settings
+    from sim.engines.live.live_run import run_live
     from sim.engines.live.live_target import Limits
-    from sim.report.formats.html_page import render
-    from sim.report.model.run_report import build
-    from sim.report.pages.run_page import run_page
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
     settings = Settings(
         rate_of("--ramp", ramp), time_scale, tuple(source), radio, None if duration is None else seconds("--duration", duration), limits,
-        None if ca is None else str(ca), username,
+        None if ca is None else str(ca), username, slo_of(slo), abort_on_failure,
     )  # fmt: skip
     url = cloud or loaded.cloud.url
     if url is None:
@@ -118,14 +130,41 @@ def live(
     folder = check_output(target, "run", overwrite=overwrite, sign=sign)
     with watching(prometheus, otlp, progress, quiet=as_json) as watch:
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
+    report, page = _saved(found, folder, overwrite=overwrite, sign=sign)
+    _tell(found, settings, report, page, as_json)
+    if found.ended_by == CRASHED:
+        raise found.surprises[0]
+    if found.ended_by in _ENDED:
+        raise typer.Exit(_ENDED[found.ended_by])
+    end_as(report, marginal_as)
+
+
+def _saved(found: LiveOutcome, folder: Path, *, overwrite: bool, sign: Path | None) -> tuple[Any, Path]:
+    """Writes the folder with its page; gives the report and the page."""
+    from sim import archive
+    from sim.engines.live.live_run import save_live
+    from sim.report.formats.html_page import render
+    from sim.report.model.run_report import build
+    from sim.report.pages.run_page import run_page
+
     saved = save_live(found, folder, overwrite=overwrite, command=command_line())
+    KEPT.append(folder)
     page = saved.path / "report.html"
     report = build(saved)
     page.write_text(render(run_page(report, saved)), encoding="utf-8")
     archive.add(folder, [page])
     sign_folder(folder, sign)
-    _tell(found, settings, report, page, as_json)
-    end_as(report, marginal_as)
+    return report, page
+
+
+def slo_of(text: str | None) -> Any:
+    """The objectives an option was given; wrong use ends the command."""
+    from sim.engines.live.slo import parse
+
+    try:
+        return None if text is None else parse(text)
+    except FotasimError as error:
+        fail(f"--slo: {error}")
 
 
 def seconds(option: str, text: str) -> float:
@@ -155,24 +194,40 @@ def rate_of(option: str, text: str) -> float:
 
 
 def failure_lines(latencies: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """What went wrong between modules and cloud, by leg and reason; refused credentials first, since nothing works then."""
+    """What went wrong between modules and cloud, by step and reason; refused logins first, since nothing works then."""
+    from sim.engines.live.failure_reasons import LOGIN_REFUSED
+
     found = [(reason, leg, n) for leg, row in latencies.items() for reason, n in row["failures"].items()]
-    for reason, leg, n in sorted(found, key=lambda failure: (failure[0] not in _CREDENTIALS, -failure[2])):
-        row = latencies[leg]
-        shown = f"CREDENTIALS REFUSED ({reason})" if reason in _CREDENTIALS else reason
-        yield f"  {leg} failed: {shown}: {n:,} of {row['count'] + sum(row['failures'].values()):,}"
+    for reason, leg, n in sorted(found, key=lambda failure: (not failure[0].startswith(LOGIN_REFUSED), -failure[2])):
+        yield f"  {leg} failed: {reason}: {n:,} of {latencies[leg]['tries']:,}"
+
+
+_TOLD = ("failures", "slo", "faults", "ended_by")
+"""What of the manifest's `live` stands in --json too."""
+
+
+def partial_words(ended_by: str) -> str:
+    """Why a run ended before its time, as the terminal says it."""
+    from sim.engines.live.live_engine import ABORTED, CRASHED
+
+    if ended_by.startswith(ABORTED):
+        return f"ENDED EARLY, {ended_by}"
+    return ended_by.upper() if ended_by == CRASHED else f"INTERRUPTED{f' by {ended_by}' if ended_by else ''}"
 
 
 def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_json: bool) -> None:
     summary = found.outcome.summary
     if as_json:
         quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
-        print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict()}))
+        live = {name: found.outcome.manifest["live"][name] for name in _TOLD}
+        print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict(), **live}))
         return
     scale = "" if settings.time_scale == 1.0 else f", time scale {settings.time_scale:g}"
     print(f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}")
     if not summary["complete"]:
-        print("  INTERRUPTED: this run is partial")
+        print(f"  {partial_words(found.ended_by)}: this run is partial")
+    for fault in found.outcome.manifest["live"]["faults"]:
+        print(f"  VOID: {fault}")
     for line in failure_lines(found.latencies):
         print(line)
     for line in outcome_lines(summary):

@@ -26,6 +26,7 @@ from sim.scenario import Scenario
 from sim.scenario.fields import WITH_UNITS
 from sim.scenario.load import dump_tree
 from sim.stats.campaigns import with_intervals
+from sim.stats.judging import Beside
 from sim.stats.summary import SUMMARY_COLUMNS, summarise
 from sim.version import version
 
@@ -206,17 +207,19 @@ def _simpy() -> tuple[str, Callable[..., VirtualDriver]]:
     return "simpy", SimpyEngine
 
 
-def assemble(scenario: Scenario, parts: list[Records]) -> Outcome:
-    """One outcome from the records of all replications, in their order."""
+def assemble(scenario: Scenario, parts: list[Records], live: Beside | None = None) -> Outcome:
+    """One outcome from the records of all replications, in their order; `live` is what only a live run's verdict rests on."""
     merged = _merge(parts)
     peaks = [part.cloud_peaks for part in parts]
-    summary = summary_of(scenario, merged, peaks)
+    summary = summary_of(scenario, merged, peaks, live)
     inputs = run_inputs.inputs_of(scenario)
     manifest = {**_manifest(scenario, merged, len(parts), inputs), "cloud_peaks": peaks}
     return Outcome(scenario, merged, summary, manifest, inputs)
 
 
-def summary_of(scenario: Scenario, merged: Records, peaks: list[dict[str, float]]) -> dict[str, Any]:
+def summary_of(
+    scenario: Scenario, merged: Records, peaks: list[dict[str, float]], live: Beside | None = None
+) -> dict[str, Any]:
     """The figures of all replications; `peaks` are those of the cloud, for each replication."""
     gates = dict(scenario.gates)
     known: dict[str, Any] = {
@@ -225,7 +228,7 @@ def summary_of(scenario: Scenario, merged: Records, peaks: list[dict[str, float]
     summary = summarise(
         merged.table.frame(SUMMARY_COLUMNS), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
         replications=len(peaks), complete=merged.complete, gates=gates,
-        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions, **known,
+        cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions, live=live, **known,
     )  # fmt: skip
     if len(peaks) > 1:
         summary = with_intervals(summary, merged.modules, peaks, merged.decisions, gates=gates, **known)

@@ -13,6 +13,7 @@ from sim.gates import Figure, Gate, Judged
 from sim.metrics import METRICS, SHARES
 from sim.stats.counts import counts, figures, metrics, part_of_component
 from sim.stats.replicated import ratio_interval
+from sim.stats.slo_result import SloResult
 from sim.stats.stopping import self_stops
 from sim.stats.verdict import Decision, Evidence, Sampled, decide
 
@@ -30,6 +31,24 @@ class Grounds:
     watched_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a verdict on a live run rests on beside its tables: both sides' books, objectives, the generator."""
+
+    books_agree: bool | None = None
+    slo: Sequence[SloResult] = ()
+    generator: Sequence[str] = ()
+    aborted: bool = False
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Beside:
+        """From the `live` of a manifest; a folder of an older version has no objectives."""
+        return cls(
+            (told.get("reconciliation") or {}).get("agrees"), tuple(SloResult.of(row) for row in told.get("slo", ())),
+            tuple(map(str, told.get("faults", ()))), bool(told.get("aborted")),
+        )  # fmt: skip
+
+
 def judged(given: Mapping[str, Any], grounds: Grounds, further: Sequence[Gate] = ()) -> list[Judged]:
     """Every gate of a scenario and those `further` ones, one result for each slice it is judged by."""
     gates = [rules.parse_entry(metric, entry) for metric, entry in given.items()]
@@ -37,13 +56,14 @@ def judged(given: Mapping[str, Any], grounds: Grounds, further: Sequence[Gate] =
 
 
 def verdict_of(
-    results: Sequence[Judged], grounds: Grounds, *, sampled: Sequence[Sampled] = (), books_agree: bool | None = None
+    results: Sequence[Judged], grounds: Grounds, *, sampled: Sequence[Sampled] = (), live: Beside | None = None
 ) -> Decision:
     """The verdict on a run with these results of its gates."""
-    counted = counts(grounds.modules)
+    counted, live = counts(grounds.modules), live or Beside()
     return decide(Evidence(
         results, counted["targets"], counted["touched"], grounds.replications, grounds.complete,
-        self_stops(grounds.modules, grounds.decisions), sampled, books_agree,
+        self_stops(grounds.modules, grounds.decisions), sampled, live.books_agree, live.slo,
+        live.generator, live.aborted,
     ))  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from sim.metrics import METRICS
 from sim.records import OUTCOMES, STAGES
 from sim.stats.counts import COLUMNS, counts, energy, figures, metrics, silent
 from sim.stats.intervals import share_interval
-from sim.stats.judging import Grounds, judged, verdict_of
+from sim.stats.judging import Beside, Grounds, judged, verdict_of
 from sim.stats.replicated import finite
 from sim.stats.stopping import stopped
 
@@ -35,6 +35,7 @@ def summarise(
     decisions: pd.DataFrame,
     watched_s: float | None = None,
     components: tuple[str, ...] = (),
+    live: Beside | None = None,
 ) -> dict[str, Any]:
     """Counts, rates, quantiles, sums, gates and verdict of one run; plain values only, None where there is nothing to tell.
 
@@ -47,7 +48,7 @@ def summarise(
     told = figures(modules, counted, found, watched_s)
     grounds = Grounds(modules, told, decisions, replications, complete, components, watched_s)
     results = judged(gates, grounds)
-    decision = verdict_of(results, grounds)
+    decision = verdict_of(results, grounds, live=live)
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())
     return {
         "scenario": scenario, "engine": engine, "seed": seed, "modules": len(modules) // replications,

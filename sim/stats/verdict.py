@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sim.exit_status import ExitStatus
 from sim.gates import Judged, State
+from sim.stats.slo_result import SloResult
 
 SURE = 0.95
 """Share of the worlds of a sensitivity study in which a gate must be met for a Go without doubt."""
@@ -32,10 +33,13 @@ class Why(StrEnum):
     NO_GATES = "no gates"
     INTERRUPTED = "interrupted"
     BOOKS = "books disagree"
+    GENERATOR = "generator failed"
     NOBODY_NEEDED_IT = "nobody needed it"
     STOPPED = "stopped itself"
     STOPS_AT_TIMES = "stops itself at times"
     NOT_MET = "not met"
+    SLO_BROKEN = "objective broken"
+    SLO_UNDECIDED = "objective undecided"
     TOO_LITTLE = "too little"
     UNDECIDED = "undecided"
     INPUTS = "inputs decide"
@@ -72,6 +76,12 @@ class Evidence:
     stops: Sequence[SelfStop] = ()
     sampled: Sequence[Sampled] = ()
     books_agree: bool | None = None
+    slo: Sequence[SloResult] = ()
+    """Objectives of a live or load run, its tolerance for failures among them."""
+    generator: Sequence[str] = ()
+    """Why the generator of a live or load run, and not the cloud, made its figures."""
+    aborted: bool = False
+    """It ended early because an objective was broken: incomplete, and decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,7 @@ class Reason:
     gate: Judged | None = None
     stop: SelfStop | None = None
     sampled: Sampled | None = None
+    slo: SloResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class Decision:
         """The status a command ends with; `marginal_as` (go, no-go) decides a gate in doubt, but no run is a yes that judged
         nothing, or whose plan stopped itself in some campaign."""
         status = _STATUS[self.verdict]
-        if self.reasons and self.reasons[0].why is Why.BOOKS:
+        if self.reasons and self.reasons[0].why in (Why.BOOKS, Why.GENERATOR):
             return ExitStatus.RUN_FAILED
         if self.reasons and self.reasons[0].why is Why.INTERRUPTED:
             return ExitStatus.INTERRUPTED
@@ -122,7 +133,7 @@ _STATUS = {
 
 
 def decide(known: Evidence) -> Decision:
-    """The verdict. First match: interrupted or contradicted, stopped itself, not met, too little, doubt, Go.
+    """The verdict. First match: interrupted, void or contradicted, stopped itself, not met, too little, doubt, Go.
 
     A plan that stopped itself in any campaign is never a Go: in half of them or more it is Stopped, else Marginal.
     """
@@ -132,8 +143,9 @@ def decide(known: Evidence) -> Decision:
     not_met = [Reason(Why.NOT_MET, gate=g) for g in known.gates if g.state == State.NOT_MET]
     if known.stops and 2 * len(known.stops) >= known.replications:
         return Decision(Verdict.STOPPED, [Reason(Why.STOPPED, stop=known.stops[0]), *not_met], known)
-    if not_met:
-        return Decision(Verdict.NO_GO, not_met, known)
+    broken = [Reason(Why.SLO_BROKEN, slo=s) for s in known.slo if s.state == "broken"]
+    if not_met or broken:
+        return Decision(Verdict.NO_GO, [*not_met, *broken], known)
     if known.targets == 0 and known.gates:
         return Decision(Verdict.INVALID, [Reason(Why.NOBODY_NEEDED_IT)], known)
     too_little = [Reason(Why.TOO_LITTLE, gate=g) for g in known.gates if g.state == State.TOO_LITTLE]
@@ -142,19 +154,21 @@ def decide(known: Evidence) -> Decision:
         return Decision(Verdict.INVALID, [*too_little, *doubts], known)
     if doubts:
         return Decision(Verdict.MARGINAL, doubts, known)
-    if not known.gates:
+    if not known.gates and not any(s.asked for s in known.slo):
         return Decision(Verdict.NONE, [Reason(Why.NO_GATES)], known)
     return Decision(Verdict.GO, [Reason(Why.ALL_MET)], known)
 
 
 def _void(known: Evidence) -> list[Why]:
     """What makes all figures worthless."""
-    found = [] if known.complete else [Why.INTERRUPTED]
+    found = [] if known.complete or known.aborted else [Why.INTERRUPTED]
+    found += [Why.GENERATOR] if known.generator else []
     return [*found, Why.BOOKS] if known.books_agree is False else found
 
 
 def _doubts(known: Evidence) -> list[Reason]:
     undecided = [Reason(Why.UNDECIDED, gate=g) for g in known.gates if g.state == State.UNDECIDED]
+    undecided += [Reason(Why.SLO_UNDECIDED, slo=s) for s in known.slo if s.state == "undecided"]
     at_times = [Reason(Why.STOPS_AT_TIMES, stop=known.stops[0])] if known.stops else []
     gated = {gate.metric for gate in known.gates}
     inputs = [Reason(Why.INPUTS, sampled=s) for s in known.sampled if s.metric in gated and s.share_met < SURE]

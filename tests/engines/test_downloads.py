@@ -105,15 +105,15 @@ def test_redirects_end():
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 416, 429, 500, 503])
 def test_other_answers_are_refusals_with_their_status(status):
-    with pytest.raises(ServerRefused, match=f"HTTP status {status}"):
+    with pytest.raises(ServerRefused, match=f"HTTP {status}"):
         fetched(lambda head, port: answer(status))
 
 
 @pytest.mark.parametrize(
     ("serve", "what"),
     [
-        (lambda head, port: answer(200, FILE[:1000], length=len(FILE)), "ended before the last byte"),
-        (lambda head, port: answer(200, FILE[:1000], length=None), "ended before the last byte"),
+        (lambda head, port: answer(200, FILE[:1000], length=len(FILE)), "closed by peer before the last byte"),
+        (lambda head, port: answer(200, FILE[:1000], length=None), "closed by peer before the last byte"),
         (lambda head, port: answer(200, FILE[:1000]), "bytes are missing"),
         (lambda head, port: answer(206, FILE, Content_Range="bytes 7-9/10"), "begins at byte 7"),
         (lambda head, port: answer(200, FILE, Content_Encoding="br"), "cannot be decoded"),

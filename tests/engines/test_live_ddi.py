@@ -403,9 +403,9 @@ def test_refused_credentials_are_said_first():
     from sim.cli.live import failure_lines
 
     rows = {
-        "poll": {"count": 90, "failures": {"HTTP 401": 10}},
-        "download": {"count": 1, "failures": {"the connection was reset": 40}}, "report": {"count": 5, "failures": {}},
+        "poll": {"tries": 100, "failures": {"login refused (HTTP 401)": 10}},
+        "download": {"tries": 41, "failures": {"connection reset": 40}}, "report": {"tries": 5, "failures": {}},
     }  # fmt: skip
     assert list(failure_lines(rows)) == [
-        "  poll failed: CREDENTIALS REFUSED (HTTP 401): 10 of 100", "  download failed: the connection was reset: 40 of 41",
+        "  poll failed: login refused (HTTP 401): 10 of 100", "  download failed: connection reset: 40 of 41",
     ]  # fmt: skip

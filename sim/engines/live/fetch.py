@@ -8,6 +8,7 @@ import ssl as tls
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
+from sim.engines.live import failure_reasons
 from sim.engines.live.dial import dial
 from sim.engines.live.known_files import File, FileCheck, KnownFiles
 from sim.errors import ProtocolError
@@ -109,7 +110,7 @@ class ThinDownloader:
                 await dial(lambda: given, where.host, where.port, ssl=self._context(where.secure, ask), source=local)
             await transfer.whole
         except (OSError, TimeoutError, ProtocolError) as error:
-            raise Broken(str(error) or type(error).__name__) from None
+            raise Broken(failure_reasons.of_error(error)) from None
         finally:
             if transfer is not None:
                 transfer.end()
@@ -196,7 +197,7 @@ class _Transfer(asyncio.BufferedProtocol):
         if whole:
             self._complete()
         else:
-            self._fail(exc if isinstance(exc, OSError) else Broken("the connection ended before the last byte"))
+            self._fail(exc if isinstance(exc, OSError) else Broken(f"{failure_reasons.CLOSED} before the last byte"))
 
     def _resume(self) -> None:
         if self._transport is not None and not self.whole.done():
@@ -206,7 +207,7 @@ class _Transfer(asyncio.BufferedProtocol):
     def _check_silence(self) -> None:
         left_s = self._heard_at + max(self._pause, 0.0) + SOCKET_TIMEOUT_S - self._loop.time()
         if left_s <= 0.0:
-            self._fail(Broken("the server fell silent"))
+            self._fail(Broken(failure_reasons.NO_ANSWER))
         else:
             self._silence = self._loop.call_later(left_s, self._check_silence)
 
@@ -224,7 +225,7 @@ class _Transfer(asyncio.BufferedProtocol):
         if head.status in http.REDIRECTS:
             raise _Redirected(head.location(self._ask.url))
         if head.status not in (http.OK, http.PARTIAL_CONTENT):
-            raise ServerRefused(f"HTTP status {head.status}")
+            raise ServerRefused(f"HTTP {head.status}")
         self._wanted = http.Wanted(head, self._ask.first, self._ask.last)
         self._header()
 

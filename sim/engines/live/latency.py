@@ -30,6 +30,10 @@ SPANS = {
 }
 """What a user waits for, across legs: measured from the schedule, so a pause of the server shows at its full length."""
 
+SESSION = "session"
+"""The step that only fails: a session that stood and broke, or a message in it that could not be used."""
+_SESSION_MEANING = "failures only: a session that stood and broke, or a message of the server that could not be used"
+
 LOWEST_US, HIGHEST_US, DIGITS = 1, 3_600_000_000, 3
 MAX_REASONS = 50
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
@@ -83,6 +87,20 @@ class Latencies:
         """Failures of a leg by reason."""
         return {reason: n for (of, reason), n in self.failures.items() if of == leg}
 
+    def failures_by_reason(self) -> Counter[str]:
+        """Failures of all steps by reason."""
+        found: Counter[str] = Counter()
+        for (_, reason), n in self.failures.items():
+            found[reason] += n
+        return found
+
+    def tries(self, leg: str) -> tuple[int, int]:
+        """How often a step was tried, and how often it failed. Sessions are tried by connecting."""
+        failed = sum(n for (of, _), n in self.failures.items() if of == leg)
+        if leg == SESSION:
+            return max(failed, self.count("connect")), failed
+        return self.count(leg) + failed, failed
+
     def totals(self) -> tuple[dict[str, int], dict[str, int]]:
         """Measurements and failures by leg, of legs that have any."""
         failed: Counter[str] = Counter()
@@ -128,12 +146,19 @@ class Latencies:
 
     def table(self) -> dict[str, dict[str, Any]]:
         """For each leg: what it is, count, mean, quantiles in seconds and the encoded histogram, to be merged later."""
-        return {name: self._row(name) for name in (*SPANS, *LEGS)}
+        rows = {name: self._row(name) for name in (*SPANS, *LEGS)}
+        tried, failed = self.tries(SESSION)
+        if failed:
+            rows[SESSION] = {
+                "meaning": _SESSION_MEANING, "count": 0, "tries": tried, "failures": self.failed(SESSION), "hdr": "",
+            }  # fmt: skip
+        return rows
 
     def _row(self, name: str) -> dict[str, Any]:
         histogram = self.histogram(name)
         count = int(histogram.get_total_count())
         row: dict[str, Any] = {"meaning": (SPANS | LEGS)[name], "count": count}
+        row["tries"], _ = self.tries(name)
         row["failures"] = self.failed(name)
         if count:
             row["mean_s"] = histogram.get_mean_value() / 1e6
@@ -141,3 +166,22 @@ class Latencies:
             row["max_s"] = histogram.get_max_value() / 1e6
         row["hdr"] = self.encoded(name)
         return row
+
+
+class InGroup:
+    """Where a module of one group measures: in the whole, and in the group's own."""
+
+    __slots__ = ("_group", "_whole")
+
+    def __init__(self, whole: Latencies, group: Latencies) -> None:
+        self._whole, self._group = whole, group
+
+    def add(self, leg: str, seconds: float) -> None:
+        """See Latencies."""
+        self._whole.add(leg, seconds)
+        self._group.add(leg, seconds)
+
+    def fail(self, leg: str, reason: str) -> None:
+        """See Latencies."""
+        self._whole.fail(leg, reason)
+        self._group.fail(leg, reason)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl as tls
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
+from sim.engines.live import failure_reasons
 from sim.engines.live.dial import dial
 from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.wire import mqtt
@@ -29,7 +30,7 @@ class LinkOwner(Protocol):
         """Logged in and subscribed."""
 
     def on_down(self, link: Link, code: int) -> None:
-        """The connection is gone, or never came: 0 after `on_up`, else CONNACK's code or NETWORK_FAILED."""
+        """The connection is gone, or never came: 0 after `on_up`, else CONNACK's code or NETWORK_FAILED; `link.why` in words."""
 
     def on_message(self, link: Link, topic: str, payload: bytes) -> None:
         """A message from the cloud."""
@@ -41,7 +42,7 @@ class LinkOwner(Protocol):
 class Link(asyncio.Protocol):
     """One connection, from dialling to its end; told once to its owner when it is gone."""
 
-    __slots__ = ("_finishing", "_links", "_login", "_owner", "_transport", "made_at", "session", "up")
+    __slots__ = ("_finishing", "_links", "_login", "_owner", "_transport", "made_at", "session", "up", "why")
 
     session: ClientSession
 
@@ -53,6 +54,7 @@ class Link(asyncio.Protocol):
         self._finishing = False
         self.made_at = 0.0
         self.up = False
+        self.why = ""
 
     # --- for the module ----------------------------------------------------------------------------------------------
 
@@ -118,23 +120,30 @@ class Link(asyncio.Protocol):
             return
         try:
             self.session.receive(data, self._links.clock())
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
             self._links.protocol_errors += 1
-            self._lost(NETWORK_FAILED)
-        except LocalProtocolError:  # a cloud that acknowledges nothing, or asks for what cannot be sent
+            self._lost(NETWORK_FAILED, failure_reasons.of_protocol(error))
+        except LocalProtocolError as error:  # a cloud that acknowledges nothing, or asks for what cannot be sent
             self._links.local_errors += 1
-            self._lost(NETWORK_FAILED)
+            self._lost(NETWORK_FAILED, failure_reasons.of_protocol(error))
+        except Exception as error:  # a callback of ours: its connection ends, the others go on
+            self.broke(error)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+    def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._lost(NETWORK_FAILED)
+        self._lost(NETWORK_FAILED, failure_reasons.CLOSED if exc is None else failure_reasons.of_error(exc))
 
-    def failed(self) -> None:
+    def failed(self, why: str) -> None:
         """No connection could be opened."""
-        self._lost(NETWORK_FAILED)
+        self._lost(NETWORK_FAILED, why)
 
-    def _lost(self, code: int) -> None:
-        owner = self._owner
+    def broke(self, error: Exception) -> None:
+        """A callback raised."""
+        self._links.surprised(error)
+        self._lost(NETWORK_FAILED, failure_reasons.of_surprise(error))
+
+    def _lost(self, code: int, why: str) -> None:
+        owner, self.why = self._owner, why
         transport = self._leave()
         if transport is not None:
             transport.abort()
@@ -153,19 +162,19 @@ class Link(asyncio.Protocol):
     def on_connack(self, code: int) -> None:
         """See ClientOwner."""
         if code != mqtt.ACCEPTED:
-            self._lost(code)
+            self._lost(code, failure_reasons.of_connack(code))
 
     def on_suback(self, codes: bytes) -> None:
         """See ClientOwner."""
         if codes[:1] == b"\x80":
-            self._lost(NETWORK_FAILED)
+            self._lost(NETWORK_FAILED, "subscription refused")
         elif self._owner is not None:
             self.up = True
             self._owner.on_up(self)
 
-    def on_silence(self, what: str) -> None:  # noqa: ARG002 - whatever it was, the link is dead
+    def on_silence(self, what: str) -> None:
         """See ClientOwner."""
-        self._lost(NETWORK_FAILED)
+        self._lost(NETWORK_FAILED, f"{failure_reasons.NO_ANSWER} ({what})")
 
     def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:  # noqa: ARG002
         """See ClientOwner."""
@@ -184,7 +193,7 @@ class Link(asyncio.Protocol):
     def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002
         """See ClientOwner."""
         self._links.unacknowledged += 1
-        self._lost(NETWORK_FAILED)  # three sends without an answer: nobody is there
+        self._lost(NETWORK_FAILED, f"{failure_reasons.NO_ANSWER} (acknowledgement)")  # three sends: nobody is there
 
 
 class Links:
@@ -192,8 +201,10 @@ class Links:
 
     def __init__(
         self, host: str, port: int, *, ssl: tls.SSLContext | None = None, sources: Sequence[str] = (),
-        keepalive_s: int = 120, username: str | None = None,
+        keepalive_s: int = 120, username: str | None = None, surprised: Callable[[Exception], None] = lambda _error: None,
     ) -> None:  # fmt: skip
+        """`surprised` hears of errors that only a fault of ours can cause."""
+        self.surprised = surprised
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.keepalive_s = keepalive_s
@@ -227,8 +238,11 @@ class Links:
                 if link.given_up:
                     return
                 await dial(lambda: link, host, port, ssl=self._ssl, source=source)
-        except (OSError, TimeoutError):
-            link.failed()
+        except OSError as error:  # of which TimeoutError and TLS are kinds
+            link.failed(failure_reasons.of_error(error))
+        except Exception as error:
+            self.surprised(error)
+            link.failed(failure_reasons.of_surprise(error))
 
     async def _resend(self) -> None:
         """Sends again what was not acknowledged in time."""
@@ -238,7 +252,7 @@ class Links:
             for link in list(self.in_flight):
                 session = link.session
                 if session.retry_at <= now:
-                    session.wake(now)
+                    self._wake(link, now)
                 if not session.in_flight:
                     self.in_flight.discard(link)
 
@@ -249,7 +263,15 @@ class Links:
             now = self.clock()
             for link in list(self.open):
                 if link.session.ping_at <= now:
-                    link.session.wake(now)
+                    self._wake(link, now)
+
+    @staticmethod
+    def _wake(link: Link, now: float) -> None:
+        """One session's timers; what it raises ends it and not the others' timers."""
+        try:
+            link.session.wake(now)
+        except Exception as error:
+            link.broke(error)
 
     async def close(self) -> None:
         """Takes leave of the broker with every connection."""

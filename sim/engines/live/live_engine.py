@@ -7,7 +7,7 @@ import signal
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isnan
@@ -15,19 +15,33 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sim import messages as msg
+from sim.engines.live import failure_reasons
 from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.known_files import KnownFiles
-from sim.engines.live.latency import Latencies
+from sim.engines.live.latency import InGroup, Latencies
+from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_recorder import LiveRecorder
 from sim.engines.live.live_target import Limits
 from sim.engines.live.pace import Pace
-from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, Watch
+from sim.engines.live.self_check import Health, SelfCheck
+from sim.engines.live.slo import Slo
+from sim.engines.live.slo_judging import EVERYBODY, broken_so_far, judged
+from sim.engines.live.snapshot import SHOWN_LEGS, SHOWN_REASONS, Snapshot, Watch
 from sim.engines.world.build import World
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+CRASHED = "error inside fotasim"
+ABORTED = "broken: "
+"""Begins why a run ended that was to end on failure."""
+JUDGE_S = 10.0
+"""The generator is judged over stretches of this length."""
+MOST_SURPRISES = 10
+LONG_BACK_OFF_S = 60.0
+"""From so many real seconds on a module's wait before its next attempt is shown as a long one."""
 WATCH_S = 1.0
 POLL_S = 2.0
 RADIO_WINDOW_BYTES = 32 * 1024
@@ -49,6 +63,10 @@ class Settings:
     ca_file: str | None = None
     username: str | None = None
     """Sent with every CONNECT, for brokers that refuse the SDK's password without one."""
+    slo: Slo | None = None
+    """What the run is judged by, beside the tolerance for failures."""
+    abort_on_failure: bool = False
+    """Whether the run ends as soon as an objective is broken beyond doubt."""
 
 
 _STATUS_NAMES = {
@@ -66,6 +84,12 @@ class LiveEngine:
         self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.zero = self.clock()
         self.latencies = latencies or Latencies()
+        self._groups = {name: Latencies() for name in (settings.slo.groups if settings.slo else ())}
+        _check_groups(world, self._groups)
+        self.surprises: list[Exception] = []
+        """Errors of ours that ended a connection; the first ones."""
+        self.ended_by = ""
+        """Why the run ended before its time: a signal's name, objectives that were broken, or an error of ours."""
         self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
         cap = settings.limits.rate_cap_per_s
         self.known_files = KnownFiles()
@@ -74,6 +98,9 @@ class LiveEngine:
         self.modules = [cloud.module(self, module) for module in world.modules]
         self.cpu_s = 0.0
         self.downloader: Downloader
+        self.check = SelfCheck(len(settings.sources))
+        self.health: list[Health] = []
+        """How the generator stood, stretch by stretch."""
         self._stop = asyncio.Event()
 
     # --- clock and timers ------------------------------------------------------------------------------------------
@@ -113,6 +140,21 @@ class LiveEngine:
         except (ValueError, FotasimError) as error:
             raise Broken(f"URL refused: {error}") from None
 
+    def latencies_of(self, module: Module) -> Latencies | InGroup:
+        """Where a module measures: its group's own latencies too, where an objective is about that group."""
+        group = self._groups.get(self.world.scenario.fleet.groups[module.row.group].name)
+        return self.latencies if group is None else InGroup(self.latencies, group)
+
+    @property
+    def measured(self) -> dict[str, Latencies]:
+        """Latencies of all modules (EVERYBODY), and of each group that an objective is about."""
+        return {EVERYBODY: self.latencies, **self._groups}
+
+    def surprised(self, error: Exception) -> None:
+        """Hears of an error that only a fault of ours can cause; a connection ended with it, the run goes on."""
+        if len(self.surprises) < MOST_SURPRISES:
+            self.surprises.append(error)
+
     # --- run ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
@@ -127,7 +169,10 @@ class LiveEngine:
         """Runs until every module is accounted for or time is up; False when it was stopped before."""
         await self.open()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
-            self.loop.add_signal_handler(signal.SIGINT, self._stop.set)
+            for number in _ENDING:
+                self.loop.add_signal_handler(number, self.stop, number.name)
+        self.loop.set_exception_handler(self._uncaught)
+        self.check.start()
         cpu = time.process_time()
         ramp = self.loop.create_task(self._ramp())
         try:
@@ -136,8 +181,24 @@ class LiveEngine:
             ramp.cancel()
             with suppress(asyncio.CancelledError):
                 await ramp
+            self.health.append(self.check.look(self.recorder.under_way[0]))
+            await self.check.stop()
             await self.close()
             self.cpu_s = time.process_time() - cpu
+
+    def stop(self, why: str) -> None:
+        """Ends the run at the next look; the first reason counts."""
+        self.ended_by = self.ended_by or why
+        self._stop.set()
+
+    def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error that no connection can be blamed for: the run ends, and what is there is kept."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.surprised(error)
+            self.stop(CRASHED)
+        elif error is None:
+            loop.default_exception_handler(context)
 
     def _tls(self) -> ssl.SSLContext:
         """TLS of downloads: as the cloud's."""
@@ -162,6 +223,7 @@ class LiveEngine:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
+            self._look()
             if watch is not None:
                 watch(self.snapshot())
             if self._stop.is_set():
@@ -173,10 +235,18 @@ class LiveEngine:
                 if await self.cloud.is_over(self):
                     return True
 
+    def _look(self) -> None:
+        """Judges the generator, and the run where it is to end on failure."""
+        if self.check.span_s >= JUDGE_S:
+            self.health.append(self.check.look(self.recorder.under_way[0]))
+        if self.settings.abort_on_failure and (broken := broken_so_far(self.settings.slo, self.measured)):
+            self.stop(f"{ABORTED}{', '.join(broken)}")
+
     async def close(self) -> None:
         """Ends every module and disconnects from the cloud."""
         with suppress(NotImplementedError, ValueError, RuntimeError):
-            self.loop.remove_signal_handler(signal.SIGINT)
+            for number in _ENDING:
+                self.loop.remove_signal_handler(number)
         self.recorder.end_s = min(self.now(), self.world.horizon_s)
         for module in self.modules:
             module.end()
@@ -189,12 +259,32 @@ class LiveEngine:
         modules = self.modules[:count]
         recorder = self.recorder
         connections, downloads = recorder.under_way
-        states = Counter(_state(m.module) for m in modules)
+        states = Counter(self._state(m) for m in modules)
         return Snapshot(
             self.clock() - self.zero, self.now(), len(modules), sum(m.done for m in modules),
             dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits,
-            self.latencies.shown_s(SHOWN_LEGS), *self.latencies.totals(),
+            self.latencies.shown_s(SHOWN_LEGS), *self.latencies.totals(), faults=tuple(self.faults),
+            reasons=dict(self.latencies.failures_by_reason().most_common(SHOWN_REASONS)),
         )  # fmt: skip
+
+    @property
+    def faults(self) -> list[str]:
+        """Why the measurements cannot be trusted: the generator was the bottleneck, or failed itself."""
+        late = dict.fromkeys(fault for health in self.health for fault in health.faults)
+        failed = dict.fromkeys(
+            f"{failure_reasons.of_surprise(error)}: a connection ended with it" for error in self.surprises
+        )
+        return [*late, *failed]
+
+    def _state(self, live: LiveModule) -> str:
+        """One word for where a module stands; one that waits after a failure is told apart from one that sleeps."""
+        row = live.module.row
+        if row.link != LinkState.OFFLINE or not row.link_failures:
+            return _state(live.module)
+        if live.trouble.startswith(failure_reasons.LOGIN_REFUSED):
+            return "refused"
+        waits_s = (row.link_at - self.now()) / self.settings.time_scale
+        return "long back-off" if waits_s > LONG_BACK_OFF_S else "back-off"
 
     def figures(self) -> dict[str, Any]:
         """What only a live run can tell, for its manifest."""
@@ -206,10 +296,30 @@ class LiveEngine:
             "messages_sent": sent, "messages_received": received,
             "statuses_sent": sum(m.sent_statuses for m in self.modules),
             "statuses_acknowledged": sum(m.acknowledged_statuses for m in self.modules),
-            "lost_by_modelled_radio": recorder.lost, "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
+            "lost_by_modelled_radio": recorder.lost, "sessions_dropped_by_modelled_radio": recorder.dropped,
+            "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
-            "cpu_s": round(self.cpu_s, 3), **of_cloud,
+            "cpu_s": round(self.cpu_s, 3), "ended_by": self.ended_by, "faults": self.faults,
+            "health": [health.as_dict() for health in self.health],
+            "failures": _by_step(self.latencies), "slo": [found.plain() for found in judged(self.settings.slo, self.measured)],
+            **of_cloud,
         }  # fmt: skip
+
+
+def _by_step(found: Latencies) -> dict[str, dict[str, int]]:
+    """Failures by step and reason."""
+    table: dict[str, dict[str, int]] = {}
+    for (step, reason), n in found.failures.items():
+        table.setdefault(step, {})[reason] = n
+    return table
+
+
+def _check_groups(world: World, groups: Iterable[str]) -> None:
+    """InputError for an objective on a group that the fleet does not have."""
+    there = [group.name for group in world.scenario.fleet.groups]
+    for name in groups:
+        if name not in there:
+            raise InputError(f"SLO: no group {name!r}; the fleet has {', '.join(there)}")
 
 
 def _state(module: Module) -> str:

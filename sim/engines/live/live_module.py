@@ -16,6 +16,7 @@ from sim import messages as msg
 from sim.causes import Cause
 from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.transfer_rules import FETCH_ROUND_TRIPS
+from sim.engines.live import failure_reasons
 from sim.engines.live.fetch import Ask, Broken, Package, ServerRefused, WrongChecksum
 from sim.engines.live.reconciliation import ModuleBooks
 from sim.module import behaviour as b
@@ -52,15 +53,20 @@ class LiveModule(ABC):
         "acked",
         "acknowledged_statuses",
         "ignores_offers",
+        "latencies",
         "module",
         "sent_statuses",
         "span_s",
+        "trouble",
     )  # fmt: skip
 
     def __init__(self, engine: LiveEngine, module: Module) -> None:
         self._engine = engine
         self._halted = False
         self.module = module
+        self.latencies = engine.latencies_of(module)
+        self.trouble = ""
+        """Why its last attempt to get a session failed; "" once it has one."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._guard = inf
@@ -135,11 +141,16 @@ class LiveModule(ABC):
             b.start(row, profile, now)
             self._rearm(now)
 
+    def _fail(self, step: str, reason: str) -> None:
+        """The one place where a step that failed is counted, by its reason."""
+        self.latencies.fail(step, reason)
+        self.trouble = reason
+
     def _span_ends(self, span: str) -> None:
         """A span counts once: a later offer does not begin at the first connection."""
         if span not in self.span_s and not isnan(self._scheduled_at):
             seconds = self.span_s[span] = self._engine.clock() - self._scheduled_at
-            self._engine.latencies.add(span, seconds)
+            self.latencies.add(span, seconds)
 
     def span_so_far(self, span: str, now: float) -> tuple[float, float] | None:
         """When the module was first due to connect, by the engine's clock, and how long the span took, or takes already.
@@ -245,7 +256,7 @@ class LiveModule(ABC):
     def _report_acknowledged(self, status: int, sent_at: float) -> None:
         """The cloud has a status report that was sent at a time of the engine's clock."""
         engine = self._engine
-        engine.latencies.add("report", engine.clock() - sent_at)
+        self.latencies.add("report", engine.clock() - sent_at)
         self.acknowledged_statuses += 1
         self.acked[status] = engine.now()
         if status == msg.UPDATE_SUCCESS and not isnan(self.module.row.upgraded_s):
@@ -294,8 +305,13 @@ class LiveModule(ABC):
             if self._fetch is fetch:
                 self._fetch_broken(error)
             return
+        except Exception as error:
+            engine.surprised(error)
+            if self._fetch is fetch:
+                self._fetch_broken(Broken(failure_reasons.of_surprise(error)))
+            return
         if self._fetch is fetch:
-            engine.latencies.add("download", engine.clock() - asked_at)
+            self.latencies.add("download", engine.clock() - asked_at)
             self._fetch_done()
 
     def _header(self, asked_at: float) -> None:
@@ -304,7 +320,7 @@ class LiveModule(ABC):
         if row.status != msg.DOWNLOAD_START:
             return
         self._header_at = engine.clock()
-        engine.latencies.add("header", self._header_at - asked_at)
+        self.latencies.add("header", self._header_at - asked_at)
         now = self._transfer_at = engine.now()
         engine.recorder.transfer_began()
         drop_s = radio.drop_after_s(row, self.module.profile)
@@ -344,7 +360,7 @@ class LiveModule(ABC):
     def _fetch_broken(self, error: Broken) -> None:
         row = self.module.row
         self._engine.recorder.broken(error)
-        self._engine.latencies.fail("download", str(error)[:80])
+        self._fail("download", str(error)[:80])
         self._stop_fetch()
         wrong = isinstance(error, WrongChecksum)
         row.cause = (

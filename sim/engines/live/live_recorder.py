@@ -26,7 +26,7 @@ class LiveRecorder(Recorder):
         self._bits_by_second: Counter[int] = Counter()
         self._sessions = self._most_sessions = self._transfers = 0
         self.delivered_bits = 0.0
-        self.damaged = self.lost = self.dials = 0
+        self.damaged = self.lost = self.dropped = self.dials = 0
         self.refusals: Counter[int] = Counter()
         self.broken_downloads: Counter[str] = Counter()
 

@@ -15,7 +15,7 @@ from sim import archive
 from sim.engines.live.api import CloudApi
 from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.host_limits import allow_files, sources_for
-from sim.engines.live.live_engine import LiveEngine, Settings
+from sim.engines.live.live_engine import ABORTED, LiveEngine, Settings
 from sim.engines.live.live_target import Target, checked_url, target_of
 from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconciliation import Reconciliation
@@ -24,6 +24,7 @@ from sim.engines.run import Outcome, assemble, save
 from sim.engines.world.build import World, build
 from sim.records import Run
 from sim.scenario import Scenario
+from sim.stats.judging import Beside
 
 LATENCIES_FILE = "latencies.json"
 
@@ -35,6 +36,10 @@ class LiveOutcome:
     outcome: Outcome
     latencies: dict[str, dict[str, Any]]
     reconciliation: Reconciliation
+    ended_by: str = ""
+    """Why it ended before its time: SIGINT, SIGTERM, objectives that were broken, an error inside fotasim."""
+    surprises: tuple[Exception, ...] = ()
+    """Errors inside fotasim, each of which ended a connection, or the run."""
 
 
 def run_live(
@@ -128,10 +133,11 @@ async def _find(cloud: str, settings: Settings, plan: int | None) -> tuple[Cloud
 def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall_s: float) -> LiveOutcome:
     records = engine.recorder.records(complete=complete, wall_s=wall_s)
     records.engine, records.modules_left_out = "live", engine.world.left_out
-    outcome = assemble(engine.world.scenario, [records])
-    outcome.manifest["live"] = {
+    told = {
         "target": f"{engine.cloud.host}:{engine.cloud.port}", "plan": engine.cloud.plan,
         "time_scale": engine.settings.time_scale, "ramp_per_s": engine.settings.ramp_per_s,
-        "radio": engine.settings.radio, **engine.figures(), "reconciliation": result.as_dict(),
+        "radio": engine.settings.radio, **engine.figures(), "reconciliation": result.as_dict(), "aborted": engine.ended_by.startswith(ABORTED),
     }  # fmt: skip
-    return LiveOutcome(outcome, engine.latencies.table(), result)
+    outcome = assemble(engine.world.scenario, [records], Beside.of(told))
+    outcome.manifest["live"] = told
+    return LiveOutcome(outcome, engine.latencies.table(), result, engine.ended_by, tuple(engine.surprises))

@@ -14,6 +14,7 @@ from sim import messages as msg
 from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
+from sim.engines.live import failure_reasons
 from sim.engines.live.api import CloudApi
 from sim.engines.live.bootstrap import Bootstrap
 from sim.engines.live.fetch import Package
@@ -81,7 +82,7 @@ class QuecThingModule(LiveModule):
         """See LiveModule."""
         if before == msg.SUBMITTED and self._confirmed_at:
             self._confirmed_at = 0.0
-            self._engine.latencies.fail("url", "no answer in time")
+            self._fail("url", failure_reasons.NO_ANSWER)
 
     # --- link ----------------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class QuecThingModule(LiveModule):
 
     def on_up(self, link: Link) -> None:
         """See LinkOwner."""
-        self._engine.latencies.add("connect", max(0.0, link.made_at - self._dialled_at))
+        self.latencies.add("connect", max(0.0, link.made_at - self._dialled_at))
         if not self.session.subscribed():
             self._engine.loop.call_later(CONFIG_TIMEOUT_S, self._no_config, link)
 
@@ -118,8 +119,8 @@ class QuecThingModule(LiveModule):
         """See Events."""
         link, engine = self.link, self._engine
         assert link is not None
-        self._request = 0
-        engine.latencies.add("login", engine.clock() - link.made_at)
+        self._request, self.trouble = 0, ""
+        self.latencies.add("login", engine.clock() - link.made_at)
         now = engine.now()
         engine.recorder.online(now, 1)
         self._heard_at = now
@@ -129,32 +130,39 @@ class QuecThingModule(LiveModule):
     def on_down(self, link: Link, code: int) -> None:
         """See LinkOwner."""
         if self._leaving is link:
+            self._fail("session", link.why)
             self._left()
         if self.link is not link:
             return
         self.link = None
         if self.module.row.link == LinkState.ONLINE:
-            self._session_lost()
+            self._session_lost(link.why)
         else:
             refused = self.session.failed(None if code == NETWORK_FAILED else code)
-            self._refused(refused, "login" if link.made_at else "connect")
+            self._refused(refused, "login" if link.made_at else "connect", link.why)
 
-    def _session_lost(self) -> None:
-        """The session broke: what was not acknowledged is kept like a status published offline, the latest only."""
+    def _session_lost(self, why: str) -> None:
+        """The session broke: what was not acknowledged is kept like a status published offline, the latest only.
+
+        Without a reason it is the modelled radio's doing, and no failure of the network or the cloud.
+        """
         row, engine = self.module.row, self._engine
         now = engine.now()
         engine.recorder.online(now, -1)
-        engine.latencies.fail("session", "lost")
+        if why:
+            self._fail("session", why)
+        else:
+            engine.recorder.dropped += 1
         self._keep_unacknowledged()
         if row.status in (msg.DOWNLOAD_START, msg.DOWNLOADING):
             row.cause = Cause.LINK_LOST
         self.deliver(Input.LINK_LOST, now)
         self._back_off(login.NETWORK, now)
 
-    def _refused(self, code: int, leg: str) -> None:
+    def _refused(self, code: int, leg: str, why: str) -> None:
         """No session came about."""
         engine = self._engine
-        engine.latencies.fail(leg, f"code {code}" if code != login.NETWORK else "no connection, or no answer")
+        self._fail(leg, why)
         engine.recorder.refused(code)
         now = engine.now()
         self.deliver(Input.CONNECT_FAILED, now)
@@ -202,7 +210,7 @@ class QuecThingModule(LiveModule):
         if link is not None:
             self.link = None
             link.abort()
-            self._session_lost()
+            self._session_lost("")
 
     def halt(self) -> None:
         """See LiveModule: a session that stands stays, so that what is on its way is still acknowledged."""
@@ -286,7 +294,7 @@ class QuecThingModule(LiveModule):
         """See LinkOwner."""
         if packet_id == self._request:
             self._request = 0
-            self._engine.latencies.add("request", self._engine.clock() - self._requested_at)
+            self.latencies.add("request", self._engine.clock() - self._requested_at)
             return
         status, sent_at = self._unacked.pop(packet_id, (0, 0.0))
         if link is self._leaving and not self._unacked:
@@ -306,9 +314,10 @@ class QuecThingModule(LiveModule):
         """See Events."""
         return self.module.hello(self._engine.now())
 
-    def on_damaged(self, error: RemoteProtocolError) -> None:  # noqa: ARG002 - counted, whatever it was
+    def on_damaged(self, error: RemoteProtocolError) -> None:
         """See Events."""
         self._engine.recorder.damaged += 1
+        self._fail("session", failure_reasons.of_protocol(error))
 
     def on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
         """See Events."""
@@ -326,13 +335,14 @@ class QuecThingModule(LiveModule):
     def on_exception(self, code: int) -> None:
         """See Events."""
         self._engine.recorder.refused(code)
+        self._fail("session", failure_reasons.of_exception(code))
 
     def on_refused(self, code: int) -> None:
         """See Events."""
         link, self.link = self.link, None
         if link is not None:
             link.abort()
-            self._refused(code, "login")
+            self._refused(code, "login", failure_reasons.of_platform(code))
 
     def _downlink(self, deliver: Callable[[], None]) -> None:
         """Through the modelled radio when asked for."""
@@ -358,7 +368,7 @@ class QuecThingModule(LiveModule):
         self._kinds = kinds
         self._due = engine.clock()
         if self._asked_at:
-            engine.latencies.add("notice", self._due - self._asked_at)
+            self.latencies.add("notice", self._due - self._asked_at)
             self._asked_at = 0.0
         self.deliver(notice, engine.now())
 
@@ -368,7 +378,7 @@ class QuecThingModule(LiveModule):
             return
         self._due = engine.clock()
         if self._confirmed_at:
-            engine.latencies.add("url", self._due - self._confirmed_at)
+            self.latencies.add("url", self._due - self._confirmed_at)
             self._confirmed_at = 0.0
         if self._firmware != firmware:
             self._firmware, self._package = (
@@ -408,7 +418,7 @@ class QuecThing:
             self._before = await self._api.devices(self.plan)
         self.links = Links(
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
-            keepalive_s=int(engine.world.keepalive_s), username=settings.username,
+            keepalive_s=int(engine.world.keepalive_s), username=settings.username, surprised=engine.surprised,
         )  # fmt: skip
         first = next(iter(engine.modules), None)
         if target.hand_out.known is None and isinstance(first, QuecThingModule):

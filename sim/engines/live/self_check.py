@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -104,7 +103,7 @@ class SelfCheck:
         lags = sorted(self._lags) or [0.0]
         found = Health(
             span_s, lags[max(0, min(int(LAG_PERCENTILE * len(lags)), len(lags) - 1 - TOLERATED))], lags[-1], cpu, open_files(),
-            resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections, self._sources * local_ports(), self._lag_limit_s,
+            file_limit(), connections, self._sources * local_ports(), self._lag_limit_s,
         )  # fmt: skip
         self._begin()
         return found
@@ -129,6 +128,15 @@ def open_files() -> int:
     with suppress(OSError):
         return sum(1 for _ in folder.iterdir())
     return 0
+
+
+def file_limit() -> int:
+    """How many files this process may have open; as good as without limit where the system has none."""
+    try:
+        import resource
+    except ImportError:
+        return sys.maxsize
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def local_ports() -> int:

@@ -6,18 +6,21 @@ import re
 from dataclasses import dataclass
 from math import inf
 
-from sim.engines.live.latency import LEGS, SPANS, Latencies
+import numpy as np
+
+from sim.engines.live.latency import LEGS, SESSION, SPANS, Latencies
 from sim.errors import FotasimError
 from sim.stats.evidence import Evidence
+from sim.stats.slo_result import MOST_FAILURES
 from sim.units import duration
 
 ALIASES = {"notify": "notice", "confirm": "url", "get": "download", "status": "report", "ask": "request"}
 _TERM = re.compile(
-    r"(?P<what>p(?P<percent>\d{1,2}(?:\.\d+)?)|max|error_rate)\s*(?:\(\s*(?P<leg>\w+)\s*\))?\s*<=?\s*(?P<limit>[\w.%]+)"
+    r"(?P<what>p(?P<percent>\d{1,2}(?:\.\d+)?)|max|error_rate)"
+    r"\s*(?:\(\s*(?P<leg>\w+)?\s*(?:(?(leg),)\s*group\s*=\s*(?P<group>[^,()]+?)\s*)?\))?\s*<=?\s*(?P<limit>[\w.%]+)"
 )
 EXAMPLE = "p99(wake)<5s, error_rate<0.1%"
-MOST_FAILURES = 0.01
-"""Put to an SLO that says nothing of failures: a cloud that answers the others fast is not one that sustains the load."""
+_BETWEEN = re.compile(r",(?![^()]*\))")
 _WAY = ("wake", "connect", "login", "request", "notice")
 """The way to the notice."""
 _BEFORE_ANSWERS = ("connect", "login", "request")
@@ -26,12 +29,14 @@ _BEFORE_ANSWERS = ("connect", "login", "request")
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One term. `percent` is None for a share of failures; `limit` in seconds, or a share from 0 to 1."""
+    """One term. `text` is how it is written. `percent` is None for a share of failures; `limit` in seconds, or a share from 0 to 1."""
 
     text: str
     leg: str | None
     percent: float | None
     limit: float
+    group: str = ""
+    """The group of the fleet it is about; "" for all modules."""
 
     def value(self, found: Latencies) -> float | None:
         """The figure the term is about; None when nothing was measured."""
@@ -52,9 +57,11 @@ class Objective:
 
     def _tries(self, found: Latencies) -> tuple[int, int]:
         """Tries and failures of the term's leg; without a leg of all steps, and of sessions that broke."""
-        legs = list(LEGS) if self.leg is None else [self.leg]
-        failed = sum(sum(found.failed(leg).values()) for leg in (*legs, *(["session"] if self.leg is None else [])))
-        return failed + sum(found.count(leg) for leg in legs), failed
+        if self.leg is not None:
+            return found.tries(self.leg)
+        tried, failed = np.sum([found.tries(leg) for leg in LEGS], axis=0).tolist()
+        broken = found.tries(SESSION)[1]
+        return tried + broken, failed + broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,11 @@ class Slo:
         return not timed or not {o.leg for o in self.objectives if o.leg is not None} <= set(_BEFORE_ANSWERS)
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of the fleet that terms are about."""
+        return tuple(dict.fromkeys(o.group for o in self.objectives if o.group))
+
+    @property
     def tightest_s(self) -> float:
         """The shortest latency any term asks for."""
         return min((o.limit for o in self.objectives if o.percent is not None), default=0.0)
@@ -94,7 +106,7 @@ class Slo:
 
 def parse(text: str) -> Slo:
     """The terms of an SLO; FotasimError says what would be right."""
-    terms = [part.strip() for part in text.split(",")]
+    terms = [part.strip() for part in _BETWEEN.split(text)]
     if not any(terms):
         raise FotasimError(f"SLO: nothing is asked for; write for example {EXAMPLE!r}")
     objectives = tuple(_objective(term) for term in terms)
@@ -136,15 +148,15 @@ def _objective(term: str) -> Objective:
     leg = found["leg"]
     if leg is not None:
         leg = ALIASES.get(leg, leg)
-        if leg not in LEGS and leg not in SPANS:
+        if leg not in LEGS and leg not in SPANS and (leg != SESSION or found["what"] != "error_rate"):
             raise FotasimError(f"SLO: {term!r}: no leg {leg!r}; there are {', '.join((*SPANS, *LEGS))}")
-    text = term.replace(" ", "")
+    text, group = term.replace(" ", "") if not found["group"] else term, found["group"] or ""
     if found["what"] == "error_rate":
-        return Objective(text, leg, None, _share(term, found["limit"]))
+        return Objective(text, leg, None, _share(term, found["limit"]), group)
     if leg is None:
         raise FotasimError(f"SLO: {term!r}: of which leg? Write for example p99(wake)<5s")
     percent = 100.0 if found["what"] == "max" else float(found["percent"])
-    return Objective(text, leg, percent, _seconds(term, found["limit"]))
+    return Objective(text, leg, percent, _seconds(term, found["limit"]), group)
 
 
 def _share(term: str, limit: str) -> float:

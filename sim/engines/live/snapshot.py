@@ -31,10 +31,18 @@ class Snapshot:
     """Processes that carry the modules."""
     faults: tuple[str, ...] = ()
     """Why the figures cannot be trusted, as far as it is known."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Failures so far by reason, the most frequent ones."""
+    broken: tuple[str, ...] = ()
+    """Objectives that are broken already, where the run is to end on failure."""
+    left_s: float | None = None
+    """Real seconds until the run ends at the latest; None where that is not known."""
 
 
 Watch = Callable[[Snapshot], None]
 SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
+
+SHOWN_REASONS = 8
 
 _ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", "delivered_bits", "workers")
 
@@ -42,15 +50,17 @@ _ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", 
 def together(parts: Sequence[Snapshot]) -> Snapshot:
     """How several processes stand as one. Quantiles cannot be added: each is that of the process with the worst one."""
     sums = {name: sum(getattr(part, name) for part in parts) for name in _ADDED_UP}
-    states, counts, failures = Counter[str](), Counter[str](), Counter[str]()
+    states, counts, failures, reasons = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for part in parts:
         states.update(part.states)
         counts.update(part.counts)
         failures.update(part.failures)
+        reasons.update(part.reasons)
     return Snapshot(
         max((part.real_s for part in parts), default=0.0), max((part.run_s for part in parts), default=0.0),
         states=dict(states), latencies_s=_worst(parts), counts=dict(counts), failures=dict(failures),
-        faults=tuple(fault for part in parts for fault in part.faults), **sums,
+        faults=tuple(fault for part in parts for fault in part.faults), reasons=dict(reasons.most_common(SHOWN_REASONS)),
+        **sums,
     )  # fmt: skip
 
 
@@ -66,4 +76,4 @@ def _larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
 
 
-__all__ = ["SHOWN_LEGS", "Snapshot", "Watch", "together"]
+__all__ = ["SHOWN_LEGS", "SHOWN_REASONS", "Snapshot", "Watch", "together"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.stats.slo_result import SloResult
+
 LATENCIES_FILE = "latencies.json"
 
 
@@ -23,6 +25,8 @@ class Leg:
     p95_s: float | None = None
     p99_s: float | None = None
     max_s: float | None = None
+    tries: int = 0
+    """How often it was tried; sessions are tried by connecting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class Live:
     wall_s: float
     legs: list[Leg]
     books: Books
+    slo: list[SloResult] = field(default_factory=list)
+    generator: list[str] = field(default_factory=list)
+    ended_by: str = ""
 
 
 def live_of(folder: Path, manifest: Mapping[str, Any]) -> Live | None:
@@ -71,7 +78,8 @@ def live_of(folder: Path, manifest: Mapping[str, Any]) -> Live | None:
     return Live(
         str(told.get("target", "")), float(told.get("time_scale", 1.0)), float(told.get("ramp_per_s", 0.0)),
         bool(told.get("radio")), float(manifest.get("wall_s", 0.0)), legs_of(latencies),
-        books_of(told.get("reconciliation") or {}),
+        books_of(told.get("reconciliation") or {}), [SloResult.of(row) for row in told.get("slo", ())],
+        [str(fault) for fault in told.get("faults", ())], str(told.get("ended_by", "")),
     )  # fmt: skip
 
 
@@ -83,7 +91,8 @@ def legs_of(table: Mapping[str, Any]) -> list[Leg]:
         count = int(row.get("count", 0))
         if count or failures:
             quantiles = {key: row.get(key) for key in ("p50_s", "p95_s", "p99_s", "max_s")}
-            listed.append(Leg(str(name), str(row.get("meaning", "")), count, failures, **quantiles))
+            tries = int(row.get("tries", count + sum(failures.values())))
+            listed.append(Leg(str(name), str(row.get("meaning", "")), count, failures, **quantiles, tries=tries))
     return listed
 
 

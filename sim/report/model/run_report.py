@@ -32,7 +32,7 @@ from sim.report.model.risk import Risk, risk_of
 from sim.report.model.verdict_words import Told, tell
 from sim.stats.counts import counts, figures
 from sim.stats.counts import metrics as metrics_of
-from sim.stats.judging import Grounds, judged, verdict_of
+from sim.stats.judging import Beside, Grounds, judged, verdict_of
 from sim.stats.slices import Slice, pairs, slices
 from sim.stats.verdict import Decision, Sampled
 
@@ -266,8 +266,8 @@ def _judged(
         run.modules, told, run.decisions, int(summary["replications"]), bool(summary["complete"]), components, watched_s
     )
     results = judged(run.scenario.get("gates", {}), grounds, further)
-    agree = None if live is None else live.books.agrees
-    return verdict_of(results, grounds, sampled=sampled, books_agree=agree)
+    beside = None if live is None else Beside.of(run.manifest["live"])
+    return verdict_of(results, grounds, sampled=sampled, live=beside)
 
 
 def _statuses(decision: Decision) -> dict[str, int]:

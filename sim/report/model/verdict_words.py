@@ -8,6 +8,7 @@ from typing import Any
 from sim.gates import SLICES, Judged
 from sim.metrics import COUNTS, METRICS
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
+from sim.stats.slo_result import SloResult
 from sim.stats.verdict import Decision, Reason, SelfStop, Verdict, Why
 from sim.units import show_duration
 
@@ -16,6 +17,7 @@ WORDS: dict[str, str] = {
     Verdict.INVALID: "Invalid", Verdict.NONE: "Not judged",
 }  # fmt: skip
 _SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_REASONS = 4
 _MANY = 10_000
 """From so many replications on a number is no advice any more."""
 
@@ -40,24 +42,73 @@ def _headline(decision: Decision, first: Reason) -> str:
     gates = decision.evidence.gates
     match first.why:
         case Why.ALL_MET:
-            return "Ship it: every gate is met beyond doubt."
+            return (
+                "Ship it: every gate is met beyond doubt."
+                if gates
+                else "Sustained: every objective is kept beyond doubt."
+            )
         case Why.NO_GATES:
             return "Done, and nothing was judged: the scenario sets no gates."
         case Why.INTERRUPTED:
             return "The run was interrupted: its figures end where it stopped and decide nothing."
         case Why.BOOKS:
             return "Void: the modules' records and the cloud's do not agree."
+        case Why.GENERATOR:
+            return "Void: the generator, not the cloud, made these figures."
         case Why.NOBODY_NEEDED_IT:
             return "Nothing to judge: every module runs the target version already."
         case Why.STOPPED:
             return f"Do not ship: the plan stopped itself ({words(first.stop.decision) if first.stop else ''})."
-        case Why.NOT_MET:
-            unmet = {r.gate.gate for r in decision.reasons if r.gate is not None}
-            total = len({gate.gate for gate in gates})
-            return f"Do not ship: {len(unmet)} of {plural(total, 'gate')} {'is' if len(unmet) == 1 else 'are'} not met."
+        case Why.NOT_MET | Why.SLO_BROKEN:
+            return _not_met(decision)
         case Why.TOO_LITTLE:
             return "Nothing can be said: too few modules to judge a gate."
     return f"Not decided: {_settling(decision)}"
+
+
+def _not_met(decision: Decision) -> str:
+    """How many gates are not met and how many objectives broken."""
+    unmet = {r.gate.gate for r in decision.reasons if r.gate is not None}
+    broken = [r.slo for r in decision.reasons if r.slo is not None]
+    steps = [slo for slo in broken if not slo.asked]
+    parts = []
+    if unmet:
+        total = len({gate.gate for gate in decision.evidence.gates})
+        parts.append(f"{len(unmet)} of {plural(total, 'gate')} {'is' if len(unmet) == 1 else 'are'} not met")
+    if len(broken) > len(steps):
+        asked = sum(slo.asked for slo in decision.evidence.slo)
+        count = len(broken) - len(steps)
+        parts.append(f"{count} of {plural(asked, 'objective')} {'is' if count == 1 else 'are'} broken")
+    if steps:
+        parts.append(f"{_steps(steps)} failed more often than tolerated")
+    lead = "Do not ship" if unmet else "Not sustained" if not decision.evidence.gates else "Do not ship"
+    return f"{lead}: {', and '.join(parts)}."
+
+
+def _steps(results: list[SloResult]) -> str:
+    names = [slo.step for slo in results]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def slo_sentence(slo: SloResult) -> str:
+    """An objective with what was found, of how many, and what was wanted."""
+    name = slo.step or "all steps"
+    where = f" of group {slo.group}" if slo.group else ""
+    reasons = ", ".join(
+        f"{reason} ({n:,})" for reason, n in sorted(slo.reasons.items(), key=lambda x: -x[1])[:_REASONS]
+    )
+    if not slo.tried:
+        return f"{slo.text}: nothing was measured."
+    if slo.unit == "share":
+        text = f"{name}{where}: {slo.over:,} of {slo.tried:,} failed ({share(slo.over / slo.tried)}); tolerated {share(slo.limit)}."
+        text += f" Reasons: {reasons}." if slo.over and reasons else ""
+    else:
+        found = "not reached" if slo.value is None else show_duration(slo.value)
+        text = f"{slo.text}: found {found}; {slo.over:,} of {slo.tried:,} did not keep {show_duration(slo.limit)}."
+    if slo.state == "undecided":
+        few = slo.tried < slo.needed
+        text += f" {slo.needed:,} samples at least would show it." if few else " That is not beyond chance."
+    return text
 
 
 def _settling(decision: Decision) -> str:
@@ -65,6 +116,8 @@ def _settling(decision: Decision) -> str:
     reasons = {reason.why for reason in decision.reasons}
     if Why.STOPS_AT_TIMES in reasons:
         return "the plan stops itself in some campaigns."
+    if Why.SLO_UNDECIDED in reasons and Why.UNDECIDED not in reasons:
+        return "too few samples to tell whether an objective is kept."
     if Why.UNDECIDED not in reasons:
         return "the answer depends on inputs that are not known well enough."
     count = decision.replications
@@ -75,6 +128,10 @@ def _settling(decision: Decision) -> str:
 
 def _sentence(reason: Reason, decision: Decision) -> str:
     known = decision.evidence
+    if reason.slo is not None:
+        return slo_sentence(reason.slo)
+    if reason.why is Why.GENERATOR:
+        return "; ".join(known.generator)
     if reason.why is Why.ALL_MET:
         met = [gate for gate in known.gates if gate.met and gate.margin is not None]
         return f"The tightest: {gate_sentence(min(met, key=_closeness))}" if met else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from sim.exit_status import ExitStatus
 from sim.report.figures import charts
 from sim.report.model.live_findings import Books, Leg, Live
-from sim.report.page import Block, Chart, Check, Column, Points, Section, Table, Text
-from sim.report.show import number, plural
+from sim.report.model.verdict_words import slo_sentence
+from sim.report.page import Block, Chart, Check, Column, Points, Section, Table, Text, Value
+from sim.report.show import number, plural, share
+from sim.stats.slo_result import MOST_FAILURES, SloResult
 
 MS = 1000.0
 _MOST_EXAMPLES = 5
@@ -36,6 +38,66 @@ def agreement_text(books: Books) -> Text:
         f"{apart.what} {apart.client:,} and {apart.cloud:,}, {plural(apart.differ, 'module')} apart. Until that is explained, "
         "the figures below decide nothing.", "Client and cloud do not agree:",
     )  # fmt: skip
+
+
+def slo_blocks(results: Sequence[SloResult]) -> list[Block]:
+    """Objectives that were asked for, and steps that failed more often than tolerated; else one sentence that none did."""
+    shown = [slo for slo in results if slo.asked or slo.state != "kept"]
+    failed = sum(slo.over for slo in results if not slo.asked)
+    tried = sum(slo.tried for slo in results if not slo.asked)
+    blocks: list[Block] = []
+    if shown:
+        blocks.append(Table("slo", SLO_COLUMNS, [_slo_row(slo) for slo in shown]))
+    if tried and not any(slo.state != "kept" for slo in results if not slo.asked):
+        blocks.append(
+            Text(
+                f"{failed:,} of {tried:,} steps failed, of no step more than {share(MOST_FAILURES)}.",
+                "Within the tolerance:",
+            )
+        )
+    return blocks
+
+
+SLO_COLUMNS = (
+    Column("objective", "Objective"), Column("state", "Result", "state"), Column("found", "Found", "number"),
+    Column("over", "Did not keep it", "count"), Column("tried", "Of", "count"), Column("why", "Reasons"),
+)  # fmt: skip
+
+
+def _slo_row(slo: SloResult) -> tuple[object, ...]:
+    found = Value("share" if slo.unit == "share" else "duration", slo.value)
+    return slo.text, _STATES[slo.state], found, slo.over, slo.tried, reasons_text(slo.reasons) if slo.over else ""
+
+
+_STATES = {"kept": "met", "broken": "not met", "undecided": "undecided"}
+"""States of objectives in the words of gates, whose column they share."""
+
+
+def reasons_text(reasons: Mapping[str, int], most: int = 4) -> str:
+    """Failures by reason, the most frequent first."""
+    ranked = sorted(reasons.items(), key=lambda x: -x[1])
+    rest = sum(n for _, n in ranked[most:])
+    return ", ".join([*(f"{reason} ({n:,})" for reason, n in ranked[:most]), *([f"others ({rest:,})"] if rest else [])])
+
+
+def slo_checks(results: Sequence[SloResult], suite: str) -> list[Check]:
+    """Each objective as a test case, of the tolerance those steps that were tried."""
+    statuses = {"broken": ExitStatus.NO_GO, "undecided": ExitStatus.UNDECIDED}
+    return [
+        Check(slo.text, suite, slo.state == "kept", slo_sentence(slo), statuses.get(slo.state, ExitStatus.GO))
+        for slo in results if slo.asked or slo.tried
+    ]  # fmt: skip
+
+
+def generator_check(faults: Sequence[str], suite: str) -> Check:
+    """Whether the generator left the figures to the cloud."""
+    return Check(
+        "the generator kept up",
+        suite,
+        not faults,
+        "; ".join(faults) or "it was not the bottleneck",
+        ExitStatus.RUN_FAILED,
+    )
 
 
 def live_sections(live: Live) -> Iterator[Section]:
@@ -69,6 +131,9 @@ def leg_sections(legs: list[Leg]) -> Iterator[Section]:
     """How long each leg took, and what failed."""
     measured = [leg for leg in legs if leg.count and leg.p50_s is not None]
     if not measured:
+        failures = _failures(legs)
+        if failures:
+            yield Section("What failed", failures)
         return
     rows = {leg.name: (MS * (leg.p50_s or 0.0), MS * (leg.p95_s or 0.0), MS * (leg.p99_s or 0.0)) for leg in measured}
     alt = "Latencies in ms, half and 99 % within: " + ", ".join(
@@ -92,8 +157,12 @@ def leg_sections(legs: list[Leg]) -> Iterator[Section]:
 
 
 def _failures(legs: list[Leg]) -> list[Block]:
-    rows = [(leg.name, reason, n) for leg in legs for reason, n in sorted(leg.failures.items(), key=lambda x: -x[1])]
-    columns = (Column("leg", "Leg"), Column("reason", "Reason"), Column("count", "Failures", "count"))
+    rows = [
+        (leg.name, reason, n, leg.tries) for leg in legs for reason, n in sorted(leg.failures.items(), key=lambda x: -x[1])
+    ]  # fmt: skip
+    columns = (
+        Column("leg", "Step"), Column("reason", "Reason"), Column("count", "Failures", "count"), Column("tries", "Of tries", "count"),
+    )  # fmt: skip
     return [Table("failures", columns, rows, caption="What failed")] if rows else []
 
 

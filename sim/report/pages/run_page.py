@@ -12,7 +12,7 @@ from sim.report.model.run_report import GateResult, RunReport
 from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
-from sim.report.pages.live_sections import agreement_check, agreement_text
+from sim.report.pages.live_sections import agreement_check, agreement_text, generator_check, slo_blocks, slo_checks
 from sim.report.pages.run_provenance import provenance_rows
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
@@ -39,6 +39,8 @@ def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     blocks: list[Block] = [*_not_carried_over(report), _reason(report)]
     if report.gates:
         blocks.append(gate_table(report.gates))
+    if report.live is not None:
+        blocks += slo_blocks(report.live.slo)
     if report.live is not None and report.live.books.agrees is not False:
         blocks.append(agreement_text(report.live.books))
     blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
@@ -73,7 +75,8 @@ def checks(report: RunReport) -> list[Check]:
         for gate in report.gates
     ]
     told_by_gates = report.verdict == "no-go" or any(not check.passed for check in listed)
-    told_by_gates |= report.live is not None and report.live.books.agrees is False
+    told_by_gates |= report.live is not None and (report.live.books.agrees is False or bool(report.live.generator))
+    told_by_gates |= report.live is not None and any(slo.state != "kept" for slo in report.live.slo if slo.tried)
     if report.verdict == "stopped" or (report.verdict not in ("go", "none") and not told_by_gates):
         listed.append(
             Check(
@@ -85,6 +88,8 @@ def checks(report: RunReport) -> list[Check]:
             )
         )
     if report.live is not None:
+        listed += slo_checks(report.live.slo, suite)
+        listed.append(generator_check(report.live.generator, suite))
         listed += agreement_check(report.live.books, suite)
     return listed
 

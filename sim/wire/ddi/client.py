@@ -256,7 +256,7 @@ class Client:
         return max(BACK_OFF_S, 2.0 * self.base.sleep_s)
 
     def receive(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> list[Event]:
-        """What an answer means. Names of `headers` are in lower case. ProtocolError when it breaks the format.
+        """What an answer means. Names of `headers` are in lower case. RemoteProtocolError when it breaks the format.
 
         After an error the machine goes on: the request is spent, the next poll comes at its time.
         """

@@ -1,7 +1,8 @@
 """DDI's JSON documents as values: what a server answers, read with bounds, and what a device sends.
 
 Read leniently (unknown keys are ignored), but never without a bound: sizes, counts and texts have limits, and what a
-device relies on must be there. ProtocolError says which document is wrong and where.
+device relies on must be there. RemoteProtocolError says which document of the server's is wrong and where, LocalProtocolError what a
+device may not send; nothing of it goes out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from sim.errors import ProtocolError
+from sim.errors import RemoteProtocolError
 
 MAX_BODY_BYTES = 1 << 20
 MAX_CHUNKS = 20
@@ -152,10 +153,10 @@ def sleep_s(text: str) -> float:
     elif iso is not None:
         factors, found = [604800.0, 86400.0, 3600.0, 60.0, 1.0], iso.groups()
     else:
-        raise ProtocolError(f"base: sleep {text[:40]!r} is no HH:mm:ss and no duration such as PT48H")
+        raise RemoteProtocolError(f"base: sleep {text[:40]!r} is no HH:mm:ss and no duration such as PT48H")
     seconds = sum(factor * int(part or 0) for factor, part in zip(factors, found, strict=True))
     if seconds > MAX_SLEEP_S:
-        raise ProtocolError(f"base: sleep {text[:40]!r} is longer than a year")
+        raise RemoteProtocolError(f"base: sleep {text[:40]!r} is longer than a year")
     return seconds
 
 
@@ -169,7 +170,7 @@ def read_deployment(body: bytes, url: str, key: str = "deployment") -> Deploymen
     chunks = _sequence(inner.get("chunks", []), "chunks", MAX_CHUNKS)
     window = inner.get("maintenanceWindow") or ""
     if window not in ("", "available", "unavailable"):
-        raise ProtocolError(f"{key}: maintenanceWindow {window!r:.40} is not available or unavailable")
+        raise RemoteProtocolError(f"{key}: maintenanceWindow {window!r:.40} is not available or unavailable")
     return Deployment(
         _id(given), _handling(inner, "download"), _handling(inner, "update"), window,
         tuple(_chunk(_mapping(c, "chunk"), url) for c in chunks),
@@ -186,7 +187,7 @@ def read_cancel(body: bytes) -> tuple[str, str]:
 def _handling(tree: Mapping[str, Any], key: str) -> str:
     word = tree.get(key, FORCED)
     if word not in (FORCED, ATTEMPT, SKIP):
-        raise ProtocolError(f"deployment: {key} {word!r:.40} is not skip, attempt or forced")
+        raise RemoteProtocolError(f"deployment: {key} {word!r:.40} is not skip, attempt or forced")
     return str(word)
 
 
@@ -205,13 +206,13 @@ def _chunk(tree: Mapping[str, Any], url: str) -> Chunk:
 def _artifact(tree: Mapping[str, Any], url: str) -> Artifact:
     size = tree.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MAX_SIZE_BYTES:
-        raise ProtocolError("artifact: size must be a positive number of bytes")
+        raise RemoteProtocolError("artifact: size must be a positive number of bytes")
     links = _mapping(tree.get("_links", {}), "artifact._links")
     link = links.get("download") or links.get("download-http")
     hashes = _mapping(tree.get("hashes") or {}, "hashes")
     algorithm, digest = next(((a, str(hashes[a]).lower()) for a, _ in _HASHES if hashes.get(a)), ("", ""))
     if algorithm and not re.fullmatch(f"[0-9a-f]{{{dict(_HASHES)[algorithm]}}}", digest):
-        raise ProtocolError(f"artifact: {algorithm} is not a hexadecimal digest")
+        raise RemoteProtocolError(f"artifact: {algorithm} is not a hexadecimal digest")
     return Artifact(
         _text(tree.get("filename", ""), "filename"), _href(_mapping(link, "artifact._links.download"), url, "download"),
         size, algorithm, digest,
@@ -221,14 +222,14 @@ def _artifact(tree: Mapping[str, Any], url: str) -> Artifact:
 def _href(link: Mapping[str, Any], url: str, where: str) -> str:
     href = link.get("href")
     if not isinstance(href, str) or len(href) > 4 * MAX_TEXT_CHARS:
-        raise ProtocolError(f"{where}: an href is needed")
+        raise RemoteProtocolError(f"{where}: an href is needed")
     try:
         absolute = urljoin(url, href)
         parts = urlsplit(absolute)
     except ValueError as error:
-        raise ProtocolError(f"{where}: {error}") from None
+        raise RemoteProtocolError(f"{where}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ProtocolError(f"{where}: an http or https URL is needed")
+        raise RemoteProtocolError(f"{where}: an http or https URL is needed")
     return absolute
 
 
@@ -238,33 +239,33 @@ def _tree(body: bytes, what: str) -> Mapping[str, Any]:
 
 def _parsed(body: bytes, what: str) -> Any:
     if len(body) > MAX_BODY_BYTES:
-        raise ProtocolError(f"{what}: more than {MAX_BODY_BYTES} bytes")
+        raise RemoteProtocolError(f"{what}: more than {MAX_BODY_BYTES} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise ProtocolError(f"{what}: the answer is not JSON") from None
+        raise RemoteProtocolError(f"{what}: the answer is not JSON") from None
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ProtocolError(f"{where}: an object is needed")
+        raise RemoteProtocolError(f"{where}: an object is needed")
     return value
 
 
 def _sequence(value: Any, where: str, most: int) -> Sequence[Any]:
     if not isinstance(value, list) or len(value) > most:
-        raise ProtocolError(f"{where}: a list of at most {most} is needed")
+        raise RemoteProtocolError(f"{where}: a list of at most {most} is needed")
     return value
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str | int) or len(str(value)) > MAX_TEXT_CHARS:
-        raise ProtocolError(f"{where}: a text of at most {MAX_TEXT_CHARS} characters is needed")
+        raise RemoteProtocolError(f"{where}: a text of at most {MAX_TEXT_CHARS} characters is needed")
     return str(value)
 
 
 def _id(tree: Mapping[str, Any]) -> str:
     found = _text(tree.get("id", ""), "id")
     if not found:
-        raise ProtocolError("id: the action's id is needed")
+        raise RemoteProtocolError("id: the action's id is needed")
     return found

@@ -19,6 +19,7 @@ from sim.cloud import execution as ex
 from sim.cloud.execution_states import ExecutionState
 from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.request_rules import AWAKE_S, ROUND_TRIPS
+from sim.engines.live import failure_reasons
 from sim.engines.live.ddi.deployment_messages import Offer, offer_of
 from sim.engines.live.ddi.device_states import CANCELED, ERROR, FINISHED, RUNNING, Said
 from sim.engines.live.ddi.json_requests import NoAnswer
@@ -225,27 +226,42 @@ class DdiModule(LiveModule):
         asked_at = self._asked_at = engine.clock() - late_s
         try:
             answer = await cloud.http.send(request, cloud.identities.of(self.module.name))
-        except NoAnswer:
+        except NoAnswer as error:
             self._exchange = None
             self._client.failed(engine.clock())
-            cloud.refused["no answer"] += 1
-            engine.latencies.fail(self._leg, "no answer")
+            cloud.refused[str(error)] += 1
+            self._fail(self._leg, str(error))
+            self._unreached()
+            return
+        except Exception as error:  # ours: the request is over, the module tries again
+            self._exchange = None
+            self._client.failed(engine.clock())
+            engine.surprised(error)
+            self._fail(self._leg, failure_reasons.of_surprise(error))
             self._unreached()
             return
         self._exchange = None
-        if answer[0] < 400:
-            engine.latencies.add(self._leg, engine.clock() - asked_at)
-        else:
-            engine.latencies.fail(self._leg, f"HTTP {answer[0]}")
-        self._answered(request, *answer)
+        took_s = engine.clock() - asked_at
+        try:
+            self._answered(request, *answer, took_s)
+        except Exception as error:
+            engine.surprised(error)
+            self._fail(self._leg, failure_reasons.of_surprise(error))
+            self._pump()
 
-    def _answered(self, request: dc.Request, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        engine = self._engine
+    def _answered(
+        self, request: dc.Request, status: int, headers: Mapping[str, str], body: bytes, took_s: float
+    ) -> None:
+        engine, events, wrong = self._engine, list[dc.Event](), ""
         try:
             events = self._client.receive(status, headers, body, engine.clock())
-        except ProtocolError:
+        except ProtocolError as error:
             engine.recorder.damaged += 1
-            events = []
+            wrong = failure_reasons.of_protocol(error)
+        if wrong or not _is_answer(status):
+            self._fail(self._leg, wrong or failure_reasons.of_status(status))
+        else:
+            self.latencies.add(self._leg, took_s)
         if status >= 400:
             self._cloud.refused[f"{request.what}: HTTP {status}"] += 1
         if self._client.retry_at > engine.clock():
@@ -261,8 +277,8 @@ class DdiModule(LiveModule):
         engine = self._engine
         if self.module.row.link != LinkState.CONNECTING:
             return
-        now = engine.now()
-        engine.latencies.add("connect", max(0.0, engine.clock() - self._dialled_at))
+        now, self.trouble = engine.now(), ""
+        self.latencies.add("connect", max(0.0, engine.clock() - self._dialled_at))
         engine.recorder.dialled()
         engine.recorder.online(now, 1)
         self._online, self._met_at = True, engine.clock()
@@ -347,7 +363,7 @@ class DdiModule(LiveModule):
         agreed = self._agreed == deployment.action and not self._confirming
         if row.status == msg.NO_PLAN and not agreed and not (self._confirming and self._agreed == deployment.action):
             if self._met_at:
-                self._engine.latencies.add("notice", self._engine.clock() - self._met_at)
+                self.latencies.add("notice", self._engine.clock() - self._met_at)
                 self._met_at = 0.0
             self.deliver(offer.notice, now)
         elif row.status in (msg.NO_PLAN, msg.SUBMITTED) and agreed:
@@ -537,6 +553,11 @@ class DdiModule(LiveModule):
         mirror(execution, self.acked, self.module.row)
         if self.closed_with and execution.state != ExecutionState.SUCCEEDED:
             execution.state = self.closed_with
+
+
+def _is_answer(status: int) -> bool:
+    """Whether a status is one of those that a device is to expect: done, nothing new, or the action is not its any more."""
+    return status < 300 or status in (dc.NOT_MODIFIED, dc.GONE)
 
 
 def _timestamp_ms() -> int:

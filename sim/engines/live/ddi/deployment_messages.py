@@ -9,7 +9,7 @@ from math import isfinite, nan
 from sim import messages as msg
 from sim.cloud.center import PlannedComponent
 from sim.engines.live.known_files import File
-from sim.errors import ProtocolError
+from sim.errors import RemoteProtocolError
 from sim.strategy.settings import Settings
 from sim.wire.ddi.documents import Chunk, Deployment
 
@@ -28,7 +28,7 @@ class Offer:
 
 
 def offer_of(deployment: Deployment, components: Sequence[PlannedComponent], settings: Settings) -> Offer:
-    """The deployment for these components. ProtocolError when its chunks are not theirs."""
+    """The deployment for these components. RemoteProtocolError when its chunks are not theirs."""
     chunks = _matched(deployment.chunks, components)
     pairs = list(zip(components, chunks, strict=True))
     notice = msg.Notice(tuple(_notice(c, chunk, settings) for c, chunk in pairs))
@@ -43,9 +43,9 @@ def offer_of(deployment: Deployment, components: Sequence[PlannedComponent], set
 def _matched(chunks: Sequence[Chunk], components: Sequence[PlannedComponent]) -> list[Chunk]:
     """The chunk of each component: by name, or in order where the names say nothing."""
     if len(chunks) != len(components):
-        raise ProtocolError(f"{len(chunks)} software modules for {len(components)} components of the plan")
+        raise RemoteProtocolError(f"{len(chunks)} software modules for {len(components)} components of the plan")
     if any(not chunk.artifacts for chunk in chunks):
-        raise ProtocolError("a software module without an artifact")
+        raise RemoteProtocolError("a software module without an artifact")
     by_name = {chunk.name: chunk for chunk in chunks}
     if all(c.component in by_name for c in components):
         return [by_name[c.component] for c in components]
@@ -69,5 +69,5 @@ def _limit(chunk: Chunk, key: str, default: float) -> float:
     except ValueError:
         limit = nan
     if not isfinite(limit):
-        raise ProtocolError(f"metadata {key} {text[:40]!r} is not a number")
+        raise RemoteProtocolError(f"metadata {key} {text[:40]!r} is not a number")
     return limit

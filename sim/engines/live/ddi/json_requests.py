@@ -7,14 +7,17 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from sim.engines.live import failure_reasons
+from sim.errors import LocalProtocolError, RemoteProtocolError
 from sim.wire.ddi.client import Request
 from sim.wire.ddi.documents import MAX_BODY_BYTES
 
-TIMEOUT_S = 30.0
+CONNECT_S, TIMEOUT_S = 10.0, 30.0
+"""How long a connection may take, TLS included, and a request as a whole."""
 
 
 class NoAnswer(Exception):
-    """No connection, no answer in time, or one that is too long."""
+    """No connection, no answer in time, or one that is no HTTP; the text is the reason, see failure_reasons."""
 
 
 class Http:
@@ -24,7 +27,7 @@ class Http:
         self.sent = self.received = 0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )  # fmt: skip
 
@@ -46,8 +49,23 @@ class Http:
                 self.received += 1
                 return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise NoAnswer(str(error) or type(error).__name__) from None
+            raise NoAnswer(_reason(error)) from None
 
     async def close(self) -> None:
         """Frees what is open."""
         await self._session.close()
+
+
+def _reason(error: Exception) -> str:
+    """aiohttp's own errors in the words of all clients; a connection that never came is told from an answer that did not."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return failure_reasons.CLOSED
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"{failure_reasons.CLOSED} in mid-answer"
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return failure_reasons.NO_ANSWER
+    if isinstance(error, aiohttp.InvalidURL):
+        return failure_reasons.of_protocol(LocalProtocolError(str(error)))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return failure_reasons.of_protocol(RemoteProtocolError(error.message))
+    return failure_reasons.of_error(error)
