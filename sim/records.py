@@ -153,6 +153,20 @@ KINDS = {
 }  # fmt: skip
 """Kinds of folders, as their manifest names them, and what they are called."""
 MANIFEST = "manifest.json"
+FORMAT = 1
+"""Format number of the folders this version writes. It goes up when an older version could not read them, or would
+read them with another meaning; folders without a number are from before there was one and read as they are."""
+
+
+def _readable(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raises RecordsError for a folder whose format this version does not know."""
+    found = manifest.get("format", FORMAT)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise RecordsError(f"{folder / MANIFEST}: format {found!r:.20} is no format number; the folder is damaged")
+    if found > FORMAT:
+        raise RecordsError(
+            f"{folder}: has folder format {found}, this fotasim reads up to {FORMAT}; upgrade with: pip install -U fotasim"
+        )
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -167,7 +181,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise RecordsError(f"{folder}: has no {MANIFEST}, so it is no folder of fotasim's") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RecordsError(f"{folder / MANIFEST}: cannot be read: {error}") from None
-    if kind not in KINDS:
+    _readable(folder, found)
+    if not isinstance(kind, str) or kind not in KINDS:
         raise RecordsError(f"{folder}: of a kind this version does not know ({kind!r:.60})")
     return found  # type: ignore[no-any-return]
 
@@ -176,7 +191,7 @@ def write_manifest(folder: Path, kind: str, **facts: Any) -> None:
     """Says what the folder holds; `facts` are plain values. RecordsError when it holds something else already."""
     check_kind(folder, kind)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"kind": kind, **facts}, indent=1, default=str)
+    text = json.dumps({"format": FORMAT, "kind": kind, **facts}, indent=1, default=str)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
@@ -227,11 +242,9 @@ class Run:
         if not folder.is_dir():
             raise RecordsError(f"{folder}: no such run folder")
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            if manifest.get("kind", "run") != "run":
-                raise RecordsError(
-                    f"{folder}: a {KINDS.get(manifest['kind'], 'folder of another kind')}, not a run folder"
-                )
+            manifest = read_manifest(folder)
+            if manifest["kind"] != "run":
+                raise RecordsError(f"{folder}: a {KINDS[manifest['kind']]}, not a run folder")
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             events, decisions = folder / "events.parquet", folder / "decisions.parquet"
             return cls(
@@ -265,7 +278,8 @@ def write_texts(folder: Path, scenario_yaml: str, documents: Mapping[str, Any]) 
     """The scenario as it was used, and JSON documents by file name."""
     (folder / "scenario.yaml").write_text(scenario_yaml, encoding="utf-8")
     for name, document in documents.items():
-        (folder / name).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        numbered = {"format": FORMAT, **document} if name == MANIFEST else document
+        (folder / name).write_text(json.dumps(numbered, indent=1, allow_nan=False), encoding="utf-8")
 
 
 @contextmanager

@@ -68,6 +68,10 @@ class GateSection(Section):
     """Every slice by this has to meet the limit by itself; none for the whole fleet."""
 
 
+FORMAT: Literal[1] = 1
+"""Format number of the scenario files this version reads and writes."""
+
+
 class _Written:
     """What a file gives. Two scenarios that mean the same are equal however they were written, so all these are."""
 
@@ -83,6 +87,8 @@ class _Written:
 class Scenario(Section):
     """A scenario: fleet, plan, cloud and gates. Durations in seconds, sizes in bytes, rates per second."""
 
+    format: Literal[1] = FORMAT
+    """Format of the file. It goes up when a key changes its meaning, so that no version reads a file as something else."""
     name: Name
     """Name of the scenario: letters, digits, dot, hyphen and underscore."""
     description: str = ""
@@ -100,6 +106,16 @@ class Scenario(Section):
     gates: dict[str, str | GateSection] = Field(default_factory=dict)
     """Limits for a go, by metric: `success_rate: ">= 0.95"`, `time_to_95: "<= 7d"`, `bricked: "upper <= 1e-3"`; with
     `{limit: "<= 1e-3", by: hardware}` for each slice of the fleet by itself."""
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _format_known(cls, given: Any) -> Any:
+        """Files of a newer version are refused as a whole: their keys may mean something else there."""
+        if isinstance(given, int) and not isinstance(given, bool) and given > FORMAT:
+            raise ValueError(f"this fotasim reads scenario format {FORMAT}; upgrade with: pip install -U fotasim")
+        if type(given) is not int or given != FORMAT:
+            raise ValueError(f"write format: {FORMAT}, or leave it out")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
