@@ -19,6 +19,7 @@ PlanFileWarning     (a warning) what a plan file of another product holds beyond
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,7 +109,18 @@ def because(error: BaseException) -> str:
 
 
 class MissingExtra(FotasimError):
-    """An optional part is not installed; the text says which extra to install."""
+    """An optional part is not installed, or this platform does not have it; the text says what to do."""
+
+
+_POSIX_ONLY = ("fcntl", "resource")
+"""Parts of Python that only POSIX systems have."""
+
+
+def missing_part(error: ModuleNotFoundError, extra: str) -> MissingExtra:
+    """What to say where an import failed: the extra to install, or that the platform cannot run this."""
+    if error.name in _POSIX_ONLY:
+        return MissingExtra(f"this needs Linux or macOS ({sys.platform} has no {error.name}); use WSL or the container")
+    return MissingExtra(f"{error.name} is missing: pip install 'fotasim[{extra}]'")
 
 
 class PlanFileWarning(UserWarning):

@@ -20,6 +20,7 @@ from sim.cli.common import (
     command_line,
     fail,
     load_scenario,
+    needs_extra,
 )
 from sim.cli.live import Allowed, Certificates, PlanId, Radio, RateCap, Sources, UserName
 from sim.cli.live import rate_of as _rate
@@ -70,6 +71,7 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes tha
 
 
 @app.command()
+@needs_extra("load")
 def capacity(
     scenario: ScenarioPath, slo: SloText = None, cloud: Cloud = None, of: Of = "releases", need: Need = None,
     start: First = None, most: MaxLoad = None, precision: Precision = 0.05,

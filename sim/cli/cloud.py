@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, app, fail, load_scenario
-from sim.errors import MissingExtra
+from sim.cli.common import AsJson, Overrides, app, fail, load_scenario, needs_extra
 from sim.exit_status import ExitStatus
 from sim.units import duration
 
@@ -44,11 +43,8 @@ def cloud(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run the mock Developer Center: MQTT endpoint, HTTP API, downloads, web console."""
-    try:
+    with needs_extra("cloud"):
         from sim.service.server import Options
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"{error.name} is missing: pip install 'fotasim[cloud]'") from None
-
     given = os.environ.get(TOKEN)
     if given is not None and len(given) < MIN_TOKEN_CHARS:
         fail(f"{TOKEN} must have at least {MIN_TOKEN_CHARS} characters")

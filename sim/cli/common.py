@@ -7,6 +7,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from sim.cli.progress import TimeLeft
-from sim.errors import PlanFileWarning
+from sim.errors import PlanFileWarning, missing_part
 from sim.exit_status import ExitStatus
 
 
@@ -50,6 +51,15 @@ SignKey = Annotated[
     Path | None, typer.Option("--sign", metavar="KEY", help="Sign the folder with an Ed25519 private key (PEM).")
 ]
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Imports of an optional part: where one is not there, MissingExtra says what to install, or what cannot be here."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_part(error, extra) from None
 
 
 def command_line() -> str:

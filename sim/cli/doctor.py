@@ -65,14 +65,15 @@ def _size(text: str) -> float:
 
 
 def _host(*, measure: bool, quiet: bool, package_bytes: float) -> Host | None:
-    """What a live or load run finds here; None without the extra that looks."""
+    """What a live or load run finds here; None without the extra that looks, or where no load can be run."""
     try:
         import psutil  # noqa: F401 - the extra
+
+        from sim.engines.compiled.code_folder import cache_folder
+        from sim.load.this_host.limits import look
+        from sim.load.this_host.module_cost import keep, known
     except ModuleNotFoundError:
         return None
-    from sim.engines.compiled.code_folder import cache_folder
-    from sim.load.this_host.limits import look
-    from sim.load.this_host.module_cost import keep, known
 
     if measure:
         from sim.load.this_host.measurement import measure as measured

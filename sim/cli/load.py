@@ -19,6 +19,7 @@ from sim.cli.common import (
     command_line,
     fail,
     load_scenario,
+    needs_extra,
     say,
     with_options,
 )
@@ -36,7 +37,6 @@ from sim.cli.live import (
     seconds,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
-from sim.errors import MissingExtra
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -185,10 +185,8 @@ def _check(loaded: Any, cloud: str, settings: Settings) -> None:
 
 
 def _launch() -> Any:
-    try:
+    with needs_extra("load"):
         from sim.load.locust_workers import launch
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"{error.name} is missing: pip install 'fotasim[load]'") from None
     return launch
 
 

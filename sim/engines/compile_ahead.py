@@ -110,14 +110,18 @@ def start() -> bool:
 
 
 def _lockable() -> bool:
-    """Whether files can be locked as this module does."""
-    return sys.platform != "win32"
+    """Whether files can be locked as this module does: on POSIX systems."""
+    try:
+        import fcntl  # noqa: F401 - only whether it is there
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def _lock(*, wait: bool) -> IO[Any] | None:
     """The lock file, held until it is closed; None where another process holds it, or nothing can be locked."""
     folder = cache_folder()
-    if folder is None or sys.platform == "win32":
+    if folder is None or not _lockable():
         return None
     import fcntl
 
