@@ -6,12 +6,12 @@ Exit statuses: `sim.exit_status`.
 from sim.cli import (  # noqa: F401 - importing a family adds its commands
     capacity,
     cloud,
-    ddi,
     doctor,
     fleet,
     imports,
     live,
     load,
+    publish,
     report,
     scenarios,
     simulate,

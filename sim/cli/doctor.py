@@ -1,4 +1,4 @@
-"""The command `fotasim doctor`: what this host can carry, and the compiled engine made ready."""
+"""The command `fotasim doctor`: what this host can carry, the kinds of clouds it knows, the compiled engine made ready."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,20 +30,24 @@ Package = Annotated[str, typer.Option("--package", help="Size of the package tha
 def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJson = False) -> None:
     """Check this host and compile the engine, so that the first run need not wait for it.
 
+    Lists the kinds of clouds a scenario may name: fotasim's own and those of installed packages.
     With --measure what a module costs in memory and CPU is measured, and remembered: figures of a load run then rest on
     this host's own.
     """
+    from sim.cloud_kinds import registry
     from sim.engines import compile_ahead
 
     other = compile_ahead.running()
     if other is not None and not as_json:
         print(f"compiled engine: process {other} compiles it in the background")
     engine, host = _engine(as_json), _host(measure=measure, quiet=as_json, package_bytes=_size(package))
+    clouds = registry.installed()
     if as_json:
         shown = None if host is None else host.as_dict()
-        print(
-            json.dumps({"python": platform.python_version(), "cores": os.cpu_count(), "engine": engine, "load": shown})
-        )
+        print(json.dumps({
+            "python": platform.python_version(), "cores": os.cpu_count(), "engine": engine, "load": shown,
+            "clouds": [asdict(row) for row in clouds],
+        }))  # fmt: skip
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
     if engine["ready"]:
@@ -50,6 +55,9 @@ def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJso
         print(f"compiled engine: ready after {engine['seconds']:.1f} s, kept in {kept}")
     else:
         print(f"compiled engine: not available ({engine['reason']}); runs use SimPy")
+    for row in clouds:
+        state = f"CANNOT BE USED: {row.trouble}" if row.trouble else row.title
+        print(f"cloud.kind {row.kind}: {state} ({row.origin})")
     lines = ["load: not looked at: pip install 'fotasim[load]'"] if host is None else host.lines()
     print("\n".join(lines))
 

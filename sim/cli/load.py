@@ -179,7 +179,7 @@ def _check(loaded: Any, cloud: str, settings: Settings) -> None:
     """FotasimError for a cloud that may not or cannot be reached."""
     import asyncio
 
-    from sim.load.load_fleet import find_target
+    from sim.engines.live.live_cloud import find_target
 
     asyncio.run(find_target(cloud, settings, None, loaded))
 

@@ -14,15 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sim.engines.live.api import CloudApi
-from sim.engines.live.cloud_adapter import Cloud
-from sim.engines.live.ddi.ddi_cloud import Ddi
-from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
 from sim.engines.live.host_limits import allow_files, sources_for
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import LiveTarget, live_side
 from sim.engines.live.live_engine import LiveEngine, Settings
-from sim.engines.live.live_target import Target, checked_url, target_of
-from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.engines.world.build import World, build
@@ -39,29 +34,6 @@ RECONCILE_S = 10.0
 WATCH_S = 1.0
 
 
-async def find_target(
-    cloud: str, settings: Settings, plan: int | None = None, scenario: Scenario | None = None
-) -> Target | DdiTarget:  # fmt: skip
-    """The target behind an http(s) or mqtt(s) URL; checked against the limits before anything is sent.
-
-    Where the scenario's cloud is of kind ddi, it is such a server.
-    """
-    if scenario is not None and scenario.cloud.kind == "ddi":
-        return ddi_target(cloud, scenario.cloud.tenant, scenario.cloud.server or "", settings.limits)
-    url = checked_url(cloud, ("http", "https", "mqtt", "mqtts"))
-    assert url.hostname is not None
-    settings.limits.check(url.hostname)
-    if url.scheme.startswith("mqtt"):
-        return target_of(cloud, api=None, found={} if plan is None else {"plan": plan}, limits=settings.limits)
-    api = CloudApi.from_environment(cloud, settings.ca_file)
-    try:
-        found = await api.live(plan)
-        await api.reset(found.get("product_id"))
-        return target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=settings.limits)
-    finally:
-        await api.close()
-
-
 def share_of(settings: Settings, workers: int) -> Settings:
     """A worker's part of the caps, so that all of them together stay within."""
     cap = settings.limits.rate_cap_per_s
@@ -72,7 +44,7 @@ class LoadFleet:
     """Modules of a scenario against a target. Every measurement goes to `latencies`."""
 
     def __init__(
-        self, scenario: Scenario, target: Target | DdiTarget, settings: Settings, latencies: Latencies,
+        self, scenario: Scenario, target: LiveTarget, settings: Settings, latencies: Latencies,
         most: int | None = None, watch: Watch | None = None, *, compare: bool = False, shape: str = "ramp",
     ) -> None:  # fmt: skip
         """With `compare` the cloud is asked for its counts at the begin, so that `close` can compare.
@@ -86,10 +58,7 @@ class LoadFleet:
         self._by_check_in = shape == "check-in"
         self.engine: LiveEngine
         self._watch = watch
-        self._api = None
-        if compare and target.api is not None:
-            self._api = CloudApi.from_environment(target.api, settings.ca_file)
-        self._compares = self._api is not None or (compare and isinstance(target, DdiTarget))
+        self._compares = compare
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
 
@@ -109,7 +78,9 @@ class LoadFleet:
         own = int(min(at_once, len(range(index, len(world.modules), of))))
         allow_files(own)
         settings = replace(self.settings, sources=sources_for(own, self.target.host, self.settings.sources))
-        self.engine = LiveEngine(world, self._cloud(world), settings, self.latencies)
+        side = live_side(self.scenario.cloud.kind)
+        cloud = side.cloud(self.target, world, self.settings, plan=None, compare=self._compares)
+        self.engine = LiveEngine(world, cloud, settings, self.latencies)
         if self._by_check_in:
             order = np.argsort(check_ins_s(world), kind="stable").tolist()
             self.engine.modules = [self.engine.modules[number] for number in order]
@@ -117,15 +88,10 @@ class LoadFleet:
         try:
             await self.engine.open()
         except BaseException:
-            await self._free()
+            await cloud.free()
             raise
         if self._watch is not None:
             self._watching = self.engine.loop.create_task(self._tell(self._watch))
-
-    def _cloud(self, world: World) -> Cloud:
-        if isinstance(self.target, DdiTarget):
-            return Ddi(self.target, world)
-        return QuecThing(self.target, self._api, world)
 
     async def _tell(self, watch: Watch) -> None:
         while True:
@@ -180,11 +146,11 @@ class LoadFleet:
                 await asyncio.sleep(0.1)
             self.count = 0
             await self.engine.close()
-            if compare and self._compares:
+            if compare and self._compares and self.engine.cloud.can_compare:
                 return await self._compared()
             return Reconciliation(note="not possible: the cloud's API is not known")
         finally:
-            await self._free()
+            await self.engine.cloud.free()
 
     async def _compared(self) -> Reconciliation:
         """The cloud may need a moment to have worked off what it was sent."""
@@ -194,10 +160,6 @@ class LoadFleet:
             await asyncio.sleep(WATCH_S)
             found = await self.engine.cloud.reconcile(self.engine)
         return found
-
-    async def _free(self) -> None:
-        if self._api is not None:
-            await self._api.close()
 
     def snapshot(self) -> Snapshot:
         """How it stands: the modules that are to run now, or all of them when each was begun by itself."""

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from sim import gates as gate_rules
+from sim.cloud_kinds import registry
+from sim.cloud_kinds.adapter import CloudAdapter, VirtualBehaviour
+from sim.errors import InputError
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
 from sim.scenario.fleet import Fleet
 from sim.scenario.plan import PlanSection
@@ -39,24 +42,53 @@ class CloudSection(Section):
     Credentials never stand here: they come from the environment.
     """
 
-    kind: Literal["simulated", "ddi"] = "simulated"
-    """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, which is polled."""
+    kind: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", json_schema_extra={"examples": list(registry.OWN)})
+    ] = registry.DEFAULT
+    """`simulated` is the Developer Center; `ddi` a server of hawkBit's Direct Device Integration, which is polled. Installed
+    packages may add kinds; `fotasim doctor` lists them."""
     capacity: CapacitySection = CapacitySection()
     """What it can sustain."""
     keepalive: PositiveDuration = 120.0
     """Keep-alive of connections, such as `2min`; a silent module is noticed after 1.5 times that."""
     url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)] | None = None
-    """Where the server of kind `ddi` is, such as `http://127.0.0.1:8080`."""
+    """Where the server of kind `ddi` is, such as `http://127.0.0.1:8080`; not for `simulated`."""
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "DEFAULT"
     """Its tenant."""
-    server: Literal["hawkbit", "goosebit"] | None = None
-    """Whose management API it has, for publishing and for the reconciliation; none for servers without one of these."""
+    server: (
+        Annotated[str, Field(max_length=64, json_schema_extra={"examples": [*registry.OWN["ddi"].servers]})] | None
+    ) = None
+    """Whose management API it has, for publishing and for the reconciliation: `hawkbit` or `goosebit` for kind `ddi`; none for
+    servers without one of these."""
+
+    @field_validator("kind")
+    @classmethod
+    def _installed(cls, kind: str) -> str:
+        try:
+            registry.adapter_of(kind)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return kind
 
     @model_validator(mode="after")
-    def _of_ddi(self) -> CloudSection:
-        if self.kind != "ddi" and (self.url is not None or self.server is not None):
-            raise ValueError("url and server belong to a cloud of kind ddi")
+    def _of_the_kind(self) -> CloudSection:
+        adapter = self.adapter
+        if self.url is not None and not adapter.takes_url:
+            raise ValueError(f"url: a cloud of kind {self.kind} has no URL in the scenario; leave it out")
+        if self.server is not None and self.server not in adapter.servers:
+            listed = " or ".join(adapter.servers) or "none: leave it out"
+            raise ValueError(f"server: a cloud of kind {self.kind} has {listed}")
         return self
+
+    @property
+    def adapter(self) -> CloudAdapter:
+        """What fotasim knows of this kind of cloud."""
+        return registry.adapter_of(self.kind)
+
+    @property
+    def behaviour(self) -> VirtualBehaviour:
+        """How it behaves in virtual time."""
+        return self.adapter.behaviour(self.server)
 
 
 class GateSection(Section):
@@ -125,9 +157,8 @@ class Scenario(Section):
             except ValueError as error:
                 given = entry if isinstance(entry, str) else entry.limit
                 raise ValueError(f"gates.{metric}: {error}; found {given!r}") from None
-        strategy = self.plan.strategy
-        if self.cloud.kind == "ddi" and (strategy.rollback or strategy.in_flight.on_revoked == "rollback"):
-            raise ValueError("cloud.kind ddi: such a server cannot roll back; leave out rollback and on_revoked")
+        for refusal in self.cloud.adapter.refusals(self):
+            raise ValueError(f"cloud.kind {self.cloud.kind}: {refusal}")
         self._labels_exist()
         planned = {c.component for c in self.plan.components}
         for group in self.fleet.groups:

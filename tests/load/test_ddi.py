@@ -11,12 +11,13 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import web
 
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
 from sim.load.capacity.findings import KINDS
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.simulated_probe import SimulatedProbe
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.native_worker import Worker
 from sim.stats.evidence import Answer, judge
 from tests.ddi_server import DocumentedServer

@@ -9,13 +9,14 @@ import time
 import pytest
 
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.self_check import Health, SelfCheck
 from sim.engines.live.slo import parse
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.search import Bounds, search
 from sim.load.capacity.wake_ups import KINDS, probe_scenario
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.scenario.load import dump
 from tests.live_cloud import LiveCloud
 from tests.service.cloud import TOKEN, CloudProcess

@@ -9,11 +9,12 @@ import json
 import pytest
 
 from sim.engines.live import latency
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import ProtocolError
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.native_worker import Worker
 from sim.load.locust_workers.worker_protocol import Message, Statistics, decode, rounded_ms
 from sim.load.locust_workers.worker_reports import Gathered

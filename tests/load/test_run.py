@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 
 from sim.cli.common import app
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot
 from sim.errors import FotasimError
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers import native_worker as worker_module
 from sim.load.locust_workers.native_worker import Worker
 from sim.load.locust_workers.worker_protocol import Message

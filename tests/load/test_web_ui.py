@@ -8,8 +8,9 @@ import threading
 from playwright.sync_api import Error
 
 from sim.engines.live import latency
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.native_worker import Worker
 from tests.live_cloud import LiveCloud
 from tests.load.master import free_port, master

@@ -38,7 +38,13 @@ class DriverNumbers:
     progress_is_private: int = 0
     """Reports of progress change nothing but the module's own execution."""
     polled: int = 0
-    """The cloud is a DDI server."""
+    login_round_trips: int = 0
+    hello_requests: int = 0
+    round_trips_there: float = 0.0
+    round_trips_back: float = 0.0
+    reads_document: int = 0
+    tells_attributes: int = 0
+    """See driver_rules.seam.RunSettings."""
     holds: int = 0
     """Packages wait for an order to be installed."""
     needed_bytes: int = 0

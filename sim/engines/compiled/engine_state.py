@@ -109,7 +109,7 @@ def _driver(world: World, events: bool) -> DriverNumbers:
     slow_clock = r.in_progress_timeout_s < inf and r.timer_starts != st.TimerStart.CONFIRMED
     return DriverNumbers(
         horizon_s=world.horizon_s, keepalive_s=world.keepalive_s, may_retire=int(world.may_retire),
-        may_run_ahead=int(_may_run_ahead(world)), polled=r.polled, holds=int(holds),
+        may_run_ahead=int(_may_run_ahead(world)), polled=r.polled, holds=int(holds), **world.talk_costs,
         progress_is_private=int(not holds and min(r.download_timeout_s, r.update_timeout_s) == inf and not slow_clock),
         needed_bytes=r.needed_bytes, needed_back_bytes=_needed_back(world), recording=int(events),
     )  # fmt: skip

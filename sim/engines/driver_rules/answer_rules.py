@@ -1,4 +1,4 @@
-"""What modules that poll a DDI server get for their requests, and do with it.
+"""What modules that poll their cloud get for their requests, and do with it.
 
 A poll that is answered is the session; what it finds is read, decided on by the unchanged behaviour, and reported as
 feedback.
@@ -11,7 +11,7 @@ from sim.cloud import execution as ex
 from sim.cloud.rollout_state import MessageKind
 from sim.engines.driver_rules import module_rules, request_rules, seam, session_rules
 from sim.engines.driver_rules.driven_row import NONE, Kind, UnderWay
-from sim.engines.driver_rules.request_rules import BACK, CONFIG, DOCUMENT, FEEDBACK, OPEN, OVER, POLL
+from sim.engines.driver_rules.request_rules import CONFIG, DOCUMENT, FEEDBACK, OPEN, OVER, POLL
 from sim.engines.driver_rules.seam import EngineState
 from sim.messages import DOWNLOADED, NO_PLAN, REFUSED, SUBMITTED, UPDATING
 from sim.module import states
@@ -54,7 +54,7 @@ def _served(
     row = state.modules[i]
     row.messages += 1
     takes_s = session_rules.request_time_s(state, i, row.messages)
-    at = capacity.answered_at(state.workers, now, 0.0, takes_s) + BACK * row.rtt_s
+    at = capacity.answered_at(state.workers, now, 0.0, takes_s) + state.driver.round_trips_back * row.rtt_s
     request_rules.request(state, i, at, Kind.ANSWERED, what, code, component, flag, number)
 
 
@@ -87,13 +87,22 @@ def _poll_answered(state: EngineState, i: int, found: int, connects: int, sessio
     request_rules.sleep(state, i, found, now)
     if row.attributes_sent != row.at_target:
         row.attributes_sent = row.at_target
-        request_rules.ask(state, i, CONFIG, NONE, 0, 0, 0, now)
+        if state.driver.tells_attributes:
+            request_rules.ask(state, i, CONFIG, NONE, 0, 0, 0, now)
     if found == NONE:
         row.known_form = 0
-    elif found != MessageKind.CANCEL and row.known_form == request_rules.form(state, i, found == MessageKind.NOTICE):
+    elif _is_known(state, i, found):
         _act(state, i, found, now)
     else:
         request_rules.ask(state, i, DOCUMENT, found, 0, 0, 0, now)
+
+
+def _is_known(state: EngineState, i: int, found: int) -> bool:
+    """Whether the module need not ask what the cloud wants: the poll said it, or it was read before."""
+    if not state.driver.reads_document:
+        return True
+    known_form = state.modules[i].known_form
+    return bool(found != MessageKind.CANCEL and known_form == request_rules.form(state, i, found == MessageKind.NOTICE))
 
 
 def _act(state: EngineState, i: int, found: int, now: float) -> None:

@@ -26,7 +26,7 @@ class DrivenRow(ModuleRow):
     notice_reverts: int = 0
     """Whether the last notice was of a rollback."""
     busy: int = 0
-    """A request to a server that is polled is under way."""
+    """A request to a cloud that is polled is under way."""
     polls: int = 0
     """Polls answered."""
     known_form: int = 0

@@ -1,4 +1,4 @@
-"""Requests of modules that poll a DDI server: one line for each module, one connection for each request.
+"""Requests of modules that poll their cloud: one line for each module, one connection for each request.
 
 Nothing here delivers an input to a module; what follows from the answers is in answer_rules.py. `live/ddi/ddi_module.py`
 does the same with sockets.
@@ -32,9 +32,6 @@ from sim.strategy import windows
 
 POLL, CONFIG, DOCUMENT, FEEDBACK = range(4)
 """Kinds of requests."""
-THERE, BACK = 1.5, 0.5
-"""Round trips of a request with a connection of its own: TCP and the request, then the answer."""
-ROUND_TRIPS = THERE + BACK
 WINDOW_POLLS = 3.0
 """hawkBit wants so many polls before a window opens (its tenants' maintenanceWindowPollCount)."""
 AWAKE_S = 0.25
@@ -96,7 +93,17 @@ def begin_next(state: EngineState, i: int, now: float) -> None:
     accepted = capacity.admit(state.connections, now)
     if what == POLL and flag:
         tally.connects(state.tally, accepted)
-    request(state, i, accepted + THERE * row.rtt_s, Kind.SERVED, what, code, component, flag, number)
+    request(
+        state,
+        i,
+        accepted + state.driver.round_trips_there * row.rtt_s,
+        Kind.SERVED,
+        what,
+        code,
+        component,
+        flag,
+        number,
+    )
 
 
 def start(state: EngineState, i: int) -> None:

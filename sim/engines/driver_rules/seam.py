@@ -27,7 +27,14 @@ class RunSettings(Protocol):
     may_retire: int
     """An execution that is over stays so."""
     polled: int
-    """The cloud is a server that is polled (DDI)."""
+    """The cloud never speaks first: its modules poll."""
+    login_round_trips: int
+    hello_requests: int
+    round_trips_there: float
+    round_trips_back: float
+    reads_document: int
+    tells_attributes: int
+    """What talking to this kind of cloud costs: see cloud_kinds.adapter."""
 
 
 class EngineState(Protocol):

@@ -13,10 +13,6 @@ from sim.module.inputs import Effect
 from sim.module.link_states import LinkState
 from sim.module.rows import CheckIn
 
-LOGIN_ROUND_TRIPS = 3
-"""TCP, MQTT CONNECT and SUBSCRIBE."""
-HELLO_REQUESTS = 3
-"""A connecting module publishes 0x0034 and 0x0044 and asks with 0x0115."""
 KEEPALIVES_UNTIL_UNHEARD = 1.5
 """MQTT: a server gives a silent client one and a half times its keep-alive."""
 
@@ -45,7 +41,7 @@ def talk(state: EngineState, i: int, effects: int, now: float) -> None:
     if effects & Effect.CONNECT:
         _connect(state, i, now)
     if effects & Effect.HELLO:
-        tally.requests(state.tally, now, HELLO_REQUESTS)
+        tally.requests(state.tally, now, state.driver.hello_requests)
         _say_hello(state, i, now)
     if effects & Effect.PUBLISH:
         tally.requests(state.tally, now, 1)
@@ -56,7 +52,7 @@ def _connect(state: EngineState, i: int, now: float) -> None:
     row = state.modules[i]
     accepted = capacity.admit(state.connections, now)
     tally.connects(state.tally, accepted)
-    event = seam.schedule(state, i, accepted + LOGIN_ROUND_TRIPS * row.rtt_s, Kind.CONNECTED)
+    event = seam.schedule(state, i, accepted + state.driver.login_round_trips * row.rtt_s, Kind.CONNECTED)
     event.number = row.sessions
 
 

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from sim import messages as msg
 from sim.engines.live import failure_reasons
-from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
 from sim.engines.live.known_files import KnownFiles
 from sim.engines.live.latency import InGroup, Latencies
+from sim.engines.live.live_cloud import Cloud
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_recorder import LiveRecorder
 from sim.engines.live.live_target import Limits

@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sim import archive
-from sim.engines.live.api import CloudApi
-from sim.engines.live.cloud_adapter import Cloud
 from sim.engines.live.host_limits import allow_files, sources_for
+from sim.engines.live.live_cloud import Cloud, find_target, live_side
 from sim.engines.live.live_engine import ABORTED, LiveEngine, Settings
-from sim.engines.live.live_target import Target, checked_url, target_of
-from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import Outcome, assemble, save
@@ -75,22 +72,12 @@ async def live(
 ) -> LiveOutcome:
     """`run_live` for callers that have an event loop."""
     world = build(scenario)
-    if scenario.cloud.kind == "ddi":
-        return await _run(_ddi(scenario, world, cloud, settings, plan), world, settings, watch)
-    api, target = await _find(cloud, settings, plan)
+    target = await find_target(cloud, settings, plan, scenario)
+    adapted = live_side(scenario.cloud.kind).cloud(target, world, settings, plan=plan, compare=True)
     try:
-        return await _run(QuecThing(target, api, world), world, settings, watch)
+        return await _run(adapted, world, settings, watch)
     finally:
-        if api is not None:
-            await api.close()
-
-
-def _ddi(scenario: Scenario, world: World, cloud: str, settings: Settings, plan: int | None) -> Cloud:
-    from sim.engines.live.ddi.ddi_cloud import Ddi
-    from sim.engines.live.ddi.ddi_target import ddi_target
-
-    section = scenario.cloud
-    return Ddi(ddi_target(cloud, section.tenant, section.server or "", settings.limits), world, plan)
+        await adapted.free()
 
 
 async def _run(cloud: Cloud, world: World, settings: Settings, watch: Watch | None) -> LiveOutcome:
@@ -110,24 +97,6 @@ def save_live(found: LiveOutcome, target: Path, *, overwrite: bool = False, comm
     latencies.write_text(json.dumps(found.latencies, indent=1), encoding="utf-8")
     archive.add(run.path, [latencies])
     return run
-
-
-async def _find(cloud: str, settings: Settings, plan: int | None) -> tuple[CloudApi | None, Target]:
-    """The target behind a URL; an http(s) one is asked where its MQTT endpoint is."""
-    url = checked_url(cloud, ("http", "https", "mqtt", "mqtts"))
-    assert url.hostname is not None
-    settings.limits.check(url.hostname)
-    if url.scheme.startswith("mqtt"):
-        found: dict[str, Any] = {} if plan is None else {"plan": plan}
-        return None, target_of(cloud, api=None, found=found, limits=settings.limits)
-    api = CloudApi.from_environment(cloud, settings.ca_file)
-    try:
-        found = await api.live(plan)
-        await api.reset(found.get("product_id"))
-        return api, target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=settings.limits)
-    except BaseException:
-        await api.close()
-        raise
 
 
 def _outcome(engine: LiveEngine, result: Reconciliation, *, complete: bool, wall_s: float) -> LiveOutcome:

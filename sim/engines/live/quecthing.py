@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sim import messages as msg
 from sim.causes import Cause
 from sim.cloud import execution as ex
-from sim.engines.driver_rules.session_rules import LOGIN_ROUND_TRIPS
+from sim.cloud_kinds.adapter import SUCCEEDED
+from sim.cloud_kinds.developer_center import BEHAVIOUR
 from sim.engines.live import failure_reasons
 from sim.engines.live.api import CloudApi
 from sim.engines.live.bootstrap import Bootstrap
@@ -21,7 +22,7 @@ from sim.engines.live.fetch import Package
 from sim.engines.live.known_files import File
 from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
-from sim.engines.live.live_target import Target
+from sim.engines.live.live_target import Target, checked_url, target_of
 from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, mirror, reconcile
 from sim.engines.world.build import World
 from sim.errors import FotasimError, RemoteProtocolError
@@ -34,7 +35,8 @@ from sim.wire.quecthing import login, ota
 from sim.wire.quecthing.client import CONFIG_TIMEOUT_S, Product, QuecThingClient, kind_of
 
 if TYPE_CHECKING:
-    from sim.engines.live.live_engine import LiveEngine
+    from sim.engines.live.live_engine import LiveEngine, Settings
+    from sim.scenario import Scenario
 
 
 class QuecThingModule(LiveModule):
@@ -93,9 +95,8 @@ class QuecThingModule(LiveModule):
             self._left()
         self._dialled_at = self._due
         password = self.session.password(secrets.token_hex(8))
-        modelled_s = (
-            LOGIN_ROUND_TRIPS * self.module.row.rtt_s / engine.settings.time_scale if engine.settings.radio else 0.0
-        )
+        round_trips = BEHAVIOUR.login_round_trips if engine.settings.radio else 0
+        modelled_s = round_trips * self.module.row.rtt_s / engine.settings.time_scale
         self._dialled_at += modelled_s
         at = engine.connects.slot(engine.clock() + modelled_s)
         engine.when(at, lambda: self._dial(password))
@@ -388,6 +389,52 @@ class QuecThingModule(LiveModule):
         self.deliver(url, engine.now())
 
 
+class QuecThingSide:
+    """See LiveSide. The sans-IO client of its modules is wire/quecthing/client.py."""
+
+    async def find(self, url: str, scenario: Scenario | None, settings: Settings, plan: int | None) -> Target:
+        """See LiveSide. A mock cloud's http(s) URL is asked where its MQTT endpoint is."""
+        del scenario
+        place = checked_url(url, ("http", "https", "mqtt", "mqtts"))
+        assert place.hostname is not None
+        settings.limits.check(place.hostname)
+        if place.scheme.startswith("mqtt"):
+            return target_of(url, api=None, found={} if plan is None else {"plan": plan}, limits=settings.limits)
+        api = CloudApi.from_environment(url, settings.ca_file)
+        try:
+            found = await api.live(plan)
+            await api.reset(found.get("product_id"))
+            return target_of(str(found.get("mqtt", "")), api=url, found=found, limits=settings.limits)
+        finally:
+            await api.close()
+
+    def cloud(self, target: Target, world: World, settings: Settings, *, plan: int | None, compare: bool) -> QuecThing:
+        """See LiveSide. The plan is the target's."""
+        del plan
+        asks = compare and target.api is not None
+        api = CloudApi.from_environment(str(target.api), settings.ca_file) if asks else None
+        return QuecThing(target, api, world)
+
+    async def states_of(self, target: Target, ca_file: str | None) -> dict[str, int]:
+        """See LiveSide."""
+        if target.api is None or target.plan is None:
+            return {}
+        api = CloudApi.from_environment(target.api, ca_file)
+        try:
+            return {SUCCEEDED: 0, **await api.states(target.plan)}
+        except FotasimError:
+            return {}
+        finally:
+            await api.close()
+
+    async def succeeded_of(
+        self, target: Target, ca_file: str | None, prefix: str, names: Collection[str]
+    ) -> int | None:  # fmt: skip
+        """See LiveSide: its plan's counts before and after tell."""
+        del target, ca_file, prefix, names
+        return None
+
+
 class QuecThing:
     """The cloud behind an MQTT endpoint, and its HTTP API where it has one."""
 
@@ -399,6 +446,7 @@ class QuecThing:
         self.product = Product(target.product_key, target.product_secret, firmware)
         self.host, self.port, self.plan = target.host, target.port, target.plan
         self._api = api
+        self.can_compare = api is not None
         self._before: dict[str, dict[str, Any]] = {}
         _check_device_keys(world.modules)
         _check_limits(world.plan.settings)
@@ -427,6 +475,11 @@ class QuecThing:
     async def close(self) -> None:
         """See Cloud."""
         await self.links.close()
+
+    async def free(self) -> None:
+        """See Cloud."""
+        if self._api is not None:
+            await self._api.close()
 
     async def is_over(self, engine: LiveEngine) -> bool:
         """See Cloud."""

@@ -63,6 +63,12 @@ class RunSettings:
     keepalive_s: float
     may_retire: int
     polled: int
+    login_round_trips: int
+    hello_requests: int
+    round_trips_there: float
+    round_trips_back: float
+    reads_document: int
+    tells_attributes: int
 
 
 class SimpyEngine:
@@ -74,7 +80,9 @@ class SimpyEngine:
         world.row_type = DrivenRow
         self.modules: list[DrivenRow] = [module.row for module in world.modules]  # type: ignore[misc]
         self.profiles = world.fleet.profiles
-        self.driver = RunSettings(world.keepalive_s, int(world.may_retire), world.plan.settings.polled)
+        self.driver = RunSettings(
+            world.keepalive_s, int(world.may_retire), world.plan.settings.polled, **world.talk_costs
+        )
         self.rollout = world.center.rollout
         self.connections, self.workers = world.capacity.connections, world.capacity.workers
         self.downloads, self.egress = world.capacity.downloads, world.capacity.egress

@@ -37,14 +37,7 @@ from sim.scenario.model import CapacitySection
 from sim.scenario.strategy import polling
 from sim.scenario.zones import zone_of
 from sim.strategy.settings import Settings
-from sim.wire.ddi.client import POLL_JITTER
 
-DEFAULT_SLEEP = "00:05:00"
-"""hawkBit's."""
-GOOSEBIT_REGISTRATION_S = 10.0
-"""goosebit 0.2.12: an unknown device gives its attributes, is to poll again after ten seconds, and only then gets offers."""
-HAWKBIT_LEAST_SLEEP_S = 30.0
-"""hawkBit's minPollingTime, below which it shortens no sleep."""
 NEVER = 365 * 86400.0
 SAMPLED_AT_ONCE = 131_072
 """Modules of a block: what sampling needs for them stays small."""
@@ -88,6 +81,20 @@ class World:
     def keepalive_s(self) -> float:
         """Keep-alive of a module's connection, seconds."""
         return self.scenario.cloud.keepalive
+
+    @property
+    def talk_costs(self) -> dict[str, Any]:
+        """Round trips and requests of this kind of cloud, as the drivers' settings name them."""
+        behaviour = self.scenario.cloud.behaviour
+        polls = behaviour.polls
+        return {
+            "login_round_trips": behaviour.login_round_trips,
+            "hello_requests": behaviour.hello_requests,
+            "round_trips_there": behaviour.round_trips_there,
+            "round_trips_back": behaviour.round_trips_back,
+            "reads_document": int(polls is not None and polls.reads_document),
+            "tells_attributes": int(polls is not None and polls.tells_attributes),
+        }
 
     @property
     def left_out(self) -> int:
@@ -316,17 +323,17 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
 
 
 def _polls(scenario: Scenario) -> dict[str, Any]:
-    """How often a server that is polled wants to be asked."""
-    if scenario.cloud.kind != "ddi":
+    """How often a cloud that is polled wants to be asked."""
+    polls, delivery = scenario.cloud.behaviour.polls, scenario.plan.strategy.delivery
+    if polls is None:
         return {}
-    delivery = scenario.plan.strategy.delivery
-    sleep_s, jitter = polling(delivery.polling_time or DEFAULT_SLEEP)
-    goosebit, schedule = scenario.cloud.server == "goosebit", scenario.plan.strategy.schedule
+    sleep_s, jitter = polling(delivery.polling_time) if delivery.polling_time else (polls.sleep_s, 0.0)
+    schedule = scenario.plan.strategy.schedule
     gated = schedule.window_gates == "install" and bool(schedule.maintenance_windows)
     return {
-        "sleep_s": sleep_s, "sleep_jitter": jitter or POLL_JITTER, "confirms_first": int(delivery.confirmation == "user"),
-        "registration_s": GOOSEBIT_REGISTRATION_S if goosebit else 0.0,
-        "window_sleep_s": 0.0 if goosebit or not gated else HAWKBIT_LEAST_SLEEP_S,
+        "sleep_s": sleep_s, "sleep_jitter": jitter or polls.sleep_jitter, "registration_s": polls.registration_s,
+        "confirms_first": int(polls.asks_first and delivery.confirmation == "user"),
+        "window_sleep_s": polls.window_sleep_s if gated else 0.0,
     }  # fmt: skip
 
 

@@ -50,14 +50,9 @@ def build_settings(scenario: Scenario) -> Settings:
         overwrite=st.Overwrite.of(given.overwrite_mode),
         evaluation_interval_s=given.abort.evaluation_interval,
     )  # fmt: skip
-    return replace(settings, **_OF_DDI) if scenario.cloud.kind == "ddi" else settings
-
-
-_OF_DDI: dict[str, Any] = {
-    "polled": 1, "need_push": 0, "push_interval_s": 0.0, "checked_by_cloud": 0, "retries": 0, "retries_failed": 0,
-    "retries_timed_out": 0,
-}  # fmt: skip
-"""What no DDI server can do otherwise: it never speaks first, knows no battery, and an action that failed is closed."""
+    behaviour = scenario.cloud.behaviour
+    fixed: dict[str, Any] = dict(behaviour.fixed_settings)
+    return replace(settings, polled=int(behaviour.polls is not None), **fixed)
 
 
 def _components(scenario: Scenario) -> tuple[PlannedComponent, ...]:

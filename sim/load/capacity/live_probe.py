@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from sim.engines.live.ddi.ddi_target import DdiTarget
+from sim.cloud_kinds.adapter import SUCCEEDED, LiveSide
+from sim.engines.live.live_cloud import LiveTarget, find_target, live_side
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
-from sim.engines.live.live_target import Target
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.load.capacity.probe_share import START_S, Job, device_key, run_share
 from sim.load.capacity.search import Measurement, legs_of
-from sim.load.capacity.server_counts import SUCCEEDED, finished_of, lost_updates, more_updates, states_of
+from sim.load.capacity.server_counts import lost_updates, more_updates
 from sim.load.capacity.wake_ups import Kind
 from sim.load.capacity.worker_pool import WorkerPool
-from sim.load.load_fleet import find_target
 from sim.load.locust_workers.worker_reports import Gathered
 from sim.scenario import Scenario
 from sim.stats.evidence import falls_behind
@@ -72,25 +71,29 @@ class LiveProbe:
         self._job = replace(self._job, hands_out_secrets=next((k for k in known if k is not None), None))
         return found
 
-    async def _before(self) -> tuple[Target | DdiTarget, dict[str, int]]:
+    @property
+    def _side(self) -> LiveSide:
+        return live_side(self._job.scenario.cloud.kind)
+
+    async def _before(self) -> tuple[LiveTarget, dict[str, int]]:
         if self._void:
             await asyncio.sleep(REST_S)
         target = await find_target(self._job.cloud, self._job.settings, self._job.plan, self._job.scenario)
-        return target, await states_of(target, self._job.settings.ca_file)
+        return target, await self._side.states_of(target, self._job.settings.ca_file)
 
     async def _counted(
-        self, target: Target | DdiTarget, before: dict[str, int], reports: Sequence[Report | None]
+        self, target: LiveTarget, before: dict[str, int], reports: Sequence[Report | None]
     ) -> int | None:
         """Successes of this probe as the server counts them, once it has worked off what was queued."""
         ca_file = self._job.settings.ca_file
-        after = await _settled(target, self._slo.patience_s, ca_file)
-        if isinstance(target, DdiTarget):
-            names = [
-                device_key(self._prefix_now, index, number)
-                for index, report in enumerate(reports) if report is not None for number in range(report["user_count"])
-            ]  # fmt: skip
-            return await finished_of(target, ca_file, self._prefix_now, names)
-        return after[SUCCEEDED] - before[SUCCEEDED] if before and after else None
+        after = await _settled(self._side, target, self._slo.patience_s, ca_file)
+        if before and after:
+            return after[SUCCEEDED] - before[SUCCEEDED]
+        names = [
+            device_key(self._prefix_now, index, number)
+            for index, report in enumerate(reports) if report is not None for number in range(report["user_count"])
+        ]  # fmt: skip
+        return await self._side.succeeded_of(target, ca_file, self._prefix_now, names)
 
     @property
     def _prefix_now(self) -> str:
@@ -143,15 +146,15 @@ def _behind(span: str, reports: Sequence[Report]) -> tuple[str, ...]:
     return falls_behind(span, rows[:, 0], rows[:, 1])
 
 
-async def _settled(target: Target | DdiTarget, patience_s: float, ca_file: str | None) -> dict[str, int]:
+async def _settled(side: LiveSide, target: LiveTarget, patience_s: float, ca_file: str | None) -> dict[str, int]:
     """Waits until the cloud has worked off what is still queued, so that the next probe finds it idle."""
-    before = await states_of(target, ca_file)
+    before = await side.states_of(target, ca_file)
     if not before:
         await asyncio.sleep(SETTLE_S + patience_s)
         return {}
     for _ in range(MOST_SETTLES):
         await asyncio.sleep(SETTLE_S)
-        after = await states_of(target, ca_file)
+        after = await side.states_of(target, ca_file)
         if after == before:
             break
         before = after

@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import messages as msg
-from sim.engines.live.ddi.ddi_target import DdiTarget
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_module import LiveModule
-from sim.engines.live.live_target import Target
 from sim.engines.live.self_check import MAX_LAG_S, SelfCheck
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.engines.world.build import World
 from sim.load.capacity.wake_ups import Kind, probe_world, takes_upgrade, wake_times
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.worker_reports import encoded_legs
 from sim.scenario import Scenario
 
@@ -75,7 +74,7 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
     `worker_reports.Gathered` takes, with `figures`, `acknowledged`, `upgraded` and `spans` beside it.
     """
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
-    if job.hands_out_secrets is not None and isinstance(target, Target):
+    if job.hands_out_secrets is not None and target.hand_out is not None:
         target.hand_out.known = job.hands_out_secrets
     times, found = job.wake_times, Latencies()
     world = probe_world(job.scenario, job.kind, times, taking=job.taking, radio=job.settings.radio)
@@ -102,7 +101,7 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
         await fleet.close()
     return {
         "user_count": len(times), "figures": figures, "acknowledged": acknowledged, "upgraded": upgraded,
-        "spans": spans, "hands_out_secrets": _hands_out_secrets(target),
+        "spans": spans, "hands_out_secrets": target.hand_out and target.hand_out.known,
         "fotasim": {"legs": encoded_legs(found), "health": health.as_dict(), "final": True},
     }  # fmt: skip
 
@@ -110,10 +109,6 @@ async def run_share(job: Job, begun: Callable[[], Awaitable[float]], watch: Watc
 def device_key(prefix: str, index: int, number: int) -> str:
     """The key of a share's module, by the prefix of its probe, the share and its number in it."""
     return f"{prefix}{index:02x}{number:06d}"
-
-
-def _hands_out_secrets(target: Target | DdiTarget) -> bool | None:
-    return target.hand_out.known if isinstance(target, Target) else None
 
 
 def _at_once(job: Job, world: World, lingers_s: float = 0.0) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sim.cloud_kinds.adapter import Steps
 from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.engines.live.slo import Slo
 from sim.engines.run import driver_of
@@ -20,19 +21,6 @@ from sim.stats.evidence import falls_behind
 
 MIN_TAIL_S = 60.0
 WOKEN = "woken"
-Steps = tuple[tuple[tuple[str, ...], str, str], ...]
-STEPS: Steps = (
-    (("connect", "login"), WOKEN, "first_contact_s"), (("notice", "request"), "first_contact_s", "notified_s"),
-    (("url",), "confirmed_s", "download_started_s"), (("download",), "download_started_s", "downloaded_s"),
-    (("wake",), WOKEN, "notified_s"),
-)  # fmt: skip
-"""Legs and spans the simulated cloud can be judged by. It accepts a connection and lets the module log in in one step, and
-takes in a request as it answers it: what is an interval of two legs counts for both."""
-STEPS_OF_DDI: Steps = (
-    (("connect", "poll"), WOKEN, "first_contact_s"), (("notice",), "first_contact_s", "notified_s"),
-    (("download",), "download_started_s", "downloaded_s"), (("wake",), WOKEN, "notified_s"),
-)  # fmt: skip
-"""A polled server's: the first poll is the connection; from it to the notice lie attributes and deployment."""
 
 
 class SimulatedProbe:
@@ -46,7 +34,7 @@ class SimulatedProbe:
         self, scenario: Scenario, kind: Kind, slo: Slo, *, radio: bool = False, taking: float = 0.0, engine: str = "auto",
         time_scale: float = 1.0,
     ) -> None:  # fmt: skip
-        steps = STEPS_OF_DDI if scenario.cloud.kind == "ddi" else STEPS
+        steps = scenario.cloud.behaviour.steps
         timed = [leg for leg in (*SPANS, *LEGS) if leg == "upgrade" or any(leg in legs for legs, _, _ in steps)]
         for objective in slo.objectives:
             if objective.leg is not None and objective.leg not in timed:
@@ -114,7 +102,7 @@ def span_s(table: pd.DataFrame, since_s: NDArray[np.float64], until: str, horizo
 
 
 def latencies(
-    table: pd.DataFrame, woken_s: NDArray[np.float64], horizon_s: float, patience_s: float, steps: Steps = STEPS
+    table: pd.DataFrame, woken_s: NDArray[np.float64], horizon_s: float, patience_s: float, steps: Steps
 ) -> Latencies:
     """The legs of every module of a simulated run; what waited longer than `patience_s` at its end counts as that."""
     found = Latencies()
@@ -131,4 +119,4 @@ def latencies(
     return found
 
 
-__all__ = ["STEPS", "STEPS_OF_DDI", "SimulatedProbe", "latencies", "span_s"]
+__all__ = ["SimulatedProbe", "latencies", "span_s"]

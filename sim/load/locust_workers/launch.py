@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.errors import FotasimError
-from sim.load.load_fleet import LoadFleet, find_target, share_of
+from sim.load.load_fleet import LoadFleet, share_of
 from sim.load.locust_workers.native_worker import Worker
 from sim.load.start_curve import Curve
 from sim.scenario import Scenario

@@ -84,9 +84,10 @@ class ModuleUser(User):
 
 def _spoken(scenario: Scenario) -> Scenario:
     """The scenario, if its cloud is one that these users can talk to."""
-    if scenario.cloud.kind == "ddi":
+    kind = scenario.cloud.kind
+    if not scenario.cloud.adapter.speaks_quecthing:
         raise FotasimError(
-            "cloud.kind ddi: ModuleUser speaks to the Developer Center; `fotasim load` carries DDI modules"
+            f"cloud.kind {kind}: ModuleUser speaks to the Developer Center; `fotasim load` carries modules of other clouds"
         )
     return scenario
 

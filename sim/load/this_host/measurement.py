@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import calm_collector, loop_factory
 from sim.engines.live.live_target import TOKEN
 from sim.errors import FotasimError
 from sim.load.capacity.probe_share import is_over
 from sim.load.capacity.wake_ups import KINDS, probe_world
-from sim.load.load_fleet import LoadFleet, find_target
+from sim.load.load_fleet import LoadFleet
 from sim.load.this_host.module_cost import PACKAGE_BYTES, Figures, now_here
 from sim.scenario import Scenario
 

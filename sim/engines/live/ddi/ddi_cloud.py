@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
+from collections.abc import Collection
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.ddi_module import DdiModule
-from sim.engines.live.ddi.ddi_target import DdiTarget
+from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
 from sim.engines.live.ddi.device_states import reconcile_states
 from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.json_requests import Http
@@ -19,9 +20,44 @@ from sim.errors import FotasimError
 from sim.module.machine import Module
 
 if TYPE_CHECKING:
-    from sim.engines.live.live_engine import LiveEngine
+    from sim.engines.live.live_engine import LiveEngine, Settings
+    from sim.scenario import Scenario
 
 MAX_BUCKETS = 3600
+
+
+class DdiSide:
+    """See LiveSide. The sans-IO client of its modules is wire/ddi/client.py."""
+
+    async def find(self, url: str, scenario: Scenario | None, settings: Settings, plan: int | None) -> DdiTarget:
+        """See LiveSide."""
+        del plan
+        assert scenario is not None, "only a scenario names this kind of cloud"
+        section = scenario.cloud
+        return ddi_target(url, section.tenant, section.server or "", settings.limits)
+
+    def cloud(self, target: DdiTarget, world: World, settings: Settings, *, plan: int | None, compare: bool) -> Ddi:
+        """See LiveSide. Modules are reconciled with their own word where the server's is not asked for."""
+        del settings, compare
+        return Ddi(target, world, plan)
+
+    async def states_of(self, target: DdiTarget, ca_file: str | None) -> dict[str, int]:
+        """See LiveSide: such a server is asked by name."""
+        del target, ca_file
+        return {}
+
+    async def succeeded_of(
+        self, target: DdiTarget, ca_file: str | None, prefix: str, names: Collection[str]
+    ) -> int | None:  # fmt: skip
+        """See LiveSide. None as well where the management API is not known, has no login or does not answer."""
+        control = control_of(target, target.ssl_context(ca_file))
+        if control is None:
+            return None
+        try:
+            async with control:
+                return await control.finished(prefix, names)
+        except FotasimError:
+            return None
 
 
 class Ddi:
@@ -31,11 +67,14 @@ class Ddi:
     identities: Identities
     _tls: ssl.SSLContext
     plan: int | None
+    can_compare = True
 
     def __init__(self, target: DdiTarget, world: World, rollout: int | None = None) -> None:
         self.target = target
         self.host, self.port, self.plan = target.host, target.port, rollout
         self.components = world.plan.components
+        behaviour = world.scenario.cloud.behaviour
+        self.round_trips = behaviour.round_trips_there + behaviour.round_trips_back
         self.refused: Counter[str] = Counter()
         self._hardware = world.fleet.hardware
         self._requests: dict[str, Counter[int]] = {}
@@ -67,6 +106,9 @@ class Ddi:
     async def close(self) -> None:
         """See Cloud."""
         await self.http.close()
+
+    async def free(self) -> None:
+        """See Cloud. The management API is logged in to for each reconciliation alone."""
 
     async def is_over(self, engine: LiveEngine) -> bool:  # noqa: ARG002 - the modules know it themselves
         """See Cloud."""

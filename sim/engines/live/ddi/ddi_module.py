@@ -18,7 +18,7 @@ from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud.execution_states import ExecutionState
 from sim.draws import Purpose, uniform
-from sim.engines.driver_rules.request_rules import AWAKE_S, ROUND_TRIPS
+from sim.engines.driver_rules.request_rules import AWAKE_S
 from sim.engines.live import failure_reasons
 from sim.engines.live.ddi.deployment_messages import Offer, offer_of
 from sim.engines.live.ddi.device_states import CANCELED, ERROR, FINISHED, RUNNING, Said
@@ -218,7 +218,7 @@ class DdiModule(LiveModule):
         scale = engine.settings.time_scale
         wait_s = engine.messages.slot(engine.clock()) - engine.clock()
         if engine.settings.radio:
-            wait_s += ROUND_TRIPS * self.module.row.rtt_s / scale  # a connection of its own, then the request
+            wait_s += cloud.round_trips * self.module.row.rtt_s / scale  # a connection of its own, then the request
         if wait_s > 0.0:
             await asyncio.sleep(wait_s)
         engine.recorder.requests(engine.now(), 1)

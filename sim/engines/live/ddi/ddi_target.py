@@ -35,6 +35,7 @@ class DdiTarget:
     api: None = None
     """The API of a mock cloud, which no DDI server has."""
     plan: None = None
+    hand_out: None = None
 
     def authorization_of(self, controller: str) -> str:
         """Value of the Authorization header of one module."""

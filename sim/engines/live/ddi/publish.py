@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha512
 from typing import Any
 
+from sim.cloud_kinds.adapter import Published
 from sim.engines.live.ddi import goosebit_api, hawkbit_bodies
 from sim.engines.live.ddi.control import Control, control_of
-from sim.engines.live.ddi.ddi_target import PASSWORD, USER, ddi_target
+from sim.engines.live.ddi.ddi_target import PASSWORD, TARGET_TOKEN, USER, ddi_target
 from sim.engines.live.ddi.publication import Publication, publication_of, refuse_losses
-from sim.engines.live.live_target import Limits
+from sim.engines.live.publishing import DEFAULTS, How
 from sim.engines.world.build import build
 from sim.errors import FotasimError, InputError
 from sim.scenario import Scenario
 from sim.scenario.imports.findings import Loss
 
-LIMITS = Limits()
 HIDDEN = "***"
 
 
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a plan is published."""
+class DdiControlSide:
+    """See ControlSide; for the servers of `control.SERVERS`."""
 
-    limits: Limits = LIMITS
-    token: str = ""
-    """Security token of the targets made here; {id} in it becomes the target's name."""
-    register: bool = False
-    """Make the targets first; hawkBit always needs them, goosebit lets devices register by themselves."""
-    ca_file: str | None = None
-    accept_losses: bool = False
-    file: str = "scenario"
-    """How refusals name the scenario."""
+    def requests(self, scenario: Scenario, how: How, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+        """See ControlSide."""
+        how = _with_token(how)
+        publication = prepared(scenario)
+        if not how.accept_losses:
+            refuse_losses(publication.losses, how.file)
+        for line in told(publication, tuple(publication.losses)):
+            tell(line)
+        return requests_of(publication, scenario.cloud.server or "", register=how.register, token=how.token)
+
+    async def publish(self, scenario: Scenario, url: str, how: How, tell: Callable[[str], None]) -> Published:
+        """See ControlSide."""
+        return await publish(scenario, url, _with_token(how), tell)
 
 
-DEFAULTS = How()
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A rollout that runs, and what of the plan it is without."""
-
-    rollout: int
-    losses: tuple[Loss, ...]
+def _with_token(how: How) -> How:
+    return replace(how, token=os.environ.get(TARGET_TOKEN, ""))
 
 
 def prepared(scenario: Scenario) -> Publication:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -48,44 +48,29 @@ def publish(
     package is the component's file, or made-up bytes of its size. Run the fleet with `fotasim live` then.
     """
     import asyncio
-    import os
 
-    from sim.engines.live.ddi import publish as publishing
-    from sim.engines.live.ddi.ddi_target import TARGET_TOKEN
     from sim.engines.live.live_target import Limits
+    from sim.engines.live.publishing import How
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     url = cloud or loaded.cloud.url
-    if loaded.cloud.kind != "ddi" or loaded.cloud.server is None:
+    control = loaded.cloud.adapter.control(loaded.cloud.server)
+    if control is None:
         fail("publish: a scenario with cloud.kind ddi and cloud.server hawkbit or goosebit is needed")
-    how = publishing.How(
+    how = How(
         Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap)),
-        os.environ.get(TARGET_TOKEN, ""),
-        register,
-        None if ca is None else str(ca),
-        accept_losses,
-        str(scenario),
+        register=register,
+        ca_file=None if ca is None else str(ca),
+        accept_losses=accept_losses,
+        file=str(scenario),
     )
     if dry_run:
-        _show_requests(loaded, how)
+        print(json.dumps(control.requests(loaded, how, say), indent=2))
         return
     if url is None:
         fail("--cloud: the server's URL is needed, there or as cloud.url")
-    found = asyncio.run(publishing.publish(loaded, url, how, say))
+    found = asyncio.run(control.publish(loaded, url, how, say))
     if as_json:
         print(json.dumps({"rollout": found.rollout, "losses": [loss.as_dict() for loss in found.losses]}))
     else:
         print(f"rollout {found.rollout} runs at {url}: {loaded.plan.name}")
-
-
-def _show_requests(scenario: Any, how: Any) -> None:
-    from sim.engines.live.ddi import publish as publishing
-    from sim.engines.live.ddi.publication import refuse_losses
-
-    publication = publishing.prepared(scenario)
-    if not how.accept_losses:
-        refuse_losses(publication.losses, how.file)
-    for line in publishing.told(publication, tuple(publication.losses)):
-        say(line)
-    requests = publishing.requests_of(publication, scenario.cloud.server, register=how.register, token=how.token)
-    print(json.dumps(requests, indent=2))
