@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -22,6 +22,11 @@ SLICES = {
     "component": "component",
 }  # fmt: skip
 """What a gate may be judged by, and what it is called."""
+PER_COMPONENT = (
+    "success_rate", "coverage", "not_reached", "rejected", "incompatible", "bricked_of_targets", "success_of_touched", "failed",
+)  # fmt: skip
+"""Metrics that are known for each component of a plan: how modules ended. Attempts, installations, roll-backs, bytes and
+times are counted for the module as a whole."""
 CONFIDENCE_TAIL = 0.025
 """What an interval at 95 % leaves out on each side."""
 
@@ -130,12 +135,27 @@ def parse(metric: str, text: str, by: str = "") -> Gate:
     match = _GATE.match(text)
     if match is None:
         raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
-    if by and by not in SLICES:
-        raise ValueError(f"a gate is judged by {', '.join(SLICES)}, not by {by!r}")
+    if by == "component" and metric not in PER_COMPONENT:
+        raise ValueError(
+            f"{metric} is not known for each component; judge it for the whole plan or by hardware, or choose from "
+            f"{', '.join(PER_COMPONENT)}"
+        )
     bound: Bound = "lower" if match[1] == "lower" else "upper" if match[1] == "upper" else "value"
     gate = Gate(metric, bound, match[2], _limit(METRICS[metric], match[3]), _text(metric, text, by), by)
     _sensible(gate, match[3])
     return gate
+
+
+def check_slice(by: str, labels: Collection[str]) -> None:
+    """ValueError for a property that a fleet with these labels does not have."""
+    if by and by not in SLICES and by not in labels:
+        named = f" or by a label of the fleet ({', '.join(labels)})" if labels else "; the fleet has no labels"
+        raise ValueError(f"a gate is judged by {', '.join(SLICES)}{named}, not by {by!r}")
+
+
+def slice_words(by: str) -> str:
+    """What a slice is called; a label by its own name."""
+    return SLICES.get(by, by)
 
 
 def _text(metric: str, text: str, by: str) -> str:

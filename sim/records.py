@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,15 @@ MODULE_COLUMNS: dict[str, str] = {
     "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "energy_period_j": "float64", "battery_end_percent": "float64",
 }  # fmt: skip
 """Columns of modules.parquet: one row per module (and replication), times in seconds after activation, NaN never."""
+
+LABEL = "label_"
+"""Begins the name of a further column of modules.parquet for each label of the fleet: `label_site`. Empty: the module has none."""
+
+
+def label_columns(columns: Iterable[str]) -> dict[str, str]:
+    """The columns that hold labels, each with the label's name."""
+    return {name: name.removeprefix(LABEL) for name in columns if name.startswith(LABEL)}
+
 
 TIMELINE_COLUMNS = (
     "time_s", "width_s", "online", "connects", "requests", "downloads", "egress_bit_s",

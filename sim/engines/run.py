@@ -26,7 +26,7 @@ from sim.scenario import Scenario
 from sim.scenario.fields import WITH_UNITS
 from sim.scenario.load import dump_tree
 from sim.stats.campaigns import with_intervals
-from sim.stats.judging import Beside
+from sim.stats.judging import Beside, columns_of
 from sim.stats.summary import SUMMARY_COLUMNS, summarise
 from sim.version import version
 
@@ -226,7 +226,7 @@ def summary_of(
         "watched_s": merged.watched_s, "components": tuple(c.component for c in scenario.plan.components),
     }  # fmt: skip
     summary = summarise(
-        merged.table.frame(SUMMARY_COLUMNS), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
+        merged.table.frame([*SUMMARY_COLUMNS, *columns_of(gates)]), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
         replications=len(peaks), complete=merged.complete, gates=gates,
         cloud_peaks=merged.cloud_peaks, wall_s=merged.wall_s, decisions=merged.decisions, live=live, **known,
     )  # fmt: skip

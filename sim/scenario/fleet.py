@@ -403,6 +403,11 @@ class Fleet(Section):
     physics: Physics = Physics()  # type: ignore[valid-type]
     """Physical figures that replace the model's, for all groups."""
 
+    @property
+    def label_names(self) -> list[str]:
+        """Labels that some group has, each once."""
+        return list(dict.fromkeys(name for group in self.groups for name in group.labels))
+
     @model_validator(mode="before")
     @classmethod
     def _modules(cls, given: Any) -> Any:

@@ -96,8 +96,8 @@ class GateSection(Section):
 
     limit: str
     """Comparison and limit, such as `<= 1e-3` or `upper <= 1e-3`."""
-    by: Literal["group", "hardware", "coverage_level", "technology", "component"] | None = None
-    """Every slice by this has to meet the limit by itself; none for the whole fleet."""
+    by: str | None = None
+    """Every slice by this has to meet the limit by itself: `group`, `hardware`, `coverage_level`, `technology`, `component`, or a label of the fleet such as `site`; none for the whole fleet."""
 
 
 FORMAT: Literal[1] = 1
@@ -153,7 +153,8 @@ class Scenario(Section):
     def _consistent(self) -> Scenario:
         for metric, entry in self.gates.items():
             try:
-                gate_rules.parse_entry(metric, entry)
+                gate = gate_rules.parse_entry(metric, entry)
+                gate_rules.check_slice(gate.by, self.fleet.label_names)
             except ValueError as error:
                 given = entry if isinstance(entry, str) else entry.limit
                 raise ValueError(f"gates.{metric}: {error}; found {given!r}") from None

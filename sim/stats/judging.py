@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from sim import gates as rules
+from sim.errors import InputError
 from sim.gates import Figure, Gate, Judged
 from sim.metrics import METRICS, SHARES
+from sim.records import LABEL, label_columns
 from sim.stats.counts import counts, figures, metrics, part_of_component
 from sim.stats.replicated import ratio_interval
 from sim.stats.slo_result import SloResult
@@ -83,8 +85,19 @@ def _slices(by: str, grounds: Grounds) -> Iterator[tuple[str, pd.DataFrame]]:
         for i, name in enumerate(names):
             yield name, part_of_component(modules, i)
         return
-    for value, part in modules.groupby(by, observed=True, sort=True):
-        yield str(value), part
+    column = by if by in rules.SLICES else LABEL + by
+    try:
+        rules.check_slice(by, list(label_columns(modules.columns).values()))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    for value, part in modules.groupby(column, observed=True, sort=True):
+        yield str(value) or f"(no {by})", part
+
+
+def columns_of(given: Mapping[str, Any]) -> list[str]:
+    """The columns of labels that gates of a scenario are judged by."""
+    named = {rules.parse_entry(metric, entry).by for metric, entry in given.items()}
+    return [LABEL + by for by in sorted(named - {"", *rules.SLICES})]
 
 
 def slice_figure(metric: str, part: pd.DataFrame, watched_s: float | None) -> Figure:

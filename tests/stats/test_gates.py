@@ -33,7 +33,7 @@ def test_expressions(text, metric, bound, sign, limit, by):
     [
         ("bricked", "is not a gate"), ("bricked uper <= 1", "is not a gate"), ("bricked <= lots", "the limit of bricked"),
         ("bricked <= nan", "the limit of bricked"), ("<= 1", "is not a gate"), ("bricked =< 1", "is not a gate"),
-        ("brickd <= 1e-3", "did you mean bricked"), ("bricked <= 1e-3 by colour", "by group, hardware"),
+        ("brickd <= 1e-3", "did you mean bricked"), ("bricked <= 1e-3 by component", "not known for each component"),
         # a share in percent without its sign, and the cure
         ("success_rate >= 85", 'write ">= 0.85"'), ("success_rate >= 1.5", "between 0 and 1"), ("bricked <= -1e-3", "between 0 and 1"),
         # what everything meets, and what nothing can

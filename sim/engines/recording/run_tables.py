@@ -59,6 +59,9 @@ class RowTable:
 
     def __init__(self, world: World, ends: Ends, end_s: float) -> None:
         self._world, self._ends, self._end_s = world, ends, end_s
+        self._labels = {
+            records.LABEL + name: world.fleet.label(name) for name in world.scenario.fleet.label_names
+        }  # fmt: skip
         self._outcome, self._cause = (np.empty(len(ends.rows), dtype=np.int8) for _ in range(2))
         counts = {name: np.zeros(len(names), dtype=np.int64) for name, names in self._choices().items()}
         for part in self._parts():
@@ -76,15 +79,17 @@ class RowTable:
         return records.WholeTable, (self.frame(),)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Some or all columns of records.MODULE_COLUMNS, some modules at a time."""
-        wanted = [name for name in records.MODULE_COLUMNS if columns is None or name in columns]
+        """Some or all columns of records.MODULE_COLUMNS, and of labels, some modules at a time."""
+        wanted = self._wanted(columns)
         for part in self._parts():
             yield self._block(wanted, part)
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Some or all columns, of all modules."""
-        wanted = [name for name in records.MODULE_COLUMNS if columns is None or name in columns]
-        return self._block(wanted, slice(0, len(self)))
+        return self._block(self._wanted(columns), slice(0, len(self)))
+
+    def _wanted(self, columns: Sequence[str] | None) -> list[str]:
+        return [name for name in (*records.MODULE_COLUMNS, *self._labels) if columns is None or name in columns]
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, len(self), records.ROWS_AT_ONCE):
@@ -107,6 +112,7 @@ class RowTable:
             "group": [g.name for g in self._world.scenario.fleet.groups], "technology": TECHNOLOGIES, "power": Power.words(),
             "hardware": fleet.hardware, "cell": ("", *fleet.cells), "outcome": OUTCOMES, "cause": Cause.words(),
             "cloud_state": ex.STATE_NAMES, "stage": records.STAGES, "first_fault": Cause.words(),
+            **{name: ("", *coded.names) for name, coded in self._labels.items()},
         }  # fmt: skip
 
     def _numbers(self, name: str, part: slice) -> NDArray[Any]:
@@ -114,6 +120,8 @@ class RowTable:
         m, e = self._ends.rows[part], self._ends.executions[part]
         if name in ("technology", "power"):
             return _of_group(self._world, m, name)
+        if name in self._labels:
+            return self._labels[name].codes[part] + 1
         if name in ("group", "hardware"):
             return np.asarray(m[name])
         numbers: dict[str, Callable[[], NDArray[Any]]] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.records import LABEL, label_columns
 from sim.report.show import plural, share, words
 from sim.stats.slices import HotSpot, hot_spot
 from sim.units import show_duration, show_size
@@ -122,7 +123,9 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
     )
     listed = [a for a in (_first_attempts(modules, urgent), _late(modules, scenario, urgent)) if a is not None]
     for name in ordered[: MOST - len(listed)]:
-        places = tuple(p for p in PLACES if p != "coverage_level" or name not in _OF_COVERAGE)
+        places = tuple(
+            p for p in (*PLACES, *label_columns(modules.columns)) if p != "coverage_level" or name not in _OF_COVERAGE
+        )
         spot = hot_spot(modules, held & (cause == name), places)
         told = _advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent)
         listed.append(_where_it_waits(told, modules, scenario) if name in ("waiting", "in_progress") else told)
@@ -188,17 +191,22 @@ def _advice(
     finding = f"{plural(count, 'module')} ({share(count / total)}) {_agreeing(what, count)}"
     if spot is not None:
         finding += (
-            f"; {share(spot.share_of_cases)} of them in {words(spot.column)} {spot.value}, "
+            f"; {share(spot.share_of_cases)} of them in {_place(spot)}, "
             f"which is {share(spot.share_of_fleet)} of the fleet"
         )
         if cause in _HARM:
-            action = f"Hold {words(spot.column)} {spot.value} back and find out why; the others are far less affected"
+            action = f"Hold {_place(spot)} back and find out why; the others are far less affected"
     if cause == "link_lost" and _current(scenario, key) == "true":
         action, key = _ALREADY_RESUMING
     current = _current(scenario, key)
     return Advice(
         cause, count, count / total, f"{finding}.", f"{action}." if action else "", key, current, urgent
     )  # fmt: skip
+
+
+def _place(spot: HotSpot) -> str:
+    """Where cases pile up: `hardware C`, or `site Berlin` by a label."""
+    return f"{words(spot.column.removeprefix(LABEL))} {spot.value or '(none)'}"
 
 
 def _agreeing(what: str, count: int) -> str:

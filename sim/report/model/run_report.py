@@ -15,7 +15,7 @@ import pandas as pd
 
 from sim import gates as gate_rules
 from sim.metrics import METRICS, SHARES
-from sim.records import CAUSES, OUTCOMES, STAGES, Run
+from sim.records import CAUSES, OUTCOMES, STAGES, Run, label_columns
 from sim.report.model.advice import Advice, advise
 from sim.report.model.finish import Finish, finish_of
 from sim.report.model.live_findings import Live, live_of
@@ -342,14 +342,15 @@ def _costs(summary: dict[str, Any], price_per_mb: float | None) -> Costs:
 
 
 def _breakdowns(modules: pd.DataFrame) -> list[Breakdown]:
-    """One table for each property that tells modules apart; groups always, even a single one."""
+    """One table for each property that tells modules apart, labels of the fleet included; groups always, even a single one."""
     listed = []
-    for column, label in BREAKDOWNS.items():
+    for column, label in {**BREAKDOWNS, **label_columns(modules.columns)}.items():
         if column not in modules.columns or (modules[column].nunique() < 2 and column != "group"):
             continue
         rows = slices(modules, column)
         if column == "coverage_level":
             rows = [_renamed(row, COVERAGE.get(row.name, row.name)) for row in rows]
+        rows = [row if row.name else _renamed(row, f"(no {label})") for row in rows]
         troubled = sorted(rows, key=lambda s: (s.succeeded - s.needed, -s.modules, s.name))
         kept = rows if len(rows) <= MOST_SLICES else troubled[:MOST_SLICES]
         listed.append(Breakdown(column, label, kept, len(rows) - len(kept)))

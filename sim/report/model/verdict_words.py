@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sim.gates import SLICES, Judged
+from sim.gates import Judged, slice_words
 from sim.metrics import COUNTS, METRICS
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, words
 from sim.stats.slo_result import SloResult
@@ -166,7 +166,7 @@ def wanted(gate: Any) -> str:
 
 def gate_sentence(gate: Any) -> str:
     """A gate with what was found, its interval, what it is a share of, and what was wanted."""
-    where = f" of {SLICES[gate.by]} {gate.of}" if gate.of else ""
+    where = f" of {slice_words(gate.by)} {gate.of}" if gate.of else ""
     name = f"{metric_words(gate.metric)[:1].upper()}{metric_words(gate.metric)[1:]}{where}"
     out_of = COUNTS.get(METRICS[gate.metric].denominator, "") if gate.metric in METRICS else ""
     if gate.value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.exit_status import ExitStatus
-from sim.gates import SLICES, State
+from sim.gates import State, slice_words
 from sim.records import Run
 from sim.report.model.advice import CONSEQUENCES
 from sim.report.model.run_report import GateResult, RunReport
@@ -236,7 +236,7 @@ def _reason(report: RunReport) -> Text:
 def _gate_row(gate: GateResult) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
     name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
-    name += f", {SLICES[gate.by]} {gate.of}" if gate.of else ""
+    name += f", {slice_words(gate.by)} {gate.of}" if gate.of else ""
     margin = Value("points" if kind == "share" else kind, gate.margin, signed=True)
     return (
         name,
