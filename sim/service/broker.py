@@ -19,7 +19,7 @@ import aiomqtt
 
 from sim.errors import FotasimError
 from sim.service.errors import StoreFailing
-from sim.service.gateway import Gateway
+from sim.service.gateway import Abusive, Gateway
 
 UPLINKS = "q/2/d/+/+"
 UPLINK_QOS = 1
@@ -133,6 +133,9 @@ class Broker:
                 return None
             self._heard[client_id] = time.monotonic()
             return self.gateway.on_message(client_id, topic, payload)
+        except Abusive:
+            self.drop(client_id)  # the connection is the broker's; its next message opens a new session
+            return None
         except Exception as error:
             self.gateway.cloud.trouble.report("a module's message", error)
             return None

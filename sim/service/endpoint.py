@@ -24,6 +24,8 @@ SILENCE_TICK_S = 2.5
 WRITE_LIMIT_BYTES = 1 << 20
 """A client that leaves this much unread is dropped."""
 BACKLOG = 4096
+SLICE_BYTES = 4096
+"""Of what one client has sent, read at a time before the others have their turn."""
 TLS_HANDSHAKE_S = 10.0
 STRANGER_S = 5.0
 """A client that is let in only to be told why it is refused has this long to hear it."""
@@ -190,7 +192,7 @@ class Endpoint:
 class _Connection(asyncio.Protocol):
     """One client: owner of its session, between transport and endpoint."""
 
-    __slots__ = ("client_id", "endpoint", "loop", "session", "source", "stranger", "transport")
+    __slots__ = ("_unread", "client_id", "endpoint", "loop", "session", "source", "stranger", "transport")
 
     session: ServerSession
 
@@ -201,6 +203,7 @@ class _Connection(asyncio.Protocol):
         self.stranger: Stranger | None = None
         self.source: str | None = None  # while it counts among those that have not logged in
         self.transport: asyncio.Transport | None = None
+        self._unread = b""
 
     # --- transport ---------------------------------------------------------------------------------------------------
 
@@ -218,6 +221,21 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.transport is None:
             return
+        if len(data) > SLICE_BYTES:
+            self.transport.pause_reading()
+            self._unread, data = data[SLICE_BYTES:], data[:SLICE_BYTES]
+            self.loop.call_soon(self._go_on)
+        self.guarded(self.session.receive, data, self.loop.time())
+
+    def _go_on(self) -> None:
+        """The next slice of what one read has brought."""
+        if self.transport is None:
+            return
+        data, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        if self._unread:
+            self.loop.call_soon(self._go_on)
+        else:
+            self.transport.resume_reading()
         self.guarded(self.session.receive, data, self.loop.time())
 
     def guarded(self, call: Callable[..., object], *arguments: object) -> None:

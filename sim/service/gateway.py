@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from sim import messages as msg
-from sim.errors import ProtocolError
+from sim.errors import ProtocolError, RemoteProtocolError
 from sim.service.cloud import Cloud
 from sim.service.endpoint import Stranger
 from sim.service.fleet import Device
@@ -29,6 +29,10 @@ MAX_ENDPOINT_CHARS = 64
 MAX_STRIKES = 32
 """Messages in a row that are no QuecThing before a module's connection is cut."""
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Abusive(RemoteProtocolError):
+    """A module that sends nothing but what is no command: its connection ends."""
 
 
 class Transport(Protocol):
@@ -158,7 +162,10 @@ class Gateway:
     # --- up ------------------------------------------------------------------------------------------------------
 
     def on_message(self, client_id: str, topic: str, payload: bytes) -> asyncio.Future[None] | None:
-        """What a module published; a future that is done once it is on disk, None when nothing is to be stored."""
+        """What a module published; a future that is done once it is on disk, None when nothing is to be stored.
+
+        Raises Abusive when the transport has to end the connection.
+        """
         session = self._sessions.get(client_id)
         injector, loop = self.cloud.injector, asyncio.get_running_loop()
         if session is None:
@@ -168,7 +175,7 @@ class Gateway:
             return loop.create_future()  # never done: not stored, so not acknowledged
         kind = uplink_kind(client_id, topic)
         if kind is None:
-            self._strike(client_id, session)
+            self._strike(session)
             return None
         delay = injector.delay_s(loop.time())
         if delay <= 0.0:
@@ -190,6 +197,9 @@ class Gateway:
             return
         try:
             done = self._take(client_id, session, kind, payload)
+        except Abusive:
+            self._drop(client_id)
+            done = None
         except Exception as error:
             self.cloud.trouble.report("a module's message", error)
             self._drop(client_id)
@@ -208,12 +218,15 @@ class Gateway:
                 payload = login.decrypt_payload(session.session_key, payload)
             opened = frame.decode(payload)
             known = opened.command in commands.UPLINK
-            if not known or commands.topic_kind(opened.command) != kind:
-                self._refuse(client_id, session, commands.BAD_PROTOCOL if known else commands.BAD_COMMAND)
-                return None
-            self._command(session, opened)
+            wrong = 0 if known else commands.BAD_COMMAND
+            if known and commands.topic_kind(opened.command) != kind:
+                wrong = commands.BAD_PROTOCOL
+            if not wrong:
+                self._command(session, opened)
         except ProtocolError:
-            self._refuse(client_id, session, commands.BAD_FORMAT)
+            wrong = commands.BAD_FORMAT
+        if wrong:
+            self._refuse(client_id, session, wrong)
             return None
         session.strikes = 0
         return self.cloud.journal.committed()
@@ -221,13 +234,14 @@ class Gateway:
     def _refuse(self, client_id: str, session: Session, code: int) -> None:
         """Tells the module that it sent no command; one that goes on so is cut off."""
         self._publish(client_id, session, commands.EXCEPTION, commands.encode_exception(commands.ExceptionNotice(code)))
-        self._strike(client_id, session)
+        self._strike(session)
 
-    def _strike(self, client_id: str, session: Session) -> None:
+    def _strike(self, session: Session) -> None:
+        """Counts a message that is no command. Raises Abusive: what else the module has sent is not looked at."""
         self.garbage += 1
         session.strikes += 1
         if session.strikes > MAX_STRIKES:
-            asyncio.get_running_loop().call_soon(self._drop, client_id)
+            raise Abusive(f"{session.strikes} messages in a row that are no command")
 
     def _command(self, session: Session, opened: frame.Frame) -> None:
         rollouts, device, reported = self.cloud.rollouts, session.device, session.reported

@@ -26,6 +26,8 @@ DISCONNECT_PACKET = b"\xe0\x00"
 MAX_PACKET_BYTES = 64 * 1024
 """Default limit of a packet's remaining length: a DP frame and its topic fit."""
 LARGEST_PACKET_BYTES = 268_435_455
+MAX_FILTERS = 64
+"""Topic filters in one SUBSCRIBE or UNSUBSCRIBE: a packet holds 20,000, which take a tenth of a second to look at."""
 MAX_TEXT_BYTES = MAX_KEEPALIVE_S = 0xFFFF
 _PROTOCOL_3_1_1 = b"\x00\x04MQTT\x04"
 
@@ -328,8 +330,9 @@ def parse_connect(body: bytes) -> Connect:
 def parse_subscribe(body: bytes) -> list[tuple[str, int]]:
     """Filters and QoS of a SUBSCRIBE's body (without its packet id)."""
     reader = _Reader(body)
-    filters = []
+    filters: list[tuple[str, int]] = []
     while not reader.done:
+        _room_for_one_more(filters)
         name, qos = reader.text(), reader.number(1)
         if qos > 2:
             raise RemoteProtocolError(f"SUBSCRIBE with QoS {qos}")
@@ -340,10 +343,16 @@ def parse_subscribe(body: bytes) -> list[tuple[str, int]]:
 def parse_unsubscribe(body: bytes) -> list[str]:
     """Filters of an UNSUBSCRIBE's body (without its packet id)."""
     reader = _Reader(body)
-    filters = []
+    filters: list[str] = []
     while not reader.done:
+        _room_for_one_more(filters)
         filters.append(checked_filter(reader.text()))
     return filters
+
+
+def _room_for_one_more(filters: Sequence[object]) -> None:
+    if len(filters) >= MAX_FILTERS:
+        raise RemoteProtocolError(f"more than {MAX_FILTERS} topic filters in one packet")
 
 
 def checked_filter(name: str) -> str:

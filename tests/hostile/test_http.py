@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import socket
 import tarfile
 import time
 
@@ -205,6 +206,72 @@ def test_slow_heads_slow_bodies_and_silence_end(tmp_path, monkeypatch):
                 "Content-Type: application/json\r\nContent-Length: 600\r\n\r\n"
             )
             assert b" 408 " in (await raw(server, head.encode(), then=b" " * 600, every_s=0.05)).split(b"\r\n")[0]
+            await sound(server, client)
+
+    asyncio.run(scene())
+
+
+def narrow(port: int) -> socket.socket:
+    """A connection that takes little at a time."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    sock.setblocking(False)
+    return sock
+
+
+@pytest.mark.parametrize("more", ["Connection: close", "Accept: */*"])
+def test_who_takes_an_answer_slowly_gets_all_of_it(tmp_path, monkeypatch, more):
+    """The time to the next head does not run while the last answer is on its way: a package over a slow network is whole."""
+    monkeypatch.setattr(connection_file, "HEAD_S", 0.3)
+    size = 1_500_000
+
+    async def scene():
+        async with served(tmp_path) as (server, client):
+            await prepare(client, size=size, activate=False)
+            name = server.downloads._find(1)["name"]
+            link = server.cloud.links.make(1, name, server.cloud.rollouts.clock())
+            port, loop = int(server.cloud.http_url.rpartition(":")[2]), asyncio.get_running_loop()
+            with narrow(port) as sock:
+                path = link.partition(str(port))[2]
+                await loop.sock_sendall(sock, f"GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n".encode())
+                answer = b""
+                async with asyncio.timeout(30):
+                    while data := await loop.sock_recv(sock, 16384):
+                        answer += data
+                        if server.downloads.served_bytes == size and len(answer) < size:
+                            await asyncio.sleep(0.02)
+            assert len(answer.partition(b"\r\n\r\n")[2]) == size
+
+    asyncio.run(scene())
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(tmp_path, monkeypatch):
+    """A download, and a thousand requests one behind the other, of clients that never read."""
+    monkeypatch.setattr(connection_file, "STALLED_S", 0.5)
+    monkeypatch.setattr(connection_file, "LOOK_S", 0.1)
+
+    async def scene():
+        async with served(tmp_path) as (server, client):
+            await prepare(client, size=1_500_000, activate=False)
+            name = server.downloads._find(1)["name"]
+            link = server.cloud.links.make(1, name, server.cloud.rollouts.clock())
+            port, loop = int(server.cloud.http_url.rpartition(":")[2]), asyncio.get_running_loop()
+            for request in (
+                f"GET {link.partition(str(port))[2]} HTTP/1.1\r\nHost: x\r\n\r\n",
+                "GET /login HTTP/1.1\r\nHost: x\r\n\r\n" * 1000,
+            ):
+                with narrow(port) as sock:
+                    sending = asyncio.ensure_future(loop.sock_sendall(sock, request.encode()))
+                    end = time.monotonic() + 20
+                    while not server._connections._open["127.0.0.1"] >= 2:  # the client's own is the other one
+                        assert time.monotonic() < end
+                        await asyncio.sleep(0.02)
+                    while server._connections._open["127.0.0.1"] >= 2:
+                        assert time.monotonic() < end
+                        await asyncio.sleep(0.02)
+                    sending.cancel()
+                    await asyncio.gather(sending, return_exceptions=True)
             await sound(server, client)
 
     asyncio.run(scene())

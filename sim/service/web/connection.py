@@ -1,4 +1,7 @@
-"""HTTP connections with an end: limits by source, and deadlines in total for a request's head, however it dribbles in."""
+"""HTTP connections with an end: limits by source, deadlines in total for heads, however they dribble in, and for answers.
+
+An answer that the client takes, however slowly, is whole; one that nobody takes ends its connection.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +13,98 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sim.service.throttle import Connections, source_of
 
 HEAD_S = 15.0
-"""From the connection, or from the last answer, to the end of a request's head."""
+"""From the connection, or from the last answer that has left, to the end of a request's head."""
+STALLED_S = 300.0
+"""An answer of which the client takes nothing for this long ends the connection."""
+LOOK_S = 15.0
+
+
+class Limited(H11Protocol):
+    """uvicorn's protocol within these limits: one connection."""
+
+    by_source: Connections
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._source: str | None = None
+        self._head: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._unsent, self._taken_at = 0, 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a connection in, or ends it when its source has too many."""
+        source = source_of(transport.get_extra_info("peername"))
+        super().connection_made(transport)
+        if not self.by_source.admit(source):
+            transport.abort()
+            return
+        self._source = source
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a connection that was taken in."""
+        if self._source is not None:
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        """A head that has come in time stops its clock."""
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """From here the next head has its time."""
+        self._await_head()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client is slow: from here it is looked whether it takes anything at all."""
+        super().pause_writing()
+        if self._look is None:
+            self._look = self.loop.call_later(min(LOOK_S, STALLED_S), self._look_again)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its source may have another one."""
+        self._stop_waiting()
+        if self._look is not None:
+            self._look.cancel()
+        if self._source is not None:
+            self.by_source.gone(self._source)
+            self._source = None
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head = self.loop.call_later(HEAD_S, self._head_due)
+
+    def _head_due(self) -> None:
+        if self._is_taken():  # the last answer is still on its way: a slow client has not begun to be late
+            self._await_head()
+        else:
+            self.transport.abort()
+
+    def _look_again(self) -> None:
+        self._look = None
+        if not self.flow.write_paused:
+            return
+        if self._is_taken():
+            self._look = self.loop.call_later(min(LOOK_S, STALLED_S), self._look_again)
+        else:
+            self.transport.abort()
+
+    def _is_taken(self) -> bool:
+        """Whether bytes of an answer wait, and the client took some of them not long ago."""
+        unsent, now = self.transport.get_write_buffer_size(), self.loop.time()
+        if unsent != self._unsent:
+            self._unsent, self._taken_at = unsent, now
+        return unsent > 0 and now - self._taken_at < STALLED_S
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
 
 
 def protocol(connections: Connections) -> type[H11Protocol]:
-    """uvicorn's protocol within these limits."""
-
-    class Limited(H11Protocol):
-        """One connection."""
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self._source: str | None = None
-            self._head: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            source = source_of(transport.get_extra_info("peername"))
-            super().connection_made(transport)
-            if not connections.admit(source):
-                transport.abort()
-                return
-            self._source = source
-            self._await_head()
-
-        def data_received(self, data: bytes) -> None:
-            if self._source is not None:
-                super().data_received(data)
-
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._stop_waiting()
-
-        def on_response_complete(self) -> None:
-            self._await_head()
-            super().on_response_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            if self._source is not None:
-                connections.gone(self._source)
-                self._source = None
-            super().connection_lost(exc)
-
-        def _await_head(self) -> None:
-            self._stop_waiting()
-            self._head = self.loop.call_later(HEAD_S, self.transport.abort)
-
-        def _stop_waiting(self) -> None:
-            if self._head is not None:
-                self._head.cancel()
-                self._head = None
-
-    return Limited
+    """The protocol of a server whose connections are counted here."""
+    return type("LimitedHere", (Limited,), {"by_source": connections})
