@@ -177,8 +177,7 @@ class HawkbitDouble:
 
     def _post_rollouts(self, _: web.Request, path: list[str], given: Any) -> web.Response:
         if path:
-            self.rollouts[int(path[0])] |= {"status": "starting", "looks": 0}
-            return web.Response()
+            return self._operate(int(path[0]), path[1])
         if any(r["name"] == given["name"] for r in self.rollouts.values()):
             return web.json_response({}, status=409)
         prefix = given["targetFilterQuery"].removeprefix("name=='").removesuffix("*'")
@@ -194,12 +193,46 @@ class HawkbitDouble:
         ]
         return web.json_response(kept, status=201)
 
+    def _operate(self, number: int, what: str) -> web.Response:
+        """What an operator may ask of a rollout; in another state it is refused."""
+        rollout, groups = self.rollouts[number], self.groups[number]
+        needed = {"start": "ready", "pause": "running", "resume": "paused", "triggerNextGroup": "running"}
+        if rollout["status"] != needed.get(what, rollout["status"]):
+            return web.json_response({"message": f"rollout is {rollout['status']}"}, status=400)
+        following = next((i for i, g in enumerate(groups) if g["status"] == "scheduled"), len(groups))
+        if what == "start":
+            rollout |= {"status": "starting", "looks": 0}
+        elif what == "pause":
+            rollout["status"] = "paused"
+        elif what == "resume":
+            rollout["status"] = "running"
+            if not any(g["status"] == "running" for g in groups):
+                self._open(number, following)
+        elif what == "triggerNextGroup":
+            self._open(number, following)
+        elif what == "stop":
+            rollout["status"] = "stopped"
+            for action in self.actions:
+                if action.rollout == number and action.status == "scheduled":
+                    action.status = "canceled"
+                elif action.rollout == number and action.active:
+                    action.status, action.cancel = "canceling", self._number()
+        return web.Response(status=204)
+
     def _get_rollouts(self, request: web.Request, path: list[str], _: Any) -> web.Response:
         if not path:
             return _page(request, [self.rollouts[n] for n in sorted(self.rollouts, reverse=True)])
         rollout = self.rollouts[int(path[0])]
         if path[1:] == ["deploygroups"]:
-            return _page(request, self.groups[int(path[0])])
+            counts = [Counter(a.status for a in self.actions if (a.rollout, a.group) == (int(path[0]), i))
+                      for i in range(len(self.groups[int(path[0])]))]  # fmt: skip
+            return _page(
+                request,
+                [
+                    {**g, "totalTargetsPerStatus": dict(n)}
+                    for g, n in zip(self.groups[int(path[0])], counts, strict=True)
+                ],
+            )
         rollout["looks"] += 1
         if rollout["status"] in ("creating", "starting") and rollout["looks"] > self.starting:
             if rollout["status"] == "starting":

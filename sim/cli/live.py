@@ -215,6 +215,14 @@ def partial_words(ended_by: str) -> str:
     return ended_by.upper() if ended_by == CRASHED else f"INTERRUPTED{f' by {ended_by}' if ended_by else ''}"
 
 
+def _of_the_cloud(live: Mapping[str, Any]) -> Iterator[str]:
+    """What a DDI server's run says beside the figures: what the operator did, and what had no answer at the end."""
+    for entry in live.get("operator", ()):
+        yield f"  operator at {entry['at_s']:,.0f} s: {entry['did']} ({entry['why']})"
+    if live.get("requests_in_flight_at_end"):
+        yield f"  {live['requests_in_flight_at_end']:,} requests had no answer yet when the run ended"
+
+
 def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_json: bool) -> None:
     summary = found.outcome.summary
     if as_json:
@@ -236,6 +244,8 @@ def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_js
         if row["count"]:
             shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99"))
             print(f"  {leg:<10}{row['count']:>9,}  {shown}")
+    for line in _of_the_cloud(found.outcome.manifest["live"]):
+        print(line)
     for line in found.reconciliation.lines():
         print(line)
     for line in verdict_lines(report):

@@ -80,7 +80,7 @@ def test_sizes_are_those_of_the_servers_own_rule(percents, total):
         ("rollout.groups=[{percent: 25, success_threshold_percent: 0.4}, {}]", "groups.0.success_threshold_percent"),
         ("rollout.groups=[{percent: 0.5}, {}]", "groups.0.percent"),
         ("rollout.groups=[{count: 3}, {}]", "groups.0.count"),
-        ("rollout.groups=[{percent: 25, soak: 24h}, {}]", "rollout.groups.0"),
+        ("rollout.groups=[{percent: 25, soak: 24h, success_action: pause}, {}]", "rollout.groups.0"),
         ("rollout.maximum_per_minute=5", "rollout.maximum_per_minute"),
         ("abort.criteria=[{failure_type: failed, threshold_percentage: 5}]", "abort.criteria"),
         ("schedule.maintenance_windows=[{start: '02:00', duration: 1h}]", "schedule.maintenance_windows"),
@@ -106,7 +106,7 @@ def test_accepted_losses_are_named_and_the_rest_is_sent():
 
 def test_operator_actions_are_not_dropped_in_silence():
     with pytest.raises(ScenarioError, match=r"plan\.operator"):
-        published(hawkbit("plan.operator=[{at: 6h, do: suspend}]"))
+        published(hawkbit("plan.operator=[{at: 6h, do: retry-failed}]"))
 
 
 def test_percentages_of_the_whole_are_sent_where_the_server_cuts_the_same():

@@ -79,6 +79,9 @@ class Cloud(Protocol):
     async def close(self) -> None:
         """Every connection of a module ends."""
 
+    async def attend(self, settings: Settings) -> None:
+        """Before a live run: whoever acts at the cloud while it goes is found. InputError where the plan needs one in vain."""
+
     async def free(self) -> None:
         """After the last reconciliation: what it was asked through is closed as well."""
 

@@ -75,6 +75,7 @@ async def live(
     target = await find_target(cloud, settings, plan, scenario)
     adapted = live_side(scenario.cloud.kind).cloud(target, world, settings, plan=plan, compare=True)
     try:
+        await adapted.attend(settings)
         return await _run(adapted, world, settings, watch)
     finally:
         await adapted.free()

@@ -476,6 +476,9 @@ class QuecThing:
         """See Cloud."""
         await self.links.close()
 
+    async def attend(self, settings: Settings) -> None:
+        """See Cloud. The mock cloud sees to its plan itself."""
+
     async def free(self) -> None:
         """See Cloud."""
         if self._api is not None:

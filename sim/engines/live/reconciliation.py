@@ -50,6 +50,8 @@ class Reconciliation:
     note: str = ""
     findings: tuple[str, ...] = ()
     """Where the cloud contradicts itself: worth a report there, no disagreement with the modules."""
+    by: str = ""
+    """What of the cloud was compared, such as `rollout 7 'fw-1.1.0'`; empty: all there is."""
 
     @property
     def agrees(self) -> bool:
@@ -60,7 +62,8 @@ class Reconciliation:
         """The result as printed."""
         if not self.checks:
             return [f"reconciliation: {self.note}"]
-        lines = [f"reconciliation: client and cloud {'agree' if self.agrees else 'DO NOT AGREE'}"]
+        by = f", by {self.by}" if self.by else ""
+        lines = [f"reconciliation: client and cloud {'agree' if self.agrees else 'DO NOT AGREE'}{by}"]
         for check in self.checks:
             mark = "ok" if check.agrees else f"{check.differ:,} differ: {', '.join(check.examples)}"
             lines.append(f"  {check.what:<44}{check.client:>10,}{check.cloud:>10,}  {mark}")
@@ -69,7 +72,7 @@ class Reconciliation:
     def as_dict(self) -> dict[str, Any]:
         """For the manifest."""
         return {
-            "agrees": self.agrees if self.checks else None, "note": self.note,
+            "agrees": self.agrees if self.checks else None, "note": self.note, "by": self.by,
             "findings": list(self.findings),
             "checks": [
                 {"what": c.what, "client": c.client, "cloud": c.cloud, "differ": c.differ, "examples": list(c.examples)}
@@ -84,7 +87,9 @@ def from_dict(given: Mapping[str, Any]) -> Reconciliation:
         Check(str(c["what"]), int(c["client"]), int(c["cloud"]), int(c["differ"]), tuple(map(str, c["examples"])))
         for c in given["checks"]
     ]
-    return Reconciliation(tuple(checks), str(given["note"]), tuple(map(str, given["findings"])))
+    return Reconciliation(
+        tuple(checks), str(given["note"]), tuple(map(str, given["findings"])), str(given.get("by", ""))
+    )
 
 
 def combined(parts: Sequence[Reconciliation]) -> Reconciliation:
@@ -100,7 +105,8 @@ def combined(parts: Sequence[Reconciliation]) -> Reconciliation:
     findings = [text for part in parts for text in part.findings]
     if not counts:
         return Reconciliation(note="; ".join(notes) or NOBODY)
-    return Reconciliation(tuple(counts.values()), findings=(*findings, *(f"not all compared: {n}" for n in notes)))
+    by = "; ".join(dict.fromkeys(part.by for part in parts if part.by))
+    return Reconciliation(tuple(counts.values()), "", (*findings, *(f"not all compared: {n}" for n in notes)), by)
 
 
 def reconcile(client: Mapping[str, ModuleBooks], cloud: Mapping[str, Mapping[str, Any]]) -> Reconciliation:

@@ -49,13 +49,40 @@ class Control(Protocol):
         """Starts a rollout and waits until it runs: devices that ask before find nothing."""
 
     async def states(self, names: Collection[str] = (), rollout: int | None = None) -> dict[str, DeviceState]:
-        """State of every device in a rollout (None: the newest), in the vocabulary of the reconciliation."""
+        """State of every device in a rollout (hawkBit; goosebit keeps one state), in the reconciliation's vocabulary."""
 
     async def finished(self, prefix: str, names: Collection[str]) -> int:
         """How many devices whose names begin so, `names` all of them, have an action that ended in success, whatever the rollout."""
 
     async def counters(self, rollout: int | None) -> Counters | None:
-        """What the server counted of a rollout (None: its newest), or None where it has none."""
+        """What the server counted of a rollout, or None where it has none."""
+
+    async def rollouts(self) -> list[tuple[int, str]]:
+        """Number and name of every rollout there, the newest last."""
+
+
+async def judged(control: Control, plan: int | None, name: str) -> tuple[int | None, str]:
+    """Which rollout a run is judged by, and how it is called: the plan's number, else the newest of the plan's name.
+
+    InputError naming those that are there where none is the plan's.
+    """
+    there = await control.rollouts()
+    if plan is not None:
+        found = [title for number, title in there if number == plan]
+        if not found:
+            raise InputError(f"--plan {plan}: the server has no rollout of this number; it has {_listed(there)}")
+        return plan, f"rollout {plan} {found[0]!r}"
+    mine = [number for number, title in there if title == name]
+    if not mine:
+        raise InputError(
+            f"the server has no rollout named {name!r} (plan.name); it has {_listed(there)}: give --plan NUMBER"
+        )
+    return mine[-1], f"rollout {mine[-1]} {name!r}"
+
+
+def _listed(rollouts: list[tuple[int, str]]) -> str:
+    shown = ", ".join(f"{number} {title[:60]!r}" for number, title in rollouts[-5:][::-1])
+    return f"{shown}{', and older ones' if len(rollouts) > 5 else ''}" if rollouts else "none"
 
 
 def control_of(target: DdiTarget, context: tls.SSLContext) -> Control | None:

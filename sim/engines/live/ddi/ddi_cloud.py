@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from sim.engines.live.ddi.control import control_of
+from sim.engines.live.ddi.control import control_of, judged
 from sim.engines.live.ddi.ddi_module import DdiModule
 from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
 from sim.engines.live.ddi.device_states import reconcile_states
 from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.json_requests import Http
+from sim.engines.live.ddi.operator import Operator, operator_of
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.world.build import World
 from sim.errors import FotasimError
@@ -61,7 +64,7 @@ class DdiSide:
 
 
 class Ddi:
-    """See Cloud. `rollout` is the server's rollout whose counters are checked, None for its newest."""
+    """See Cloud. `rollout` is the server's rollout that is judged, None for the newest of the plan's name."""
 
     http: Http
     identities: Identities
@@ -76,6 +79,10 @@ class Ddi:
         behaviour = world.scenario.cloud.behaviour
         self.round_trips = behaviour.round_trips_there + behaviour.round_trips_back
         self.refused: Counter[str] = Counter()
+        self._plan = world.scenario.plan
+        self.operator: Operator | None = None
+        self._operating: asyncio.Task[None] | None = None
+        self._in_flight = 0
         self._hardware = world.fleet.hardware
         self._requests: dict[str, Counter[int]] = {}
 
@@ -102,13 +109,27 @@ class Ddi:
         self.identities = Identities(self.target, engine.settings.ca_file)
         self.identities.check([m.module.name for m in engine.modules])
         self.http = Http()
+        if self.operator is not None:
+            self._operating = asyncio.create_task(self.operator.run(engine.now, engine.settings.time_scale))
 
     async def close(self) -> None:
         """See Cloud."""
+        self._in_flight = self.http.under_way
+        if self._operating is not None:
+            self._operating.cancel()
+            await asyncio.gather(self._operating, return_exceptions=True)
         await self.http.close()
 
+    async def attend(self, settings: Settings) -> None:
+        """See Cloud. InputError where the plan needs an operator and nobody can be it."""
+        self.operator = await operator_of(self._plan, self.target, settings.ca_file, self.plan)
+        if self.operator is not None:
+            self.plan = self.operator.rollout
+
     async def free(self) -> None:
-        """See Cloud. The management API is logged in to for each reconciliation alone."""
+        """See Cloud. For each reconciliation the management API is logged in to anew."""
+        if self.operator is not None:
+            await self.operator.close()
 
     async def is_over(self, engine: LiveEngine) -> bool:  # noqa: ARG002 - the modules know it themselves
         """See Cloud."""
@@ -128,11 +149,12 @@ class Ddi:
         said = {m.module.name: m.said() for m in modules}
         try:
             async with control:
-                states = await control.states(list(said), self.plan)
-                counters = await control.counters(self.plan)
+                rollout, named = await judged(control, self.plan, self._plan.name)
+                states = await control.states(list(said), rollout)
+                counters = await control.counters(rollout)
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
-        return reconcile_states(said, states, counters)
+        return replace(reconcile_states(said, states, counters), by=named)
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -148,7 +170,8 @@ class Ddi:
             for second, count in counts.items():
                 over_time[what][second // width * width] += count
         return {
-            "protocol": "ddi", "refused_requests": dict(self.refused),
+            "protocol": "ddi", "refused_requests": dict(self.refused), "requests_in_flight_at_end": self._in_flight,
+            **({} if self.operator is None else {"operator": self.operator.log}),
             "requests": {what: counts.total() for what, counts in self._requests.items()},
             "requests_over_time": {
                 "bucket_s": width,

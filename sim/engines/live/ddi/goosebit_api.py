@@ -115,6 +115,10 @@ class Goosebit:
         newest = max(found, key=lambda r: int(r["id"]))
         return Counters(f"rollout {newest['id']}", int(newest["success_count"]), int(newest["failure_count"]))
 
+    async def rollouts(self) -> list[tuple[int, str]]:
+        """See Control."""
+        return sorted((int(r["id"]), str(r.get("name", ""))) for r in await self._rollouts())
+
     async def _rollouts(self) -> list[dict[str, Any]]:
         return list((await self._ask("GET", "/api/v1/rollouts"))["rollouts"])
 

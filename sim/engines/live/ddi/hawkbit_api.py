@@ -182,10 +182,7 @@ class Hawkbit:
     async def stored(self, publication: Publication, rollout: int) -> list[str]:
         """See Control."""
         whole = await self._ask("GET", f"/rest/v1/rollouts/{rollout}?representation=full")
-        groups = [
-            g async for g in self._pages(f"/rest/v1/rollouts/{rollout}/deploygroups?representation=full&sort=id:ASC")
-        ]
-        return bodies.differences(publication, self._sent, whole, groups)
+        return bodies.differences(publication, self._sent, whole, await self.groups(rollout))
 
     async def start(self, rollout: int) -> None:
         """See Control."""
@@ -202,11 +199,25 @@ class Hawkbit:
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
         raise FotasimError(f"rollout {rollout} is {found!r} and not {wanted[0]!r} after {DEADLINE_S:.0f} s")
 
+    # --- what an operator does and sees ------------------------------------------------------------------------------
+
+    async def status(self, rollout: int) -> str:
+        """Where the rollout stands, in the server's word."""
+        return str((await self._ask("GET", f"/rest/v1/rollouts/{rollout}"))["status"]).lower()
+
+    async def groups(self, rollout: int) -> list[dict[str, Any]]:
+        """Its groups in order, with their counts."""
+        path = f"/rest/v1/rollouts/{rollout}/deploygroups?representation=full&sort=id:ASC"
+        return [group async for group in self._pages(path)]
+
+    async def operate(self, rollout: int, request: str) -> None:
+        """pause, resume, triggerNextGroup or stop. Refused where the rollout is in no state for it."""
+        await self._ask("POST", f"/rest/v1/rollouts/{rollout}/{request}")
+
     # --- its word afterwards -----------------------------------------------------------------------------------------
 
     async def states(self, names: Collection[str] = (), rollout: int | None = None) -> dict[str, DeviceState]:
         """See Control: by the actions of the rollout, read in one pass; never by what targets or counters say."""
-        rollout = await self._newest() if rollout is None else rollout
         if rollout is None:
             return {}
         found: dict[str, DeviceState] = {}
@@ -250,13 +261,12 @@ class Hawkbit:
             if error.status != NOT_FOUND:
                 raise
 
-    async def _newest(self) -> int | None:
-        rollouts = (await self._ask("GET", "/rest/v1/rollouts?limit=1&sort=id:DESC"))["content"]
-        return int(rollouts[0]["id"]) if rollouts else None
+    async def rollouts(self) -> list[tuple[int, str]]:
+        """See Control."""
+        return [(int(r["id"]), str(r.get("name", ""))) async for r in self._pages("/rest/v1/rollouts?sort=id:ASC")]
 
     async def counters(self, rollout: int | None) -> Counters | None:
         """See Control."""
-        rollout = await self._newest() if rollout is None else rollout
         if rollout is None:
             return None
         found = await self._ask("GET", f"/rest/v1/rollouts/{rollout}?representation=full")

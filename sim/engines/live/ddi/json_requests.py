@@ -24,7 +24,7 @@ class Http:
     """Sends requests. Devices that sleep between polls keep no connection, so each request opens its own."""
 
     def __init__(self) -> None:
-        self.sent = self.received = 0
+        self.sent = self.received = self.under_way = 0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_S), auto_decompress=False, headers={"Accept-Encoding": "identity"},
@@ -34,6 +34,7 @@ class Http:
     async def send(self, request: Request, ssl: tls.SSLContext) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers by lower-case name, and body; `ssl` is the device's own. Raises NoAnswer."""
         self.sent += 1
+        self.under_way += 1
         try:
             async with self._session.request(
                 request.method,
@@ -50,6 +51,8 @@ class Http:
                 return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise NoAnswer(_reason(error)) from None
+        finally:
+            self.under_way -= 1
 
     async def close(self) -> None:
         """Frees what is open."""

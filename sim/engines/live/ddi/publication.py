@@ -6,19 +6,22 @@ publishes has to accept it, or nothing is sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from sim.engines.live.ddi.ddi_module import BOARD
+from sim.engines.live.ddi.duties import duties_of, holds, is_done_for
 from sim.errors import Problem, ScenarioError
 from sim.scenario import Scenario
 from sim.scenario.exports import export
 from sim.scenario.exports.rest import Rest
-from sim.scenario.imports.findings import Loss
+from sim.scenario.imports.findings import Loss, short
 from sim.scenario.strategy import RolloutGroup
 from sim.strategy.groups import HAWKBIT, PERCENT_OF, sizes
+from sim.units import show_duration
 
 MAX_TARGET_NAME_CHARS = 128
 _BY_THE_FLEET = (
@@ -116,6 +119,9 @@ def _hawkbit(scenario: Scenario, names: Sequence[str], releases: Sequence[Releas
         losses = [
             loss for loss in losses if loss.key != "plan.strategy.rollout.percent_of"
         ]  # no difference in this fleet
+    losses = [loss for loss in losses if not _is_operated(loss, scenario)]
+    for wait in duties_of(plan).waits:
+        body["groups"][wait.after]["successAction"] = {"action": "PAUSE"}
     for own in ("startAt", "forcetime", "pollingTime"):  # of the moment of publishing, or of the tenant
         body.pop(own, None)
     if body["type"] == "forced" and plan.mode == "confirm":
@@ -132,8 +138,8 @@ def _hawkbit(scenario: Scenario, names: Sequence[str], releases: Sequence[Releas
     forced_after_s = delivery.force_time if body["type"] == "timeforced" else None
     return Publication(
         plan.name, names, releases, body, cut, delivery.polling_time, forced_after_s,
-        [*losses, *_of_scenario(scenario)],
-        (*_notes(scenario), "which targets fall into which group is hawkBit's choice, not the plan's order"),
+        [*losses, *_of_scenario(scenario, operated=True)],
+        (*_notes(scenario), *_told_of_duties(scenario), "which targets fall into which group is hawkBit's choice, not the plan's order"),
     )  # fmt: skip
 
 
@@ -176,7 +182,7 @@ def _goosebit(scenario: Scenario, names: Sequence[str], releases: Sequence[Relea
     body = {"name": plan.name}
     return Publication(
         plan.name, names, releases, body, [GroupSize("everybody", len(names))], strategy.delivery.polling_time, None,
-        [*losses, *_of_scenario(scenario)], (*_notes(scenario), "goosebit offers a rollout to every device of its feed"),
+        [*losses, *_of_scenario(scenario, operated=False)], (*_notes(scenario), "goosebit offers a rollout to every device of its feed"),
     )  # fmt: skip
 
 
@@ -188,6 +194,12 @@ def _needs_no_server(loss: Loss, scenario: Scenario) -> bool:
     return by_modules or loss.key in _NEVER_THERE
 
 
+def _is_operated(loss: Loss, scenario: Scenario) -> bool:
+    """Whether it is soak or the start of a group, which fotasim's operator sees to while the fleet runs."""
+    found = re.fullmatch(r"plan\.strategy\.rollout\.groups\.(\d+)", loss.key)
+    return found is not None and holds(scenario.plan.strategy, int(found[1]))
+
+
 def _of_plan(loss: Loss) -> Loss:
     return _loss(loss.key, loss.value, loss.why, loss.cure)
 
@@ -196,16 +208,29 @@ def _loss(key: str, value: str, why: str, cure: str) -> Loss:
     return Loss(f"plan.strategy.{key}" if key else "plan", value, why, cure)
 
 
-def _of_scenario(scenario: Scenario) -> list[Loss]:
-    """What the plan says beside its strategy and no server is told."""
+def _of_scenario(scenario: Scenario, *, operated: bool) -> list[Loss]:
+    """What the plan says beside its strategy and no server is told; `operated`: fotasim's operator can act there."""
     plan, found = scenario.plan, []
-    if plan.operator:
-        found.append(Loss("plan.operator", f"{len(plan.operator)} actions", "a published rollout has no operator's "
-                          "calendar", "carry them out at the server by hand, and accept it"))  # fmt: skip
+    undone = [f"{a.do} at {a.at:g} s" for a in plan.operator if not (operated and is_done_for(plan, a))]
+    if undone:
+        found.append(Loss("plan.operator", short(", ".join(undone)), "fotasim's operator cannot do it at this server "
+                          "(suspend and resume not beside soak or start times of groups)",
+                          "carry it out at the server by hand, and accept it"))  # fmt: skip
     if plan.earlier_plan is not None:
         found.append(Loss("plan.earlier_plan", f"share {plan.earlier_plan.share:g}", "the server's own targets are "
                           "busy or not", "leave it out"))  # fmt: skip
     return found
+
+
+def _told_of_duties(scenario: Scenario) -> list[str]:
+    """What `fotasim live` does at the server, and nobody without it."""
+    duties = duties_of(scenario.plan)
+    found = [f"{show_duration(at_s)}: {what}" for at_s, what in duties.calendar]
+    found += [
+        f"after group {wait.name} the server pauses; resumed when its soak is over and the next may start"
+        for wait in duties.waits
+    ]
+    return [f"fotasim live is the operator: {line}" for line in found]
 
 
 def _notes(scenario: Scenario) -> tuple[str, ...]:
