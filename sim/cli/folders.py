@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sim.records import KINDS, read_manifest
 
 if TYPE_CHECKING:
+    from sim.engines.verification import Figures
     from sim.report.page import Page
 
 
@@ -30,14 +31,14 @@ def _comparison(folder: Path) -> Page:
     from sim.report.pages.comparison_page import comparison_page
     from sim.study.folders import load_comparison
 
-    return comparison_page(load_comparison(folder))
+    return comparison_page(load_comparison(folder), read_manifest(folder))
 
 
 def _sweep(folder: Path) -> Page:
     from sim.report.pages.sweep_page import sweep_page
     from sim.study.folders import load_sweep
 
-    return sweep_page(load_sweep(folder))
+    return sweep_page(load_sweep(folder), read_manifest(folder))
 
 
 def _tune(folder: Path) -> Page:
@@ -46,14 +47,14 @@ def _tune(folder: Path) -> Page:
     from sim.study.strategy_file import strategy_yaml
 
     result = load_tuning(folder)
-    return tuning_page(result, "" if result.recommended is None else strategy_yaml(result))
+    return tuning_page(result, "" if result.recommended is None else strategy_yaml(result), read_manifest(folder))
 
 
 def _sensitivity(folder: Path) -> Page:
     from sim.report.pages.sensitivity_page import sensitivity_page
     from sim.study.folders import load_sensitivity
 
-    return sensitivity_page(load_sensitivity(folder))
+    return sensitivity_page(load_sensitivity(folder), read_manifest(folder))
 
 
 def _load(folder: Path) -> Page:
@@ -73,4 +74,14 @@ PAGES: dict[str, Callable[[Path], Page]] = {
     "capacity": _capacity,
 }  # fmt: skip
 
-__all__ = ["KINDS", "PAGES", "kind_of", "page_of"]
+
+def figures_by_kind() -> dict[str, Figures]:
+    """What works the figures of a folder out again, by kind of folder."""
+    from sim.engines.verification import figures_of_run
+    from sim.load import verification as of_loads
+    from sim.study import verification as of_studies
+
+    return {"run": figures_of_run, **of_studies.FIGURES, **of_loads.FIGURES}
+
+
+__all__ = ["KINDS", "PAGES", "figures_by_kind", "kind_of", "page_of"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,51 +13,66 @@ from sim.cli.common import AsJson, app, fail, say
 from sim.exit_status import ExitStatus
 from sim.report.show import plural
 
+if TYPE_CHECKING:
+    from sim.engines.verification import Again
+
 
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of any kind that fotasim wrote.")],
     repeat: Annotated[
-        bool, typer.Option("--repeat", help="Run the scenario again as well, and compare the records.")
+        bool, typer.Option("--repeat", help="Make the run or study again as well, and compare the records.")
     ] = False,
     public_key: Annotated[
         Path | None, typer.Option("--public-key", help="Ed25519 public key (PEM) that must have signed the folder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check an archived folder: every file against its hash, the signature, and a run's figures against its tables.
+    """Check an archived folder: every file against its hash, the signature, and its figures, worked out again.
 
     Exit status 3 when anything is not as it was written, or when the repeated run leaves other records.
     """
-    from sim.engines.verification import check_folder, made_again
-    from sim.records import Run
+    from sim.cli.folders import figures_by_kind
+    from sim.engines.verification import check_folder
 
-    found = check_folder(folder, public_key)
-    if repeat and found["kind"] != "run":
-        fail(f"--repeat is for run folders; {folder} holds a {found['kind']}")
-    apart: list[str] | None = None
-    if repeat:
-        run = Run.load(folder)
-        if run.manifest["engine"] not in ("simpy", "compiled"):
-            fail(f"--repeat is for simulated runs; {folder} holds one of engine {run.manifest['engine']}")
-        apart = made_again(run, say)
-    _tell(folder, found, apart, as_json)
-    if found["findings"] or apart:
+    found = check_folder(folder, public_key, figures_by_kind())
+    again = _again(folder, found["kind"]) if repeat else None
+    _tell(folder, found, again, as_json)
+    if found["findings"] or (again is not None and again.differs):
         raise typer.Exit(ExitStatus.RUN_FAILED)
 
 
-def _tell(folder: Path, found: dict[str, Any], apart: list[str] | None, as_json: bool) -> None:
+def _again(folder: Path, kind: str) -> Again:
+    """The result made again; wrong use for what met a real cloud, which does not repeat."""
+    from sim.engines.verification import made_again
+    from sim.records import KINDS, Run
+
+    if kind in ("comparison", "sweep", "tune", "sensitivity"):
+        from sim.study.made_again import study_made_again
+
+        return study_made_again(folder)
+    if kind != "run":
+        fail(f"--repeat is for simulated runs and studies; {folder} holds a {KINDS[kind]}")
+    run = Run.load(folder)
+    if run.manifest["engine"] not in ("simpy", "compiled"):
+        fail(f"--repeat is for simulated runs; {folder} holds one of engine {run.manifest['engine']}")
+    return made_again(run, say)
+
+
+def _tell(folder: Path, found: dict[str, Any], again: Again | None, as_json: bool) -> None:
     if as_json:
         listed = [{"file": f.file, "what": f.what} for f in found["findings"]]
-        print(json.dumps({**found, "findings": listed, "repeated": None if apart is None else {"differs": apart}}))
+        print(json.dumps({**found, "findings": listed, "repeated": None if again is None else asdict(again)}))
         return
     signed = f", signed by {found['signed_by']}" if found["signed_by"] else ", not signed"
-    figures = f", {plural(found['figures'], 'figure')} recomputed from the tables" if found["figures"] else ""
+    figures = f", {plural(found['figures'], 'figure')} worked out again" if found["figures"] else ""
     word = "NOT AS IT WAS WRITTEN" if found["findings"] else "verified"
     print(f"{folder}: {word}: {plural(found['files'], 'file')}{figures}{signed}")
     for finding in found["findings"]:
         print(f"  {finding.file}: {finding.what}")
-    if apart is not None:
-        print("  run again: the same records" if not apart else "  run again: NOT the same records")
-        for line in apart:
+    if again is not None:
+        print("  run again: the same records" if not again.differs else "  run again: NOT the same records")
+        for line in again.differs:
             print(f"    {line}")
+        for line in again.changed:
+            print(f"    changed since: {line}")

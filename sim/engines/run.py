@@ -23,8 +23,6 @@ from sim.errors import EngineUnavailable, because
 from sim.module.parameters import PARAMETERS
 from sim.records import Records, Run
 from sim.scenario import Scenario
-from sim.scenario.fields import WITH_UNITS
-from sim.scenario.load import dump_tree
 from sim.stats.campaigns import with_intervals
 from sim.stats.judging import Beside, columns_of
 from sim.stats.summary import SUMMARY_COLUMNS, summarise
@@ -245,10 +243,9 @@ def write(outcome: Outcome, target: Path, *, overwrite: bool = False, command: s
 
     FolderInUse when it holds something; with `overwrite` a run that was there is replaced.
     """
-    tree = run_inputs.with_copies(outcome.scenario.model_dump(mode="json", context=WITH_UNITS), outcome.inputs)
     copied = {found.copy: path for path, found in outcome.inputs.items() if found.copy}
     return records.write_folder(
-        target, outcome.records, scenario_yaml=dump_tree(tree), manifest={**outcome.manifest, "command": command},
+        target, outcome.records, scenario_yaml=run_inputs.scenario_text(outcome.scenario, outcome.inputs), manifest={**outcome.manifest, "command": command},
         summary=outcome.summary, copied=copied, overwrite=overwrite,
     )  # fmt: skip
 
@@ -276,12 +273,11 @@ def _merge(parts: list[Records]) -> Records:
 def provenance(scenario: Scenario, inputs: dict[Path, InputFile] | None = None) -> dict[str, Any]:
     """Where a result comes from: version, commit, host, time, seed, the scenario's hash and the files it names."""
     inputs = run_inputs.inputs_of(scenario) if inputs is None else inputs
-    tree = run_inputs.with_copies(scenario.model_dump(mode="json", context=WITH_UNITS), inputs)
     return {
         "kind": "run",
         **host_provenance(),
         "seed": scenario.seed,
-        "scenario_sha256": hashlib.sha256(dump_tree(tree).encode()).hexdigest(),
+        "scenario_sha256": hashlib.sha256(run_inputs.scenario_text(scenario, inputs).encode()).hexdigest(),
         "inputs": run_inputs.plain(inputs),
     }
 

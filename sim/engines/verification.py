@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ import pandas as pd
 
 from sim import archive, records
 from sim.archive import Finding
-from sim.engines.run import Outcome, host_provenance, provenance, simulate, summary_of
-from sim.errors import InputError, RecordsError
+from sim.engines.run import Outcome, provenance, simulate, summary_of
+from sim.errors import EngineUnavailable, InputError, RecordsError
 from sim.records import Records, Run, WholeTable
 from sim.scenario import Scenario
 
 _SAME = 1e-9
+LATENCIES_FILE = "latencies.json"
 _FIGURES = (
     "metrics",
     "outcomes",
@@ -40,33 +43,61 @@ def figures_of(run: Run) -> tuple[int, list[Finding]]:
     )  # fmt: skip
     scenario = _scenario(run)
     anew = summary_of(scenario, found, list(run.manifest.get("cloud_peaks") or [found.cloud_peaks]))
+    return compared("summary.json", _shown(run.summary), _shown(anew))
+
+
+def compared(file: str, was: Any, now: Any, source: str = "the tables give") -> tuple[int, list[Finding]]:
+    """How many figures two trees of plain values have together, and those that a file has otherwise than worked out again."""
     count, findings = 0, []
-    for path, was, now in _pairs(_shown(run.summary), _shown(anew)):
+    for path, old, new in _pairs(was, now):
         count += 1
-        if not _equal(was, now):
-            findings.append(Finding("summary.json", f"{path} is {was!r:.60}, the tables give {now!r:.60}"))
+        if not _equal(old, new):
+            findings.append(Finding(file, f"{path} is {old!r:.60}, {source} {new!r:.60}"))
     return count, findings
 
 
-def made_again(run: Run, tell: Callable[[str], None]) -> list[str]:
-    """Makes the run again and says what is not the same; first why, as far as it is known. Empty: the same records."""
+def compared_tables(file: str, was: pd.DataFrame, now: pd.DataFrame) -> tuple[int, list[Finding]]:
+    """The same of two tables, cell by cell."""
+    rows = [frame.to_dict("records") for frame in (was, now)]
+    if len(rows[0]) != len(rows[1]):
+        return len(rows[1]), [Finding(file, f"has {len(rows[0]):,} rows, worked out again {len(rows[1]):,}")]
+    return compared(file, rows[0], rows[1], "worked out again")
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A result made again: what is not the same in its tables, and what it was made with otherwise than then."""
+
+    differs: list[str]
+    changed: list[str]
+
+
+def made_again(run: Run, tell: Callable[[str], None]) -> Again:
+    """Makes the run again, with the engine of then; where that is not to be had here with SimPy, and says so."""
     manifest, scenario = run.manifest, _scenario(run)
-    here = host_provenance()
+    engine, replications = str(manifest["engine"]), int(manifest["replications"])
+    changed = changes_since(manifest, scenario)
+    try:
+        again = simulate(scenario, engine=engine, replications=replications, tell=tell)
+    except EngineUnavailable as error:
+        changed.append(f"engine: {engine}, here simpy ({error})")
+        again = simulate(scenario, engine="simpy", replications=replications, tell=tell)
+    return Again(_differing(run, again), changed)
+
+
+def changes_since(manifest: Mapping[str, Any], scenario: Scenario) -> list[str]:
+    """Version, commit, scenario and input files that are not those a folder was made with, each with both values."""
+    here = provenance(scenario)
     changed = [
         f"{name}: {manifest.get(name) or 'not known'}, here {here[name] or 'not known'}"
         for name in ("fotasim", "commit") if manifest.get(name) != here[name]
     ]  # fmt: skip
-    now = {found["key"]: found["sha256"] for found in provenance(scenario)["inputs"]}
+    now = {found["key"]: found["sha256"] for found in here["inputs"]}
     for found in manifest.get("inputs", []):
         if now.get(found["key"]) != found["sha256"]:
-            changed.append(
-                f"{found['key']} ({found['name']}): {'another file' if found['key'] in now else 'not there'}"
-            )
-    again = simulate(
-        scenario, engine=str(manifest["engine"]), replications=int(manifest["replications"]), tell=tell
-    )  # fmt: skip
-    differing = _differing(run, again)
-    return [*differing, *(changed if differing else [])]
+            what = f"another file, SHA-256 {now[found['key']]}" if found["key"] in now else "not there"
+            changed.append(f"{found['key']} ({found['name']}, SHA-256 {found['sha256']}): {what}")
+    return changed
 
 
 def _scenario(run: Run) -> Scenario:
@@ -112,21 +143,61 @@ def _pairs(was: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]
 
 def _equal(was: Any, now: Any) -> bool:
     numbers = isinstance(was, int | float) and isinstance(now, int | float) and not isinstance(was, bool)
-    return math.isclose(was, now, rel_tol=_SAME, abs_tol=_SAME) if numbers else was == now
+    if numbers and (math.isnan(was) or math.isnan(now)):
+        return math.isnan(was) and math.isnan(now)
+    return math.isclose(was, now, rel_tol=_SAME, abs_tol=_SAME) if numbers else bool(was == now)
 
 
-def check_folder(folder: Path, public_key: Path | None = None) -> dict[str, Any]:
-    """What verifying a folder of any kind finds: files and their hashes, the signature, and of a run its figures."""
+Figures = Callable[[Path], tuple[int, list[Finding]]]
+"""Works the figures of a folder out again: how many there are, and those that differ. RecordsError for one that cannot be read."""
+
+
+def figures_of_run(folder: Path) -> tuple[int, list[Finding]]:
+    """Figures of a run folder, see `figures_of`; of a live one the latencies and both sides' counts as well."""
+    run = Run.load(folder)
+    count, findings = figures_of(run)
+    more, further = live_figures(run)
+    return count + more, [*findings, *further]
+
+
+def live_figures(run: Run) -> tuple[int, list[Finding]]:
+    """The latencies of a live run from its histograms, and whether both sides' counts agree; nothing of a simulated one."""
+    told = run.manifest.get("live")
+    if not isinstance(told, Mapping):
+        return 0, []
+    from sim.engines.live.live_figures import agreement, latencies_from, without_histograms
+
+    try:
+        written = json.loads((run.path / LATENCIES_FILE).read_text(encoding="utf-8"))
+        count, findings = compared(
+            LATENCIES_FILE,
+            without_histograms(written),
+            without_histograms(latencies_from([written])),
+            "its histogram gives",
+        )
+        more, further = agreement(records.MANIFEST, told.get("reconciliation") or {})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordsError(f"{LATENCIES_FILE} or the reconciliation cannot be read: {error!r:.200}") from None
+    return count + more, [*findings, *further]
+
+
+def check_folder(
+    folder: Path, public_key: Path | None = None, figures: Mapping[str, Figures] | None = None
+) -> dict[str, Any]:
+    """What verifying a folder of any kind finds: files and their hashes, the signature, its figures.
+
+    `figures` are what works them out, by kind of folder; without it runs alone are.
+    """
     kind = records.read_manifest(folder)["kind"]
     files, findings = archive.check(folder)
     signer, wrong = archive.check_signature(folder, public_key)
     if wrong:
         findings.append(Finding(archive.SIGNATURE, wrong))
-    figures = 0
-    if kind == "run":
+    count, work_out = 0, ({"run": figures_of_run} if figures is None else figures).get(kind)
+    if work_out is not None:
         try:
-            figures, differing = figures_of(Run.load(folder))
+            count, differing = work_out(folder)
         except (RecordsError, InputError) as error:
-            differing = [Finding("the run", str(error))]
+            differing = [Finding(f"the {records.KINDS[kind]}", str(error))]
         findings += differing
-    return {"kind": kind, "files": files, "figures": figures, "signed_by": signer, "findings": findings}
+    return {"kind": kind, "files": files, "figures": count, "signed_by": signer, "findings": findings}

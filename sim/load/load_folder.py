@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import archive
-from sim.engines.run import host_provenance
+from sim.engines import run_inputs
+from sim.engines.run import provenance
 from sim.errors import RecordsError
 from sim.records import KINDS, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
@@ -24,10 +25,13 @@ REPORT = "load.json"
 
 def save_load(folder: Path, scenario: Scenario, found: Mapping[str, Any], **how: Any) -> Path:
     """Writes manifest, scenario and page of a load run whose `load.json` is there; `how` are its options. The page."""
-    facts = {**host_provenance(), "name": scenario.name, "description": scenario.description, **how}
-    write_manifest(folder, "load", **facts, repeat=_repeat(how))
-    (folder / "scenario.yaml").write_text(scenario.to_yaml(), encoding="utf-8")
-    page = write_formats(load_page(LoadRun(facts | {"repeat": _repeat(how)}, found)), folder, ["html"])[0]
+    inputs = run_inputs.inputs_of(scenario)
+    origin = {**provenance(scenario, inputs), "engine": "live", "wall_s": _lasted_s(found), "repeat": _repeat(how)}
+    del origin["kind"]
+    write_manifest(folder, "load", **origin, name=scenario.name, description=scenario.description, **how)
+    (folder / "scenario.yaml").write_text(run_inputs.scenario_text(scenario, inputs), encoding="utf-8")
+    run_inputs.copy_into(folder, inputs)
+    page = write_formats(load_page(LoadRun(read_manifest(folder), found)), folder, ["html"])[0]
     archive.seal(folder)
     return page
 
@@ -40,6 +44,11 @@ def page_of_load(folder: Path) -> Page:
         return load_page(LoadRun(facts, found))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordsError(f"{folder}: not a whole {KINDS['load']}: {error}") from None
+
+
+def _lasted_s(found: Mapping[str, Any]) -> float | None:
+    began, ended = found.get("began"), found.get("ended")
+    return None if began is None or ended is None else float(ended) - float(began)
 
 
 def _repeat(how: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from sim.scenario.bare_numbers import CURE, doubtful
 _SHOWN: dict[str, Callable[[float], str]] = {
     "duration": units.show_duration, "size": units.show_size, "bit rate": units.show_bit_rate,
 }  # fmt: skip
+_BASE_UNITS = {"": "", "duration": "s", "size": "B", "bit rate": "bit/s", "rate": "/s", "energy": "J"}
 _FORMS = "write key=1,2,3 or key=low:high:count or key=low:high (units allowed, :log at the end for even ratios)"
 MAX_LEVELS = 1000
 
@@ -49,6 +50,14 @@ class Axis:
     def numeric(self) -> bool:
         """Whether its values are numbers that have an order."""
         return all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.levels)
+
+    @property
+    def text(self) -> str:
+        """As the command line writes it: `parse_axis` makes the same axis of it."""
+        unit = _BASE_UNITS[self.unit]
+        if not self.levels:
+            return f"{self.key}={self.low!r}{unit}:{self.high!r}{unit}{':log' if self.log else ''}"
+        return f"{self.key}={','.join(f'{v!r}{unit}' if unit else json.dumps(v) for v in self.levels)}"
 
     def at(self, unit: float) -> Any:
         """The value at a place between 0 and 1 along the range, or the level there."""

@@ -29,13 +29,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What is left of one campaign. `fates` (FATE_COLUMNS) and `records` only where the job asked for them."""
+    """What is left of one campaign. `fates` (FATE_COLUMNS) and `records` only where the job asked for them.
+
+    `engine` is the one that ran it; "" for a campaign that was read from a file.
+    """
 
     replication: int
     metrics: dict[str, float]
     counts: dict[str, int]
     fates: pd.DataFrame | None = None
     records: Records | None = None
+    engine: str = ""
 
     def row(self) -> dict[str, Any]:
         """The campaign as a row of a study's table."""
@@ -51,7 +55,7 @@ def run_campaign(job: Job) -> Campaign:
     return Campaign(
         job.replication, metrics, counts,
         fates=records.modules[FATE_COLUMNS] if job.keep == "fates" else None,
-        records=records if job.keep == "records" else None,
+        records=records if job.keep == "records" else None, engine=records.engine,
     )  # fmt: skip
 
 

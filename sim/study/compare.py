@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_diff
 from sim.study import flow as flows
 from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Campaign, Job
+from sim.study.made import UNRECORDED, Made, options
 from sim.study.pool import Pool, Progress, collect
 from sim.study.sources import Side, in_words, load, pairs, side_of_run
 
@@ -49,6 +50,7 @@ class Comparison:
     changed: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: dict[str, pd.DataFrame] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    made: Made = UNRECORDED
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -57,9 +59,9 @@ class Comparison:
 
     def plot(self, metric: str = "success_rate") -> Any:
         """The alternatives' differences in one metric with their intervals; a matplotlib Figure."""
-        from sim.report.figures.study_figures import differences
+        from sim.report.figures import study_figures
 
-        return differences(self.table[self.table["metric"] == metric], metric)
+        return study_figures.differences(self.table[self.table["metric"] == metric], metric)
 
     def plot_flow(self, alternative: str | None = None) -> Any:
         """How fates changed between the first side and an alternative; a matplotlib Figure."""
@@ -100,10 +102,12 @@ def compare(
     unknown = [metric for metric in metrics if metric not in STUDY_METRICS]
     if unknown:
         raise StudyError(f"{unknown[0]!r} is not a metric; choose from {', '.join(STUDY_METRICS)}")
-    sides, complete, notes = _sides(named, replications, engine, workers, cluster, progress)
+    sides, complete, notes, made = _sides(named, replications, engine, workers, cluster, progress)
+    chosen = [] if tuple(metrics) == METRICS else metrics
+    made = replace(made, options=options(metric=chosen, replications=replications if made.engines else None))
     base, others = sides[0], sides[1:]
-    table = _differences(base, others, metrics)
-    result = Comparison(sides, table, [], complete, notes=notes)
+    table = differences(base, others, metrics)
+    result = Comparison(sides, table, [], complete, notes=notes, made=made)
     for other in others:
         _explain(result, base, other)
     return result
@@ -126,7 +130,7 @@ def _named(sources: Mapping[str, Source] | Sequence[Source]) -> dict[str, Scenar
 def _sides(
     named: dict[str, Scenario | Run], replications: int, engine: str, workers: int | None, cluster: str | None,
     progress: Progress | None,
-) -> tuple[list[Side], bool, list[str]]:  # fmt: skip
+) -> tuple[list[Side], bool, list[str], Made]:  # fmt: skip
     """The campaigns of every side; those of scenarios are run, all with one seed."""
     sides = {name: side_of_run(name, source) for name, source in named.items() if isinstance(source, Run)}
     asked = {name: source for name, source in named.items() if isinstance(source, Scenario)}
@@ -135,15 +139,16 @@ def _sides(
     asked = {name: s.with_(seed=seed) if s.seed != seed else s for name, s in asked.items()}
     # Replication by replication, so that an interruption leaves whole pairs.
     jobs = [Job(s, r, "fates", engine) for r in range(replications) for s in asked.values()]
-    complete = True
+    complete, made = True, Made()
     if jobs:
         with Pool(workers, cluster) as pool:
             found, complete = collect(pool, jobs, progress=progress)
+            made = pool.made()
         whole = _whole_rounds(found, len(asked))
         for number, (name, scenario) in enumerate(asked.items()):
             dumped = scenario.model_dump(mode="json")
             sides[name] = Side(name, dumped, seed, True, whole[number :: len(asked)])
-    return [sides[name] for name in named], complete, notes
+    return [sides[name] for name in named], complete, notes, made
 
 
 def _whole_rounds(found: list[Campaign | None], width: int) -> list[Campaign]:
@@ -159,7 +164,8 @@ def _whole_rounds(found: list[Campaign | None], width: int) -> list[Campaign]:
     return kept
 
 
-def _differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> pd.DataFrame:
+def differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> pd.DataFrame:
+    """One row per alternative and metric, see `Comparison.table`."""
     rows: list[dict[str, Any]] = []
     for other in others:
         both = pairs(base, other)
@@ -185,6 +191,11 @@ def _differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> 
     return table
 
 
+def in_sentences(base: Side, other: Side, table: pd.DataFrame) -> str:
+    """What the differences of one alternative say."""
+    return sentence(in_words(base, other), table[table["alternative"] == other.name])
+
+
 def _explain(result: Comparison, base: Side, other: Side) -> None:
     """Adds the verdict in words, and what stands behind it: changed modules, or agreement with a live run."""
     rows = result.table[result.table["alternative"] == other.name]
@@ -195,7 +206,7 @@ def _explain(result: Comparison, base: Side, other: Side) -> None:
         told = f"differ in {', '.join(apart)}" if apart else "agree in all that was tested"
         result.verdicts.append(f"{other.name} beside {base.name}: the distributions {told}.")
         return
-    result.verdicts.append(sentence(in_words(base, other), rows))
+    result.verdicts.append(in_sentences(base, other, result.table))
     both = pairs(base, other)
     changed = flows.changed(both).assign(alternative=other.name)
     if len(changed):

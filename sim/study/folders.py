@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +12,18 @@ import pandas as pd
 from pydantic import ValidationError
 
 from sim import archive
-from sim.engines.run import host_provenance
+from sim.engines import run_inputs
+from sim.engines.run import host_provenance, provenance
 from sim.errors import RecordsError, StudyError
 from sim.records import KINDS, MANIFEST, clear, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
 from sim.scenario import Scenario
+from sim.scenario.fields import COMPUTED
 from sim.scenario.load import tree_of
 from sim.stats.campaigns import STUDY_METRICS
 from sim.study.axes import Axis
 from sim.study.campaign import Campaign
+from sim.study.made import Made
 
 if TYPE_CHECKING:
     from sim.report.page import Page
@@ -41,12 +44,21 @@ def save_sweep(result: Sweep, folder: Path, *, command: str = "") -> Path:
 
     facts = {
         "axes": [asdict(axis) for axis in result.axes], "points": result.points, "replications": result.replications,
-        "complete": result.complete, "command": command,
+        "complete": result.complete,
     }  # fmt: skip
+    made = _with_earlier(result.made, folder)
     _stale(folder)
-    _write(folder, "sweep", {"sweep": result.frame}, scenario=_tree(result.scenario), **facts)
-    (folder / "scenario.yaml").write_text(result.scenario.to_yaml(), encoding="utf-8")
-    return _page(sweep_page(result), folder)
+    origin = _Origin(folder, made, command, {"scenario.yaml": result.scenario})
+    manifest = _write(folder, "sweep", {"sweep": result.frame}, origin, scenario=origin.tree(result.scenario), **facts)
+    return _page(sweep_page(result, manifest), folder)
+
+
+def _with_earlier(made: Made, folder: Path) -> Made:
+    """A sweep that went on had engines and time before."""
+    if not (folder / MANIFEST).exists():
+        return made
+    before = read_manifest(folder)
+    return made.after(before.get("engines", ()), float(before.get("wall_s") or 0.0))
 
 
 def load_sweep(folder: Path) -> Sweep:
@@ -68,18 +80,28 @@ def save_comparison(result: Comparison, folder: Path, *, overwrite: bool = False
     """The differences, all campaigns, the modules that end differently, the page."""
     from sim.report.pages.comparison_page import comparison_page
 
-    sides = [{"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": s.scenario} for s in result.sides]
+    scenarios = {
+        f"scenarios/{n}.yaml": Scenario.model_validate(s.scenario, context=COMPUTED)
+        for n, s in enumerate(result.sides, 1)
+        if not s.run
+    }
     tables = {
         "differences": result.table, "campaigns": result.frame, "changed": result.changed,
         "flows": _stacked(result.flows), "agreement": _stacked(result.agreement),
     }  # fmt: skip
     _claim(folder, "comparison", overwrite=overwrite)
-    _write(
-        folder, "comparison", {name: t for name, t in tables.items() if len(t.columns) or name == "changed"},
+    origin = _Origin(folder, result.made, command, scenarios, result.sides[0].seed)
+    sides = [
+        {"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": origin.copied(s.scenario), "run": s.run}
+        for s in result.sides
+    ]  # fmt: skip
+    manifest = _write(
+        folder, "comparison", {name: t for name, t in tables.items() if len(t.columns) or name == "changed"}, origin,
         sides=sides, verdicts=result.verdicts, notes=result.notes, complete=result.complete,
-        flows=list(result.flows), agreement=list(result.agreement), command=command,
+        flows=list(result.flows), agreement=list(result.agreement),
+        sources=[s.name if s.run else f"scenarios/{n}.yaml" for n, s in enumerate(result.sides, 1)],
     )  # fmt: skip
-    return _page(comparison_page(result), folder)
+    return _page(comparison_page(result, manifest), folder)
 
 
 def load_comparison(folder: Path) -> Comparison:
@@ -90,7 +112,8 @@ def load_comparison(folder: Path) -> Comparison:
     with _Reading(folder, "comparison") as found:
         frame, facts = found.table("campaigns"), found.facts
         sides = [
-            Side(side["name"], side["scenario"], int(side["seed"]), bool(side["simulated"]), _campaigns(frame, side["name"]))
+            Side(side["name"], side["scenario"], int(side["seed"]), bool(side["simulated"]), _campaigns(frame, side["name"]),
+                 run=side.get("run") or {})
             for side in facts["sides"]
         ]  # fmt: skip
         return Comparison(
@@ -104,7 +127,7 @@ def _stacked(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _campaigns(frame: pd.DataFrame, side: str) -> list[Campaign]:
-    counted = [name for name in frame.columns if name.startswith(("outcome_", "cause_"))]
+    counted = [name for name in frame.columns if name not in (*STUDY_METRICS, "replication", "side")]
     rows = frame[frame["side"] == side].to_dict("records")
     return [
         Campaign(
@@ -129,15 +152,21 @@ def save_tuning(result: Tuning, folder: Path, *, overwrite: bool = False, comman
         campaigns = [candidate.frame.assign(candidate=name) for name, candidate in judged.items()]
         tables |= {"finalists": result.table, "campaigns": pd.concat(campaigns, ignore_index=True)}
     _claim(folder, "tune", overwrite=overwrite)
-    _write(
-        folder, "tune", tables, scenarios=[_tree(s) for s in result.scenarios.values()], axes=[asdict(axis) for axis in result.axes],
+    several = len(result.scenarios) > 1
+    scenarios = {
+        f"scenarios/{n}.yaml" if several else "scenario.yaml": s for n, s in enumerate(result.scenarios.values(), 1)
+    }
+    origin = _Origin(folder, result.made, command, scenarios)
+    manifest = _write(
+        folder, "tune", tables, origin, scenarios=[origin.tree(s) for s in result.scenarios.values()],
+        sources=list(scenarios), axes=[asdict(axis) for axis in result.axes],
         objectives=[[o.text, o.sign] for o in result.objectives], constraints=[c.text for c in result.constraints],
-        candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete, command=command,
+        candidates={name: candidate.settings for name, candidate in judged.items()}, complete=result.complete,
     )  # fmt: skip
     strategy = "" if result.recommended is None else strategy_yaml(result)
     if strategy:
         (folder / "strategy.yaml").write_text(strategy, encoding="utf-8")
-    return _page(tuning_page(result, strategy), folder)
+    return _page(tuning_page(result, strategy, manifest), folder)
 
 
 def load_tuning(folder: Path) -> Tuning:
@@ -180,12 +209,13 @@ def save_sensitivity(result: Sensitivity, folder: Path, *, overwrite: bool = Fal
     from sim.report.pages.sensitivity_page import sensitivity_page
 
     _claim(folder, "sensitivity", overwrite=overwrite)
-    _write(
-        folder, "sensitivity", {"inputs": result.table, "samples": result.samples}, scenario=_tree(result.scenario),
-        metric=result.metric, method=result.method, inputs=[f"{i.name}={i.low!r}:{i.high!r}" for i in result.inputs],
-        nominal=result.nominal, replications=result.replications, command=command,
+    origin = _Origin(folder, result.made, command, {"scenario.yaml": result.scenario})
+    manifest = _write(
+        folder, "sensitivity", {"inputs": result.table, "samples": result.samples}, origin,
+        scenario=origin.tree(result.scenario), metric=result.metric, method=result.method,
+        varied=[i.text for i in result.inputs], nominal=result.nominal, replications=result.replications,
     )  # fmt: skip
-    return _page(sensitivity_page(result), folder)
+    return _page(sensitivity_page(result, manifest), folder)
 
 
 def load_sensitivity(folder: Path) -> Sensitivity:
@@ -196,7 +226,7 @@ def load_sensitivity(folder: Path) -> Sensitivity:
     with _Reading(folder, "sensitivity") as found:
         scenario, facts = found.scenario(), found.facts
         return Sensitivity(
-            scenario, facts["metric"], facts["method"], uncertain(scenario, facts["inputs"]), found.table("inputs"),
+            scenario, facts["metric"], facts["method"], uncertain(scenario, facts.get("varied", facts["inputs"])), found.table("inputs"),
             found.table("samples"), float(facts["nominal"]), gate_on(scenario, facts["metric"]),
             int(facts["replications"]),
         )  # fmt: skip
@@ -205,12 +235,58 @@ def load_sensitivity(folder: Path) -> Sensitivity:
 # --- shared ------------------------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, kind: str, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a study's folder keeps as evidence: the scenarios by file name, the files they name, how it was made."""
+
+    folder: Path
+    made: Made
+    command: str
+    scenarios: Mapping[str, Scenario]
+    seed: int | None = None
+    inputs: dict[Path, run_inputs.InputFile] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", run_inputs.inputs_of(*self.scenarios.values()))
+
+    def tree(self, scenario: Scenario) -> dict[str, Any]:
+        """The scenario as its file gives it, so that what was left to defaults stays so; fleet files are the copies."""
+        return self.copied(tree_of(scenario))
+
+    def copied(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """A scenario as a tree whose fleet files are the copies in the folder."""
+        return run_inputs.with_copies(dict(tree), self.inputs)
+
+    def facts(self) -> dict[str, Any]:
+        """The part of the manifest that says where the study comes from."""
+        first = next(iter(self.scenarios.values()), None)
+        told = host_provenance() if first is None else provenance(first, self.inputs)
+        told.pop("kind", None)
+        more = {} if self.seed is None else {"seed": self.seed}
+        return told | more | {
+            "command": self.command, "engines": list(self.made.engines), "wall_s": self.made.wall_s,
+            "options": list(self.made.options),
+        }  # fmt: skip
+
+    def write(self) -> None:
+        """The scenarios as they were used, and copies of their fleet files."""
+        run_inputs.copy_into(self.folder, self.inputs)
+        for name, scenario in self.scenarios.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_text(run_inputs.scenario_text(scenario, self.inputs), encoding="utf-8")
+
+
+def _write(
+    folder: Path, kind: str, tables: Mapping[str, pd.DataFrame], origin: _Origin, **facts: Any
+) -> dict[str, Any]:
+    """The folder without its page; gives the manifest as it reads."""
     try:
         (folder / archive.SUMS).unlink(missing_ok=True)  # what it lists is about to change
-        write_manifest(folder, kind, **host_provenance(), **facts)
+        write_manifest(folder, kind, **origin.facts(), **facts)
+        origin.write()
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
+        return read_manifest(folder)
     except OSError as error:
         raise RecordsError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
@@ -231,11 +307,6 @@ def _page(page: Page, folder: Path) -> Path:
     written = write_formats(page, folder, ["html"])[0]
     archive.seal(folder)
     return written
-
-
-def _tree(scenario: Scenario) -> dict[str, Any]:
-    """The scenario as its file gives it, so that what was left to defaults stays so."""
-    return tree_of(scenario)
 
 
 def _axis(plain: Mapping[str, Any]) -> Axis:
@@ -263,7 +334,7 @@ class _Reading:
 
     def scenario(self, tree: dict[str, Any] | None = None) -> Scenario:
         """A scenario of the study, checked as any other; the only one where no tree is given."""
-        tree = self.facts["scenario"] if tree is None else tree
+        tree = run_inputs.resolved(self.facts["scenario"] if tree is None else tree, self._folder)
         scenario = Scenario.model_validate(tree)
         scenario.remember(tree)
         return scenario

@@ -30,6 +30,11 @@ class Input:
     log: bool
     section: str
 
+    @property
+    def text(self) -> str:
+        """As the command line writes it: `uncertain` makes the same input of it."""
+        return f"{self.name}={self.low!r}:{self.high!r}"
+
     def at(self, unit: float) -> float:
         """The value at a place between 0 and 1 of its range."""
         if self.log:

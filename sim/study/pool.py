@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
@@ -19,6 +20,7 @@ from typing import Any
 from sim.engines.run import driver_for
 from sim.errors import FotasimError, MissingExtra
 from sim.study.campaign import Campaign, Job, run_campaign
+from sim.study.made import Made
 from sim.version import version
 
 Progress = Callable[[int, int], None]
@@ -45,6 +47,12 @@ class Pool:
         self._client: Any = None
         self._executor: ProcessPoolExecutor | None = None
         self._restarts = 0
+        self._began = time.perf_counter()
+        self._engines: set[str] = set()
+
+    def made(self, *options: str) -> Made:
+        """How the campaigns so far were made; `options` are those of the command that makes them again."""
+        return Made(options, tuple(sorted(self._engines)), time.perf_counter() - self._began)
 
     def __enter__(self) -> Pool:
         if self._cluster is not None:
@@ -65,6 +73,15 @@ class Pool:
 
     def each(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Campaign]]:
         """Number and result of every job, in the order in which they finish. Closing it drops what is not begun."""
+        results = self._results(jobs)
+        try:
+            for number, campaign in results:
+                self._engines.add(campaign.engine)
+                yield number, campaign
+        finally:
+            results.close()
+
+    def _results(self, jobs: Sequence[Job]) -> Generator[tuple[int, Campaign], None, None]:
         if self._executor is None and self._client is None:
             if len(jobs) > 1:
                 driver_for(jobs[0].engine)  # many campaigns: one engine, the one that is worth its compilation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sim.stats.campaigns import STUDY_METRICS
 from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Job
 from sim.study.inputs import Input, settings, uncertain
+from sim.study.made import UNRECORDED, Made, options
 from sim.study.pool import Pool, Progress, collect
 
 METHODS = ("morris", "sobol")
@@ -46,6 +47,7 @@ class Sensitivity:
     nominal: float
     gate: tuple[str, float] | None
     replications: int
+    made: Made = UNRECORDED
 
     @property
     def met(self) -> bool | None:
@@ -122,22 +124,57 @@ def sensitivity(
     if len(chosen) < 2:
         raise StudyError("a study of the inputs needs at least two inputs with a range")
     places = _design(method, len(chosen), samples, scenario.seed)
-    worlds = [{i: i.at(float(u)) for i, u in zip(chosen, row, strict=True)} for row in places]
+    worlds = _worlds(chosen, places)
     alone = [{i: end} for i in chosen for end in (i.low, i.high)]
-    values = _run(scenario, [{}, *alone, *worlds], metric, replications, engine, workers, cluster, progress)
+    with Pool(workers, cluster) as pool:
+        values = _run(pool, scenario, [{}, *alone, *worlds], metric, replications, engine, progress)
+        made = pool.made(
+            *options(
+                metric=metric, method=method, input=[i.text for i in chosen], samples=samples, replications=replications
+            )
+        )
     ends, sampled = values[1 : 1 + len(alone)].reshape(-1, 2), values[1 + len(alone) :]
-    table = pd.DataFrame({
-        "input": [i.name for i in chosen], "low": [i.low for i in chosen], "high": [i.high for i in chosen],
-        "nominal": [i.nominal for i in chosen], "at_low": ends[:, 0], "at_high": ends[:, 1],
-        "swing": np.ptp(np.column_stack([ends, np.full(len(ends), values[0])]), axis=1),
-        **_indices(method, places, sampled, scenario.seed),
-    })  # fmt: skip
-    table = table.sort_values("mu_star" if method == "morris" else "total", ascending=False, kind="stable")
-    frame = pd.DataFrame([{i.name: v for i, v in world.items()} for world in worlds]).assign(**{metric: sampled})
+    nominal = float(values[0])
+    table = _ranked(chosen, nominal, ends, _indices(method, places, sampled, scenario.seed), method)
+    frame = _samples(chosen, places).assign(**{metric: sampled})
     return Sensitivity(
-        scenario, metric, method, chosen, table.reset_index(drop=True), frame, float(values[0]),
-        gate_on(scenario, metric), replications,
-    )  # fmt: skip
+        scenario, metric, method, chosen, table, frame, nominal, gate_on(scenario, metric), replications, made
+    )
+
+
+def worked_out_again(result: Sensitivity) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ranking and the sampled worlds of a study from what its campaigns gave: the metric at each end and in each world."""
+    count, rows = len(result.inputs), len(result.samples)
+    base = rows // (count + (1 if result.method == "morris" else 2))
+    places = _design(result.method, count, base, result.scenario.seed)
+    sampled = result.samples[result.metric].to_numpy(dtype=float)
+    if len(places) != rows:
+        raise StudyError(f"{rows} sampled worlds, and the design has {len(places)}")
+    at = result.table.set_index("input").loc[[i.name for i in result.inputs], ["at_low", "at_high"]]
+    indices = _indices(result.method, places, sampled, result.scenario.seed)
+    table = _ranked(result.inputs, result.nominal, at.to_numpy(dtype=float), indices, result.method)
+    return table, _samples(result.inputs, places).assign(**{result.metric: sampled})
+
+
+def _ranked(
+    inputs: Sequence[Input], nominal: float, ends: NDArray[np.float64], indices: Mapping[str, Any], method: str
+) -> pd.DataFrame:
+    """One row per input, the most influential first."""
+    table = pd.DataFrame({
+        "input": [i.name for i in inputs], "low": [i.low for i in inputs], "high": [i.high for i in inputs],
+        "nominal": [i.nominal for i in inputs], "at_low": ends[:, 0], "at_high": ends[:, 1],
+        "swing": np.ptp(np.column_stack([ends, np.full(len(ends), nominal)]), axis=1), **indices,
+    })  # fmt: skip
+    strength = "mu_star" if method == "morris" else "total"
+    return table.sort_values(strength, ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _worlds(inputs: Sequence[Input], places: NDArray[np.float64]) -> list[dict[Input, float]]:
+    return [{i: i.at(float(u)) for i, u in zip(inputs, row, strict=True)} for row in places]
+
+
+def _samples(inputs: Sequence[Input], places: NDArray[np.float64]) -> pd.DataFrame:
+    return pd.DataFrame([{i.name: v for i, v in world.items()} for world in _worlds(inputs, places)])
 
 
 def _problem(count: int) -> dict[str, Any]:
@@ -193,14 +230,13 @@ def _seed(seed: int) -> int:
 
 
 def _run(
-    scenario: Scenario, worlds: Sequence[dict[Input, float]], metric: str, replications: int, engine: str,
-    workers: int | None, cluster: str | None, progress: Progress | None,
+    pool: Pool, scenario: Scenario, worlds: Sequence[dict[Input, float]], metric: str, replications: int, engine: str,
+    progress: Progress | None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """The metric's mean over the replications in every world. An interruption leaves nothing to rank."""
     varied = [scenario.computed(settings(scenario, world)) if world else scenario for world in worlds]
     jobs = [Job(s, r, engine=engine) for s in varied for r in range(replications)]
-    with Pool(workers, cluster) as pool:
-        found, complete = collect(pool, jobs, progress=progress)
+    found, complete = collect(pool, jobs, progress=progress)
     if not complete:
         raise KeyboardInterrupt
     values = np.array([c.metrics[metric] for c in found if c is not None])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sim import archive
 from sim.errors import StudyError
 from sim.records import Run
 from sim.scenario import Scenario
@@ -23,7 +24,7 @@ SIMULATED = ("simpy", "compiled", "auto")
 
 @dataclass(slots=True)
 class Side:
-    """One side of a comparison once its campaigns are there. `modules` only of a run folder."""
+    """One side of a comparison once its campaigns are there. `modules` and `run`, what identifies it, only of a run folder."""
 
     name: str
     scenario: Mapping[str, Any]
@@ -31,6 +32,7 @@ class Side:
     simulated: bool
     campaigns: list[Campaign]
     modules: pd.DataFrame | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -59,8 +61,15 @@ def side_of_run(name: str, run: Run) -> Side:
         campaigns.append(Campaign(int(str(replication)), metrics, counts, fates=fates))
     engine = str(run.manifest.get("engine", ""))
     return Side(
-        name, run.scenario, int(run.manifest.get("seed", 0)), engine in SIMULATED, campaigns, run.modules
+        name, run.scenario, int(run.manifest.get("seed", 0)), engine in SIMULATED, campaigns, run.modules, _identity(run)
     )  # fmt: skip
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """What tells a run folder from any other."""
+    known = ("made_at", "fotasim", "commit", "engine", "scenario_sha256")
+    tables = archive.read_sums(run.path).get("modules.parquet", "") if (run.path / archive.SUMS).exists() else ""
+    return {name: run.manifest.get(name, "") for name in known} | {"modules_sha256": tables}
 
 
 def pairs(a: Side, b: Side) -> list[tuple[Campaign, Campaign]]:

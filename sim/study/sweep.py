@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sim.study.campaign import Campaign, Job, table
 from sim.study.designs import points as design_points
 from sim.study.folders import save_sweep
 from sim.study.journal import Journal
+from sim.study.made import UNRECORDED, Made, options
 from sim.study.pool import Pool, Progress, collect
 
 JOURNAL = "journal.jsonl"
@@ -36,6 +37,7 @@ class Sweep:
     frame: pd.DataFrame
     complete: bool
     path: Path | None = None
+    made: Made = UNRECORDED
 
     def summary(self, metric: str = "success_rate") -> pd.DataFrame:
         """One row per finished point: its number, its settings, the metric's mean and interval over campaigns."""
@@ -100,12 +102,13 @@ def sweep(
         check_kind(folder, "sweep")
     journal = None if folder is None else _journal(folder, scenario, fresh)
     try:
-        found, complete = _run(jobs, visited, replications, journal, workers, cluster, progress)
+        found, complete, made = _run(jobs, visited, replications, journal, workers, cluster, progress)
     finally:
         if journal is not None:
             journal.close()
     frame = _frame(axes, visited, found, replications)
-    result = Sweep(scenario, axes, visited, replications, frame, complete, folder)
+    again = options(vary=[axis.text for axis in axes], design=design, points=points, replications=replications)
+    result = Sweep(scenario, axes, visited, replications, frame, complete, folder, replace(made, options=again))
     if folder is not None:
         save_sweep(result, folder, command=command)
     return result
@@ -126,7 +129,7 @@ def _journal(folder: Path, scenario: Scenario, fresh: bool) -> Journal:
 def _run(
     jobs: list[Job], visited: list[Settings], replications: int, journal: Journal | None, workers: int | None,
     cluster: str | None, progress: Progress | None,
-) -> tuple[list[Campaign | None], bool]:  # fmt: skip
+) -> tuple[list[Campaign | None], bool, Made]:  # fmt: skip
     """Results of all jobs: from the journal where it has them, from the pool where not."""
     found: list[Campaign | None] = [
         None if journal is None else journal.get(visited[n // replications], job.replication)
@@ -140,15 +143,16 @@ def _run(
             journal.add(visited[missing[number] // replications], campaign)
 
     if not missing:
-        return found, True
+        return found, True, Made()
     with Pool(workers, cluster) as pool:
         fresh, complete = collect(
             pool, [jobs[n] for n in missing], done=keep,
             progress=None if progress is None else lambda done, _: progress(known + done, len(jobs)),
         )  # fmt: skip
+        made = pool.made()
     for number, campaign in zip(missing, fresh, strict=True):
         found[number] = campaign
-    return found, complete
+    return found, complete, made
 
 
 def _frame(

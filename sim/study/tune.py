@@ -27,6 +27,7 @@ from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Job, table
 from sim.study.front import knee, on_front, spread
 from sim.study.journal import point_key
+from sim.study.made import UNRECORDED, Made, options
 from sim.study.objectives import Constraint, Objective, column, parse_constraint, parse_objective
 from sim.study.pool import Pool, Progress, collect
 from sim.study.several import check_alike, joined, named, of_one, told_of
@@ -81,6 +82,7 @@ class Tuning:
     present: Candidate | None = None
     gain: dict[str, Difference] = field(default_factory=dict)
     complete: bool = True
+    made: Made = UNRECORDED
 
     @property
     def scenario(self) -> Scenario:
@@ -242,6 +244,10 @@ def tune(
         result = Tuning(scenarios, axes, objectives, constraints, found, complete=complete)
         if complete:
             _conclude(result, judge, pool, final_replications, course)
+        result.made = pool.made(*options(
+            vary=[axis.text for axis in axes], minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
+            replications=replications, final_replications=final_replications,
+        ))  # fmt: skip
     return result
 
 
@@ -375,11 +381,22 @@ def _search(
         if rows
         else ["trial", *(a.key for a in axes), *(o.text for o in judge.objectives), "feasible", "excess"],
     )
-    frame["front"] = False
-    chosen = frame["feasible"].to_numpy(dtype=bool)
-    if chosen.any():
-        frame.loc[chosen, "front"] = on_front(costs_of(judge.objectives, frame[chosen]))
+    frame["front"] = _on_front(judge.objectives, frame)
     return frame, complete
+
+
+def _on_front(objectives: Sequence[Objective], trials: pd.DataFrame) -> list[bool]:
+    """Which trials no other beats in all objectives, of those within the constraints."""
+    found = np.zeros(len(trials), dtype=bool)
+    chosen = trials["feasible"].to_numpy(dtype=bool)
+    if chosen.any():
+        found[chosen] = on_front(costs_of(objectives, trials[chosen]))
+    return [bool(x) for x in found]
+
+
+def front_of(result: Tuning) -> list[bool]:
+    """Which trials of a search are on its front, from their objectives."""
+    return _on_front(result.objectives, result.trials)
 
 
 def _conclude(result: Tuning, judge: _Judge, pool: Pool, count: int, course: _Course) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from sim import archive
 from sim.engines.run import save, simulate
-from sim.engines.verification import check_folder, made_again
-from sim.errors import FolderInUse, InputError, RecordsError
+from sim.engines.verification import Again, check_folder, made_again
+from sim.errors import EngineUnavailable, FolderInUse, InputError, RecordsError
 from sim.records import Run
 from sim.report.formats.write import write_formats
 from sim.report.from_runs import single
@@ -126,12 +127,32 @@ def test_repeating_gives_the_same_records_or_says_what_changed(tmp_path):
     fleet.unlink()
     moved = tmp_path / "archive"
     made.path.rename(moved)
-    assert made_again(Run.load(moved), print) == []
+    assert made_again(Run.load(moved), print) == Again([], [])
     copy = moved / kept["copy"]
     copy.write_text(copy.read_text().replace("dev-3,-93", "dev-3,-135"))
     told = made_again(Run.load(moved), print)
-    assert "modules.parquet: other values in" in told[0]
-    assert "fleet.groups.0.file (fleet.csv): another file" in told[-1]
+    assert "modules.parquet: other values in" in told.differs[0]
+    assert told.changed == [
+        f"fleet.groups.0.file (fleet.csv, SHA-256 {kept['sha256']}): another file, SHA-256 {archive.sha256(copy)}"
+    ]
+
+
+def test_what_changed_since_is_said_even_where_the_records_are_the_same(run, monkeypatch):
+    """Version, commit and an engine that is not to be had here: named with both values, and SimPy runs instead."""
+    manifest = run.manifest | {"fotasim": "0.0.1", "commit": "a" * 40, "engine": "compiled"}
+
+    def lacking(scenario, *, engine, **more):
+        if engine == "compiled":
+            raise EngineUnavailable("no Numba here")
+        return simulate(scenario, engine=engine, **more)
+
+    monkeypatch.setattr("sim.engines.verification.simulate", lacking)
+    again = made_again(replace(run, manifest=manifest), print)
+    assert again.differs == []
+    version, commit, engine = again.changed
+    assert version == f"fotasim: 0.0.1, here {run.manifest['fotasim']}"
+    assert commit == f"commit: {'a' * 40}, here {run.manifest['commit'] or 'not known'}"
+    assert engine == "engine: compiled, here simpy (no Numba here)"
 
 
 def test_large_fleet_files_are_named_not_copied(tmp_path, monkeypatch):

@@ -185,7 +185,9 @@ def test_the_command_that_repeats_it_is_one_the_command_line_takes():
     from sim.cli.common import app
 
     page = capacity_page(findings(need=500.0).as_dict(), _manifest())
-    text = next(b.text for s in page.sections if s.title == "How to repeat it" for b in s.blocks if hasattr(b, "text"))
+    text = next(
+        b.text for s in page.sections if s.title == "Repeat this search" for b in s.blocks if hasattr(b, "text")
+    )
     options = {o for p in get_command(app).commands["capacity"].params for o in (*p.opts, *p.secondary_opts)}
     given = set(re.findall(r"--[a-z-]+", text))
     assert given <= options

@@ -109,7 +109,7 @@ def test_a_live_run_is_not_judged_by_the_simulated_capacity(tmp_path):
     report = build(run)
     assert report.facts.kind == "live"
     assert all(load.capacity is None for load in report.loads)
-    assert report.facts.repeat.startswith("fotasim live ")
+    assert report.origin.repeat.startswith("fotasim live ")
 
 
 def test_price_is_per_million_bytes(tmp_path):

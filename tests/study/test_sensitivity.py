@@ -54,6 +54,7 @@ def test_what_the_verdict_depends_on(tmp_path):
         "report.html",
         "inputs.parquet",
         "samples.parquet",
+        "scenario.yaml",
         "SHA256SUMS",
     }
     assert found.plot().axes

@@ -63,7 +63,8 @@ def test_an_interrupted_sweep_goes_on_to_the_same_result(tmp_path):
     assert ran == list(range(7, 19))
     pd.testing.assert_frame_equal(again.frame, whole.frame, check_exact=True)
     assert (tmp_path / "part" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
-    assert (tmp_path / "part" / PAGE).read_bytes() == (tmp_path / "whole" / PAGE).read_bytes()
+    pages = [(tmp_path / name / PAGE).read_text().partition("Repeat this study")[0] for name in ("part", "whole")]
+    assert pages[0] == pages[1]
     assert len(journal.read_text().splitlines()) == 1 + 18
 
 

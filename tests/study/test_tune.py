@@ -122,6 +122,7 @@ def test_the_strategy_file_is_a_strategy(found, tmp_path):
             "SHA256SUMS",
             "manifest.json",
             "report.html",
+            "scenario.yaml",
             "strategy.yaml",
             "trials.parquet",
             "finalists.parquet",

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from math import floor
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+from sim.engines import run_inputs
 from sim.engines.live.latency import LEGS, SPANS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import Slo
@@ -70,6 +72,8 @@ class Findings:
     search: Search
     cloud: str | None
     verdicts: dict[str, Verdict]
+    wall_s: float | None = None
+    """How long the search took."""
 
     @property
     def verdict(self) -> Verdict:
@@ -179,6 +183,7 @@ def find(
     `tell` gets every load that was tried, `watch` looks at the modules that are on a real cloud.
     """
     found = Findings(scenario, wanted, cloud, {})
+    began = perf_counter()
 
     def look(name: str, probe: Probe) -> None:
         found.verdicts[name] = search(probe, wanted.slo, wanted.bounds, lambda point: tell(name, point))
@@ -197,14 +202,24 @@ def find(
             look("live", live)
         finally:
             live.close()
+    found.wall_s = perf_counter() - began
     return found
 
 
 def save(found: Findings, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:
     """Writes the run folder of a search: the scenario, the manifest, and all that was found. Returns the folder."""
-    manifest = {**provenance(found.scenario), "kind": KIND, "complete": found.verdict.complete, "command": command}
+    inputs = run_inputs.inputs_of(found.scenario)
+    manifest = {
+        **provenance(found.scenario, inputs), "kind": KIND, "complete": found.verdict.complete, "command": command,
+        "wall_s": found.wall_s,
+    }  # fmt: skip
     with replaced_folder(folder, KIND, overwrite=overwrite) as aside:
-        write_texts(aside, found.scenario.to_yaml(), {MANIFEST: manifest, CAPACITY_FILE: found.as_dict()})
+        write_texts(
+            aside,
+            run_inputs.scenario_text(found.scenario, inputs),
+            {MANIFEST: manifest, CAPACITY_FILE: found.as_dict()},
+        )
+        run_inputs.copy_into(aside, inputs)
     return folder
 
 

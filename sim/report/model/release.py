@@ -66,8 +66,7 @@ class Release:
 def release_of(run: Run) -> Release:
     """The release of a run folder."""
     plan = run.scenario.get("plan", {})
-    names = InputFile.__dataclass_fields__
-    inputs = [InputFile(**{n: found.get(n) for n in names}) for found in run.manifest.get("inputs", [])]
+    inputs = input_files(run.manifest)
     hashes = {found.key: found for found in inputs}
     packages = [
         _package(component, run.scenario, hashes.get(f"plan.components.{number}.file"))
@@ -78,6 +77,13 @@ def release_of(run: Run) -> Release:
     return Release(
         str(plan.get("name", "")), packages, defects, list(_settings(plan.get("strategy", {}), schema, schema)), inputs
     )
+
+
+def input_files(manifest: Mapping[str, Any]) -> list[InputFile]:
+    """The files that a folder's manifest names."""
+    names = InputFile.__dataclass_fields__
+    listed: list[Any] = [found for found in manifest.get("inputs", []) if isinstance(found, Mapping)]
+    return [InputFile(**{n: found.get(n) for n in names}) for found in listed]
 
 
 def _package(component: Mapping[str, Any], scenario: Mapping[str, Any], file: InputFile | None) -> Package:

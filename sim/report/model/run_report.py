@@ -27,6 +27,7 @@ from sim.report.model.nearby_studies import (
     sampled_gates,
     sensitivity_of,
 )
+from sim.report.model.origin import Origin, origin_of
 from sim.report.model.release import Release, release_of
 from sim.report.model.risk import Risk, risk_of
 from sim.report.model.verdict_words import Told, tell
@@ -149,7 +150,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was run: enough to name it, find it and repeat it."""
+    """What was run; where it comes from and how to repeat it is in the report's `origin`."""
 
     label: str
     scenario: str
@@ -164,14 +165,6 @@ class Facts:
     watched_s: float
     complete: bool
     version: str
-    commit: str
-    scenario_sha256: str
-    python: str
-    system: str
-    wall_s: float
-    repeat: str
-    made_at: str = ""
-    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +200,7 @@ class RunReport:
     breakdowns: list[Breakdown]
     assumptions: list[Assumption]
     release: Release
+    origin: Origin
     live: Live | None = None
     sensitivity: Sensitivity | None = None
     candidates: list[Candidate] = field(default_factory=list)
@@ -240,7 +234,8 @@ def build(
         advice=advise(modules, run.scenario, [g.metric for g in results if not g.met]),
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
-        assumptions=_assumptions(run.manifest), release=release_of(run), live=live, sensitivity=studied, candidates=candidates_of(folders),
+        assumptions=_assumptions(run.manifest), release=release_of(run),
+        origin=origin_of({**run.manifest, "repeat": _repeat(run.manifest)}), live=live, sensitivity=studied, candidates=candidates_of(folders),
         not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
     )  # fmt: skip
 
@@ -373,7 +368,6 @@ def _assumptions(manifest: dict[str, Any]) -> list[Assumption]:
 
 def _facts(run: Run, label: str) -> Facts:
     manifest, summary = run.manifest, run.summary
-    host = manifest.get("host", {})
     engine = str(manifest["engine"])
     return Facts(
         label=label or run.path.name, scenario=str(summary["scenario"]),
@@ -383,14 +377,12 @@ def _facts(run: Run, label: str) -> Facts:
         replications=int(summary["replications"]), seed=int(summary["seed"]), engine=engine,
         horizon_s=float(run.scenario.get("horizon", manifest["watched_s"])), watched_s=float(manifest["watched_s"]),
         complete=bool(summary["complete"]), version=str(manifest.get("fotasim", "")),
-        commit=str(manifest.get("commit", "")), scenario_sha256=str(manifest.get("scenario_sha256", "")),
-        python=str(host.get("python", "")), system=str(host.get("system", "")), wall_s=float(manifest["wall_s"]),
-        repeat=_repeat(manifest, engine), made_at=str(manifest.get("made_at", "")), command=str(manifest.get("command", "")),
     )  # fmt: skip
 
 
-def _repeat(manifest: dict[str, Any], engine: str) -> str:
+def _repeat(manifest: dict[str, Any]) -> str:
     """The command that repeats the run, typed in its folder, wherever that has gone."""
+    engine = manifest["engine"]
     if not _simulated(manifest):
         return f"fotasim {engine} scenario.yaml --seed {manifest['seed']} --cloud URL --out again"
     more = f" --replications {manifest['replications']}" if manifest["replications"] > 1 else ""

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from sim.errors import RecordsError
 from sim.exit_status import ExitStatus
 from sim.records import CAPACITY_FILE, read_manifest
+from sim.report.model.origin import origin_of
 from sim.report.page import (
     Block,
     Check,
-    Code,
     Page,
     Points,
     Section,
@@ -34,6 +34,7 @@ from sim.report.pages.capacity_evidence import (
     levers,
     steps,
 )
+from sim.report.pages.origin_section import origin_section
 from sim.report.show import Kind, plural, show
 
 _FORMAT = 1
@@ -44,6 +45,12 @@ _LOADS = {
     "its plan and gets the notice. {taking} go back to sleep when their time awake is over.",
     "modules": "All modules wake up within two seconds, take the whole upgrade and stay connected.",
 }
+
+
+_REPEAT = (
+    "Type it in this folder: scenario.yaml is the scenario as it was used, overrides included. Secrets come from the environment. "
+    "fotasim verify . checks every file against SHA256SUMS and works the result out again from the steps."
+)
 
 
 def page(folder: Path) -> Page:
@@ -62,6 +69,15 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
     """The page of what was found (`capacity.json`), with its manifest."""
     s = Found(found, manifest)
     target = found["cloud"] or "the simulated cloud alone"
+    origin = origin_of(
+        {
+            "engine": "simulated cloud"
+            if s.clouds == ["simulated"]
+            else ", ".join(f"{NAMES[c]} cloud" for c in s.clouds),
+            **manifest,
+            "repeat": command(found),
+        }
+    )
     return Page(
         title=f"{found['scenario']}: {s.unit} its cloud sustains", kind="capacity",
         kicker="Capacity", lead=f"Searched for: the largest load that keeps {s.slo}.",
@@ -69,9 +85,9 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
             *evidence(s), *agreement(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
-            *generator(s), Section("What was assumed", _assumed(s)), Section("How to repeat it", _repeat(s)),
+            *generator(s), Section("What was assumed", _assumed(s)), origin_section(origin, "Repeat this search", _REPEAT),
         ],
-        checks=_checks(s),
+        checks=_checks(s), properties=origin.rows(),
     )  # fmt: skip
 
 
@@ -187,13 +203,6 @@ def _assumed(s: Found) -> list[Block]:
             f"{show('duration', a['request_time'])} each; {a['downloads']:,} downloads at once; "
             f"{show('bit_rate', a['egress'])} for all of them. These are the scenario's cloud.capacity.", "The simulated cloud."))  # fmt: skip
     return [Points(points)]
-
-
-def _repeat(s: Found) -> list[Block]:
-    manifest, commit = s.manifest, s.manifest["commit"]
-    text = "scenario.yaml is the scenario as it was used, overrides included. Secrets come from the environment."
-    made = f"fotasim {manifest['fotasim']}{f' at {commit[:12]}' if commit else ''}, Python {manifest['host']['python']}, {manifest['host']['system']} {manifest['host']['machine']}, scenario {manifest['scenario_sha256'][:12]}."
-    return [Code(command(s.found)), Text(text), Text(made, "Made with", hint=True)]
 
 
 def command(found: dict[str, Any]) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sim.report.figures import study_figures
+from sim.report.model.origin import UNKNOWN
 from sim.report.page import Block, Chart, Column, Page, Points, Section, Table, Text, Verdict
 from sim.report.pages.difference_words import label, signed
+from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import whole
 from sim.report.pages.study_results import Comparison
 from sim.report.show import kind_of, show, words
 
 
-def comparison_page(result: Comparison) -> Page:
+def comparison_page(result: Comparison, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a comparison: the verdict in words, the differences, and which modules end differently."""
+    evidence = evidence_of(manifest)
     base = result.sides[0]
     names = ", ".join(side.name for side in result.sides[1:])
     verdict = Verdict("partial" if not result.complete else "none", "Partial" if not result.complete else "Compared",
@@ -25,11 +29,25 @@ def comparison_page(result: Comparison) -> Page:
         sections.append(_agreement_section(name, tested))
     if result.notes:
         sections.append(Section("Notes", [Points([Text(note) for note in result.notes])]))
+    sections += [*_run_sides(manifest or {}), *evidence.sections()]
     return Page(
         title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
         facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, opening=_pictures(result), sections=sections,
-        checks=whole(result.complete, base.name),
+        checks=whole(result.complete, base.name), properties=evidence.properties(),
     )  # fmt: skip
+
+
+def _run_sides(manifest: Mapping[str, Any]) -> list[Section]:
+    """The run folders that were compared, by what tells them from any other."""
+    columns = (
+        Column("name", "Run folder"), Column("made_at", "Made at"), Column("fotasim", "fotasim"), Column("commit", "Commit"),
+        Column("engine", "Engine"), Column("scenario_sha256", "Scenario SHA-256"), Column("modules_sha256", "modules.parquet SHA-256"),
+    )  # fmt: skip
+    rows = [
+        [side["name"], *(side["run"].get(c.key) or UNKNOWN for c in columns[1:])]
+        for side in manifest.get("sides", []) if side.get("run")
+    ]  # fmt: skip
+    return [Section("The run folders", [Table("run_folders", columns, rows)])] if rows else []
 
 
 _MOST_PICTURES = 4

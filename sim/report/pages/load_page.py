@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.report.model.live_findings import Books, Leg, books_of, legs_of
-from sim.report.page import Block, Check, Code, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
+from sim.report.model.origin import origin_of
+from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
 from sim.report.pages.capacity_evidence import SPANS
 from sim.report.pages.live_sections import MS, agreement_check, agreement_text, book_sections, leg_sections
+from sim.report.pages.origin_section import origin_section
 from sim.report.show import number, plural
 from sim.units import show_duration
 
@@ -40,9 +42,16 @@ class LoadRun:
         return told
 
 
+_REPEAT = (
+    "Type it in this folder: it holds the scenario with every default written out. A real network does not repeat exactly. Every "
+    "figure is in load.json, with the histograms of the workers; locust.html and the CSV files beside it are Locust's own. "
+    "fotasim verify . checks every file against SHA256SUMS and works the figures out again from the workers' histograms."
+)
+
+
 def load_page(run: LoadRun) -> Page:
     """The page."""
-    facts, suite = run.facts, str(run.facts.get("name", "load"))
+    facts, suite, origin = run.facts, str(run.facts.get("name", "load")), origin_of(run.facts)
     spans = [run.found.get("began"), run.found.get("ended")]
     lasted = f" · {show_duration(spans[1] - spans[0])}" if None not in spans else ""  # type: ignore[operator]
     return Page(
@@ -52,11 +61,9 @@ def load_page(run: LoadRun) -> Page:
         verdict=_verdict(run), opening=[_tiles(run)], checks=_checks(run, suite),
         sections=[
             *leg_sections(run.legs), *book_sections(run.books), *_workers(run),
-            Section("To repeat this run", [Code(str(facts.get("repeat", ""))), Text(
-                "Typed in the run's folder. A real network never repeats to the bit. Every figure is in load.json, the histograms of the workers too; "
-                "locust.html and the CSV files beside it are Locust's own.", hint=True,
-            )]),
+            origin_section(origin, "Repeat this run", _REPEAT),
         ],
+        properties=origin.rows(),
     )  # fmt: skip
 
 

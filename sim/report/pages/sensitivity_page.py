@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sim.module.parameters import PARAMETERS
 from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label
+from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import facts
 from sim.report.pages.study_results import Sensitivity
 from sim.report.show import kind_of, show, words
 
 
-def sensitivity_page(result: Sensitivity) -> Page:
+def sensitivity_page(result: Sensitivity, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a study of the inputs: what the result depends on."""
+    evidence = evidence_of(manifest)
     metric, kind = result.metric, kind_of(result.metric)
     strongest = ", ".join(words(n) for n in result.table["input"].head(3))
     method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
@@ -26,9 +31,9 @@ def sensitivity_page(result: Sensitivity) -> Page:
                 Chart(result.plot(), alt=_swings(result)),
             ]),
             Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
-            Section("Inputs", [_inputs(result)]),
+            Section("Inputs", [_inputs(result)]), *evidence.sections(),
         ],
-        checks=_gate_check(result),
+        checks=_gate_check(result), properties=evidence.properties(),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sim.gates import Figure, State
 from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label
+from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import PARTIAL, axis_cell, axis_kind, facts, whole
 from sim.report.pages.study_results import Axis, Sweep
 from sim.report.show import kind_of, plural, show, words
@@ -33,8 +34,9 @@ _MOST_ROWS = 400
 _MOST_NAMED = 4
 
 
-def sweep_page(result: Sweep) -> Page:
+def sweep_page(result: Sweep, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a sweep: which settings meet the gates, the metrics over the varied keys, and every point."""
+    evidence = evidence_of(manifest)
     metrics = [m for m in SHOWN if result.frame[m].notna().any()] if len(result.frame) else []
     same = [m for m in metrics if result.summary(m)["value"].nunique() == 1]
     names = " and ".join(words(a.name) for a in result.axes)
@@ -46,7 +48,9 @@ def sweep_page(result: Sweep) -> Page:
         sections=[
             *(_metric_section(result, m) for m in metrics if m not in same), *_same_section(result, same),
             Section("Every point", [_point_table(result, metrics), _interval_table(result, metrics)]),
+            *evidence.sections(),
         ],
+        properties=evidence.properties(),
     )  # fmt: skip
 
 

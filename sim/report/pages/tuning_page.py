@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from sim.exit_status import ExitStatus
 from sim.report.page import Block, Chart, Check, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
 from sim.report.pages.difference_words import label
+from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import axis_cell, axis_kind, facts, whole
 from sim.report.pages.study_results import Tuning
 from sim.report.pages.tuning_words import WORDS, bounds, headline, reasons, shown, state_of
 from sim.report.show import Kind, kind_of, metric_of, metric_words, words
 
 
-def tuning_page(result: Tuning, strategy: str) -> Page:
+def tuning_page(result: Tuning, strategy: str, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went; `strategy` is its file's text."""
+    evidence = evidence_of(manifest)
     names = ", ".join(words(a.name) for a in result.axes)
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
@@ -22,7 +25,8 @@ def tuning_page(result: Tuning, strategy: str) -> Page:
         title=f"{', '.join(result.scenarios)}: tuning of {names}", kind="tune", kicker="Search", lead=f"Objective: {goals}{bounds}.",
         facts=facts(result.scenario, f"{len(result.trials)} trials"), verdict=_tuning_verdict(result),
         opening=[_value_tiles(result)] if result.recommended is not None else [],
-        sections=[*_recommendation(result, strategy), *_finalists(result), *_across(result), *_course(result)], checks=_checks(result),
+        sections=[*_recommendation(result, strategy), *_finalists(result), *_across(result), *_course(result), *evidence.sections()],
+        checks=_checks(result), properties=evidence.properties(),
     )  # fmt: skip
 
 
