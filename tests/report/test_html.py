@@ -77,7 +77,7 @@ def test_verdict_and_gates(page):
 def test_page_one_answers(page):
     """Ship or not, at what risk, what to change: before the first section of evidence."""
     first = page[: page.index("<h2>")]
-    for words in ("No go", "1 of 2 gates is not met", "At what risk?", "What to change?"):
+    for words in ("No go", "1 of 2 gates is not met", "Risk to the fleet:", "What to change?"):
         assert words in first
 
 

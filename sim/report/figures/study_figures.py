@@ -50,17 +50,17 @@ def metric_scale(metric: str, largest: float) -> tuple[float, str]:
     """Factor and axis label for a metric whose values go up to `largest` in base units."""
     if not metric_of(metric):  # a weighted sum
         return 1.0, words(metric)
-    kind, name = kind_of(metric), words(metric.removesuffix("_j"))
+    kind, name = kind_of(metric), metric_words(metric)
     if kind == "share":
-        rare = largest < 0.005
-        return (1e4, f"{name}, per 10,000") if rare else (100.0, f"{name}, %")
+        rare = largest < 0.005 and metric in SHARES  # a share of data is not one of modules
+        return (1e4, f"{name}, per 10,000 modules") if rare else (100.0, f"{name}, %")
     if kind == "duration":
         unit = _duration_unit(largest)
         return 1.0 / DURATIONS[unit], f"{name}, {unit}"
     if kind == "size":
-        return 1.0 / SIZES["MB"], f"{words(metric.removesuffix('_bytes'))}, MB"
+        return 1.0 / SIZES["MB"], f"{name}, MB"
     if kind == "bit_rate":
-        return 1e-6, f"{words(metric.removesuffix('_bit_s'))}, Mbit/s"
+        return 1e-6, f"{name}, Mbit/s"
     return (1.0, f"{name}, J") if kind == "energy" else (1.0, name)
 
 
@@ -124,6 +124,15 @@ _MOST_IN_FOREST = 6
 """Metrics a panel shows; the table has them all."""
 
 
+def by_importance(rows: pd.DataFrame) -> pd.DataFrame:
+    """Differences in the order of importance of their metrics; those of no rank keep their order, at the end."""
+    return rows.sort_values("metric", key=lambda names: names.map(_rank), kind="stable")
+
+
+def _rank(metric: str) -> int:
+    return _FIRST.index(metric) if metric in _FIRST else len(_FIRST)
+
+
 def forest_rows(rows: pd.DataFrame) -> list[ForestPanel]:
     """What a forest plot of one alternative shows: a panel of shares, one of times; empty where nothing has an interval."""
     panels = [
@@ -157,13 +166,12 @@ def forest(shown: Sequence[ForestPanel]) -> Figure:
 
 def _important(rows: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
     """Rows of one kind of metric that have an interval, the most important first."""
-    order = {name: number for number, name in enumerate(_FIRST)}
     listed = [
-        row for row in as_rows(rows)
+        row for row in as_rows(by_importance(rows))
         if kind_of(row["metric"]) == kind and np.isfinite([row["low"], row["high"]]).all()
         and (kind != "share" or row["metric"] in SHARES)  # a share of data is not one of modules
     ]  # fmt: skip
-    return sorted(listed, key=lambda row: order.get(row["metric"], len(order)))[:_MOST_IN_FOREST]
+    return listed[:_MOST_IN_FOREST]
 
 
 def sweep_figure(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figure:

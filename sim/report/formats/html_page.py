@@ -67,8 +67,16 @@ def _cells(table: Table) -> Iterator[list[_Cell]]:
         ]
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|points|modules|s|min|h|d|kB|MB|GB|B|J|kJ|/s|k?bit/s|Mbit/s)(?:\W|$))")
+
+
+def _held_together(text: str) -> str:
+    """A cell in which no line ends between a number and its unit."""
+    return _UNIT.sub("\u00a0", text)
+
+
 def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
-    tag = "th" if head else "td"
+    tag, text = "th" if head else "td", _held_together(text)
     if column.kind == "met":
         return _Cell(tag, "met" if value else "unmet", None, text)
     if column.kind == "state":

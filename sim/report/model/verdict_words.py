@@ -164,17 +164,22 @@ def wanted(gate: Any) -> str:
     return f"{_SIGNS[gate.sign]} {show(kind_of(gate.metric), gate.limit)}"
 
 
+def limit_words(sign: str) -> str:
+    """The sign of a limit in words: `at most`."""
+    return _SIGNS[sign]
+
+
 def gate_sentence(gate: Any) -> str:
     """A gate with what was found, its interval, what it is a share of, and what was wanted."""
     where = f" of {slice_words(gate.by)} {gate.of}" if gate.of else ""
     name = f"{metric_words(gate.metric)[:1].upper()}{metric_words(gate.metric)[1:]}{where}"
     out_of = COUNTS.get(METRICS[gate.metric].denominator, "") if gate.metric in METRICS else ""
     if gate.value is None:
-        return f"{name}: {_nothing(gate, out_of)}; wanted {wanted(gate)}."
+        return f"{name}: {_nothing(gate, out_of)}; limit: {wanted(gate)}."
     kind = kind_of(gate.metric)
     bounds = f" ({interval(kind, gate.low, gate.high)})" if None not in (gate.low, gate.high) else ""
     of = f" of {gate.total:,} {out_of}" if gate.total is not None and out_of else ""
-    text = f"{name} is {show(kind, gate.value)}{bounds}{of}; wanted {wanted(gate)}."
+    text = f"{name} is {show(kind, gate.value)}{bounds}{of}; limit: {wanted(gate)}."
     if gate.needs is not None:
         text += f" To show that takes {gate.needs:,} at least"
         text += f": about {gate.replications:,} replications." if gate.replications else "."

@@ -74,12 +74,12 @@ def _pictures(result: Comparison) -> list[Block]:
 
 
 def _difference_section(result: Comparison, name: str) -> Section:
-    rows = result.table[result.table["alternative"] == name]
+    rows = study_figures.by_importance(result.table[result.table["alternative"] == name])
     paired = bool(rows["paired"].all())
     columns = [
         Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
         Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "p_value"),
-        Column("verdict", "Significant?"), Column("narrower", "Narrower by a factor of", "number"),
+        Column("verdict", "Significant?"), Column("narrower", "Interval narrower by pairing, times", "number"),
     ]  # fmt: skip
     cells = []
     for row in study_figures.as_rows(rows):
@@ -92,8 +92,8 @@ def _difference_section(result: Comparison, name: str) -> Section:
             "yes" if row["differs"] else "no significant difference", factor,
         ])  # fmt: skip
     how = (
-        "Both sides ran on the same random numbers, so each campaign is its own control: the last column tells how "
-        "many times narrower the interval is than with independent seeds."
+        "Both sides ran on the same random numbers and are compared campaign by campaign. The last column: how many times "
+        "wider the interval would be with independent seeds."
         if paired
         else "The sides do not share random numbers; the interval is Welch's."
     )
@@ -107,7 +107,7 @@ def _flow_section(name: str, flow: Any) -> Section:
     columns = [
         Column("outcome_a", "Was", "name"), Column("cause_a", "because of", "name"), Column("outcome_b", "Becomes", "name"),
         Column("cause_b", "because of", "name"), Column("modules_per_campaign", "Modules per campaign", "number"),
-        Column("rsrp_dbm_median", "Typical RSRP, dBm", "number"),
+        Column("rsrp_dbm_median", "Median RSRP, dBm", "number"),
     ]  # fmt: skip
     rows = [[row[c.key] for c in columns] for row in study_figures.as_rows(flow.head(30))]
     first = rows[0]

@@ -78,4 +78,7 @@ def label(metric: str) -> str:
 def signed(metric: str, value: float) -> str:
     """A difference in a metric with its sign and unit."""
     kind = "points" if kind_of(metric) == "share" else kind_of(metric)
-    return show(kind, value) if kind == "points" or value < 0 else f"+{show(kind, value)}"
+    text = show(kind, abs(value))
+    if kind == "points" or text == show(kind, 0.0):
+        return show(kind, value) if kind == "points" else text
+    return show(kind, value) if value < 0 else f"+{text}"

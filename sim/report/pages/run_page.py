@@ -43,7 +43,7 @@ def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
         blocks += slo_blocks(report.live.slo)
     if report.live is not None and report.live.books.agrees is not False:
         blocks.append(agreement_text(report.live.books))
-    blocks += [*remarks, Text(risk_sentence(report), "At what risk?")]
+    blocks += [*remarks, Text(risk_sentence(report), "Risk to the fleet:")]
     blocks += _changes(report)
     return Verdict(report.verdict, WORDS[report.verdict], blocks)
 
@@ -177,7 +177,7 @@ def risk_sentence(report: RunReport) -> str:
     total = max(sum(report.outcomes.values()), 1)
     took = max(report.risk.took_image, 1)
     risk, high = report.risk, report.metrics["bricked"].high
-    most = f"at most {share(high)} at 95 %" if high is not None else ""
+    most = f"at most {share(high)} of such modules, upper end of the 95 % interval" if high is not None else ""
     if risk.bricked:
         found = f"({', '.join(filter(None, (share(risk.bricked / took), most)))})"
         bricks = f"{risk.bricked:,} of {plural(took, 'module')} that took the image {'bricks' if risk.bricked == 1 else 'brick'} {found}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.module.parameters import PARAMETERS
 from sim.report.figures import study_figures
+from sim.report.model.verdict_words import limit_words
 from sim.report.page import Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label
 from sim.report.pages.origin_section import evidence_of
@@ -27,7 +28,7 @@ def sensitivity_page(result: Sensitivity, manifest: Mapping[str, Any] | None = N
         verdict=_hanging(result),
         sections=[
             Section("Each input alone", [
-                Text(f"{label(metric)} is {show(kind, result.nominal)} with every input at its value in the scenario."),
+                Text(f"{label(metric).capitalize()} is {show(kind, result.nominal)} with every input at its value in the scenario."),
                 Chart(result.plot(), alt=_swings(result)),
             ]),
             Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
@@ -56,10 +57,14 @@ def dependence(result: Sensitivity) -> str:
     if result.gate is None:
         return told
     sign, limit = result.gate
-    gate = f"{label(result.metric)} {sign} {show(kind, limit)}"
+    gate = f"{label(result.metric)} {limit_words(sign)} {show(kind, limit)}"
     flips = result.flips
-    alone = f"alone can change that: {', '.join(map(words, flips))}" if flips else "no input changes that alone"
-    return f"{told} The gate {gate} is met in {100 * (result.share_met or 0):.0f} % of the sampled worlds; {alone}."
+    alone = (
+        f"Within its range each of these changes the answer by itself: {', '.join(map(words, flips))}."
+        if flips
+        else "No input changes the answer by itself."
+    )
+    return f"{told} The gate ({gate}) is met in {100 * (result.share_met or 0):.0f} % of {len(result.samples):,} sampled worlds. {alone}"
 
 
 def _hanging(result: Sensitivity) -> Verdict:
@@ -82,8 +87,8 @@ def _gate_check(result: Sensitivity) -> list[Check]:
     if result.gate is None:
         return []
     kind, (sign, limit) = kind_of(result.metric), result.gate
-    name = f"{label(result.metric)} {sign} {show(kind, limit)}"
-    text = f"found {show(kind, result.nominal)}; met in {100 * (result.share_met or 0):.0f} % of the sampled worlds"
+    name = f"{label(result.metric)} {limit_words(sign)} {show(kind, limit)}"
+    text = f"found {show(kind, result.nominal)}; met in {100 * (result.share_met or 0):.0f} % of {len(result.samples):,} sampled worlds"
     return [Check(name, result.scenario.name, bool(result.met), text)]
 
 
@@ -96,12 +101,12 @@ def _swings(result: Sensitivity) -> str:
 def _inputs(result: Sensitivity) -> Table:
     kind = kind_of(result.metric)
     indices = ("mu_star", "mu_star_conf", "sigma") if result.method == "morris" else ("first", "total", "total_conf")
-    titles = {"mu_star": "Strength", "mu_star_conf": "±", "sigma": "Spread", "first": "First index", "total": "Total index",
-              "total_conf": "±"}  # fmt: skip
+    titles = {"mu_star": "Strength", "mu_star_conf": "± (95 %)", "sigma": "Spread", "first": "First-order index", "total": "Total index",
+              "total_conf": "± (95 %)"}  # fmt: skip
     columns = [
-        Column("input", "Input", "name"), Column("low", "Low", "number"), Column("nominal", "In the scenario", "number"),
-        Column("high", "High", "number"), Column("unit", "Unit"), Column("at_low", f"{label(result.metric)} at low", kind),
-        Column("at_high", "at high", kind), *(Column(n, titles[n], "number") for n in indices), Column("meaning", "Meaning"),
+        Column("input", "Input", "name"), Column("low", "Low end", "number"), Column("nominal", "In the scenario", "number"),
+        Column("high", "High end", "number"), Column("unit", "Unit"), Column("at_low", f"{label(result.metric)} at the low end", kind),
+        Column("at_high", f"{label(result.metric)} at the high end", kind), *(Column(n, titles[n], "number") for n in indices), Column("meaning", "Meaning"),
     ]  # fmt: skip
     rows = []
     for row in study_figures.as_rows(result.table):

@@ -109,9 +109,15 @@ def _verdict(best: RunReport, reports: Sequence[RunReport]) -> Verdict:
     if best.verdict in ("go", "none"):
         gates = f"{met} of {plural(len(reports), 'run')} meet every gate. " if best.verdict == "go" else ""
         reason = f"{gates}Ranked by bricks, then success, then time to 95 %; only differences beyond noise count."
-        blocks: list[Block] = [Text(reason, f"Recommended: {label}."), Text(risk_sentence(best), "At what risk?")]
+        blocks: list[Block] = [
+            Text(reason, f"Recommended: {label}."),
+            Text(risk_sentence(best), f"Risk to the fleet under {label}:"),
+        ]
     else:
-        blocks = [Text(f"The least bad is {label}. {risk_sentence(best)}", "None of the runs meets every gate.")]
+        blocks = [
+            Text(f"{label} comes closest.", "None of the runs meets every gate."),
+            Text(risk_sentence(best), f"Risk to the fleet under {label}:"),
+        ]
     return Verdict(best.verdict, WORDS[best.verdict], blocks)
 
 

@@ -37,7 +37,7 @@ _MOST_NAMED = 4
 def sweep_page(result: Sweep, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a sweep: which settings meet the gates, the metrics over the varied keys, and every point."""
     evidence = evidence_of(manifest)
-    metrics = [m for m in SHOWN if result.frame[m].notna().any()] if len(result.frame) else []
+    metrics = [m for m in SHOWN if result.summary(m)["value"].notna().any()] if len(result.frame) else []
     same = [m for m in metrics if result.summary(m)["value"].nunique() == 1]
     names = " and ".join(words(a.name) for a in result.axes)
     return Page(
