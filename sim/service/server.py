@@ -287,5 +287,14 @@ def _host(listen: str) -> str:
 
 
 def _quiet(record: logging.LogRecord) -> bool:
-    """Transfers that injected faults cut are no news."""
-    return "without completing response" not in record.getMessage()
+    """What a client has done is no news: transfers that faults cut, requests that are none, wishes for a WebSocket."""
+    text = record.getMessage()
+    return not any(told in text for told in _NO_NEWS)
+
+
+_NO_NEWS = (
+    "without completing response",
+    "Invalid HTTP request received",
+    "Unsupported upgrade request",
+    "No supported WebSocket library",
+)

@@ -211,6 +211,35 @@ def test_slow_heads_slow_bodies_and_silence_end(tmp_path, monkeypatch):
     asyncio.run(scene())
 
 
+def test_what_is_no_http_leaves_no_traceback(tmp_path, capfd):
+    """Garbage behind a head or within chunks, wishes for a WebSocket, two lengths: an answer of 4xx or the end, not a word on stderr."""
+    heads = [
+        "GET / HTTP/1.1\r\nHost: x\r\nX: \x01\r\n\r\n", "GARBAGE\r\n\r\n", "GET / HTTP/3.7\r\n\r\n", "\r\n" * 100 + "x",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        "GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "GET /api/v1/plans HTTP/1.1\r\nHost: x\r\nA: " + "a" * 70_000 + "\r\n\r\n", "GET /%ff%00/../x HTTP/1.1\r\nHost: \xff\r\n\r\n",
+    ]  # fmt: skip
+
+    async def scene():
+        async with served(tmp_path) as (server, client):
+            for head in heads:
+                for given in (head, head.replace("Host: x", f"Host: x\r\nAuthorization: Bearer {TOKEN}")):
+                    answer = await raw(server, given.encode("latin-1"), within_s=30)
+                    status = answer.partition(b" ")[2][:3]
+                    assert status[:1] in (b"", b"1", b"3", b"4"), (head[:80], answer[:80])
+            await sound(server, client)
+
+    asyncio.run(scene())
+    told = capfd.readouterr()
+    assert "Traceback" not in told.err and "WebSocket" not in told.err and "Invalid HTTP" not in told.err
+
+
 def narrow(port: int) -> socket.socket:
     """A connection that takes little at a time."""
     sock = socket.socket()

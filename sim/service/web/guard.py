@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from h11 import LocalProtocolError
 from starlette.requests import Request
 
 from sim.cloud.catalog import MAX_FILE_BYTES, MAX_FILES
@@ -80,10 +81,13 @@ class Guard:
             refused, receive = await _whole(receive, limit)
         if refused is not None:
             refused.headers["Connection"] = "close"
-            await refused(scope, receive, answer)
-            return
         try:
-            await self._app(scope, _bounded(receive, limit), answer)
+            if refused is not None:
+                await refused(scope, receive, answer)
+            else:
+                await self._app(scope, _bounded(receive, limit), answer)
+        except LocalProtocolError:
+            pass  # what followed in the stream was no HTTP, and the server has told the client so
         except Exception as error:
             if not answer.begun:
                 reference = self._cloud.trouble.report(f"{scope['method']} {scope['path'][:80]}", error)
