@@ -40,7 +40,7 @@ demo-hawkbit: $(BASE) ## 300 modules against goosebit, a DDI server from PyPI, s
 	$(BIN)/python -m demos.hawkbit
 
 test: $(DEV)     ## run the tests, without notebooks, browsers, the documentation's commands and PostgreSQL
-	$(BIN)/python -m pytest -m 'not slow and not long'
+	$(BIN)/python -m pytest -m 'not slow and not long and not hawkbit'
 
 test-all: $(DEV) ## run the whole test suite
 	$(BIN)/python -m pytest

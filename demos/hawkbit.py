@@ -47,6 +47,8 @@ def main() -> int:
     page = saved.path / "report.html"
     page.write_text(write_html(saved), encoding="utf-8")
     tell(found)
+    if given.url:
+        _tell_what_is_left(Scenario.load(SCENARIO).with_(settings), given.url)
     print(f"report: {page}")
     return 0 if found.reconciliation.agrees else 3
 
@@ -77,6 +79,15 @@ def run(scenario: Scenario, time_scale: float, *, ramp_per_s: float = 50.0, dura
     )
     settings = Settings(ramp_per_s=ramp_per_s, time_scale=time_scale, radio=True, duration_s=duration_s)
     return run_live(scenario, scenario.cloud.url, settings, watch=_lines())
+
+
+def _tell_what_is_left(scenario: Scenario, url: str) -> None:
+    """A server of somebody else's keeps what was made there."""
+    found = publish.prepared(scenario)
+    packages = ", ".join(f"{r.component} {r.version}" for r in found.releases)
+    print(f"left at {url}; delete there what is not wanted any more, in this order:")
+    print(f"  rollout {found.name!r}, its distribution set, the software modules {packages}")
+    print(f"  {len(found.targets):,} targets, found by name=={found.prefix}*")
 
 
 def _lines() -> object:

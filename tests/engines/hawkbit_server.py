@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -10,8 +11,22 @@ import urllib.request
 from base64 import b64encode
 from pathlib import Path
 
+import pytest
+
 USER, PASSWORD = "admin", "admin"
+JAR = "FOTASIM_HAWKBIT_JAR"
+"""Environment variable: path of hawkBit's update server, which no package registry has. Java 17 is needed, 21 from 1.1 on."""
 START_S = 240.0
+
+
+def jar() -> Path:
+    """The jar; without it the test is skipped, in continuous integration too: it cannot be had there."""
+    given = os.environ.get(JAR, "")
+    if not given:
+        pytest.skip(f"{JAR} is not set: the path of hawkBit's hawkbit-update-server jar")
+    if not Path(given).is_file():
+        pytest.fail(f"{JAR}={given}: there is no such file")
+    return Path(given).resolve()
 
 
 class HawkbitServer:
@@ -29,7 +44,7 @@ class HawkbitServer:
     def __enter__(self) -> HawkbitServer:
         settings = {
             "server.address": "127.0.0.1", "server.port": self._port,
-            "spring.datasource.url": "jdbc:h2:mem:fotasim;DB_CLOSE_DELAY=-1", "spring.datasource.driver-class-name": "org.h2.Driver",
+            "spring.datasource.url": "jdbc:h2:mem:fotasim;DB_CLOSE_DELAY=-1;MODE=LEGACY", "spring.datasource.driver-class-name": "org.h2.Driver",
             "hawkbit.controller.pollingTime": self._polling_time, "hawkbit.controller.minPollingTime": self._polling_time,
             "hawkbit.artifact.fs.path": self._folder / "artifacts", "org.eclipse.hawkbit.repository.file.path": self._folder / "artifacts",
         }  # fmt: skip

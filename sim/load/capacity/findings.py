@@ -74,6 +74,8 @@ class Findings:
     verdicts: dict[str, Verdict]
     wall_s: float | None = None
     """How long the search took."""
+    devices: str = ""
+    """What the ids of all devices begin with that the search leaves at the cloud; empty: it made none."""
 
     @property
     def verdict(self) -> Verdict:
@@ -125,7 +127,7 @@ class Findings:
             "headroom": wanted.headroom, "recommended": self.recommended, "recommended_unit": self.recommended_unit,
             "spread_s": self.spread_s, "modules": self.scenario.fleet.size, "taking": wanted.taking,
             "bounds": asdict(wanted.bounds), "cloud": self.cloud, "workers": wanted.workers,
-            "time_scale": settings.time_scale, "radio": settings.radio, "plan": wanted.plan,
+            "devices_left": self.devices, "time_scale": settings.time_scale, "radio": settings.radio, "plan": wanted.plan,
             "allow": list(settings.limits.allow), "rate_cap_per_s": settings.limits.rate_cap_per_s,
             "assumed": self.scenario.cloud.capacity.model_dump(mode="json"),
         }  # fmt: skip
@@ -159,6 +161,10 @@ class Findings:
             lines.append(f"  {self.scenario.fleet.size:,} modules should wake up over {self.spread_s / 60:,.1f} min")
         if self.search.need is not None:
             lines.append(self._needed())
+        if self.devices:
+            lines.append(
+                f"left at the cloud: the devices of all probes, whose ids begin with {self.devices}; delete them there"
+            )
         return lines
 
     def _needed(self) -> str:
@@ -198,6 +204,7 @@ def find(
             scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking,
             workers=wanted.workers, watch=watch,
         )  # fmt: skip
+        found.devices = live.prefix
         try:
             look("live", live)
         finally:

@@ -38,7 +38,7 @@ class LiveProbe:
     """Measures a load on a running cloud. Each probe brings modules of its own, so that every one finds an upgrade.
 
     One worker is this process; more are processes of their own, and what they measure is merged. A worker that goes
-    missing, or that was the bottleneck, voids the measurement.
+    missing, or that was the bottleneck, voids the measurement. All device keys begin with `prefix`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LiveProbe:
         self._slo = slo
         self.pool = WorkerPool(workers, watch) if workers > 1 else None
         self._watch = watch
-        self._prefix = f"L{secrets.token_hex(2)}"
+        self.prefix = f"L{secrets.token_hex(2)}"
         self._probes = 0
         self._void = False
         self._runner = asyncio.Runner(loop_factory=loop_factory())
@@ -98,7 +98,7 @@ class LiveProbe:
     @property
     def _prefix_now(self) -> str:
         """Begins the device keys of the newest probe."""
-        return f"{self._prefix}{self._probes % 256:02x}"
+        return f"{self.prefix}{self._probes % 256:02x}"
 
     def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
         self._probes += 1
