@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from sim.cli.common import (
     AsJson,
+    MarginalOption,
     Overrides,
     Overwrite,
     ScenarioPath,
@@ -24,17 +27,20 @@ from sim.cli.common import (
     with_options,
 )
 from sim.cli.live import (
+    AbortOnFailure,
     Allowed,
     Certificates,
     CloudUrl,
     Modules,
     Radio,
     RateCap,
+    SloOption,
     Sources,
     TimeScale,
     UserName,
     rate_of,
     seconds,
+    slo_of,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.exit_status import ExitStatus
@@ -84,6 +90,8 @@ def load_(
     max_connections: MaxConnections = 50_000,
     username: UserName = None,
     ca: Certificates = None,
+    slo: SloOption = None,
+    abort_on_failure: AbortOnFailure = False,
     dry_run: DryRun = False,
     prometheus: Prometheus = None,
     otlp: Otlp = None,
@@ -91,6 +99,7 @@ def load_(
     set_: Overrides = [],  # noqa: B006
     out: OutFolder = None,
     overwrite: Overwrite = False,
+    marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a scenario's modules under Locust: its web UI, its distribution, its reports, the live engine's speed.
@@ -101,7 +110,7 @@ def load_(
     launch = _launch()
     loaded = load_scenario(scenario, with_options(set_, None, modules))
     cloud = _given(cloud or loaded.cloud.url)
-    settings = _settings(time_scale, source, radio, allow, rate_cap, ca, username)
+    settings = replace(_settings(time_scale, source, radio, allow, rate_cap, ca, username), slo=slo_of(slo))
     watched = (prometheus, otlp, progress)
     if master is not None:
         _join(launch, loaded, cloud, settings, (master, of, max_connections), shape, watched)
@@ -109,7 +118,7 @@ def load_(
     start = launch.Start(
         _users(loaded, users, max_connections), rate_of("--ramp", ramp),
         None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port,
-        _curve(loaded, shape, time_scale),
+        _curve(loaded, shape, time_scale), slo, abort_on_failure,
     )  # fmt: skip
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
@@ -119,7 +128,7 @@ def load_(
     with watching(*watched, quiet=as_json) as watch:
         found = launch.launch(start, command, folder, watch)
     _tell(found, _page(folder, loaded, found, start, cloud=cloud, shape=shape, time_scale=time_scale), as_json)
-    raise typer.Exit(_exit_status(found))
+    raise typer.Exit(_exit_status(found, marginal_as))
 
 
 def _room(folder: Path, overwrite: bool, loaded: Any, cloud: str, settings: Settings) -> Path:
@@ -138,7 +147,7 @@ def _page(folder: Path, loaded: Any, found: dict[str, Any], start: Any, **how: A
 
     return save_load(
         folder, loaded, found, command=command_line(), users=start.users, workers=start.workers, ramp_per_s=start.ramp_per_s,
-        duration_s=start.duration_s, **how,
+        duration_s=start.duration_s, slo=start.slo, **how,
     )  # fmt: skip
 
 
@@ -146,15 +155,11 @@ def _given(cloud: str | None) -> str:
     return cloud or fail("--cloud: a cloud's URL is needed, http(s)://… or mqtt(s)://…")
 
 
-def _exit_status(found: dict[str, Any]) -> int:
-    """130 interrupted, 3 when the figures cannot be trusted or both sides do not agree, else 0."""
-    if found["interrupted"]:
-        return ExitStatus.INTERRUPTED
-    return (
-        ExitStatus.RUN_FAILED
-        if found["void"] or not found["complete"] or found["reconciliation"]["agrees"] is False
-        else ExitStatus.GO
-    )
+def _exit_status(found: dict[str, Any], marginal_as: str | None) -> int:
+    """That of the verdict; of the signal where one ended the run, see entry."""
+    from sim.report.model.load_verdict import decision_of
+
+    return decision_of(found).exit_status(marginal_as or "")
 
 
 def _users(loaded: Any, users: int | None, max_connections: int) -> int:
@@ -241,10 +246,10 @@ def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:
     return [sys.executable, "-m", "sim.cli", "load", *kept, "--master", master, "--of", str(workers)]
 
 
-_MASTERS_FLAGS = ("--headless", "--json")
+_MASTERS_FLAGS = ("--headless", "--json", "--abort-on-failure")
 _MASTERS = (
     "--workers", "--users", "--ramp", "--duration", "--web-port", "--bind", "--port", "--out", "--prometheus", "--otlp",
-    "--progress",
+    "--progress", "--marginal-as",
 )  # fmt: skip
 """Options that concern the master alone."""
 
@@ -274,6 +279,22 @@ def _begin_words(start: Any, shape: str) -> str:
     )
 
 
+def _verdict_lines(found: dict[str, Any]) -> Iterator[str]:
+    """The verdict with its reasons."""
+    from sim.report.model.load_verdict import decision_of
+    from sim.report.model.verdict_words import tell
+    from sim.stats.verdict import Why
+
+    decision = decision_of(found)
+    if decision.reasons[0].why is Why.NO_GATES:
+        yield "Measured: no step failed more often than tolerated; nothing else was judged, without --slo"
+        return
+    told = tell(decision)
+    yield f"{told.word}: {told.headline}"
+    for text in told.reasons:
+        yield f"  {text}"
+
+
 def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
     from sim.engines.live.reconciliation import from_dict
 
@@ -287,7 +308,7 @@ def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
             shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99") if row["count"])
             print(f"  {leg:<10}{row['count']:>9,}  {shown}")
             for reason, count in row["failures"].items():
-                print(f"  {'':<10}{count:>9,}  failed: {reason}")
+                print(f"  {'':<10}{count:>9,}  of {row['tries']:,} failed: {reason}")
     for name, worker in found["workers"].items():
         print(f"  worker {name}: {worker['users']:,} modules, {'ended' if worker['final'] else 'WENT MISSING'}")
     if not found["workers"]:
@@ -296,6 +317,10 @@ def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
         print(line)
     if found["interrupted"]:
         print("  INTERRUPTED: this run is partial")
+    if found["aborted"]:
+        print(f"  ENDED EARLY, broken: {', '.join(found['aborted'])}")
+    for line in _verdict_lines(found):
+        print(line)
     print(f"report: {page}")
     for fault in found["faults"]:
         print(f"fotasim: {fault}", file=sys.stderr)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from sim.units import show_duration
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,7 +27,7 @@ Otlp = Annotated[
 Progress = Annotated[Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for every look at the run.")]
 QUIET_LINE_S = 10.0
 _ORDER = (
-    "offline", "connecting", "idle", "notified", "confirmed", "downloading", "downloaded", "updating", "upgraded",
+    "offline", "refused", "back-off", "long back-off", "connecting", "idle", "notified", "confirmed", "downloading", "downloaded", "updating", "upgraded",
     "dark",
 )  # fmt: skip
 
@@ -63,13 +65,21 @@ def shown(quiet: bool) -> Iterator[Watch | None]:
 
 
 def _lines() -> Watch:
-    last = [-QUIET_LINE_S]
+    last, told = [-QUIET_LINE_S], set[str]()
 
     def show(now: Snapshot) -> None:
+        for fault in now.faults:
+            if fault not in told:
+                told.add(fault)
+                print(f"{now.real_s:7.0f} s  {fault}", file=sys.stderr)
         if now.modules and now.real_s - last[0] >= QUIET_LINE_S:
             last[0] = now.real_s
             states = ", ".join(f"{name} {now.states[name]:,}" for name in _ORDER if now.states.get(name))
-            print(f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}", file=sys.stderr)
+            reasons = "".join(f"; {reason} {n:,}" for reason, n in now.reasons.items())
+            left = "" if now.left_s is None else f"; {show_duration(now.left_s)} left at most"
+            print(
+                f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}{reasons}{left}", file=sys.stderr
+            )
 
     return show
 
@@ -85,6 +95,8 @@ def _table(now: Snapshot, before: Snapshot | None) -> Table:
 
     table = Table.grid(padding=(0, 2))
     table.add_row("time", f"{now.real_s:.0f} s", f"({now.run_s:,.0f} s of the fleet)")
+    if now.left_s is not None:
+        table.add_row("left", f"{show_duration(now.left_s)} at most")
     table.add_row("done", f"{now.done:,} of {now.modules:,}")
     for name in _ORDER:
         if now.states.get(name):
@@ -95,4 +107,8 @@ def _table(now: Snapshot, before: Snapshot | None) -> Table:
     for leg, (p50, p99) in now.latencies_s.items():
         if p50 is not None and p99 is not None:
             table.add_row(leg, f"p50 {1000 * p50:,.1f} ms", f"p99 {1000 * p99:,.1f} ms")
+    for reason, n in now.reasons.items():
+        table.add_row("failed", f"{n:,}", reason)
+    for fault in now.faults:
+        table.add_row("FAULT", fault)
     return table

@@ -56,7 +56,7 @@ def _repeat(how: Mapping[str, Any]) -> str:
     options = {
         "--cloud": how["cloud"], "--users": how["users"], "--ramp": f"{how['ramp_per_s']:g}/s", "--shape": how["shape"],
         "--workers": how["workers"], "--time-scale": f"{how['time_scale']:g}",
-        "--duration": None if how["duration_s"] is None else f"{how['duration_s']:g}s",
+        "--slo": how.get("slo"), "--duration": None if how["duration_s"] is None else f"{how['duration_s']:g}s",
     }  # fmt: skip
     given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
     return f"fotasim load scenario.yaml {' '.join(given)} --headless --out again"

@@ -62,6 +62,18 @@ class Latencies:
     def __init__(self) -> None:
         self._legs: dict[str, dict[int, int]] = {name: {} for name in (*SPANS, *LEGS)}
         self.failures: Counter[tuple[str, str]] = Counter()
+        self.groups: dict[str, Latencies] = {}
+        """Beside the whole: those of single groups of the fleet, by name."""
+
+    def of_group(self, name: str) -> Latencies:
+        """The latencies of one group of the fleet, apart from those of the whole."""
+        return self.groups.setdefault(name, Latencies())
+
+    def clear(self) -> None:
+        """Forgets what was measured; whoever measures here goes on."""
+        for counts in self._legs.values():
+            counts.clear()
+        self.failures.clear()
 
     def add(self, leg: str, seconds: float) -> None:
         """One measurement."""

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,8 +84,9 @@ class LiveEngine:
         self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.zero = self.clock()
         self.latencies = latencies or Latencies()
-        self._groups = {name: Latencies() for name in (settings.slo.groups if settings.slo else ())}
-        _check_groups(world, self._groups)
+        _check_groups(world, settings.slo.groups if settings.slo else ())
+        for name in settings.slo.groups if settings.slo else ():
+            self.latencies.of_group(name)
         self.surprises: list[Exception] = []
         """Errors of ours that ended a connection; the first ones."""
         self.ended_by = ""
@@ -142,13 +143,13 @@ class LiveEngine:
 
     def latencies_of(self, module: Module) -> Latencies | InGroup:
         """Where a module measures: its group's own latencies too, where an objective is about that group."""
-        group = self._groups.get(self.world.scenario.fleet.groups[module.row.group].name)
+        group = self.latencies.groups.get(self.world.scenario.fleet.groups[module.row.group].name)
         return self.latencies if group is None else InGroup(self.latencies, group)
 
     @property
     def measured(self) -> dict[str, Latencies]:
         """Latencies of all modules (EVERYBODY), and of each group that an objective is about."""
-        return {EVERYBODY: self.latencies, **self._groups}
+        return {EVERYBODY: self.latencies, **self.latencies.groups}
 
     def surprised(self, error: Exception) -> None:
         """Hears of an error that only a fault of ours can cause; a connection ended with it, the run goes on."""
@@ -225,7 +226,7 @@ class LiveEngine:
                 await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
             self._look()
             if watch is not None:
-                watch(self.snapshot())
+                watch(replace(self.snapshot(), left_s=max(0.0, until - self.clock())))
             if self._stop.is_set():
                 return False
             if self.clock() >= until or all(m.done for m in self.modules):

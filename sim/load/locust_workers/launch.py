@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class Start:
     bind: str = "127.0.0.1"
     port: int = MASTER_PORT
     curve: Curve | None = None
+    slo: str | None = None
+    """Objectives the run is judged by."""
+    abort_on_failure: bool = False
+    """Whether the run ends as soon as an objective is broken beyond doubt."""
 
 
 def join(
@@ -89,7 +93,7 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
     report = out / REPORT
     report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:  # a locust.conf that lies about elsewhere is not ours
-        processes = _Processes(Path(folder), watch)
+        processes = _Processes(Path(folder), watch, aborts=start.abort_on_failure)
         with processes.running(_master(start, out, Path(folder)), [worker] * start.workers):
             processes.wait()
     if not report.exists():
@@ -98,7 +102,7 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
     interrupted = processes.interrupted_at is not None and (found["ended"] or 0.0) >= processes.interrupted_at
     if interrupted:
         found["complete"] = False
-    found["interrupted"] = interrupted
+    found["interrupted"], found["aborted"] = interrupted, list(processes.broken)
     report.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return found
 
@@ -106,8 +110,13 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
 class _Processes:
     """A master, its workers, and what the master tells of them. Ctrl-C of a terminal reaches this process alone."""
 
-    def __init__(self, folder: Path, watch: Watch | None) -> None:
+    def __init__(self, folder: Path, watch: Watch | None, *, aborts: bool) -> None:
         self.interrupted_at: float | None = None
+        self.broken: tuple[str, ...] = ()
+        """Objectives for whose sake the run was ended early."""
+        self._aborts = aborts
+        self._last: Snapshot | None = None
+        self._dead = 0
         self._folder, self._watch = folder, watch
         self._read_to = 0
         self._began = False
@@ -150,9 +159,15 @@ class _Processes:
     def _look(self) -> None:
         """Hands on what the master has told since the last look; ends it when no worker is left to it."""
         for snapshot in self._snapshots():
-            self._began = True
-            if self._watch is not None:
-                self._watch(snapshot)
+            self._began, self._last = True, snapshot
+            self._show(snapshot)
+            if self._aborts and snapshot.broken and not self.broken:
+                self.broken = snapshot.broken
+                self._master.send_signal(signal.SIGTERM)
+        dead = sum(process.poll() is not None for process in self._workers)
+        if dead > self._dead and self._last is not None and self._master.poll() is None:
+            self._dead = dead
+            self._show(self._last)
         failed = [process.returncode for process in self._workers if process.poll() not in (None, 0)]
         if failed and not self._began:
             raise FotasimError(
@@ -160,6 +175,12 @@ class _Processes:
             )
         if self._workers and len(failed) == len(self._workers) and self._master.poll() is None:
             self._master.send_signal(signal.SIGTERM)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        """Hands a snapshot on, with the workers of this machine that have ended: known before their silence is noticed."""
+        if self._watch is not None:
+            dead = [f"worker process {p.pid} ended with status {p.returncode}" for p in self._workers if p.poll()]
+            self._watch(replace(snapshot, faults=(*snapshot.faults, *dead)))
 
     def _snapshots(self) -> Iterator[Snapshot]:
         path = self._folder / PROGRESS
@@ -189,6 +210,8 @@ def _master(start: Start, out: Path, folder: Path) -> list[str]:
     if start.curve is not None:
         start.curve.save(folder / CURVE)
         command += ["--fotasim-curve", str(folder / CURVE)]
+    if start.slo is not None:
+        command += ["--fotasim-slo", start.slo]
     if start.duration_s is not None:
         command += ["-t", f"{max(1, round(start.duration_s))}s"]
     if start.headless:

@@ -46,6 +46,7 @@ _OPTIONS = {
     "progress": "Append lines of JSON here.",
     "curve": "When the modules of a whole fleet begin: seconds in a .npy file.",
     "parent": "End when this process is gone.",
+    "slo": "Objectives the run is judged by.",
 }
 
 
@@ -77,6 +78,15 @@ def _begin(environment: Any, **_: Any) -> None:
     for client in environment.runner.clients.all:
         gathered.expect(client.id)
     _tell()
+    gevent.spawn(_watch_workers, environment.runner)
+
+
+def _watch_workers(runner: Any) -> None:
+    """A worker whose heart stands still is told at once, not at the end of the run."""
+    while gathered.ended is None:
+        if any([gathered.silent(client.id) for client in runner.clients.missing]):  # noqa: C419 - every one is to be told
+            _tell()
+        gevent.sleep(LOOK_S)
 
 
 def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:

@@ -118,10 +118,17 @@ class Statistics(Latencies):
         measured = [self._since.counts(leg) for leg in LEGS]
         sent = {
             "stats": entries, "stats_total": _entry(TOTAL, "", list(self._tallies.values()), measured, self._clock()),
-            "errors": self._errors, "fotasim": {"time": self._clock(), "legs": encoded_legs(self._since)},
+            "errors": self._errors, "fotasim": {"time": self._clock(), "legs": encoded_legs(self._since), "groups": self._taken_groups()},
         }  # fmt: skip
         self._forget()
         return sent
+
+    def _taken_groups(self) -> dict[str, Any]:
+        """What groups of the fleet measured since the last report."""
+        found = {name: encoded_legs(latencies) for name, latencies in self.groups.items()}
+        for latencies in self.groups.values():
+            latencies.clear()
+        return found
 
     def _tally(self, leg: str) -> Tally:
         return self._tallies.setdefault(leg, Tally(self._clock()))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sim.engines.live.latency import LEGS, SPANS, Latencies
 from sim.engines.live.reconciliation import Reconciliation, combined, from_dict
-from sim.engines.live.snapshot import SHOWN_LEGS, Snapshot, together
+from sim.engines.live.slo import Slo, parse
+from sim.engines.live.slo_judging import EVERYBODY, broken_so_far, judged
+from sim.engines.live.snapshot import SHOWN_LEGS, SHOWN_REASONS, Snapshot, together
 
 CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""
@@ -37,6 +39,8 @@ class Part:
     stands: dict[str, Any] = field(default_factory=dict)
     """Its newest snapshot, without latencies."""
     reconciliation: Reconciliation | None = None
+    silent: bool = False
+    """Nothing has come from it for a few heartbeats."""
 
     @property
     def void(self) -> bool:
@@ -79,8 +83,10 @@ class Gathered:
             self.parts.pop(worker, None)
             return
         part = self.parts.setdefault(worker, Part())
-        for leg, row in ours.get("legs", {}).items():
-            part.latencies.merge(leg, row["hdr"], row["failures"])
+        _merge(part.latencies, ours.get("legs", {}))
+        for name, legs in ours.get("groups", {}).items():
+            _merge(part.latencies.of_group(name), legs)
+        part.silent = False
         part.final = part.final or bool(ours.get("final"))
         part.left = part.left or bool(ours.get("left"))
         part.users = max(part.users, int(data.get("user_count") or 0))
@@ -98,10 +104,20 @@ class Gathered:
         """All parts' measurements as one."""
         total = Latencies()
         for part in self.parts.values():
-            for leg in (*_MEASURED, "session"):
-                encoded = part.latencies.encoded(leg) if leg in _MEASURED and part.latencies.count(leg) else ""
-                total.merge(leg, encoded, part.latencies.failed(leg))
+            _merge(total, encoded_legs(part.latencies))
+            for name, found in part.latencies.groups.items():
+                _merge(total.of_group(name), encoded_legs(found))
+        for name in () if self.slo is None else self.slo.groups:
+            total.of_group(name)
         return total
+
+    def silent(self, worker: str) -> bool:
+        """Hears that a worker is silent; True when that is news."""
+        part = self.parts.get(worker)
+        if part is None or part.silent or part.final:
+            return False
+        part.silent = True
+        return True
 
     def is_due(self) -> bool:
         """Whether it is time for a line of progress."""
@@ -119,8 +135,23 @@ class Gathered:
             together([Snapshot(**part.stands, latencies_s={}) for part in self.parts.values() if part.stands]),
             real_s=0.0 if self.began is None else (self.ended or self._clock()) - self.began,
             latencies_s=merged.shown_s(SHOWN_LEGS), counts=counts, failures=failures, workers=len(self.parts),
-            faults=tuple(fault for part in self.parts.values() for fault in (*part.faults, *part.complaints)),
+            faults=tuple(fault for worker, part in self.parts.items() for fault in _faults(worker, part)),
+            reasons=dict(merged.failures_by_reason().most_common(SHOWN_REASONS)),
+            broken=tuple(broken_so_far(self.slo, {EVERYBODY: merged, **merged.groups})), left_s=self._left_s(),
         )  # fmt: skip
+
+    def _left_s(self) -> float | None:
+        """Seconds until the run ends at the latest, where an end was given."""
+        run_time_s = self.options.get("run_time")
+        if not run_time_s or self.began is None:
+            return None
+        return max(0.0, self.began + float(run_time_s) - self._clock())
+
+    @property
+    def slo(self) -> Slo | None:
+        """What the run is judged by, beside the tolerance for failures."""
+        text = self.options.get("fotasim_slo")
+        return parse(text) if text else None
 
     def progress(self) -> str:
         """How it stands, as one line of JSON: the fields of Snapshot."""
@@ -159,6 +190,7 @@ class Gathered:
 
     def to_json(self) -> str:
         """Everything, for a file."""
+        merged = self.merged()
         workers = {
             worker: {
                 "final": part.final, "users": part.users, "clock_off_s": part.clock_off_s, "health": part.health,
@@ -171,9 +203,21 @@ class Gathered:
             "complete": all(part.final and not part.left for part in self.parts.values()),
             "void": any(part.void for part in self.parts.values()), "faults": self.faults(),
             "began": self.began, "ended": self.ended, "reconciliation": self.reconciliation().as_dict(),
-            "legs": self.merged().table(), "workers": workers,
+            "legs": merged.table(), "workers": workers,
+            "slo": [result.plain() for result in judged(self.slo, {EVERYBODY: merged, **merged.groups})],
         }  # fmt: skip
         return json.dumps(found, indent=1)
+
+
+def _merge(into: Latencies, legs: Mapping[str, Mapping[str, Any]]) -> None:
+    for leg, row in legs.items():
+        into.merge(leg, row["hdr"], row["failures"])
+
+
+def _faults(worker: str, part: Part) -> list[str]:
+    """Why a worker's part cannot be trusted, as far as is known while it runs."""
+    silent = [f"worker {worker} is silent: {part.users:,} modules are missing"] if part.silent else []
+    return [*silent, *part.faults, *part.complaints]
 
 
 __all__ = ["Gathered", "Part", "encoded_legs"]

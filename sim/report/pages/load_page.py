@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.report.model.live_findings import Books, Leg, books_of, legs_of
+from sim.report.model.load_verdict import decision_of, slo_of
 from sim.report.model.origin import origin_of
+from sim.report.model.verdict_words import tell
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
 from sim.report.pages.capacity_evidence import SPANS
-from sim.report.pages.live_sections import MS, agreement_check, agreement_text, book_sections, leg_sections
+from sim.report.pages.live_sections import (
+    MS,
+    agreement_check,
+    agreement_text,
+    book_sections,
+    leg_sections,
+    slo_blocks,
+    slo_checks,
+)
 from sim.report.pages.origin_section import origin_section
 from sim.report.show import number, plural
 from sim.units import show_duration
@@ -82,16 +92,23 @@ def _verdict(run: LoadRun) -> Verdict:
         return Verdict("no-go", "Books differ", [agreement_text(run.books)])
     failures = _failures(run)
     done = sum(leg.count for leg in run.legs if leg.name not in SPANS)
-    if not done:
+    decision, objectives = decision_of(run.found), slo_of(run.found)
+    if not done and not failures:
         return Verdict("none", "No load", [Text("No leg of any upgrade was measured.")])
+    if decision.verdict != "none":
+        told_by = tell(decision)
+        reason = Text(" ".join(told_by.reasons), told_by.headline)
+        return Verdict(
+            decision.verdict.value, told_by.word, [reason, *slo_blocks(objectives), agreement_text(run.books), *told]
+        )
     carried = Text(
         f"{plural(failures, 'exchange')} of {done + failures:,} failed; the generator kept up, so the times are the cloud's.",
         "The figures can be trusted." if not failures else "Some exchanges failed.",
     )
     bound = Text(
-        "A load run sets no limits; fotasim capacity finds the largest load that keeps a service level objective.", hint=True
+        "Without --slo only failures are judged; fotasim capacity finds the largest load that keeps objectives.", hint=True
     )  # fmt: skip
-    return Verdict("none", "Measured", [carried, agreement_text(run.books), *told, bound])
+    return Verdict("none", "Measured", [carried, *slo_blocks(objectives), agreement_text(run.books), *told, bound])
 
 
 def _tiles(run: LoadRun) -> Tiles:
@@ -121,6 +138,7 @@ def _checks(run: LoadRun, suite: str) -> list[Check]:
     return [
         Check("the run is complete", suite, complete, "every worker reported" if complete else missing),
         Check("the generator kept up", suite, not void, faults if void else "no worker was the bottleneck"),
+        *slo_checks(slo_of(run.found), suite),
         *agreement_check(run.books, suite),
     ]
 

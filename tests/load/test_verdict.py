@@ -1,0 +1,157 @@
+"""What a load run is judged by: failures by step and reason, objectives, the generator; its status and its page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from sim.engines.live.latency import Latencies
+from sim.exit_status import ExitStatus
+from sim.load.locust_workers.worker_protocol import Statistics
+from sim.load.locust_workers.worker_reports import Gathered, encoded_legs
+from sim.report.formats.html_page import render
+from sim.report.model.load_verdict import decision_of
+from sim.report.pages.load_page import LoadRun, load_page
+from sim.scenario.load import dump
+from tests.hostile_proxy import hostile
+from tests.live_cloud import PRODUCT_KEY, PRODUCT_SECRET, LiveCloud
+from tests.load.master import free_port
+from tests.load.test_run import FLEET
+
+
+def report(slo=None, *, connects=400, failed=0, final=True, faults=(), **more):
+    """The merged report of one worker, as load.json holds it."""
+    found = Latencies()
+    for _ in range(connects):
+        found.add("connect", 0.01)
+        found.of_group("all").add("connect", 0.01)
+    for _ in range(failed):
+        found.fail("login", "connection reset")
+    gathered = Gathered(lambda: 0.0)
+    gathered.options = {"fotasim_slo": slo}
+    gathered.expect("w1")
+    ours = {
+        "legs": encoded_legs(found), "groups": {"all": encoded_legs(found.groups["all"])} if connects else {}, "time": 0.0,
+        "final": final, "health": {"faults": list(faults)},
+    }  # fmt: skip
+    gathered.take("w1", {"fotasim": ours, "user_count": 10})
+    return {**json.loads(gathered.to_json()), "interrupted": False, "aborted": [], **more}
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "status", "headline"),
+    [
+        (report(), "none", 0, "Done, and nothing was judged: the scenario sets no gates."),
+        (report(failed=1, connects=9), "no-go", 1, "Not sustained: login failed more often than tolerated."),
+        (report("p99(connect)<1s"), "go", 0, "Sustained: every objective is kept beyond doubt."),
+        (report("p99(connect, group=all)<1s"), "go", 0, "Sustained: every objective is kept beyond doubt."),
+        (report("p99(connect)<5ms"), "no-go", 1, "Not sustained: 1 of 1 objective is broken."),
+        (report("p99(connect)<1s", connects=50), "marginal", 4, "Not decided: too few samples to tell whether an objective is kept."),
+        (report("p99(connect)<1s", final=False), "invalid", 3, "Void: the generator, not the cloud, made these figures."),
+        (report(faults=["it used 99 % of its core"]), "invalid", 3, "Void: the generator, not the cloud, made these figures."),
+        (report(interrupted=True), "invalid", 130, "The run was interrupted: its figures end where it stopped and decide nothing."),
+        (report("p99(connect)<5ms", aborted=["p99(connect)<5ms"]), "no-go", 1, "Not sustained: 1 of 1 objective is broken."),
+    ],
+)  # fmt: skip
+def test_each_report_has_its_verdict_status_and_page(found, verdict, status, headline):
+    from sim.report.model.verdict_words import tell
+
+    decision = decision_of(found)
+    assert (str(decision.verdict), decision.exit_status(), tell(decision).headline) == (verdict, status, headline)
+    page = load_page(LoadRun({"name": "n"}, found))
+    assert page.verdict.key == {130: "partial"}.get(status, "no-go" if status == 3 else verdict)
+    failed = {check.status for check in page.checks if not check.passed}
+    assert bool(failed) == (status != 0)
+    render(page)
+
+
+def test_a_doubt_may_be_decided():
+    doubt = decision_of(report("p99(connect)<1s", connects=50))
+    assert (doubt.exit_status("go"), doubt.exit_status("no-go")) == (ExitStatus.GO, ExitStatus.NO_GO)
+
+
+def test_failures_stand_on_the_page_with_step_reason_and_tries():
+    page = load_page(LoadRun({"name": "n"}, report(failed=40)))
+    (row,) = next(t for t in page.tables() if t.name == "failures").raw()
+    assert row == ["login", "connection reset", 40, 40]
+    assert (
+        "login: 40 of 40 failed (100.00 %); tolerated 1.00 %. Reasons: connection reset (40)."
+        in page.verdict.blocks[0].text
+    )
+
+
+def test_groups_go_to_the_master_once():
+    statistics = Statistics(lambda: 0.0)
+    group = statistics.of_group("in")
+    group.add("connect", 0.01)
+    first, second = statistics.report()["fotasim"]["groups"], statistics.report()["fotasim"]["groups"]
+    assert list(first["in"]) == ["connect"]
+    assert second == {"in": {}}
+
+
+def test_a_silent_worker_is_told_while_the_run_goes():
+    gathered = Gathered(lambda: 0.0)
+    gathered.expect("w1")
+    assert gathered.silent("w1") and not gathered.silent("w1")
+    assert gathered.snapshot().faults == ("worker w1 is silent: 0 modules are missing",)
+    gathered.take("w1", {"fotasim": {"time": 0.0}, "user_count": 1})
+    assert gathered.snapshot().faults == ()
+
+
+async def command(folder, url, *more, number=None):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sim.cli", "load", str(folder / "s.yaml"), "--cloud", url, "--headless", "--ramp", "30/s",
+        "--time-scale", "20", "--port", str(free_port()), "--out", str(folder / "out"), *more,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "FOTASIM_PRODUCT_KEY": PRODUCT_KEY, "FOTASIM_PRODUCT_SECRET": PRODUCT_SECRET},
+    )  # fmt: skip
+    if number is not None:
+        while b"done" not in await asyncio.wait_for(process.stderr.readline(), 60):
+            pass
+        process.send_signal(number)
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    return process.returncode, out.decode(), err.decode()
+
+
+def run(folder, does, *more, **options):
+    """The command against a cloud behind a proxy that misbehaves on every second connection."""
+    (folder / "s.yaml").write_text(dump(FLEET))
+
+    async def both():
+        cloud = LiveCloud(FLEET)
+        await cloud.start()
+        try:
+            async with hostile(cloud.endpoint.port, does) as proxy:
+                return await command(folder, f"mqtt://127.0.0.1:{proxy.port}", *more, **options)
+        finally:
+            await cloud.stop()
+
+    return asyncio.run(both())
+
+
+def test_half_of_the_connections_reset_is_no_go_through_the_command(tmp_path):
+    code, out, err = run(tmp_path, "reset", "--duration", "8s")
+    assert code == 1, err
+    assert "failed: connection reset" in out
+    assert "No go: Not sustained: login failed more often than tolerated." in out
+    report = json.loads((tmp_path / "out" / "load.json").read_text())
+    assert report["legs"]["login"]["failures"].keys() == {"connection reset"}
+    assert "No go" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_load_that_is_to_end_on_failure_ends_early(tmp_path):
+    code, out, err = run(tmp_path, "reset", "--duration", "100s", "--slo", "error_rate(login)<5%", "--abort-on-failure")
+    assert code == 1, err
+    assert "ENDED EARLY, broken: error_rate(login)<5%" in out
+
+
+def test_sigterm_is_an_orderly_end(tmp_path):
+    code, out, err = run(tmp_path, "reset", "--duration", "100s", number=signal.SIGTERM)
+    assert code == 143, err
+    assert "INTERRUPTED: this run is partial" in out
+    assert json.loads((tmp_path / "out" / "load.json").read_text())["interrupted"] is True
