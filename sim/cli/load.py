@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from sim.cli.common import (
     AsJson,
+    MarginalAs,
     MarginalOption,
     Overrides,
     Overwrite,
@@ -52,7 +53,15 @@ Workers = Annotated[int, typer.Option(min=0, max=256, help="Workers on this mach
 Headless = Annotated[bool, typer.Option("--headless", help="Begin at once, without the web UI.")]
 Users = Annotated[int | None, typer.Option(min=1, help="Modules that run; default: all of the scenario.")]
 Shape = Annotated[
-    str, typer.Option(help="When modules begin: ramp, check-in (each at its own), waves (as the plan reaches them).")
+    str,
+    typer.Option(
+        help="When modules begin: ramp, check-in (each at its own), waves (as the plan reaches them), step, spike, soak, replay."
+    ),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of the shape step.")]
+Arrivals = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Arrival times of the shape replay, one a line."),
 ]
 Ramp = Annotated[str, typer.Option(help="Modules that begin per second; with a shape: at most.")]
 Duration = Annotated[str | None, typer.Option(help="End after this time.")]
@@ -74,6 +83,8 @@ def load_(
     headless: Headless = False,
     users: Users = None,
     shape: Shape = "ramp",
+    steps: Steps = 5,
+    arrivals: Arrivals = None,
     ramp: Ramp = "100/s",
     duration: Duration = None,
     web_port: WebPort = 8089,
@@ -107,27 +118,32 @@ def load_(
     Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
     runs the locustfile of this package. Ctrl-C stops all load, then the modules disconnect one by one; a second one kills.
     """
-    launch = _launch()
-    loaded = load_scenario(scenario, with_options(set_, None, modules))
-    cloud = _given(cloud or loaded.cloud.url)
+    launch, loaded = _launch(), load_scenario(scenario, with_options(set_, None, modules))
+    cloud, watched = _given(cloud or loaded.cloud.url), (prometheus, otlp, progress)
     settings = replace(_settings(time_scale, source, radio, allow, rate_cap, ca, username), slo=slo_of(slo))
-    watched = (prometheus, otlp, progress)
     if master is not None:
         _join(launch, loaded, cloud, settings, (master, of, max_connections), shape, watched)
         return
+    lasts_s = None if duration is None else seconds("--duration", duration)
     start = launch.Start(
-        _users(loaded, users, max_connections), rate_of("--ramp", ramp),
-        None if duration is None else seconds("--duration", duration), workers, headless, web_port, bind, port,
-        _curve(loaded, shape, time_scale), slo, abort_on_failure,
+        _users(loaded, users, max_connections), rate_of("--ramp", ramp), lasts_s, workers, headless, web_port, bind, port,
+        _curve(loaded, shape, time_scale, (lasts_s, steps, arrivals)), slo, abort_on_failure,
     )  # fmt: skip
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
         return
     folder = _room(out or Path("reports") / f"{loaded.name}-load", overwrite, loaded, cloud, settings)
-    command = _worker_command(scenario, workers, f"127.0.0.1:{port}" if bind == "127.0.0.1" else f"{bind}:{port}")
     with watching(*watched, quiet=as_json) as watch:
-        found = launch.launch(start, command, folder, watch)
-    _tell(found, _page(folder, loaded, found, start, cloud=cloud, shape=shape, time_scale=time_scale), as_json)
+        found = launch.launch(start, _worker_command(scenario, start), folder, watch)
+    _end(folder, loaded, found, start, (as_json, marginal_as), cloud=cloud, shape=shape, time_scale=time_scale)
+
+
+def _end(
+    folder: Path, loaded: Any, found: dict[str, Any], start: Any, how: tuple[bool, MarginalAs | None], **given: Any
+) -> NoReturn:
+    """Writes the page, says what was found, ends with the status of the verdict."""
+    as_json, marginal_as = how
+    _tell(found, _page(folder, loaded, found, start, **given), as_json)
     raise typer.Exit(_exit_status(found, marginal_as))
 
 
@@ -171,13 +187,17 @@ def _users(loaded: Any, users: int | None, max_connections: int) -> int:
     return min(users or size, max_connections)
 
 
-def _curve(loaded: Any, shape: str, time_scale: float) -> Any:
+def _curve(
+    loaded: Any, shape: str, time_scale: float, course: tuple[float | None, int, Path | None]
+) -> Any:  # fmt: skip
     """When the modules of the whole fleet begin; Locust's own ramp needs none."""
-    from sim.load.load_shape import SHAPES, curve
+    from sim.load.load_shape import SHAPES, Course, curve
 
     if shape not in SHAPES:
         fail(f"--shape {shape}: choose from {', '.join(SHAPES)}")
-    return None if shape == "ramp" else curve(loaded, shape, time_scale)
+    if course[2] is not None and shape != "replay":
+        fail(f"--arrivals: of the shape replay, not of {shape}")
+    return None if shape == "ramp" else curve(loaded, shape, time_scale, Course(*course))
 
 
 def _check(loaded: Any, cloud: str, settings: Settings) -> None:
@@ -231,8 +251,9 @@ def _join(
             raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 
-def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:
+def _worker_command(scenario: Path, start: Any) -> list[str]:
     """The command of a worker: this one again, with what concerns workers."""
+    master = f"{start.bind}:{start.port}"
     given = sys.argv[sys.argv.index("load") + 1 :] if "load" in sys.argv else [str(scenario)]
     kept, skip = [], False
     for argument in given:
@@ -243,13 +264,13 @@ def _worker_command(scenario: Path, workers: int, master: str) -> list[str]:
             skip = not value
         else:
             kept.append(argument)
-    return [sys.executable, "-m", "sim.cli", "load", *kept, "--master", master, "--of", str(workers)]
+    return [sys.executable, "-m", "sim.cli", "load", *kept, "--master", master, "--of", str(start.workers)]
 
 
 _MASTERS_FLAGS = ("--headless", "--json", "--abort-on-failure")
 _MASTERS = (
     "--workers", "--users", "--ramp", "--duration", "--web-port", "--bind", "--port", "--out", "--prometheus", "--otlp",
-    "--progress", "--marginal-as",
+    "--progress", "--marginal-as", "--steps", "--arrivals",
 )  # fmt: skip
 """Options that concern the master alone."""
 
@@ -264,7 +285,28 @@ def _dry(scenario: Any, cloud: str, settings: Settings, start: Any, shape: str) 
     print(f"{start.users:,} modules, {_begin_words(start, shape)}; each connects, logs in and asks")
     print(f"each that is offered the upgrade confirms, downloads {size:,} bytes and reports about 7 statuses")
     print(f"in all at most {start.users * size / 1e6:,.1f} MB of downloads")
+    print(_estimate_words(scenario, settings, start))
     print(f"cap: {'none' if cap is None else f'{cap:g} connections and {cap:g} messages a second'}. Nothing was sent.")
+
+
+def _estimate_words(scenario: Any, settings: Settings, start: Any) -> str:
+    """How long a run takes and what it asks of the cloud, by a simulation of the scenario."""
+    from sim.load.estimate import estimate
+    from sim.units import show_duration
+
+    found = estimate(scenario, start.users, _last_begins_s(start), settings.time_scale)
+    end = "" if start.duration_s is None else f", ended after {show_duration(start.duration_s)} by --duration"
+    return (
+        f"estimated by simulation: {show_duration(found.total_s)} until 95 % of those that upgrade have{end}; about "
+        f"{found.connects:,} connections and {found.requests:,} messages and requests"
+    )
+
+
+def _last_begins_s(start: Any) -> float:
+    """When the last module begins, seconds after the start."""
+    if start.curve is None:
+        return float((start.users - 1) / start.ramp_per_s)
+    return float(start.curve.of(start.users, start.ramp_per_s).begins_s[-1])
 
 
 def _begin_words(start: Any, shape: str) -> str:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.errors import FotasimError
-from sim.load.load_shape import curve
+from sim.errors import FotasimError, InputError
+from sim.load.load_shape import Course, curve
 from sim.load.locust_workers.native_worker import Worker
 from sim.load.start_curve import Curve
 from sim.scenario.load import dump, vary
@@ -217,3 +217,49 @@ def test_a_native_worker_follows_the_curve_of_its_master(tmp_path):
     assert report["complete"]
     assert report["legs"]["connect"]["count"] == 8
     assert (tmp_path / "stats_stats.csv").read_text().count("connect") == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("step", [0, 0, 20, 20, 40, 40, 60, 60, 80, 80]), ("soak", [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]),
+        ("spike", [0, 20, 40, 50, 50.2, 50.4, 50.6, 50.8, 60, 80]),
+    ],
+)  # fmt: skip
+def test_shapes_over_a_time_have_their_form_whatever_the_time_scale(shape, expected):
+    found = curve(plan(10, "{}"), shape, 60.0, Course(100.0, 5))
+    assert found.begins_s == pytest.approx(np.array(expected, dtype=float))
+    with pytest.raises(InputError, match=f"shape {shape}: --duration is needed"):
+        curve(plan(10, "{}"), shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3\n1.5\n\n0  # the first\n1e1\n", [0, 1.5, 3, 10]),
+        ("2026-03-01T04:00:30\n2026-03-01T04:00:00\n", [0, 30]), ("2026-03-01T04:00:00+02:00\n2026-03-01T02:00:09Z\n", [0, 9]),
+    ],
+)  # fmt: skip
+def test_a_replay_begins_at_the_times_of_its_file(text, expected, tmp_path):
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert curve(plan(3, "{}"), "replay", 1.0, Course(arrivals=tmp_path / "a.txt")).begins_s.tolist() == expected
+    assert curve(plan(3, "{}"), "replay", 2.0, Course(arrivals=tmp_path / "a.txt")).begins_s[-1] == expected[-1] / 2.0
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "soon", "1,5", "2026-13-01T00:00:00", "2026-03-01T04:00:00"])
+def test_what_is_no_arrival_time_is_refused_with_its_line(wrong, tmp_path):
+    (tmp_path / "a.txt").write_text(f"1\n{wrong}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.txt:2: .* is no arrival time"):
+        curve(plan(3, "{}"), "replay", 1.0, Course(arrivals=tmp_path / "a.txt"))
+
+
+def test_the_estimate_adds_the_last_begin_to_what_the_simulated_module_takes():
+    from sim.load.estimate import estimate
+
+    given = plan(20, "{}")
+    slow, fast = estimate(given, 20, 30.0, 1.0), estimate(given, 20, 30.0, 10.0)
+    assert slow.total_s - 30.0 == pytest.approx(10.0 * (fast.total_s - 30.0))
+    assert slow.total_s > 31.0
+    half = estimate(given, 10, 30.0, 1.0)
+    assert (2 * half.connects, 2 * half.requests) == pytest.approx((slow.connects, slow.requests), abs=2)
+    assert slow.requests > 20 * 8
