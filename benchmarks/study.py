@@ -61,7 +61,7 @@ def measure_crn(scenario: Scenario, workers: int | None) -> str:
     b = replicate(scenario.with_({BATTERY: 30}), CRN_CAMPAIGNS, workers=workers).frame
     other = replicate(scenario.with_({BATTERY: 30}, seed=scenario.seed + 1), CRN_CAMPAIGNS, workers=workers).frame
     lines = [f"crn    {scenario.fleet.size:,} modules, {CRN_CAMPAIGNS} campaigns a side, limit 30 instead of 25 %"]
-    for metric in ("success_rate", "pending", "duration_p50", "duration_p95", "energy_per_success_j"):
+    for metric in ("success_rate", "not_reached", "duration_p50", "duration_p95", "energy_per_success_j"):
         paired = paired_difference(a[metric], b[metric])
         apart = unpaired_difference(a[metric], other[metric])
         lines.append(

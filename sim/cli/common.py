@@ -159,11 +159,20 @@ def progress(quiet: bool) -> Progress:
     )  # fmt: skip
 
 
+_ATTEMPTS = (
+    ("first attempt failed:", ((1, "first_attempts"), (-1, "first_attempts_succeeded")), ((1, "first_attempts"),)),
+    ("rolled back:", ((1, "rolled_back"),), ((1, "installed"),)),
+    ("failed in the end:", ((1, "touched_failed"),), ((1, "touched"),)),
+)  # fmt: skip
+"""What further attempts hide: a text, the counts that add up to the numerator, those of the denominator."""
+
+
 def outcome_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """How many modules ended in each way, and the causes that held most of the others back.
+    """How many modules of the plan ended in each way, what attempts cost, and the causes that held most of the others back.
 
     Of several campaigns the mean per campaign, so that every count is out of the modules of one.
     """
+    from sim.metrics import COUNTS
     from sim.report.show import outcome_words, words
 
     campaigns, total = summary["replications"], max(sum(summary["outcomes"].values()), 1)
@@ -176,6 +185,12 @@ def outcome_lines(summary: dict[str, Any]) -> Iterator[str]:
     for name, count in summary["outcomes"].items():
         if count:
             yield f"  {outcome_words(name):<13}{per_campaign(count):>9}  {100 * count / total:6.2f} %"
+    for text, numerator, denominator in _ATTEMPTS:
+        count, of = (
+            sum(sign * summary["counts"].get(name, 0) for sign, name in part) for part in (numerator, denominator)
+        )
+        if count:
+            yield f"  {text} {per_campaign(count)} of {per_campaign(of)} {COUNTS[denominator[0][1]]} ({100 * count / of:.2f} %)"
     mistaken = summary["counts"].get("cloud_mistaken", 0)
     if mistaken:
         yield f"  the cloud does not know the end of {per_campaign(mistaken)}, or has it wrong"

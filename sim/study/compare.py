@@ -26,7 +26,7 @@ from sim.study.pool import Pool, Progress, collect
 from sim.study.sources import Side, in_words, load, pairs, side_of_run
 
 METRICS = (
-    "success_rate", "bricked", "failed", "rejected", "pending", "duration_p50", "duration_p95", "wasted_share",
+    "success_rate", "bricked", "failed", "rejected", "not_reached", "duration_p50", "duration_p95", "wasted_share",
     "energy_per_success_j",
 )  # fmt: skip
 """What a comparison looks at unless told otherwise: one family for the control of false alarms."""

@@ -99,6 +99,22 @@ def test_more_retries_never_improve_the_first_attempt(metric, chance):
     assert all(b >= a - 1e-12 if worse_is_more else b <= a + 1e-12 for a, b in pairwise(values))
 
 
+def test_the_terminal_tells_what_retries_hide():
+    """Nearly all succeed; beside the outcomes stand failed first attempts and roll-backs, each out of what it is a share of."""
+    found = mains("fleet.failures.boot_failure=0.2", "fleet.size=1000", "fleet.failures.frailty_variance=0")
+    counted, lines = found.summary["counts"], list(outcome_lines(found.summary))
+    first = counted["first_attempts"] - counted["first_attempts_succeeded"]
+    assert 150 < counted["rolled_back"] <= first < 260
+    assert (
+        f"  first attempt failed: {first} of {counted['first_attempts']:,} modules whose first attempt has ended "
+        f"({100 * first / counted['first_attempts']:.2f} %)" in lines
+    )
+    assert any(
+        line.startswith(f"  rolled back: {counted['rolled_back']} of 1,000 modules that began to install")
+        for line in lines
+    )
+
+
 # --- truth and the cloud's view --------------------------------------------------------------------------------------
 
 

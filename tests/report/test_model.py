@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -257,3 +258,16 @@ def test_what_an_imported_plan_lost_stands_on_page_one(tmp_path):
     assert first.strong == "Not carried over from the imported plan."
     assert [(item.strong, item.text) for item in listed.items] == [("timeoutConfig.x:", "90: nobody knows it.")]
     assert "Not carried over from the imported plan." in to_markdown(page)
+
+
+def test_an_interrupted_run_does_not_speak_of_its_horizon(tmp_path):
+    """Its figures hold where it was cut off, and where modules stood then is no reason to change anything."""
+    found = made_run(tmp_path / "r", [module(), lost("waiting", "none", "pending")])
+    whole = replace(
+        found, summary={**found.summary, "complete": False}, manifest={**found.manifest, "watched_s": 3600.0}
+    )
+    report = build(whole)
+    said = " ".join(block.text for block in run_page(report, whole).blocks() if isinstance(block, Text))
+    assert "1 h after activation, where it was interrupted (horizon" in said and "Run it to its end" in said
+    assert report.advice == [] and report.verdict == "invalid"
+    assert "interrupted" not in " ".join(b.text for b in run_page(build(found), found).blocks() if isinstance(b, Text))

@@ -47,7 +47,7 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
         "have no room for the package",
         "Free space first, or ship a smaller (delta) package", "plan.components.0.size",
     ),
-    "user_refused": ("had a user or application that refused", "Ask again later, or offer a quieter hour", "plan.strategy.retry.retry_interval"),
+    "user_refused": ("had a user or application that refused", "Ask again later instead of rejecting them", _PRE + "on_unmet"),
     "waiting": ("were released too late or not at all", "Release faster, relax what holds back the next group, or evaluate later", "plan.strategy.rollout.max_in_progress"),
     "in_progress": ("were still in progress at the horizon", "Give the plan longer", "horizon"),
     "offline": ("were away and had not returned", "Keep the plan open for them", "horizon"),
@@ -64,7 +64,7 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "power_loss": ("lost power while flashing", "Ask for more charge or external power", _PRE + "min_battery_percent"),
     "battery_dead": ("ran empty", "Ask for more charge before the update", _PRE + "min_battery_percent"),
     "boot_failure": ("did not boot the new image and rolled back", "Find out why before the image goes out", ""),
-    "hung": ("hung when they were to install, until their power was cycled", "Give them a watchdog, or a timeout that ends the attempt", "plan.strategy.timeouts.in_progress"),
+    "hung": ("hung when they were to install, until their power was cycled", "Give them a watchdog, and try again once their power was cycled", "plan.strategy.retry.number_of_retries"),
     "download_too_long": ("broke off downloads that took longer than they allow themselves", "Ship a smaller (delta) package, let downloads resume, or raise the limit in the device", "fleet.groups.0.resume_download"),
     "bricked": ("never came back from flashing", "Find out why before the image goes out: each of these is a visit in the field", ""),
     "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
@@ -75,7 +75,7 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "revoked": ("had their report refused after the stop", "Fix what made the rollout stop, then continue", ""),
     "stopped": ("were stopped on the way", "Fix what made the rollout stop, then continue", ""),
     "rolled_back": ("were rolled back to the old image", "Fix what made the rollout stop, then continue", ""),
-    "cell_congested": ("could not connect in their crowded cell", "Spread the wake-ups, or release fewer per minute and cell", "plan.strategy.rollout.max_in_progress_per_cell"),
+    "cell_congested": ("could not connect in their crowded cell", "Spread the wake-ups of the modules of a cell", "fleet.groups.0.check_in.jitter"),
     "busy_with_earlier_plan": ("were busy with an earlier plan", "Wait for it, or take over with overwrite_mode", "plan.strategy.overwrite_mode"),
     "url_gone": ("had a download address that was withdrawn", "", ""),
 }  # fmt: skip
@@ -86,7 +86,11 @@ _ALREADY_RESUMING = (
 )
 """What remains against lost links where downloads resume as it is."""
 
+_ALREADY_ASKED_AGAIN = ("Offer it at a quieter hour, or keep asking for longer", "horizon")
+"""What remains against refusals where a refusal is asked again as it is."""
+
 _WINDOWS = "plan.strategy.schedule.maintenance_windows"
+_RETRIES = "plan.strategy.retry.number_of_retries"
 _SLOTS = "plan.strategy.timeouts.in_progress"
 _DOWNLOAD_LIMIT = "plan.strategy.timeouts.step.download"
 _HIDDEN = 0.01
@@ -95,7 +99,7 @@ _HIDDEN = 0.01
 _OF_COVERAGE = ("weak_signal", "never_online", "offline", "no_service")
 """Causes for which a bad coverage class says the same thing twice."""
 _SINGULAR = {"were": "was", "have": "has", "are": "is"}
-_DURATIONS = ("horizon", "retry_interval", "end_time", "in_progress", "download")
+_DURATIONS = ("horizon", "retry_interval", "jitter", "end_time", "timeouts.in_progress", "step.download")
 _HARM = ("bricked", "boot_failure", "image_mismatch", "flash_error", "power_loss", "mcu_timeout", "battery_dead")
 _HARM_WEIGHT = 20
 """A module harmed weighs as much as so many that merely wait."""
@@ -172,13 +176,15 @@ def _where_it_waits(told: Advice, modules: pd.DataFrame, scenario: dict[str, Any
             key=_WINDOWS, current="",
         )  # fmt: skip
     dead = modules["cause"].isin(["bricked", "battery_dead"]) & modules["cloud_state"].isin(_HOLDS_A_SLOT)
-    slots = _node(scenario, "plan.strategy.rollout.max_in_progress")
-    if told.cause == "waiting" and slots and int(dead.sum()) >= slots and not _current(scenario, _SLOTS):
-        return replace(
-            told, action=f"{plural(int(dead.sum()), 'module')} that went dark hold a slot for ever: bound an attempt, and do not retry one that timed out.",
-            key=_SLOTS, current="none",
-        )  # fmt: skip
-    return told
+    slots, held = _node(scenario, "plan.strategy.rollout.max_in_progress"), int(dead.sum())
+    if told.cause != "waiting" or not slots or held < slots:
+        return told
+    who = f"{plural(held, 'module')} that went dark {'holds' if held == 1 else 'hold'} a place of max_in_progress"
+    if not _current(scenario, _SLOTS):
+        action = f"{who} for ever: bound an attempt, and do not retry one that timed out."
+        return replace(told, action=action, key=_SLOTS, current="none")
+    action = f"{who} while a retry waits for them to come back: retry what failed, not what timed out."
+    return replace(told, action=action, key=_RETRIES, current=_current(scenario, _RETRIES))
 
 
 _HOLDS_A_SLOT = ("notified", "wait_for_confirmation", "confirmed", "downloading", "downloaded", "updating")
@@ -198,6 +204,8 @@ def _advice(
             action = f"Hold {_place(spot)} back and find out why; the others are far less affected"
     if cause == "link_lost" and _current(scenario, key) == "true":
         action, key = _ALREADY_RESUMING
+    if cause == "user_refused" and _current(scenario, key) == "defer":
+        action, key = _ALREADY_ASKED_AGAIN
     current = _current(scenario, key)
     return Advice(
         cause, count, count / total, f"{finding}.", f"{action}." if action else "", key, current, urgent

@@ -15,6 +15,7 @@ _NOUNS = {
     "bricked": "bricks",
     "failed": "failures",
     "rejected": "rejections",
+    "not_reached": "modules not reached",
     "pending": "modules not reached",
     "took_image": "modules that took the image",
 }

@@ -129,6 +129,8 @@ def _recommended(report: RunReport) -> Iterator[Section]:
         "No search or comparison of strategies lies beside this run. These changes address the causes of loss, largest "
         "loss first:"
         if changes
+        else "The run was interrupted: its losses are those of where it stood, so nothing is advised."
+        if not report.facts.complete
         else "Every module was upgraded: no other strategy can upgrade more."
     )
     blocks: list[Block] = [Text(text)]
@@ -208,7 +210,7 @@ def _time(report: RunReport, run: Run) -> Iterator[Section]:
     drawn = charts.upgrade_curve(curves, horizon_s=report.facts.watched_s)
     yield Section("Time to upgrade", [
         Chart(drawn, f"Share on the target version over time; at the end: {ends}", note=(
-            "Modules that fail, are rejected or never appear stay in the denominator. Modules still waiting at the horizon "
+            "Modules that fail, are rejected or never appear stay in the denominator. Modules still waiting at the end "
             "are censored: the curve may rise further after it.")),
     ], half=True)  # fmt: skip
     yield Section("Expected finish", [

@@ -8,7 +8,7 @@ from sim.exit_status import ExitStatus
 from sim.gates import State, slice_words
 from sim.records import Run
 from sim.report.model.advice import CONSEQUENCES
-from sim.report.model.run_report import GateResult, RunReport
+from sim.report.model.run_report import Facts, GateResult, RunReport
 from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
@@ -172,6 +172,13 @@ def _failed_note(report: RunReport) -> str:
     return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and attempts that were given up"
 
 
+def when_judged(facts: Facts) -> str:
+    """How long after activation the figures hold: at the horizon, or where the run was interrupted."""
+    if facts.complete:
+        return f"{show_duration(facts.horizon_s)} after activation"
+    return f"{show_duration(facts.watched_s)} after activation, where it was interrupted (horizon {show_duration(facts.horizon_s)})"
+
+
 def risk_sentence(report: RunReport) -> str:
     """What this release would do to the fleet, in one paragraph."""
     total = max(sum(report.outcomes.values()), 1)
@@ -199,7 +206,7 @@ def risk_sentence(report: RunReport) -> str:
         )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
     rest = (
-        f" After {show_duration(report.facts.horizon_s)}, {plural(left, 'module')} ({share(left / total)}) still "
+        f" At the end, {when_judged(report.facts)}, {plural(left, 'module')} ({share(left / total)}) still "
         f"{'waits' if left == 1 else 'wait'} for it or {was(left)} never seen."
     )
     if not risk.stops and not risk.guarded:
@@ -212,6 +219,10 @@ def risk_sentence(report: RunReport) -> str:
 
 def _changes(report: RunReport) -> list[Block]:
     """What to change: the three statements that matter most."""
+    if not report.facts.complete:
+        return [
+            Text("Run it to its end: where an interrupted run stands says nothing about losses.", "What to change?")
+        ]
     if not report.advice:
         return [Text("Nothing: every module was upgraded.", "What to change?")]
     listed = []
@@ -260,5 +271,5 @@ def _facts_line(report: RunReport) -> str:
         scale = report.live.time_scale
         faster = "" if scale == 1.0 else f", waits shortened {scale:g} times"
         parts.append(f"live against {report.live.target} for {show_duration(report.live.wall_s)}{faster}")
-    parts += [f"evaluated {show_duration(facts.horizon_s)} after activation", f"seed {facts.seed}"]
+    parts += [f"evaluated {when_judged(facts)}", f"seed {facts.seed}"]
     return " · ".join(parts)
