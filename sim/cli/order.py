@@ -7,7 +7,7 @@ import typer
 JOBS: dict[str, tuple[str, ...]] = {
     "One rollout": ("run", "validate", "report", "trace"),
     "Choose a strategy": ("compare", "sweep", "tune", "sensitivity", "trend"),
-    "Bring your own": ("new", "scenarios", "fleet", "fit", "import", "export"),
+    "Bring your own": ("new", "scenarios", "fleet", "import", "export"),
     "Real time and real load": ("cloud", "live", "publish", "load", "capacity"),
     "Around it": ("doctor", "verify", "schema"),
 }

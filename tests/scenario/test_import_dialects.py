@@ -215,6 +215,7 @@ def test_phases_of_mender():
         ({"phases": [{}, {"start_ts": "2026-02-01T00:00:00Z"}]}, "phases[0].batch_size"),
         ({"phases": [{"batch_size": 2.5}, {"start_ts": "2026-02-01T00:00:00Z"}]}, "phases[0].batch_size"),
         ({"phases": [{"batch_size": 50}, {"batch_size": 50}]}, "phases[1].start_ts"),
+        ({"phases": [{"batch_size": 50}, {"start_ts": "2026-02-01T00:00:00"}]}, "phases[1].start_ts"),
         ({"phases": [{"batch_size": 60}, {"batch_size": 60, "start_ts": "2026-02-01T00:00:00Z"}]}, "phases"),
         ({"phases": [{"batch_size": 10, "start_ts": "2026-02-02T00:00:00Z"}, {"start_ts": "2026-02-01T00:00:00Z"}]},
          "phases[1].start_ts"),
@@ -425,3 +426,10 @@ def test_a_page_that_holds_only_part_of_the_list_is_not_the_plan():
     assert [(p.key, p.found) for p in refused({"name": "a", "id": 1, "groups": page})] == [
         ("groups.total", "1 of 3 groups")
     ]
+
+
+def test_a_canceled_deployment_of_azure_updates_nobody():
+    """Carried over it would run; without the field, or with false, it does."""
+    document = {"deploymentId": "d", "groupId": "g", "startDateTime": "2026-01-05T00:00:00Z"}
+    assert [p.key for p in refused({**document, "isCanceled": True})] == ["isCanceled"]
+    assert convert({**document, "isCanceled": False}).strategy == convert(document).strategy

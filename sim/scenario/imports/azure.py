@@ -33,13 +33,17 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     title = given.text("deploymentId") or ""
     given.leave("the scenario's fleet, whitelist and blacklist say who is meant", "groupId", "deviceClassSubgroups")
     given.leave("the plan's components say what is sent", "update", "downloadSecurity")
-    given.about("isCanceled", "isRetried", "isCloudInitiatedRollback")
+    given.about("isRetried", "isCloudInitiatedRollback")
     strategy: dict[str, Any] = {"preset": "azure-du"}
     start = given.time("startDateTime")
     if start is not None:
         strategy["schedule"] = {"start_time": moment(start), "time_zone": "UTC"}
     if "rollbackPolicy" in given:
         _policy(given.inner("rollbackPolicy"), strategy, options)
+    if given.flag("isCanceled"):
+        given.lose(
+            "isCanceled", True, "a canceled deployment updates nobody any more; here the plan runs", "set it to false"
+        )
     given.done()
     return title, strategy
 

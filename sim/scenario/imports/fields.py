@@ -119,8 +119,8 @@ class Fields:
             return None
         return choices[value]
 
-    def time(self, name: str) -> datetime | None:
-        """A moment in UTC: ISO 8601 (without an offset: UTC), or seconds since 1970."""
+    def time(self, name: str, *, with_offset: bool = False) -> datetime | None:
+        """A moment in UTC: ISO 8601 (without an offset: UTC, or refused), or seconds since 1970."""
         value = self._typed(name, (str, int, float), "a time")
         if value is None or value == "":
             return None
@@ -128,6 +128,8 @@ class Fields:
             if not isinstance(value, str):
                 return datetime.fromtimestamp(value, UTC)
             given = datetime.fromisoformat(value)
+            if with_offset and given.tzinfo is None:
+                raise ValueError("no offset")
             return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
         except (ValueError, OverflowError, OSError):
             self.refuse(name, value, "a time is expected, like 2026-03-02T22:00:00Z")

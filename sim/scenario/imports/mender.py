@@ -70,7 +70,7 @@ def _phases(given: Fields) -> tuple[dict[str, Any], datetime | None]:
     total = 0
     for number, entry in enumerate(entries):
         given_size, given_start = "batch_size" in entry, "start_ts" in entry
-        size, at = entry.count("batch_size", 1, 100), entry.time("start_ts")
+        size, at = entry.count("batch_size", 1, 100), entry.time("start_ts", with_offset=True)
         entry.about("id", "device_count")
         last = number == len(entries) - 1
         total += size or 0
