@@ -9,9 +9,10 @@ import argparse
 import random
 
 from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 
 from tests.conformance.test_engines import both
-from tests.strategies import ANY, overrides
+from tests.strategies import ANY, ANY_POLLED, overrides
 from tests.support import scenario
 
 
@@ -25,7 +26,7 @@ def main() -> None:
 
     @seed(asked.seed)
     @settings(max_examples=asked.scenarios, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(ANY)
+    @given(st.one_of(ANY, ANY, ANY_POLLED))
     def same(keys: dict[str, str]) -> None:
         both(scenario(*overrides(keys)))
         done[0] += 1

@@ -120,6 +120,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "slow link": ("fleet.groups.0.technology=nb-iot", "fleet.groups.0.rsrp_dbm=-128", "fleet.physics.rtt_factor=5",
         S + "preconditions.min_rsrp_dbm=-140"),
     "weak signal": ("fleet.groups.0.rsrp_dbm=-128", S + "preconditions.min_rsrp_dbm=-140"),
+    "told too early": (
+        "fleet.failures.early_success=1", "fleet.failures.boot_failure=0.4", NO_RETRY, S + "abort.withdraw_success=true",
+    ),
     "delta that does not fit": ("plan.components.0.package=delta", "plan.components.0.source_version=\"0.9.0\""),
     "mcu": (*MCU, "fleet.failures.flash_error=0.3", "fleet.failures.boot_failure=0.3", "fleet.failures.brick=0.1"),
     "mcu reads slowly": (*MCU, "fleet.physics.mcu_read_s=90"),

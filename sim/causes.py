@@ -45,6 +45,10 @@ class Cause(NamedEnum):
     # Further ones that a module knows of itself.
     DOWNLOAD_TOO_LONG = 33
     HUNG = 34
+    OTHER_VERSION = 35
+    DOWNGRADE_REFUSED = 36
+    LATE_FAILURE = 37
+    DUPLICATE_IDENTITY = 38
 
     @property
     def word(self) -> str:

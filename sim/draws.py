@@ -76,7 +76,15 @@ class Purpose(IntEnum):
     REQUEST_TIME = 61
     HANG = 62
     HANG_END = 63
+    EARLY_SUCCESS = 64
+    OTHER_VERSION = 65
+    LATE_FAILURE = 66
+    ACKNOWLEDGEMENT = 67
+    DUPLICATE_IDENTITY = 68
+    TAKEOVER = 69
     EVENT_SAMPLE = 70
+    RETRY_JITTER = 71
+    LATE_BRICK = 72
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

@@ -55,6 +55,8 @@ class Execution:
     group: int = 0
     cell: int = -1
     late: int = 0
+    identity: int = 0
+    """What keys its draws, where a strategy has any."""
     busy_until_s: float = 0.0
     approval_delay_s: float = 0.0
     state: int = ExecutionState.SCHEDULED

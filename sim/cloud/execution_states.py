@@ -50,6 +50,7 @@ class ExecutionMove(NamedEnum):
     REOPEN = 16
     SUCCEED_LATE = 17
     REVERT = 18
+    WITHDRAW = 19
 
 
 _S, _M = ExecutionState, ExecutionMove
@@ -79,6 +80,7 @@ TABLE = StateTable(
         Row(_M.NEED_NOTHING, (_S.SCHEDULED, *WAITING), _S.NOT_NEEDED, "runs the target, or a delta does not fit"),
         Row(_M.REOPEN, (_S.FAILED,), _S.QUEUED, "the operator's retry"),
         Row(_M.SUCCEED_LATE, (_S.TIMED_OUT,), _S.SUCCEEDED, "reported after all, and `accept_late`"),
+        Row(_M.WITHDRAW, (_S.SUCCEEDED,), _S.FAILED, "reports another version later, and `withdraw_success`"),
         Row(_M.REVERT, (_S.SUCCEEDED, _S.CANCELED), _S.QUEUED, "a rollback sends the previous package"),
     ),
 )  # fmt: skip

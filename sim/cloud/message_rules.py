@@ -51,8 +51,9 @@ def hello(
     if execution.stop_pending:
         execution.stop_pending = 0
         rollout_state.send(rollout, execution, MessageKind.CANCEL, execution.component)
-    if ex.is_terminal(execution.state):
-        return  # and why it ended stays as it was
+    if ex.is_terminal(execution.state):  # and why it ended stays as it was
+        _look_again(rollout, execution, at_target, now)
+        return
     execution.unmet = Cause.NONE
     if ex.is_waiting(execution.state) and not execution.reverting:
         _match(rollout, execution, at_target, source_ok, now)
@@ -61,6 +62,18 @@ def hello(
     else:
         _contact(rollout, execution, asks, now)
     plan_rules.settle(rollout, now)
+
+
+def _look_again(rollout: RolloutState, execution: Execution, at_target: int, now: float) -> None:
+    """A module that had succeeded reports another version."""
+    settings, whole = rollout.settings, (1 << rollout.progress.components) - 1
+    if not settings.withdraw_success or settings.download_only or execution.state != ExecutionState.SUCCEEDED:
+        return
+    if at_target != whole:
+        execution.at_target = at_target
+        execution.upgraded &= at_target
+        rollout_state.withdraw(rollout, execution, now)
+        plan_rules.settle(rollout, now)
 
 
 def _match(rollout: RolloutState, execution: Execution, at_target: int, source_ok: int, now: float) -> None:

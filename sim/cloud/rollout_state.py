@@ -90,6 +90,7 @@ class Note(NamedEnum):
     REVOKED = 16
     LATE_SUCCESS = 17
     REVERTING = 18
+    WITHDRAWN = 19
 
 
 NOTE_TEXT = {
@@ -112,6 +113,7 @@ NOTE_TEXT = {
     Note.REVOKED: "report refused: revoked",
     Note.LATE_SUCCESS: "late success",
     Note.REVERTING: "to be rolled back",
+    Note.WITHDRAWN: "success withdrawn: the device reports another version",
 }
 NOTE_OF_STATE = 100
 """NOTE_OF_STATE + state: the execution ended in this state."""
@@ -282,6 +284,17 @@ def count_late_success(rollout: RolloutState, execution: Execution, now: float) 
     _tally(rollout.progress, group, execution.state, -1)
     execution_states.enter(rollout.progress, execution, ExecutionMove.SUCCEED_LATE)
     execution.reported_s = now
+    _tally(rollout.progress, group, execution.state, 1)
+    rollout.progress.dirty = 1
+
+
+def withdraw(rollout: RolloutState, execution: Execution, now: float) -> None:
+    """A success that did not last counts as a failure."""
+    group = rollout.groups[execution.group]
+    _tally(rollout.progress, group, execution.state, -1)
+    execution_states.enter(rollout.progress, execution, ExecutionMove.WITHDRAW)
+    execution.ended_s = now
+    note(rollout, execution.index, now, Note.WITHDRAWN, 0.0)
     _tally(rollout.progress, group, execution.state, 1)
     rollout.progress.dirty = 1
 

@@ -314,7 +314,7 @@ def _manifest(
 
 def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
     """Every parameter in force, per group where groups differ, with its provenance."""
-    profiles = {g.name: build_profile(scenario, g, (0, 0), ("",)) for g in scenario.fleet.groups}
+    profiles = {g.name: build_profile(scenario, g, (0, 0)) for g in scenario.fleet.groups}
     listed = []
     for row in PARAMETERS.values():
         values = {name: float(getattr(profile, row.name)) for name, profile in profiles.items()}

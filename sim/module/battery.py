@@ -36,7 +36,10 @@ def true_percent(m: ModuleRow, p: Profile, now: float) -> float:
     """Charge the battery really holds, 0-100."""
     if p.power != Power.BATTERY:
         return 100.0
-    return max(0.0, baseline_percent(m, p, now) - 100.0 * m.spent_cycle_j / p.capacity_j)
+    percent = baseline_percent(m, p, now) - 100.0 * m.spent_cycle_j / p.capacity_j
+    if p.new_image_ma > 0.0:
+        percent -= 100.0 * new_image_w(p) * _on_new_image_s(m, p, now) / p.capacity_j
+    return max(0.0, percent)
 
 
 def gauge_percent(m: ModuleRow, p: Profile, now: float) -> float:
@@ -68,6 +71,37 @@ def ordinary_w(p: Profile, level: int) -> float:
         awake = sessions_per_s * p.awake_s
     awake = min(1.0, awake)
     return sessions_per_s * session_j + awake * awake_w(p) + (1.0 - awake) * sleep_w
+
+
+def new_image_w(p: Profile) -> float:
+    """Mean power of the new image beyond the old one's, watt."""
+    return p.new_image_ma / 1000.0 * p.supply_v
+
+
+def _on_new_image_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """How long the module has run the new image since it was last charged."""
+    if m.upgraded_s != m.upgraded_s:
+        return 0.0
+    since_s = m.upgraded_s
+    if p.recharge_every_s > 0.0:
+        position = _position(m, p, now)
+        since_s = max(since_s, now - (position - int(position)) * p.recharge_every_s)
+    return max(0.0, now - since_s)
+
+
+def book_new_image(m: ModuleRow, p: Profile, now: float) -> None:
+    """Books what the new image has drawn beyond the old one, at the moment it is left."""
+    if p.power == Power.BATTERY and p.new_image_ma > 0.0 and m.upgraded_s == m.upgraded_s:
+        m.energy_j += new_image_w(p) * (now - m.upgraded_s)
+        m.spent_cycle_j += new_image_w(p) * _on_new_image_s(m, p, now)
+
+
+def drained_after_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """Time until the new image has emptied a primary cell; inf on other supplies."""
+    if p.power != Power.BATTERY or p.recharge_every_s > 0.0 or p.new_image_ma <= 0.0:
+        return math.inf
+    level = radio.coverage_level(m.rsrp_site_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
+    return left_j(m, p, now) / (p.ordinary_w[level] + new_image_w(p))
 
 
 def spend(m: ModuleRow, joule: float) -> None:

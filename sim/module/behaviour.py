@@ -25,7 +25,7 @@ from sim.messages import (
     UPDATING,
     unmet,
 )
-from sim.module import battery, check_in, flash, link_states, radio, states
+from sim.module import battery, check_in, flash, image, link_states, radio, states
 from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
 from sim.module.link_states import LinkMove, LinkState
 from sim.module.profile import Profile
@@ -33,6 +33,9 @@ from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, Check
 
 FAILURES_BEFORE_LONG_BACK_OFF = 6
 """Failed connections with the short back-off (QuecThing, net errors)."""
+
+EMPTY_PERCENT = 1e-6
+"""A battery that holds no more than that is empty: what is computed for the moment it runs dry is not exactly 0."""
 
 LINGER_S = 60.0
 """A module that is back in the middle of things, or still at work, looks again after so long whether to sleep."""
@@ -42,7 +45,7 @@ _BUSY = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
 def deadline(m: ModuleRow) -> float:
     """When the module wants WAKE next, or inf."""
-    return min(m.link_at, m.ota_at, m.power_at)
+    return min(m.link_at, m.ota_at, m.power_at, m.late_at)
 
 
 def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
@@ -62,11 +65,16 @@ def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return _ota(m, p, Input.UPDATE if last else Input.NEXT_BLOCK, now)
     if given in (Input.BEGIN_FLASH, Input.FLASH_ENDED, Input.BATTERY_EMPTY, Input.POWER_BACK):
         return _power(m, p, given, now)
+    if given == Input.FAIL_LATE:
+        return _fail_late(m, p, now)
     return _link(m, p, given, now)
 
 
 def _due(m: ModuleRow) -> int:
-    """The input of the earliest timer, which is thereby spent; ties in the order power, OTA, link."""
+    """The input of the earliest timer, which is thereby spent; ties in the order power, OTA, link, late failure."""
+    if m.late_at < min(m.power_at, m.ota_at, m.link_at):
+        m.late_at = INF
+        return Input.FAIL_LATE
     if m.power_at <= m.ota_at and m.power_at <= m.link_at:
         m.power_at = INF
         return Input.BATTERY_EMPTY
@@ -298,14 +306,16 @@ def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
     if p.power == Power.BATTERY and m.flash_result != Cause.BATTERY_DEAD:
         battery.spend(m, p.install_j)
     if m.kind != FIRMWARE:
-        m.ota_at, m.ota_then = _mcu_end(m, now, duration)
+        m.ota_at, m.ota_then = image.mcu_end(m, now, duration)
         return 0
     if m.flash_result == Cause.BATTERY_DEAD:
         m.power_at = now + duration * battery.left_j(m, p, now) / p.install_j
         duration = INF
     elif p.partition == 0 and flash.power_fails(m, p, now, duration):
         duration += flash.outage_s(m, p) + 0.5 * duration
-    effects = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
+    effects: int = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
+    if flash.tells_early(m, p):
+        effects |= _ota(m, p, Input.UPDATED, now)
     _book_awake(m, p, now)
     link_states.enter(m, LinkMove.FLASH)
     m.link_at = now + duration
@@ -324,16 +334,9 @@ def _hang(m: ModuleRow, p: Profile, now: float) -> int:
     return effects
 
 
-def _mcu_end(m: ModuleRow, now: float, duration: float) -> tuple[float, int]:
-    if m.flash_result == Cause.NONE:
-        return now + duration, Input.UPDATED
-    if m.flash_result == Cause.BRICKED:  # the MCU never answers: the SDK's timer speaks for it
-        m.flash_result = Cause.MCU_TIMEOUT
-        return now + states.MCU_UPDATE_TIMEOUT_S, Input.TIMEOUT
-    return now + duration, Input.UPDATE_FAILED
-
-
 def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
+    if m.status != UPDATING:
+        image.boot_after_report(m, p, now)
     if m.flash_result == Cause.BRICKED:
         return _go_dark(m, Cause.BRICKED, now)
     if p.power == Power.BATTERY:
@@ -347,6 +350,31 @@ def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
     unit = uniform(p.key_0, p.key_1, m.identity, Purpose.REATTACH, m.flashes)
     if unit < p.no_reattach and p.check_in != CheckIn.ALWAYS:
         return effects | _offline(m, p, now)
+    return effects | _attach(m, p, now, True)
+
+
+def _fail_late(m: ModuleRow, p: Profile, now: float) -> int:
+    """The new image fails: the module runs the previous one again, or is lost. It waits for whatever is under way."""
+    if m.status != NO_PLAN or m.link not in (LinkState.OFFLINE, LinkState.ONLINE):
+        m.late_at = now + LINGER_S
+        return 0
+    online = m.link == LinkState.ONLINE
+    effects: int = Effect.DISCONNECT if online else 0
+    if online:
+        _book_awake(m, p, now)
+    drained = battery.true_percent(m, p, now) <= EMPTY_PERCENT
+    m.at_target &= ~m.upgraded
+    m.upgraded = 0
+    image.leave_new(m, p, now)
+    image.note_failed_attempt(m, Cause.BATTERY_DEAD if drained else Cause.LATE_FAILURE)
+    if drained:
+        return effects | _go_dark(m, Cause.BATTERY_DEAD, now)
+    if flash.is_late_brick(m, p):
+        return effects | _go_dark(m, Cause.BRICKED, now)
+    m.cause = Cause.LATE_FAILURE
+    m.image_faults |= FAULT_FELL_BACK
+    if not online and p.check_in == CheckIn.DIURNAL:
+        return 0
     return effects | _attach(m, p, now, True)
 
 
@@ -368,11 +396,11 @@ def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
 
 def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
     if m.status in _BUSY:
-        _attempt_failed(m, cause)
+        image.note_failed_attempt(m, cause)
     link_states.enter(m, LinkMove.DIE)
     m.cause = cause
     m.ended_s = now
-    m.link_at = m.ota_at = m.power_at = INF
+    m.link_at = m.ota_at = m.power_at = m.late_at = INF
     return 0
 
 
@@ -446,7 +474,7 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     elif status == UPDATING:
         _start_update(m, p, now)
     elif status == UPDATE_SUCCESS:
-        _updated(m, p, now)
+        image.install(m, p, given, now)
     elif status == UPDATE_ERROR:
         return _update_error(m, p, given, now)
     return 0
@@ -483,12 +511,14 @@ def _decide(m: ModuleRow, p: Profile, now: float) -> int:
     if m.link != LinkState.ONLINE:
         return 0
     m.decided = 0
-    reason: int = Cause.NONE
+    least_percent, least_dbm, needed_bytes = p.device_min_battery_percent, p.device_min_rsrp_dbm, 0
     if p.device_checks:
-        reason = unmet(
-            battery.gauge_percent(m, p, now), m.rsrp_dbm, m.free_bytes,
-            m.min_battery_percent, m.min_rsrp_dbm, m.needed_bytes,
-        )  # fmt: skip
+        least_percent, least_dbm = max(m.min_battery_percent, least_percent), max(m.min_rsrp_dbm, least_dbm)
+        needed_bytes = m.needed_bytes
+    reason: int = Cause.NONE
+    if p.device_checks or least_percent > 0.0 or least_dbm > -200.0:
+        gauge_percent = battery.gauge_percent(m, p, now)
+        reason = unmet(gauge_percent, m.rsrp_dbm, m.free_bytes, least_percent, least_dbm, needed_bytes)
     if reason == Cause.NONE and uniform(p.key_0, p.key_1, m.identity, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
         reason = Cause.USER_REFUSED
     if reason != Cause.NONE:
@@ -564,7 +594,7 @@ def _download_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
     if given != Input.BOOT_OLD:
         m.download_errors += 1
         m.total_errors += 1
-    _attempt_failed(m, m.cause)
+    image.note_failed_attempt(m, m.cause)
     return Effect.ERASE | Effect.STOP_FETCH
 
 
@@ -581,32 +611,12 @@ def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
     _arm(m, now + states.FLASH_DELAY_S, Input.BEGIN_FLASH)
 
 
-def _updated(m: ModuleRow, p: Profile, now: float) -> None:
-    if m.reverting:
-        m.at_target &= ~(1 << m.component)
-        _back_on_old(m)
-        return
-    m.at_target |= 1 << m.component
-    m.upgraded |= 1 << m.component
-    m.cause = Cause.NONE
-    if m.at_target == (1 << p.components) - 1:
-        m.upgraded_s = now
-        m.ended_s = now
-
-
-def _back_on_old(m: ModuleRow) -> None:
-    """The module runs a previous image again, and is not upgraded any more."""
-    m.cause = Cause.ROLLED_BACK
-    m.image_faults |= FAULT_FELL_BACK
-    m.upgraded_s = m.ended_s = NAN
-
-
 def _revoked(m: ModuleRow, p: Profile, now: float) -> int:
     """Boots back into the image it still has (Mender's roll-back after a refused report)."""
     if m.link != LinkState.ONLINE or m.status != NO_PLAN or m.at_target & m.upgraded == 0:
         return Effect.REFUSED_INPUT
     m.at_target &= ~m.upgraded
-    _back_on_old(m)
+    image.return_to_old(m, p, now)
     _book_awake(m, p, now)
     return Effect.DISCONNECT | _attach(m, p, now, True)
 
@@ -621,11 +631,5 @@ def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         m.cause = m.flash_result
     m.flash_result = Cause.NONE
     m.download_errors = 0
-    _attempt_failed(m, m.cause)
+    image.note_failed_attempt(m, m.cause)
     return Effect.STOP_FETCH
-
-
-def _attempt_failed(m: ModuleRow, cause: int) -> None:
-    """Keeps why the first attempt failed: further ones must not hide it."""
-    if m.first_fault == Cause.NONE and not m.reverting:
-        m.first_fault = cause if cause != Cause.NONE else Cause.LINK_LOST

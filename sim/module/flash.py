@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sim.causes import Cause
 from sim.draws import Purpose, lognormal, pair, uniform
 from sim.messages import FIRMWARE
@@ -17,8 +19,41 @@ def image_fault(m: ModuleRow, p: Profile) -> int:
     """The cause for which the package is refused before anything is written, or NONE."""
     if p.delta[m.component] and m.source_mismatch:
         return Cause.SOURCE_MISMATCH
+    if (p.refused_back[m.component] if m.reverting else p.refused[m.component][release_class(m, p)]) > 0.0:
+        return Cause.DOWNGRADE_REFUSED
     unit = uniform(p.key_0, p.key_1, m.identity, Purpose.IMAGE, m.flashes)
     return Cause.IMAGE_MISMATCH if unit < p.image_mismatch else Cause.NONE
+
+
+def release_class(m: ModuleRow, p: Profile) -> int:
+    """Which column of the tables of a release is this module's: its hardware, and what it ran at activation."""
+    return m.hardware + p.hardware_count * m.base
+
+
+def tells_early(m: ModuleRow, p: Profile) -> bool:
+    """Whether the module reports success before it has booted what it has written."""
+    if m.reverting or m.flash_result not in (Cause.NONE, Cause.BOOT_FAILURE, Cause.BRICKED):
+        return False
+    return (
+        p.early_success > 0.0
+        and uniform(p.key_0, p.key_1, m.identity, Purpose.EARLY_SUCCESS, m.flashes) < p.early_success
+    )
+
+
+def late_failure_s(m: ModuleRow, p: Profile) -> float:
+    """Time from the success of the last component until the release fails on this module, inf for never."""
+    if not p.may_fail_late:
+        return math.inf
+    sound = 1.0
+    for component in range(p.components):
+        sound *= 1.0 - p.late_failures[component][release_class(m, p)]
+    unit, other = pair(p.key_0, p.key_1, m.identity, Purpose.LATE_FAILURE, m.flashes)
+    return lognormal(other, p.late_failure_median_s, 1.0) if unit < 1.0 - sound else math.inf
+
+
+def is_late_brick(m: ModuleRow, p: Profile) -> bool:
+    """Whether the module is lost when its new image fails late."""
+    return uniform(p.key_0, p.key_1, m.identity, Purpose.LATE_BRICK, m.flashes) < p.late_brick
 
 
 def hangs(m: ModuleRow, p: Profile) -> bool:
@@ -73,13 +108,19 @@ def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
         return Cause.BRICKED
     if write < p.flash_error * m.frailty:
         return Cause.FLASH_ERROR
-    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][m.hardware]):
+    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][release_class(m, p)]):
         return Cause.BOOT_FAILURE
-    return Cause.NONE
+    return Cause.OTHER_VERSION if _names_other_version(m, p) else Cause.NONE
+
+
+def _names_other_version(m: ModuleRow, p: Profile) -> bool:
+    """Whether the image this module gets names another version than the plan's."""
+    chance = 0.0 if m.reverting else p.other_versions[m.component][release_class(m, p)]
+    return chance > 0.0 and uniform(p.key_0, p.key_1, m.identity, Purpose.OTHER_VERSION, m.component) < chance
 
 
 def _brick_chance(m: ModuleRow, p: Profile) -> float:
     """That of the release, or of a healthy image when the previous one is being restored."""
     if m.reverting:
         return p.brick_in_place if p.partition == Partition.IN_PLACE else p.brick
-    return p.bricks[m.component][m.hardware]
+    return p.bricks[m.component][release_class(m, p)]

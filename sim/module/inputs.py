@@ -75,6 +75,8 @@ class Input(IntEnum):
     """The report of a success was refused: back to the previous image."""
     ACCESSED = 34
     """Random access in the cell went through."""
+    FAIL_LATE = 35
+    """The new image fails after its success."""
 
 
 OTA_INPUT_COUNT = Input.CANCEL + 1

@@ -72,6 +72,8 @@ class ModuleRow:
     user_delay_s: float = 0.0
     phase: float = 0.5
     away_until_s: float = 0.0
+    base: int = 0
+    """Class of the versions it ran at activation, where defects or the device go by them."""
     # link
     link: int = LinkState.OFFLINE
     link_at: float = INF
@@ -117,6 +119,8 @@ class ModuleRow:
     upgraded: int = 0
     # power
     power_at: float = INF
+    late_at: float = INF
+    """When the new image fails after its success."""
     charge_cycle: int = 0
     spent_cycle_j: float = 0.0
     energy_j: float = 0.0
@@ -197,8 +201,18 @@ class ProfileBase:
     peaks: int = 0
     peaks_s: tuple[float, ...] = ()
     boot_failures: tuple[tuple[float, ...], ...] = ()
-    """Chance that a component's new image does not boot, [component][hardware]."""
+    """Chance that a component's new image does not boot, [component][hardware + hardware_count x base]."""
     bricks: tuple[tuple[float, ...], ...] = ()
-    """Chance that flashing a component bricks the module, [component][hardware]."""
+    """Chance that flashing a component bricks the module, the same way."""
+    late_failures: tuple[tuple[float, ...], ...] = ()
+    """Chance that a component's new image fails after its success, the same way."""
+    other_versions: tuple[tuple[float, ...], ...] = ()
+    """Chance that a component's image names another version, the same way."""
+    refused: tuple[tuple[float, ...], ...] = ()
+    """1 where the device refuses the component's target as a downgrade, the same way."""
+    refused_back: tuple[float, ...] = ()
+    """1 where it refuses the previous package of a rollback, [component]."""
+    hardware_count: int = 1
+    may_fail_late: int = 0
     delta: tuple[int, ...] = ()
     """Whether each component comes as a delta package."""

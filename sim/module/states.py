@@ -89,7 +89,8 @@ TABLE = StateTable(
         Row(Input.SETTLE, (UPDATE_ERROR,), NO_PLAN, "published, and over"),
         # Recovery at start-up, from the status that was stored.
         Row(Input.BOOT_OLD, _IDLE, NO_PLAN, "starts with the old version: a pending notice is forgotten"),
-        Row(Input.BOOT_TARGET, _IDLE, NO_PLAN, "starts with the target version: nothing was asked for", in_runs=False),
+        Row(Input.BOOT_TARGET, (NO_PLAN,), NO_PLAN, "starts with the target version: success was told before"),
+        Row(Input.BOOT_TARGET, (PLAN_RECEIVED,), NO_PLAN, "starts with the target version: nothing was asked for", in_runs=False),
         Row(Input.BOOT_MCU, _IDLE, NO_PLAN, "starts with an MCU attached: nothing was being updated", in_runs=False),
         Row(Input.BOOT_OLD, _IN_PROGRESS, DOWNLOAD_ERROR, "starts in the middle of a download"),
         Row(Input.BOOT_MCU, _IN_PROGRESS, DOWNLOAD_ERROR, "the same with an MCU attached", in_runs=False),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sim.metrics import METRICS
+from sim.scenario.versions import is_older
 
 if TYPE_CHECKING:
     from sim.scenario.fleet import Group
@@ -42,11 +41,11 @@ def _targets(scenario: Scenario) -> Iterator[str]:
                     f"{key}: group {group.name} runs {component.target_version} already, so nothing is upgraded there; "
                     "name the new version, or take the group out of the plan"
                 )
-            newer = [v for v in installed if _older(component.target_version, v)]
-            if newer:
+            newer = [v for v in installed if is_older(component.target_version, v)]
+            if newer and not group.anti_rollback:
                 yield (
                     f"{key}: {component.target_version} is older than {', '.join(newer)} of group {group.name}: a downgrade; "
-                    "if it is meant, check that the bootloader allows it"
+                    "if it is meant, check that the bootloader allows it (anti_rollback: true refuses it)"
                 )
 
 
@@ -80,11 +79,3 @@ def _rollout_groups(scenario: Scenario) -> Iterator[str]:
 def _versions(group: Group, component: str) -> list[str]:
     found = group.components.get(component, {})
     return [found] if isinstance(found, str) else [version for version, share in found.items() if share > 0]
-
-
-def _older(target: str, installed: str) -> bool:
-    """Whether a version of numbers with dots comes before another; others are not compared."""
-    if not all(re.fullmatch(r"v?\d+(\.\d+)*", version) for version in (target, installed)):
-        return False
-    first, second = ([int(part) for part in version.lstrip("v").split(".")] for version in (target, installed))
-    return next((a < b for a, b in zip_longest(first, second, fillvalue=0) if a != b), False)

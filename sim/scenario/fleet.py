@@ -272,6 +272,8 @@ class Group(Section):
     """Time after activation at which a module joins the fleet; not set: all are there from the start."""
     partition: Literal["resumable", "in-place"] = "resumable"
     """`resumable`: a power cut while flashing is survived; `in-place`: it may brick the module."""
+    anti_rollback: bool = False
+    """Whether the device refuses, before it writes, a version older than the one it runs (numbers with dots)."""
     resume_download: bool = False
     """Whether a broken download goes on where it stopped; false: it is erased and restarted."""
     mcu_buffer: Size | None = None

@@ -18,10 +18,16 @@ class Defect(Section):
 
     hardware: str | None = None
     """Hardware revision it concerns; not set: all."""
+    from_version: Version | None = None
+    """Installed version of this component it concerns, at activation; not set: all."""
     boot_failure: Probability | None = None
     """Chance that the new image does not boot and the module rolls back; not set: the healthy figure."""
     brick: Probability | None = None
     """Chance that the module never comes back from flashing; not set: the healthy figure."""
+    late_failure: Probability | None = None
+    """Chance that the new image fails hours after its success (`failures.late_failure_median_s`); not set: the healthy figure."""
+    other_version: Probability | None = None
+    """Chance that the image names another version than the plan's, 1 for a wrong artefact; not set: the healthy figure."""
 
 
 class PlanComponent(Section):

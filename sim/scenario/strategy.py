@@ -334,6 +334,8 @@ class Abort(Section):
     """Criteria in order; the first that is met wins."""
     evaluation_interval: Duration = 0.0
     """How often they are looked at, such as `60s`; 0: at every report."""
+    withdraw_success: bool = False
+    """A success is taken back, and counts as failed, once the module reports another version."""
 
 
 class StepTimeouts(Section):
@@ -386,6 +388,8 @@ class Retry(Section):
     """The interval grows by this factor with each failure; 1: it stays."""
     max_interval: PositiveDuration | None = None
     """Longest interval it grows to, such as `24h`; not set: no limit."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Each interval is moved by up to this share of it either way, such as 0.5; 0: modules that failed together retry together."""
     resume_download: bool | None = None
     """Whether a broken download goes on where it stopped; not set: as the group says."""
 

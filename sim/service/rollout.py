@@ -195,7 +195,7 @@ def build(
         groups = group_of(
             scenario, ranks, on_time, lambda given: filtered(given, ["all"] * len(names), [""] * len(names), names)
         )  # fmt: skip
-        executions = [Execution(i, group=int(groups[i])) for i in range(len(devices))]
+        executions = [Execution(i, group=int(groups[i]), identity=i) for i in range(len(devices))]
     center = LiveCenter(build_plan(scenario), executions, ranks=list(ranks), log=log)
     definition = plan["definition"]
     return Rollout(

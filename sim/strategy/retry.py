@@ -1,7 +1,7 @@
 """Another attempt after a failed one: how often, and how long after (definition 11).
 
 `number_of_retries` further attempts follow the first, counted over all failures or by type; a rejection is never tried
-again. The interval grows by `back_off` with each failure, up to `max_interval`.
+again. The interval grows by `back_off` with each failure, up to `max_interval`, and is then moved by the jitter.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from sim.draws import Purpose, uniform
 from sim.strategy.settings import FailureType, Settings
 
 
 class Failures(Protocol):
     """What has gone wrong with one execution so far."""
 
+    identity: int
     failures: int
     timeouts: int
 
@@ -44,4 +46,9 @@ def interval_s(settings: Settings, execution: Failures, kind: int) -> float:
         if kind == FailureType.TIMED_OUT
         else execution.failures
     )
-    return min(base * math.pow(settings.retry_back_off, had - 1), settings.retry_interval_max_s)
+    interval = min(base * math.pow(settings.retry_back_off, had - 1), settings.retry_interval_max_s)
+    if settings.retry_jitter <= 0.0:
+        return interval
+    had_all = execution.failures + execution.timeouts
+    unit = uniform(settings.key_0, settings.key_1, execution.identity, Purpose.RETRY_JITTER, had_all)
+    return interval * (1.0 + settings.retry_jitter * (2.0 * unit - 1.0))

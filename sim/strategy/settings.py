@@ -115,6 +115,7 @@ class Settings:
     max_devices: int = 0
     # abort
     evaluation_interval_s: float = 0.0
+    withdraw_success: int = 0
     # timeouts
     in_progress_timeout_s: float = inf
     timer_starts: int = TimerStart.CONFIRMED
@@ -131,6 +132,11 @@ class Settings:
     retry_interval_timed_out_s: float = 0.0
     retry_back_off: float = 1.0
     retry_interval_max_s: float = inf
+    retry_jitter: float = 0.0
+    """Each interval is moved by up to this share of it either way."""
+    key_0: int = 0
+    key_1: int = 0
+    """What keys the strategy's draws."""
     # in flight
     on_pause: int = InFlight.CONTINUE
     on_cancel: int = InFlight.CONTINUE

@@ -125,11 +125,13 @@ def compiled_receive():
 def test_compiled_behaviour_is_bit_for_bit_the_python_one(compiled_receive):
     """Thousands of inputs to modules in any state: the same effects and the same rows, to the last bit."""
     dice = random.Random(3)
-    inputs = [*range(19), *range(20, 35)]
+    inputs = [*range(19), *range(20, 36)]
     for number in range(4000):
         profile = Profile(
             key_0=dice.getrandbits(32), key_1=7, technology=number % 5, power=number % 3, check_in=number % len(CheckIn),
             peaks=2, peaks_s=(28800.0, 63000.0), boot_failures=((0.3,),), bricks=((0.2,),), delta=(0,),
+            late_failures=((0.4,),), other_versions=((0.1,),), refused=((float(number % 7 == 0),),), refused_back=(0.0,),
+            may_fail_late=number % 2, early_success=0.3, late_brick=0.3, new_image_ma=dice.choice([0.0, 5.0]),
             recharge_every_s=dice.choice([0.0, 864000.0]), partition=dice.randrange(2), online_s=2400.0,
         )  # fmt: skip
         row, given = random_row(dice), dice.choice(inputs)

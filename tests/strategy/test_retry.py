@@ -297,3 +297,19 @@ def test_the_late_success_can_open_the_next_group():
     cloud.until(HOUR).succeed(1)
     cloud.status(0, UPDATE_SUCCESS)
     assert cloud.center.rollout.groups[0].succeeded == 2
+
+
+def test_jitter_spreads_retries_that_were_in_step():
+    """Ten minutes with a jitter of a half: uniform over 5 to 15 minutes, each module's own; without it all at 10."""
+
+    def retried_s(identity: int, jitter: float) -> float:
+        cloud = Cloud(1, retry={"number_of_retries": 1, "retry_interval": "10min", "jitter": jitter}).until(0.0)
+        cloud.center.executions[0].identity = identity
+        cloud.status(0, PLAN_RECEIVED, SUBMITTED)
+        cloud.status(0, UPDATE_ERROR)
+        return urls(cloud.until(3600.0))[-1]
+
+    spread = [retried_s(identity, 0.5) for identity in range(300)]
+    assert 300.0 < min(spread) < 320.0 and 880.0 < max(spread) < 900.0
+    assert sum(spread) / len(spread) == pytest.approx(600.0, abs=4 * 600.0 / (12**0.5 * 300**0.5))
+    assert {retried_s(identity, 0.0) for identity in range(20)} == {600.0}

@@ -131,11 +131,11 @@ def _may_run_ahead(world: World) -> bool:
     groups = all(g.error_threshold_percent == inf and g.success_action != st.Action.PAUSE for g in plan.groups)
     pushes_at_once = r.need_push and r.push_interval_s <= 0.0
     bounded = r.max_devices > 0 or r.offer_timeout_s < inf or r.overwrite == st.Overwrite.FAIL
-    return groups and not (plan.criteria or pushes_at_once or bounded or r.polled)
+    return groups and not (plan.criteria or pushes_at_once or bounded or r.polled or r.withdraw_success)
 
 
 def _profiles(world: World) -> NDArray[Any]:
-    hardware = len(world.fleet.hardware)
+    hardware = len(world.fleet.profiles[0].boot_failures[0])
     array = np.zeros(
         len(world.fleet.profiles),
         record_layout.profile_type(len(world.plan.components), hardware, len(world.fleet.profiles[0].zone_day_start_s)),

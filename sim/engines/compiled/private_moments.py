@@ -39,7 +39,8 @@ def touches_nobody(state: ArrayState, i: int, listed: bool) -> bool:
 
 def is_own_timer(row: LinedRow, execution: Execution) -> bool:
     """Whether the module's own timer does nothing but to the module."""
-    if row.ota_at <= row.link_at and row.ota_at < row.power_at and row.ota_then == Input.DECIDE:
+    first = row.ota_at <= row.link_at and row.ota_at < row.power_at and row.ota_at < row.late_at
+    if first and row.ota_then == Input.DECIDE:
         return True
     at_gate = row.link_at < row.ota_at and row.link_at < row.power_at and row.link_then == Input.ATTACHED
     return not at_gate and not going_matters(execution)

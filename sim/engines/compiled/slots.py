@@ -47,7 +47,7 @@ def may_sleep(state: ArrayState, i: int) -> bool:
     if row.link == LinkState.DARK:
         return True
     idle = row.link == LinkState.OFFLINE and row.status == 0 and row.cached == 0 and row.kept_bytes == 0.0
-    return bool(idle and row.ota_at == inf and row.power_at == inf)
+    return bool(idle and row.ota_at == inf and row.power_at == inf and row.late_at == inf)
 
 
 def wait(state: ArrayState, i: int, at: float) -> None:

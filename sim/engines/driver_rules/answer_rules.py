@@ -13,6 +13,7 @@ from sim.engines.driver_rules import module_rules, request_rules, seam, session_
 from sim.engines.driver_rules.driven_row import NONE, Kind, UnderWay
 from sim.engines.driver_rules.request_rules import CONFIG, DOCUMENT, FEEDBACK, OPEN, OVER, POLL
 from sim.engines.driver_rules.seam import EngineState
+from sim.engines.recording import tally
 from sim.messages import DOWNLOADED, NO_PLAN, REFUSED, SUBMITTED, UPDATING
 from sim.module import states
 from sim.module.inputs import Input
@@ -42,6 +43,7 @@ def _served(
     The answer's code is the message found, or the status told; NONE for nothing found, and for an action that is closed
     at the server (410).
     """
+    told = code
     if what == POLL:
         code, component = NONE, 0
         if not request_rules.is_unknown(state, i):
@@ -55,6 +57,11 @@ def _served(
     row.messages += 1
     takes_s = session_rules.request_time_s(state, i, row.messages)
     at = capacity.answered_at(state.workers, now, 0.0, takes_s) + state.driver.round_trips_back * row.rtt_s
+    if what == FEEDBACK and session_rules.loses_acknowledgement(state, i):  # the same again, on a new connection
+        tally.requests(state.tally, now, 1)
+        again = at + state.profiles[row.group].acknowledgement_timeout_s
+        request_rules.request(state, i, again, Kind.SERVED, what, told, component, flag, number)
+        return
     request_rules.request(state, i, at, Kind.ANSWERED, what, code, component, flag, number)
 
 

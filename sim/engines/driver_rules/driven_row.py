@@ -60,17 +60,19 @@ class Kind(IntEnum):
     """The cloud's keep-alive runs out."""
     ACCESS = 7
     """Random access has gone through, or was given up."""
-    SERVED = 8
+    TAKEN_OVER = 8
+    """Another device of the same identity connects."""
+    SERVED = 9
     """A request has reached the server."""
-    ANSWERED = 9
+    ANSWERED = 10
     """Its answer has come."""
-    POLL_DUE = 10
+    POLL_DUE = 11
     """The server's sleep is over."""
-    GO_ON = 11
+    GO_ON = 12
     """The module goes on with the action it has agreed to."""
-    IN_LINE = 12
+    IN_LINE = 13
     """A request that waits for the one before."""
-    POLL_IN_LINE = 13
+    POLL_IN_LINE = 14
     """A poll that waits for all other requests."""
 
 
@@ -85,7 +87,7 @@ class UnderWay:
     rsrp_dbm: float = 0.0
     """HELLO."""
     number: int = 0
-    """HELLO: components at target. ARRIVAL, CONNECTED, UNHEARD, ACCESS: the session. ANSWER: the fetch.
+    """HELLO: components at target. ARRIVAL, CONNECTED, UNHEARD, ACCESS, TAKEN_OVER: the session. ANSWER: the fetch.
 
     POLL_DUE: polls answered before. Requests: the session of a poll; whether feedback is the last word.
     """

@@ -14,15 +14,17 @@ from sim.module.link_states import LinkState
 
 
 def start_online(state: EngineState, i: int) -> None:
-    """A module that is awake at activation has connected before: no load, known to the cloud."""
+    """A module that is awake at activation has connected before: no load, known to the cloud. Without service it is offline."""
     row = state.modules[i]
     profile = state.profiles[row.group]
     behaviour.start_online(row, profile, 0.0)
-    tally.online(state.tally, 0.0, 1)
-    if state.driver.polled:
-        request_rules.start(state, i)
-    else:
-        seam.cloud_knows(state, i)
+    if row.link == LinkState.ONLINE:
+        tally.online(state.tally, 0.0, 1)
+        session_rules.expect_takeover(state, i, 0.0)
+        if state.driver.polled:
+            request_rules.start(state, i)
+        else:
+            seam.cloud_knows(state, i)
     module_rules.rearm(state, i)
 
 
@@ -48,7 +50,10 @@ def happen(state: EngineState, i: int, event: UnderWay, now: float) -> None:
         if session_rules.is_accessing(state, i, event.number):
             module_rules.deliver(state, i, event.code, now)
     elif kind == Kind.DROP:
-        _drop(state, i, now)
+        _drop(state, i, Cause.LINK_LOST, now)
+    elif kind == Kind.TAKEN_OVER:
+        if row.link == LinkState.ONLINE and row.session == event.number:
+            _drop(state, i, Cause.DUPLICATE_IDENTITY, now)
     elif row.session == event.number:  # unheard
         message_rules.offline(state.rollout, i)
 
@@ -77,8 +82,8 @@ def _download_answered(state: EngineState, i: int, now: float) -> None:
         module_rules.deliver(state, i, Input.HEADER, now)
 
 
-def _drop(state: EngineState, i: int, now: float) -> None:
-    """The session breaks under the transfer."""
-    state.modules[i].cause = Cause.LINK_LOST
+def _drop(state: EngineState, i: int, cause: int, now: float) -> None:
+    """The session breaks, and with it a transfer."""
+    state.modules[i].cause = cause
     session_rules.lose(state, i, now)
     module_rules.deliver(state, i, Input.LINK_LOST, now)

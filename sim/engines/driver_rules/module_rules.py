@@ -6,7 +6,6 @@ from math import inf
 
 from sim.engines.driver_rules import request_rules, seam, session_rules, transfer_rules
 from sim.engines.driver_rules.seam import EngineState
-from sim.engines.recording import tally
 from sim.messages import UPDATE_SUCCESS
 from sim.module import behaviour
 from sim.module.inputs import Effect, Input
@@ -38,8 +37,7 @@ def wake(state: EngineState, i: int, now: float) -> None:
 
 def connected(state: EngineState, i: int, now: float) -> None:
     """The cloud has let the module in: a session begins."""
-    state.modules[i].session += 1
-    tally.online(state.tally, now, 1)
+    session_rules.begin_session(state, i, now)
     deliver(state, i, Input.CONNECTED, now)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from sim.cloud import capacity, message_rules
 from sim.cloud import execution as ex
+from sim.draws import Purpose, exponential, uniform
 from sim.engines.driver_rules import seam
 from sim.engines.driver_rules.driven_row import Kind
 from sim.engines.driver_rules.seam import EngineState
@@ -22,7 +25,7 @@ def is_retired(state: EngineState, i: int) -> bool:
     row = state.modules[i]
     if row.link == LinkState.DARK:
         return True
-    if row.status != 0 or row.cached != 0 or not state.driver.may_retire:
+    if row.status != 0 or row.cached != 0 or row.late_at < inf or not state.driver.may_retire:
         return False
     away = row.link == LinkState.OFFLINE or (
         row.link == LinkState.ONLINE and state.profiles[row.group].check_in == CheckIn.ALWAYS
@@ -63,9 +66,26 @@ def _say_hello(state: EngineState, i: int, now: float) -> None:
 
 
 def _report(state: EngineState, i: int, now: float) -> None:
-    if _reaches_cloud(state, i, now):
-        event = seam.schedule(state, i, state.modules[i].heard_at_s, Kind.STATUS)
-        seam.describe_status(state, i, event)
+    if not _reaches_cloud(state, i, now):
+        return
+    heard_at_s = state.modules[i].heard_at_s
+    event = seam.schedule(state, i, heard_at_s, Kind.STATUS)
+    seam.describe_status(state, i, event)
+    if loses_acknowledgement(state, i):
+        tally.requests(state.tally, now, 1)
+        timeout_s = state.profiles[state.modules[i].group].acknowledgement_timeout_s
+        again = seam.schedule(state, i, heard_at_s + timeout_s, Kind.STATUS)
+        seam.describe_status(state, i, again)
+
+
+def loses_acknowledgement(state: EngineState, i: int) -> bool:
+    """Whether the cloud has got the module's last message, and the module does not get to know it."""
+    row = state.modules[i]
+    profile = state.profiles[row.group]
+    if profile.acknowledgement_lost <= 0.0:
+        return False
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.ACKNOWLEDGEMENT, row.messages)
+    return unit < profile.acknowledgement_lost
 
 
 def _reaches_cloud(state: EngineState, i: int, now: float) -> bool:
@@ -91,7 +111,7 @@ def send(state: EngineState, i: int, message: int, component: int, back: int, no
     row = state.modules[i]
     leaves_s = capacity.answered_at(state.workers, now, beats_per_s, request_time_s(state, i, row.notices))
     delay_s = radio.downlink_s(row, state.profiles[row.group])
-    if delay_s < 0.0 or row.link != LinkState.ONLINE:
+    if delay_s < 0.0 or row.link != LinkState.ONLINE or _is_forgotten(state, i, now):
         return False
     event = seam.schedule(state, i, leaves_s + delay_s, Kind.ARRIVAL)
     event.number = row.session
@@ -99,6 +119,35 @@ def send(state: EngineState, i: int, message: int, component: int, back: int, no
     event.component = component
     event.flag = back
     return True
+
+
+def _is_forgotten(state: EngineState, i: int, now: float) -> bool:
+    """Whether the carrier's NAT has dropped the connection: the module was silent too long since its last message or ping."""
+    row = state.modules[i]
+    nat_timeout_s, keepalive_s = state.profiles[row.group].nat_timeout_s, state.driver.keepalive_s
+    if nat_timeout_s <= 0.0:
+        return False
+    return max(0.0, now - row.heard_at_s) % keepalive_s > nat_timeout_s
+
+
+def begin_session(state: EngineState, i: int, now: float) -> None:
+    """A session begins. Where another device uses the module's identity, it will take the session over."""
+    row = state.modules[i]
+    row.session += 1
+    tally.online(state.tally, now, 1)
+    expect_takeover(state, i, now)
+
+
+def expect_takeover(state: EngineState, i: int, now: float) -> None:
+    """The other device of the same identity, if there is one, connects after a while."""
+    row = state.modules[i]
+    profile = state.profiles[row.group]
+    if profile.duplicate_identity <= 0.0 or state.driver.polled:
+        return
+    if uniform(profile.key_0, profile.key_1, row.identity, Purpose.DUPLICATE_IDENTITY, 0) < profile.duplicate_identity:
+        unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.TAKEOVER, row.sessions)
+        event = seam.schedule(state, i, now + exponential(unit, profile.duplicate_takeover_s), Kind.TAKEN_OVER)
+        event.number = row.session
 
 
 def lose(state: EngineState, i: int, now: float) -> None:

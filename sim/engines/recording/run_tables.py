@@ -20,6 +20,7 @@ from sim.cloud.execution_states import ExecutionState
 from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
 from sim.engines.world.build import World
+from sim.module.battery import new_image_w
 from sim.module.link_states import LinkState
 from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, TECHNOLOGIES, Power
 from sim.module.states import PROGRESS_INTERVAL_S
@@ -153,7 +154,10 @@ class RowTable:
             "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
             "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
             "bytes_wasted": lambda: np.negative(np.subtract(*_bytes(world, m, _stored(world, e)))),
-            "energy_period_j": lambda: m["energy_j"] + _ordinary_j(world, m, self._end_s),
+            "energy_j": lambda: m["energy_j"] + _new_image_j(world, m, self._end_s),
+            "energy_period_j": lambda: (
+                m["energy_j"] + _new_image_j(world, m, self._end_s) + _ordinary_j(world, m, self._end_s)
+            ),
             "battery_end_percent": lambda: self._ends.charge(part),
         }
 
@@ -222,6 +226,14 @@ def _of_group(world: World, m: NDArray[Any], name: str) -> NDArray[np.int64]:
     return np.asarray(np.array([getattr(p, name) for p in world.fleet.profiles], dtype=np.int64)[m["group"]])
 
 
+def _new_image_j(world: World, m: NDArray[Any], end_s: float) -> NDArray[np.float64]:
+    """Energy the new image has drawn beyond the old one's, of modules that still run it; 0 on other supplies."""
+    watts = np.array([new_image_w(p) if p.power == Power.BATTERY else 0.0 for p in world.fleet.profiles])
+    if not watts.any():
+        return np.zeros(len(m))
+    return np.where(np.isnan(m["upgraded_s"]), 0.0, watts[m["group"]] * (end_s - m["upgraded_s"]))
+
+
 def _ordinary_j(world: World, m: NDArray[Any], end_s: float) -> NDArray[np.float64]:
     """Energy of each module's life without the rollout, until the run's end or its own; 0 on other supplies."""
     used = np.zeros(len(m))
@@ -278,6 +290,7 @@ def outcomes(
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
+        (state == ExecutionState.SUCCEEDED, FAILED, _first(cause, Cause.LATE_FAILURE)),
         ((state == ExecutionState.NOT_NEEDED) & (reason == EndReason.SOURCE_MISMATCH), INCOMPATIBLE, reasons),
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),

@@ -17,7 +17,7 @@ from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
-from sim.engines.world import record_layout
+from sim.engines.world import record_layout, release_tables
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
 from sim.engines.world.plan_settings import build_executions, build_plan
 from sim.errors import InputError
@@ -147,11 +147,13 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     """Samples the fleet of one replication and sets up its plan."""
     key = draws.key(scenario.seed, replication)
     plan = build_plan(scenario)
+    plan.settings.key_0, plan.settings.key_1 = key
     hardware = _hardware_names(scenario)
-    profiles = _profiles(scenario, key, plan.settings, hardware)
+    profiles = _profiles(scenario, key, plan.settings)
     size, blocks = _sample(scenario, profiles, hardware)
     fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
     _clocks_of_single_modules(fleet)
+    release_tables.fill(scenario, fleet)
     if not len(fleet.rows):
         raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
@@ -207,9 +209,9 @@ def air_limit(scenario: Scenario) -> float:
     return float(cells.overrides().get("cell_airtime_limit", limit)) if cells else limit
 
 
-def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings, hardware: tuple[str, ...]) -> list[Profile]:
+def _profiles(scenario: Scenario, key: tuple[int, int], settings: Settings) -> list[Profile]:
     """The profile of each group."""
-    profiles = [build_profile(scenario, group, key, hardware) for group in scenario.fleet.groups]
+    profiles = [build_profile(scenario, group, key) for group in scenario.fleet.groups]
     for profile in profiles:
         profile.device_checks = settings.checked_by_device
     return profiles
@@ -270,7 +272,7 @@ def _population(scenario: Scenario, group: Any) -> sampling.Population:
     )
 
 
-def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware: tuple[str, ...]) -> Profile:
+def build_profile(scenario: Scenario, group: Any, key: tuple[int, int]) -> Profile:
     """Settings and parameters of one group: defaults, overridden by the fleet, overridden by the group."""
     values = {name: row.default for name, row in PARAMETERS.items()}
     cells = scenario.fleet.cells
@@ -315,10 +317,8 @@ def build_profile(scenario: Scenario, group: Any, key: tuple[int, int], hardware
         **_polls(scenario),
         delta=tuple(int(c.package == "delta") for c in scenario.plan.components),
     )
-    in_place = profile.partition == Partition.IN_PLACE
     profile.ordinary_w = tuple(ordinary_w(profile, level) for level in range(LEVELS))
-    profile.boot_failures = _defects(scenario, hardware, "boot_failure", profile.boot_failure)
-    profile.bricks = _defects(scenario, hardware, "brick", profile.brick_in_place if in_place else profile.brick)
+    profile.may_fail_late = release_tables.may_fail_late(scenario, profile)
     return profile
 
 
@@ -335,19 +335,6 @@ def _polls(scenario: Scenario) -> dict[str, Any]:
         "confirms_first": int(polls.asks_first and delivery.confirmation == "user"),
         "window_sleep_s": polls.window_sleep_s if gated else 0.0,
     }  # fmt: skip
-
-
-def _defects(scenario: Scenario, hardware: tuple[str, ...], what: str, healthy: float) -> tuple[tuple[float, ...], ...]:
-    """Chance by component and hardware revision; a defect of the release replaces the healthy figure."""
-    table = []
-    for component in scenario.plan.components:
-        chances = dict.fromkeys(hardware, healthy)
-        for defect in component.defects:
-            value = getattr(defect, what)
-            if value is not None:
-                chances.update({name: value for name in hardware if defect.hardware in (None, name)})
-        table.append(tuple(chances.values()))
-    return tuple(table)
 
 
 def operator_actions(world: World) -> list[tuple[float, Callable[[float], list[Command] | None]]]:

@@ -106,7 +106,10 @@ def build_fleet(
 ) -> Fleet:  # fmt: skip
     """All modules that the plan's lists allow and that are there when it begins, of `size` in all blocks."""
     zoned = any("time_zone" in group.columns for group in scenario.fleet.groups)
-    differ = scenario.plan.confirmed_by_user or scenario.fleet.cells is not None or zoned
+    differ = (
+        scenario.plan.confirmed_by_user or scenario.fleet.cells is not None or zoned
+        or any(profile.may_fail_late for profile in profiles) or by_version(scenario)
+    )  # fmt: skip
     rows = record_layout.blank(ModuleRow(), record_layout.MODULE, size, record_layout.MODULE_LASTING)
     rare = record_layout.blank(ModuleRow(), record_layout.MODULE, size if differ else 1, record_layout.MODULE_RARE)
     joins = settings.continuous and any(group.joins is not None for group in scenario.fleet.groups)
@@ -127,6 +130,12 @@ def build_fleet(
     )  # fmt: skip
     _finish(fleet, key, taken)
     return fleet
+
+
+def by_version(scenario: Scenario) -> bool:
+    """Whether what happens to a module depends on the versions it runs at activation."""
+    defects = any(defect.from_version for c in scenario.plan.components for defect in c.defects)
+    return defects or any(group.anti_rollback for group in scenario.fleet.groups)
 
 
 def _fill(rows: NDArray[Any], rare: NDArray[Any], late: NDArray[np.int8], block: Block, keep: Any) -> None:

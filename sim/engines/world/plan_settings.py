@@ -49,6 +49,7 @@ def build_settings(scenario: Scenario) -> Settings:
         continuous=int(given.target_selection == "continuous"),
         overwrite=st.Overwrite.of(given.overwrite_mode),
         evaluation_interval_s=given.abort.evaluation_interval,
+        withdraw_success=int(given.abort.withdraw_success),
     )  # fmt: skip
     behaviour = scenario.cloud.behaviour
     fixed: dict[str, Any] = dict(behaviour.fixed_settings)
@@ -117,7 +118,11 @@ def _timeouts(given: Any) -> dict[str, Any]:
 
 
 def _retry(given: Any) -> dict[str, Any]:
-    common = {"retry_back_off": given.back_off, "retry_interval_max_s": _bound(given.max_interval)}
+    common = {
+        "retry_back_off": given.back_off,
+        "retry_interval_max_s": _bound(given.max_interval),
+        "retry_jitter": given.jitter,
+    }
     by_type = {c.failure_type: c for c in given.criteria}
     if not by_type or "all" in by_type:
         over_all = by_type.get("all", given)
@@ -263,11 +268,13 @@ def build_executions(
     executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
     executions["cell"] = fleet.rare["cell"]
     executions["late"] = fleet.late
-    held = plan.earlier_plan is not None or plan.strategy.delivery.confirmation == "operator"
+    strategy = plan.strategy
+    held = plan.earlier_plan is not None or strategy.delivery.confirmation == "operator" or strategy.retry.jitter > 0.0
     rare = record_layout.blank(
         Execution(0), record_layout.EXECUTION, len(identities) if held else 1, record_layout.EXECUTION_RARE
     )
     if held:
+        rare["identity"] = identities
         rare["busy_until_s"] = _busy_until(scenario, key, identities)
         rare["approval_delay_s"] = _approval_delay(scenario, key, identities)
     return executions, rare, ranks

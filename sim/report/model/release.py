@@ -13,7 +13,10 @@ from sim.units import show_duration, show_size
 
 _TIMES = ("value", "mean", "median", "sd", "low", "high")
 """Parameters of a distribution of times that are times themselves."""
-_HEALTH = {"boot_failure": "boot failure", "brick": "bricks"}
+_HEALTH = {
+    "boot_failure": "boot failure", "brick": "bricks", "late_failure": "failure after success",
+    "other_version": "image of another version",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ def _installed(component: str, scenario: Mapping[str, Any]) -> str:
 
 def _defect(component: Mapping[str, Any], defect: Mapping[str, Any]) -> Iterator[str]:
     whom = f"hardware {defect['hardware']}" if defect.get("hardware") else "all hardware"
+    if defect.get("from_version"):
+        whom += f" from version {defect['from_version']}"
     for key, words in _HEALTH.items():
         if defect.get(key) is not None:
             yield f"{component.get('component', '')}, {whom}: {words} {share(float(defect[key]))}"
