@@ -50,6 +50,7 @@ FLEET = st.fixed_dictionaries({
     "fleet.groups.0.time_zone": pick("null", "null", "America/New_York", "+05:30"),
     "fleet.groups.0.rsrp_dbm": pick("-85", "-85", "-118", "{distribution: normal, mean: -105, sd: 14, low: -140, high: -50}"),
     "fleet.groups.0.free_space": pick("10 MB", "10 MB", "100 kB"),
+    "fleet.groups.0.labels": pick("{site: lab}"),
     "fleet.groups.0.resume_download": pick("true", "false"),
     "fleet.groups.0.partition": pick("resumable", "in-place"),
     "fleet.groups.0.hardware": pick("A", "{A: 0.5, B: 0.5}"),
@@ -109,7 +110,9 @@ EXPONENTIAL = pick(
     {"base_rate_per_minute": 1, "increment_factor": 1.1, "number_of_notified": 2, "number_of_succeeded": 2},
 )
 ROLLOUT = section(
-    order=pick("shuffled", "listed"), groups=GROUPS, percent_of=pick("total", "remaining", "hawkbit"),
+    order=pick("shuffled", "listed"), groups=GROUPS, percent_of=pick("total", "remaining", "hawkbit", "cumulative"),
+    stagger=section(how=pick("one-by-one", "in-turn")).map(lambda given: {"label": "site", **given}),
+    max_in_progress_per_label=pick({"site": 1}, {"site": 2}),
     maximum_per_minute=pick(1, 3, 7, 100), exponential_rate=EXPONENTIAL, rate_applies_to=pick("snapshot", "all"),
     notified_counts=pick("delivered", "released"), max_in_progress=pick(1, 2, 10),
     in_progress_counts=pick("released", "offered"),
@@ -186,6 +189,8 @@ def _together(
     continuous = strategy.get("target_selection", PRESETS[strategy["preset"]].get("target_selection")) == "continuous"
     if not continuous and (int(fleet["fleet.size"]) < 20 or "mixture" not in fleet["fleet.groups.0.joins"]):
         fleet = {**fleet, "fleet.groups.0.joins": "null"}  # a snapshot needs somebody who is there
+    if "max_in_progress_per_label" in strategy.get("rollout", {}):
+        strategy["rollout"]["max_in_progress_per_cell"] = None  # of the preset, too
     delivery = strategy["delivery"]
     delivery["polling_time"] = polling  # of a preset it may be a minute: too many events for a small test
     if delivery.get("action_type") == "timeforced":

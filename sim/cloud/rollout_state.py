@@ -103,7 +103,7 @@ NOTE_TEXT = {
     Note.RETRYING: "Upgrade failed and system is retrying",
     Note.DEFERRED: "deferred",
     Note.HELD_BY_CAP: "held: as many under way as allowed",
-    Note.HELD_BY_CELL: "held: its cell has as many under way as allowed",
+    Note.HELD_BY_CELL: "held: its cell, or its label, has as many under way as allowed",
     Note.HELD_BY_WINDOW: "held: outside the window",
     Note.HELD_BY_EARLIER_PLAN: "held: busy with an earlier plan",
     Note.AWAITS_APPROVAL: "awaits the operator's approval",

@@ -340,6 +340,10 @@ class Group(Section):
         unlisted = {name: UNKNOWN_VERSION for name in given["versions"] if name not in (listed or {})}
         return {**given, "components": {**(listed or {}), **unlisted}} if unlisted else given
 
+    def has_label(self, label: str) -> bool:
+        """Whether modules of this group can have a label: its own, or a column of its file."""
+        return label in self.labels or label in self.columns
+
     def may_have(self, labels: dict[str, list[str]]) -> bool:
         """Whether each of these labels has one of its values here, or comes from the file."""
         given = ((self.labels.get(label), values) for label, values in labels.items())

@@ -177,7 +177,17 @@ class Scenario(Section):
         return self
 
     def _labels_exist(self) -> None:
-        """A filter by labels takes somebody."""
+        """A filter by labels takes somebody; what goes by a label has one to go by."""
+        rollout = self.plan.strategy.rollout
+        asked = {f"max_in_progress_per_label.{label}": label for label in rollout.max_in_progress_per_label or {}}
+        if rollout.stagger is not None:
+            asked["stagger.label"] = rollout.stagger.label
+        for key, label in asked.items():
+            if not any(group.has_label(label) for group in self.fleet.groups):
+                raise ValueError(
+                    f"plan.strategy.rollout.{key}: no group of the fleet has it; "
+                    f"write labels: {{{label}: …}} into the fleet's groups it belongs to"
+                )
         for number, wanted in enumerate(self.plan.strategy.rollout.groups):
             labels = wanted.filter.labels if wanted.filter is not None else {}
             if labels and not any(group.may_have(labels) for group in self.fleet.groups):

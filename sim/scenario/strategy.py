@@ -250,15 +250,28 @@ class ExponentialRate(Section):
         return self
 
 
+class Stagger(Section):
+    """In which order the values of a label are released, such as sites or customers."""
+
+    label: Name
+    """The label, as the groups of the fleet or their files give it."""
+    how: Literal["one-by-one", "in-turn"] = "one-by-one"
+    """`one-by-one`: all modules of a value, then those of the next; `in-turn`: one of each value, then a second one of each."""
+    first: list[str] = Field(default_factory=list, max_length=1000)
+    """Values that come first, in this order; the others follow by the alphabet, modules without the label last."""
+
+
 class Rollout(Section):
     """Who is released when: order, groups, rate and caps."""
 
     order: Literal["shuffled", "listed"] = "shuffled"
     """Within a group `shuffled` by the seed, or as `listed`."""
+    stagger: Stagger | None = None
+    """Order by a label before that: one site after the other, or one module of each in turn; not set: labels do not count."""
     groups: list[RolloutGroup] = Field(default_factory=list, max_length=500)
     """Groups released one after the other; empty: everyone in one."""
-    percent_of: Literal["total", "remaining", "hawkbit"] = "total"
-    """What percentages of groups are of: all targets (`total`), those `remaining` after earlier groups, or all targets as hawkBit 0.5 and later cuts them (`hawkbit`: the share of what remains is rounded)."""
+    percent_of: Literal["total", "remaining", "hawkbit", "cumulative"] = "total"
+    """What percentages of groups are of: all targets (`total`), those `remaining` after earlier groups, all targets as hawkBit 0.5 and later cuts them (`hawkbit`: the share of what remains is rounded), or all targets with the earlier groups counted in (`cumulative`: 5, 25, 100)."""
     rounding: Literal["half-up", "down"] = "half-up"
     """How sizes in per cent are rounded; `down` refuses a group that is rounded to nobody (Mender)."""
     maximum_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -277,6 +290,10 @@ class Rollout(Section):
         Annotated[int, Field(ge=1)] | dict[Literal["0", "1", "2"], Annotated[int, Field(ge=1)]] | None
     ) = None
     """The same for each radio cell: a number, or by coverage level `{0: 50, 1: 10, 2: 1}`; needs `fleet.cells`."""
+    max_in_progress_per_label: (
+        Annotated[dict[Name, Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=1)] | None
+    ) = None
+    """The same for each value of a label, such as `{site: 2}`: two of a site at once; modules without the label are not held."""
     max_devices: Annotated[int, Field(ge=1)] | None = None
     """The plan ends once so many modules have completed; not set: no limit."""
 
@@ -296,11 +313,16 @@ class Rollout(Section):
             raise ValueError(
                 "max_in_progress_per_cell: one number, or one for each coverage level: {0: 50, 1: 10, 2: 1}"
             )
+        if caps is not None and self.max_in_progress_per_label is not None:
+            raise ValueError("max_in_progress_per_label: not beside max_in_progress_per_cell; set that one to null")
         for group in self.groups[:-1]:
             if group.percent is None and group.count is None and group.filter is None:
                 raise ValueError("groups: every group but the last needs percent, count or filter")
         if sum(g.percent or 0.0 for g in self.groups) > 100.0 + 1e-9 and self.percent_of == "total":
             raise ValueError("groups: the percentages add up to more than 100")
+        reached = [g.percent for g in self.groups if g.percent is not None]
+        if self.percent_of == "cumulative" and sorted(reached) != reached:
+            raise ValueError("groups: with percent_of: cumulative no percentage is below the one before")
         return self
 
 

@@ -43,9 +43,9 @@ def opens_s(last: Group, following: Group, start_s: float) -> float:
     return max(last.passed_s + last.soak_s, start_s + following.start_s)
 
 
-TOTAL, REMAINING, HAWKBIT = range(3)
-PERCENT_OF = ("total", "remaining", "hawkbit")
-"""What a percentage is of: all, what is left, or all as hawkBit 0.5 and later cuts it."""
+TOTAL, REMAINING, HAWKBIT, CUMULATIVE = range(4)
+PERCENT_OF = ("total", "remaining", "hawkbit", "cumulative")
+"""What a percentage is of: all, what is left, all as hawkBit 0.5 and later cuts it, or all with the earlier groups counted in."""
 
 
 def cut(whole: int, left: int, percent: float, percent_of: int, served: float, down: bool) -> int:
@@ -56,7 +56,10 @@ def cut(whole: int, left: int, percent: float, percent_of: int, served: float, d
     if percent_of == HAWKBIT:
         return min(left, math.floor(_of_the_rest(percent, served) * left / 100.0 + 0.5))
     wanted = (left if percent_of == REMAINING else whole) * percent / 100.0
-    return min(left, math.floor(wanted + ROUNDING + (0.0 if down else 0.5)))
+    size = math.floor(wanted + ROUNDING + (0.0 if down else 0.5))
+    if percent_of == CUMULATIVE:
+        size = max(0, size - (whole - left))
+    return min(left, size)
 
 
 def _of_the_rest(percent: float, served: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.errors import ScenarioError
-from sim.strategy.groups import HAWKBIT, REMAINING, sizes
+from sim.strategy.groups import CUMULATIVE, HAWKBIT, REMAINING, sizes
 from tests.strategy.cloud import ROLLBACK, Cloud
 
 HOUR = 3600.0
@@ -380,3 +380,16 @@ def test_a_group_that_opens_at_a_date():
     cloud = grouped(first, {"start_at": "2026-01-07T00:00"}, schedule=schedule).until(60 * HOUR)
     assert opened(cloud) == [0.0, 48 * HOUR]
     assert opened(grouped(first, {"start_at": "2025-12-31T00:00"}, schedule=schedule).until(HOUR)) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("percents", "expected"), [([5, 25, 100], [50, 200, 750]), ([10, 10, None], [100, 0, 900])])
+def test_cumulative_percentages_count_the_earlier_groups_in(percents, expected):
+    """5, 25 and 100 per cent of 1,000: 50, then 200 more, then the rest; each border is rounded once."""
+    assert sizes(1000, percents, [None] * 3, CUMULATIVE) == expected
+    assert sizes(7, [50, 75, None], [None] * 3, CUMULATIVE) == [4, 1, 2]  # 3.5 and 5.25 modules
+
+
+def test_cumulative_percentages_do_not_fall():
+    """25, then 5 per cent is a mistake."""
+    with pytest.raises(ScenarioError, match="no percentage is below the one before"):
+        Cloud(20, rollout={"percent_of": "cumulative", "groups": [{"percent": 25}, {"percent": 5}, {}]})

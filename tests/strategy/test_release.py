@@ -125,7 +125,7 @@ def test_a_module_that_changes_its_level_leaves_from_where_it_was_counted():
 def test_held_ones_are_noted():
     """Definition 4: why a module was not offered stands in the log."""
     cloud = Cloud(2, cells=[0, 0], rollout={"max_in_progress_per_cell": 1})
-    assert cloud.lines("held: its cell has as many under way as allowed", 1) == [0.0]
+    assert cloud.lines("held: its cell, or its label, has as many under way as allowed", 1) == [0.0]
 
 
 # --- late joiners --------------------------------------------------------------------------------------------------

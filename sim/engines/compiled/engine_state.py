@@ -158,7 +158,7 @@ def _timers(room: int) -> PointerTable:
 
 def _rollout(world: World, executions: SplitRows, events: bool) -> PointerTable:
     given = world.executions
-    b = open_rollout(world.plan, given, given["group"], given["late"], world.ranks, len(world.fleet.cells))
+    b = open_rollout(world.plan, given, given["group"], given["late"], world.ranks, world.capped_places)
     b.progress.noting = int(events)
     return PointerTable(
         settings=record_layout.single(b.settings), progress=record_layout.single(b.progress), executions=executions, groups=record_layout.records(Group, {}, b.groups),

@@ -19,7 +19,7 @@ from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
 from sim.engines.world import record_layout, release_tables
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
-from sim.engines.world.plan_settings import build_executions, build_plan
+from sim.engines.world.plan_settings import build_executions, build_plan, capped_label
 from sim.errors import InputError
 from sim.messages import CallbackForm
 from sim.module import fleet as sampling
@@ -124,7 +124,13 @@ class World:
     def center(self) -> DeveloperCenter:
         """The Developer Center with its executions as objects."""
         executions = record_layout.objects(Execution, self.executions, self.waits)
-        return DeveloperCenter(self.plan, executions, ranks=self.ranks, cells=len(self.fleet.cells))
+        return DeveloperCenter(self.plan, executions, ranks=self.ranks, cells=self.capped_places)
+
+    @property
+    def capped_places(self) -> int:
+        """Places with a count of modules under way of their own: cells, or values of the label that is capped."""
+        label = capped_label(self.scenario)
+        return len(self.fleet.cells) if label is None else len(self.fleet.label(label).names)
 
     @cached_property
     def capacity(self) -> Capacity:

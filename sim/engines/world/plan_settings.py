@@ -17,6 +17,7 @@ from sim.draws import Purpose
 from sim.engines.world import record_layout
 from sim.engines.world.fleet_records import Fleet
 from sim.errors import Problem, ScenarioError
+from sim.module.fleet import Coded
 from sim.scenario import Scenario
 from sim.scenario.windows import windows
 from sim.strategy import groups as grouping
@@ -96,7 +97,9 @@ def _rollout(given: Any) -> dict[str, Any]:
         "notified_when_released": int(given.notified_counts == "released"),
         "max_in_progress": given.max_in_progress or 0,
         "counts_from_release": int(given.in_progress_counts == "released"),
-        "cell_total": caps if isinstance(caps, int) else 0,
+        "cell_total": caps
+        if isinstance(caps, int)
+        else next(iter((given.max_in_progress_per_label or {}).values()), 0),
         **{f"cell_level_{level}": by_level.get(str(level), 0) for level in range(3)},
         "max_devices": given.max_devices or 0,
     }
@@ -191,6 +194,26 @@ def release_ranks(scenario: Scenario, key: tuple[int, int], identities: NDArray[
     return draws.uniforms(key[0], key[1], identities, Purpose.RELEASE_ORDER)
 
 
+def staggered(ranks: NDArray[np.float64], label: Coded, first: list[str], in_turn: bool) -> NDArray[np.float64]:
+    """Ranks that go by a label before they go by `ranks`: value by value, or one module of each value in turn."""
+    others = sorted(set(label.names) - set(first))
+    place = {name: number for number, name in enumerate((*first, *others))}
+    values = np.array([*(place[name] for name in label.names), len(place)], dtype=np.int64)[label.codes]
+    order = np.lexsort((ranks, values))
+    if in_turn:
+        counts = np.unique(values, return_counts=True)[1]
+        turns = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        order = order[np.argsort(turns, kind="stable")]
+    found = np.empty(len(ranks))
+    found[order] = np.arange(len(ranks))
+    return found
+
+
+def capped_label(scenario: Scenario) -> str | None:
+    """The label whose values have a cap on modules under way, if there is one."""
+    return next(iter(scenario.plan.strategy.rollout.max_in_progress_per_label or {}), None)
+
+
 def group_of(
     scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
@@ -261,12 +284,16 @@ def build_executions(
     """One execution for each module, as records of what lasts and of what is rare, and the ranks of their release."""
     identities, plan = fleet.rows["identity"], scenario.plan
     ranks = release_ranks(scenario, key, identities)
+    stagger = plan.strategy.rollout.stagger
+    if stagger is not None:
+        ranks = staggered(ranks, fleet.label(stagger.label), stagger.first, stagger.how == "in-turn")
     executions = record_layout.blank(
         Execution(0), record_layout.EXECUTION, len(identities), record_layout.EXECUTION_LASTING
     )
+    label = capped_label(scenario)
     executions["index"] = np.arange(len(identities))
     executions["group"] = group_of(scenario, ranks, fleet.late, fleet.inside)
-    executions["cell"] = fleet.rare["cell"]
+    executions["cell"] = fleet.rare["cell"] if label is None else fleet.label(label).codes
     executions["late"] = fleet.late
     strategy = plan.strategy
     held = plan.earlier_plan is not None or strategy.delivery.confirmation == "operator" or strategy.retry.jitter > 0.0
