@@ -28,6 +28,11 @@ plan:
   strategy: {preset: none}
 """
 
+QUIET = (
+    *HARMLESS,
+    *(f"fleet.groups.{number}.{key}" for number in range(3) for key in ("rsrp_dbm=-80", "free_space=16 MB")),
+)
+
 
 def most_at_once(modules: pd.DataFrame) -> int:
     """The most modules between their confirmation and their report at any time."""
@@ -39,12 +44,10 @@ def most_at_once(modules: pd.DataFrame) -> int:
 @ENGINES
 def test_a_budget_for_each_site(engine):
     """Two of a site at once, both sites in parallel; modules without a site are not held. Without the key all go at once."""
-    quiet = (*HARMLESS, "fleet.groups.0.rsrp_dbm=-80", "fleet.groups.1.rsrp_dbm=-80", "fleet.groups.2.rsrp_dbm=-80",
-             "fleet.groups.0.free_space=16 MB", "fleet.groups.1.free_space=16 MB", "fleet.groups.2.free_space=16 MB")  # fmt: skip
     held = run(
-        *quiet, "plan.strategy.rollout.max_in_progress_per_label={site: 2}", text=SITES, engine=engine
+        *QUIET, "plan.strategy.rollout.max_in_progress_per_label={site: 2}", text=SITES, engine=engine
     ).records.modules
-    free = run(*quiet, text=SITES, engine=engine).records.modules
+    free = run(*QUIET, text=SITES, engine=engine).records.modules
     assert (held["outcome"] == "succeeded").all() and (free["outcome"] == "succeeded").all()
     by_site = {site: most_at_once(part) for site, part in held.groupby("group", observed=True)}
     assert by_site == {"north": 2, "south": 2, "none": 15}
@@ -56,7 +59,7 @@ def test_a_budget_for_each_site(engine):
 def test_site_after_site(engine):
     """One release a minute, the south first: its fifteen are offered before anybody of the north, modules of no site last."""
     found = run(
-        *HARMLESS, "plan.strategy.rollout={maximum_per_minute: 1, stagger: {label: site, first: [south]}}", text=SITES, engine=engine
+        *QUIET, "plan.strategy.rollout={maximum_per_minute: 1, stagger: {label: site, first: [south]}}", text=SITES, engine=engine
     ).records.modules  # fmt: skip
     order = found.sort_values("notified_s")["group"].astype(str).tolist()
     assert order == ["south"] * 15 + ["north"] * 30 + ["none"] * 15
