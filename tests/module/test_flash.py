@@ -11,7 +11,9 @@ from sim.module import flash
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow, Partition, Power
 
+TABLES = {"late_failures": ((0.0,),), "other_versions": ((0.0,),), "refused": ((0.0,),), "refused_back": (0.0,)}
 CHANCES = {
+    **TABLES,
     "brick": 0.1, "flash_error": 0.2, "boot_failure": 0.3, "boot_failures": ((0.3,),), "bricks": ((0.1,),),
     "brick_on_power_loss": 0.5, "power_loss_mains_per_h": 0.36, "power_loss_low_battery": 0.1, "install_j": 100.0,
 }  # fmt: skip
@@ -87,9 +89,12 @@ def test_a_power_cut_bricks_half_of_the_partitions_written_in_place(draws, dice,
 
 def test_a_delta_that_does_not_fit_is_refused_before_an_image_that_is_wrong(draws):
     draws[Purpose.IMAGE] = 0.009
-    profile = Profile(image_mismatch=0.01, delta=(1,))
+    profile = Profile(**TABLES, image_mismatch=0.01, delta=(1,))
     assert flash.image_fault(ModuleRow(source_mismatch=1), profile) == Cause.SOURCE_MISMATCH
     assert flash.image_fault(ModuleRow(), profile) == Cause.IMAGE_MISMATCH
     draws[Purpose.IMAGE] = 0.011
     assert flash.image_fault(ModuleRow(), profile) == Cause.NONE
-    assert flash.image_fault(ModuleRow(source_mismatch=1), Profile(image_mismatch=0.01, delta=(0,))) == Cause.NONE
+    assert (
+        flash.image_fault(ModuleRow(source_mismatch=1), Profile(**TABLES, image_mismatch=0.01, delta=(0,)))
+        == Cause.NONE
+    )
