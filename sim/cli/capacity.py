@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,12 +29,13 @@ from sim.cli.live import seconds as _seconds
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.cli.report import Formats, formats_of
 from sim.exit_status import ExitStatus
+from sim.units import show_duration
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.slo import Slo
     from sim.load.capacity.findings import Findings, Search
-    from sim.load.capacity.search import Point
+    from sim.load.capacity.search import Bounds, Point
     from sim.load.capacity.wake_ups import Kind
 
 DEFAULT_SCALE = 60.0
@@ -67,6 +69,17 @@ Taking = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of wakeups: share
 First = Annotated[float | None, typer.Option(min=1.0, help="First load to try; default --need, or a small one.")]
 Headroom = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the capacity left free.")]
 Precision = Annotated[float, typer.Option(min=0.005, max=0.5, help="Share at which the search stops.")]
+Beyond = Annotated[
+    str | None, typer.Option(help="Then offer this much of the capacity, such as 150%, and time the recovery.")
+]
+Outage = Annotated[
+    str | None, typer.Option(help="Then take all connections away for this long, such as 15min, and watch them return.")
+]
+OutageModules = Annotated[int | None, typer.Option(min=1, help="Modules of the outage; default the scenario's fleet.")]
+Calibrate = Annotated[
+    bool, typer.Option("--calibrate", help="Fit cloud.capacity.request_time to a small measured wave, then predict.")
+]
+Compare = Annotated[Path | None, typer.Option(help="Folder of an earlier search to compare with.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Worker processes that make the load of a real cloud.")]
 
 
@@ -89,6 +102,8 @@ def capacity(
     rate_cap: RateCap = None, max_connections: MaxConnections = 50_000, username: UserName = None,
     ca: Certificates = None, dry_run: DryRun = False, prometheus: Prometheus = None, otlp: Otlp = None,
     progress: Progress = None,
+    beyond: Beyond = None, outage: Outage = None, outage_modules: OutageModules = None, calibrate: Calibrate = False,
+    compare: Compare = None,
     set_: Overrides = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-capacity-OF.")] = None,
     overwrite: Overwrite = False,
@@ -103,7 +118,7 @@ def capacity(
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_target import Limits
     from sim.load.capacity.findings import KINDS, Search, find
-    from sim.load.capacity.search import Bounds
+    from sim.load.capacity.previous import read
 
     loaded = load_scenario(scenario, set_)
     if of not in KINDS:
@@ -114,24 +129,64 @@ def capacity(
         time_scale=time_scale or (1.0 if radio or not kind.decided else DEFAULT_SCALE), sources=tuple(source),
         radio=radio, limits=limits, ca_file=None if ca is None else str(ca), username=username,
     )  # fmt: skip
-    hold_s, confirm_s = _seconds("--hold", hold), _seconds("--confirm", confirm)
-    top = most or kind.most
-    if cloud is not None:
-        top = _top(top, kind.per_s, max(hold_s, confirm_s), limits.rate_cap_per_s, max_connections)
-    if need is not None and need > top:
-        fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
-    budget_s = BUDGET * confirm_s if budget is None else _seconds("--budget", budget)
-    bounds = Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s, budget_s)
+    bounds = _bounds(kind, settings, cloud, (hold, confirm, budget), (start, need, most), precision, max_connections)
     wanted = Search(
-        kind, _objectives(slo, kind, settings, cloud), bounds, headroom, settings, plan, taking, need, workers
-    )
+        kind, _objectives(slo, kind, settings, cloud), bounds, headroom, settings, plan, taking, need, workers,
+        _factor(beyond, kind), None if outage is None else _seconds("--outage", outage),
+        min(outage_modules or loaded.fleet.size, max_connections), calibrate,
+    )  # fmt: skip
+    _check_afterwards(wanted, loaded, cloud, predict=predict)
+    earlier = None if compare is None else read(compare)
     if dry_run:
         _dry(wanted, cloud, loaded)
         return
     folder = check_output(out or Path("reports") / f"{loaded.name}-capacity-{of}", "capacity", overwrite=overwrite)
     with watching(prometheus, otlp, progress, quiet=True) as watch:
-        found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json), watch=watch)
-    _end(found, folder, formats, as_json, overwrite=overwrite)
+        found = find(loaded, wanted, cloud=cloud, predict=predict, tell=_teller(as_json, bounds), watch=watch)
+    _end(found, folder, formats, as_json, earlier, overwrite=overwrite)
+
+
+def _bounds(
+    kind: Kind, settings: Settings, cloud: str | None, times: tuple[str, str, str | None],
+    loads: tuple[float | None, float | None, float | None], precision: float, max_connections: int,
+) -> Bounds:  # fmt: skip
+    """Where the search moves: hold, confirmation and budget as written; the first, the needed and the largest load."""
+    from sim.load.capacity.search import Bounds
+
+    (hold, confirm, budget), (start, need, most) = times, loads
+    hold_s, confirm_s = _seconds("--hold", hold), _seconds("--confirm", confirm)
+    top = most or kind.most
+    if cloud is not None:
+        top = _top(top, kind.per_s, max(hold_s, confirm_s), settings.limits.rate_cap_per_s, max_connections)
+    if need is not None and need > top:
+        fail(f"--need {need:g}: the search goes up to {top:,.0f} (--max, --rate-cap, --max-connections)")
+    budget_s = BUDGET * confirm_s if budget is None else _seconds("--budget", budget)
+    return Bounds(min(start or need or kind.start, top), 1.0, top, precision, hold_s, confirm_s, budget_s)
+
+
+def _factor(text: str | None, kind: Kind) -> float | None:
+    """How many times the capacity --beyond offers."""
+    if text is None:
+        return None
+    if kind.per_s is None:
+        fail("--beyond: of modules at once there is no rate to go beyond; use it with releases or wakeups")
+    try:
+        factor = float(text.removesuffix("%")) / 100.0 if text.endswith("%") else nan
+    except ValueError:
+        factor = nan
+    if not 1.0 < factor <= 10.0:
+        fail(f"--beyond {text}: more than 100% and at most 1000% of the capacity, such as 150%")
+    return factor
+
+
+def _check_afterwards(wanted: Search, scenario: Any, cloud: str | None, *, predict: bool) -> None:
+    """Ends the command where what comes beside the search cannot be done."""
+    if wanted.outage_s is not None and scenario.cloud.behaviour.polls is not None:
+        fail("--outage: modules that poll keep no connection that could be lost; they come back with their next poll")
+    if wanted.calibrate and (cloud is None or not predict):
+        fail("--calibrate fits the prediction to a real cloud: it needs --cloud, and no --no-predict")
+    if wanted.calibrate and not wanted.slo.needs_answers:
+        fail("--calibrate measures how long modules wait for their notice; a broker alone gives none")
 
 
 def _objectives(text: str | None, kind: Kind, settings: Settings, cloud: str | None) -> Slo:
@@ -152,17 +207,21 @@ def _objectives(text: str | None, kind: Kind, settings: Settings, cloud: str | N
     return slo
 
 
-def _end(found: Findings, out: Path, formats: list[str], as_json: bool, *, overwrite: bool) -> None:
+def _end(
+    found: Findings, out: Path, formats: list[str], as_json: bool, earlier: dict[str, Any] | None, *, overwrite: bool
+) -> None:  # fmt: skip
     """Writes the folder with its report, says what was found, ends with its status."""
     from sim.load.capacity.findings import save
+    from sim.load.capacity.previous import changes
     from sim.report.formats.write import write_formats
     from sim.report.pages.capacity_page import page
 
+    compared = [] if earlier is None else changes(found.as_dict(), earlier)
     written = write_formats(page(save(found, out, overwrite=overwrite, command=command_line())), out, formats)
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps({**found.as_dict(), **({"changes": compared} if compared else {})}))
     else:
-        print("\n".join([*found.lines(), *(f"page: {path}" for path in written)]))
+        print("\n".join([*found.lines(), *compared, *(f"page: {path}" for path in written)]))
     status = _status(found)
     if status:
         raise typer.Exit(status)
@@ -187,6 +246,7 @@ def _status(found: Findings) -> int:
 def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
     """What a search would send, at most."""
     from sim.engines.world.plan_settings import build_plan
+    from sim.load.capacity.time_needed import needed_s
     from sim.load.capacity.wake_ups import takes_upgrade, wake_times
 
     bounds, kind = wanted.bounds, wanted.kind
@@ -202,19 +262,41 @@ def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
         )
     if cloud is not None:
         print(f"generator: {wanted.workers} process(es)")
+        least_s, most_s = needed_s(bounds)
+        more_s = sum(_afterwards_s(wanted, scenario))
+        print(f"time: {show_duration(least_s + more_s)} at least, {show_duration(most_s + more_s)} at most")
     print(f"confirmation: {bounds.confirm_s:g} s at the result. Nothing was sent.")
 
 
-def _teller(as_json: bool) -> Callable[[str, Point], None]:
-    """One line for each load, or one JSON object with --json, on stderr."""
+def _afterwards_s(wanted: Search, scenario: Any) -> Iterator[float]:
+    """How long what comes after the search takes, seconds, at most."""
+    from sim.load.capacity.beyond import Overload
+    from sim.load.capacity.findings import RETURN_RAMP_PER_S
+    from sim.load.capacity.outage import planned
+
+    if wanted.beyond is not None:
+        yield Overload(1.0, wanted.beyond, wanted.bounds.hold_s).whole_s
+    if wanted.outage_s is not None:
+        yield planned(scenario, wanted.outage_modules, wanted.outage_s, RETURN_RAMP_PER_S).whole_s
+
+
+def _teller(as_json: bool, bounds: Bounds) -> Callable[[str, Point], None]:
+    """One line for each load, or one JSON object with --json, on stderr; of a real cloud with the time that is left."""
+    from sim.load.capacity.time_needed import needed_s
+
+    points: list[Point] = []
 
     def tell(where: str, point: Point) -> None:
+        if where == "live":
+            points.append(point)
+        least_s, most_s = needed_s(bounds, points)
         if as_json:
             row = {"cloud": where, "load": point.load, "phase": point.phase, "hold_s": point.hold_s, "kept": point.kept}
             row |= {
                 "answer": str(point.answer), "broken": list(point.broken), "open": list(point.open),
                 "values": point.measured.values, "void": list(point.measured.void),
             }  # fmt: skip
+            row |= {"left_s": [round(least_s), round(most_s)]} if where == "live" else {}
             print(json.dumps(row), file=sys.stderr, flush=True)
             return
         word = "VOID" if point.measured.void else "broken" if point.broken else "kept"
@@ -226,5 +308,7 @@ def _teller(as_json: bool) -> Callable[[str, Point], None]:
         print(f"{where:<10}{point.phase:<8}{point.load:>10,.0f}  {word:<9} {values}", file=sys.stderr, flush=True)
         for text in (*point.measured.void, *point.measured.faults, *point.measured.hints):
             print(f"{'':<20}{text}", file=sys.stderr, flush=True)
+        if where == "live" and most_s > 0.0:
+            print(f"{'':<20}left: {show_duration(least_s)} to {show_duration(most_s)}", file=sys.stderr, flush=True)
 
     return tell

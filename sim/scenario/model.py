@@ -32,6 +32,9 @@ class CapacitySection(Section):
     """Coefficient of variation of a `lognormal` one: standard deviation over mean."""
     downloads: Annotated[int, Field(ge=1)] = 2000
     """Downloads at the same time; further ones are refused and come back later."""
+    downloads_take_requests: bool | None = None
+    """Whether each download request (a whole file, or a range of it) also takes a request worker: by default with a server
+    that is polled, which serves its files itself, and not with the Developer Center, whose packages lie in a storage of their own."""
     egress: BitRate = 1e9
     """Bandwidth of all downloads together, such as `1 Gbit/s`, shared fairly."""
 

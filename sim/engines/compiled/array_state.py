@@ -44,6 +44,7 @@ class DriverNumbers:
     round_trips_back: float = 0.0
     reads_document: int = 0
     tells_attributes: int = 0
+    serves_files: int = 0
     """See driver_rules.seam.RunSettings."""
     holds: int = 0
     """Packages wait for an order to be installed."""

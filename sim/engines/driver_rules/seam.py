@@ -34,6 +34,7 @@ class RunSettings(Protocol):
     round_trips_back: float
     reads_document: int
     tells_attributes: int
+    serves_files: int
     """What talking to this kind of cloud costs: see cloud_kinds.adapter."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.causes import Cause
 from sim.cloud import capacity, egress, offer_rules
 from sim.draws import Purpose, uniform
-from sim.engines.driver_rules import seam
+from sim.engines.driver_rules import seam, session_rules
 from sim.engines.driver_rules.driven_row import NONE, NOT_ANSWERED, Kind
 from sim.engines.driver_rules.seam import EngineState
 from sim.engines.recording import tally
@@ -14,6 +14,8 @@ from sim.network import cells
 
 FETCH_ROUND_TRIPS = 2
 """TCP and the GET until its header arrives."""
+FETCH_NUMBERS = 1 << 20
+"""The times that download requests take are drawn by numbers beyond those of messages."""
 
 
 def ask(state: EngineState, i: int, now: float) -> None:
@@ -22,7 +24,11 @@ def ask(state: EngineState, i: int, now: float) -> None:
     tally.requests(state.tally, now, 1)
     row.fetch += 1
     row.transfer = NOT_ANSWERED
-    event = seam.schedule(state, i, now + FETCH_ROUND_TRIPS * row.rtt_s, Kind.ANSWER)
+    served_s = now
+    if state.driver.serves_files:
+        takes_s = session_rules.request_time_s(state, i, FETCH_NUMBERS + row.fetch)
+        served_s = capacity.answered_at(state.workers, now, 0.0, takes_s)
+    event = seam.schedule(state, i, served_s + FETCH_ROUND_TRIPS * row.rtt_s, Kind.ANSWER)
     event.number = row.fetch
 
 

@@ -23,6 +23,10 @@ NETWORK_FAILED = -1
 """Instead of a return code of CONNACK: no connection, or no answer."""
 
 
+AWAY = "an outage is played"
+"""Why a link is lost that nothing is wrong with."""
+
+
 class LinkOwner(Protocol):
     """What a link tells its module."""
 
@@ -105,6 +109,10 @@ class Link(asyncio.Protocol):
         links = self._links
         if self._owner is None or self._login is None:  # given up while dialling
             transport.abort()
+            return
+        if links.away:
+            transport.abort()
+            self._lost(NETWORK_FAILED, AWAY)
             return
         self._transport = transport
         self.made_at = links.clock()
@@ -212,6 +220,8 @@ class Links:
         self.open: set[Link] = set()
         self.in_flight: set[Link] = set()
         self.sent = self.received = self.unacknowledged = self.protocol_errors = self.local_errors = 0
+        self.away = False
+        """An outage is played: nobody is let through."""
         self._address, self._ssl, self._sources = (host, port), ssl, sources
         self._turn = asyncio.Semaphore(CONNECTING)
         self._dials: set[asyncio.Task[None]] = set()
@@ -237,12 +247,21 @@ class Links:
             async with self._turn, asyncio.timeout(CONNECT_TIMEOUT_S):
                 if link.given_up:
                     return
+                if self.away:
+                    link.failed(AWAY)
+                    return
                 await dial(lambda: link, host, port, ssl=self._ssl, source=source)
         except OSError as error:  # of which TimeoutError and TLS are kinds
             link.failed(failure_reasons.of_error(error))
         except Exception as error:
             self.surprised(error)
             link.failed(failure_reasons.of_surprise(error))
+
+    def cut(self) -> None:
+        """Every connection is gone at once, and none comes about until `away` is False again; the server runs on."""
+        self.away = True
+        for link in list(self.open):
+            link.failed(AWAY)
 
     async def _resend(self) -> None:
         """Sends again what was not acknowledged in time."""

@@ -69,6 +69,7 @@ class RunSettings:
     round_trips_back: float
     reads_document: int
     tells_attributes: int
+    serves_files: int
 
 
 class SimpyEngine:

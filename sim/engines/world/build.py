@@ -86,7 +86,7 @@ class World:
     def talk_costs(self) -> dict[str, Any]:
         """Round trips and requests of this kind of cloud, as the drivers' settings name them."""
         behaviour = self.scenario.cloud.behaviour
-        polls = behaviour.polls
+        polls, shared = behaviour.polls, self.scenario.cloud.capacity.downloads_take_requests
         return {
             "login_round_trips": behaviour.login_round_trips,
             "hello_requests": behaviour.hello_requests,
@@ -94,6 +94,7 @@ class World:
             "round_trips_back": behaviour.round_trips_back,
             "reads_document": int(polls is not None and polls.reads_document),
             "tells_attributes": int(polls is not None and polls.tells_attributes),
+            "serves_files": int(polls is not None if shared is None else shared),
         }
 
     @property

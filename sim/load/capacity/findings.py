@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from math import floor
+from math import floor, inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,13 +15,19 @@ from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.engines.run import provenance
+from sim.load.capacity.beyond import Beyond, Overload
+from sim.load.capacity.calibration import KEY, Calibration, calibrated
 from sim.load.capacity.live_probe import LiveProbe
+from sim.load.capacity.outage import Recovery, planned, predicted
 from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
-from sim.load.capacity.wake_ups import KINDS, Kind
+from sim.load.capacity.wake_ups import KINDS, Kind, seconds_text
 from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
 from sim.scenario import Scenario
+from sim.scenario.load import vary
 from sim.stats.evidence import Answer
+from sim.stats.predicted_and_measured import rows
+from sim.units import show_duration
 
 HEADROOM = 0.3
 """Share of the capacity that stays free: other traffic, retries, a node that is down."""
@@ -41,6 +47,8 @@ RESOURCES = {
 SLOW_S = 0.5
 """A leg whose p99 lies below is not what a span was slow by."""
 KIND = "capacity"
+RETURN_RAMP_PER_S = 100.0
+"""Modules come online at this rate before an outage."""
 RECOMMENDED = {"releases": "maximum_per_minute"}
 Tell = Callable[[str, Point], None]
 
@@ -62,6 +70,12 @@ class Search:
     taking: float = 0.0
     need: float | None = None
     workers: int = 1
+    beyond: float | None = None
+    """How many times the capacity is offered afterwards."""
+    outage_s: float | None = None
+    """How long all connections are gone afterwards; of `outage_modules`."""
+    outage_modules: int = 0
+    calibrate: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +90,9 @@ class Findings:
     """How long the search took."""
     devices: str = ""
     """What the ids of all devices begin with that the search leaves at the cloud; empty: it made none."""
+    beyond: dict[str, Beyond] = field(default_factory=dict)
+    outages: dict[str, Recovery] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -131,6 +148,12 @@ class Findings:
             "allow": list(settings.limits.allow), "rate_cap_per_s": settings.limits.rate_cap_per_s,
             "assumed": self.scenario.cloud.capacity.model_dump(mode="json"),
         }  # fmt: skip
+        if self.beyond:
+            found["beyond"] = {name: part.as_dict() for name, part in self.beyond.items()}
+        if self.outages:
+            found["outage"] = {name: part.as_dict() for name, part in self.outages.items()}
+        if self.calibration is not None:
+            found["calibration"] = self.calibration.as_dict()
         for name, verdict in self.verdicts.items():
             found[name] = {
                 "capacity": verdict.capacity, "confirmed": verdict.confirmed, "complete": verdict.complete,
@@ -151,9 +174,7 @@ class Findings:
                 lines.append(
                     f"  first to give way: {part['resource']} ({part['objective']}{found}) at {part['load']:,.0f}"
                 )
-        both = [v.capacity for v in self.verdicts.values()]
-        if len(both) == 2 and both[0] and both[1]:
-            lines.append(f"prediction / measured: {both[0] / both[1]:.2f}")
+        lines += self._side_by_side()
         if self.recommended is not None:
             share = 100 * self.search.headroom
             lines.append(f"recommended: {self.recommended:,} {self.recommended_unit} ({share:.0f} % head-room)")
@@ -166,6 +187,45 @@ class Findings:
                 f"left at the cloud: the devices of all probes, whose ids begin with {self.devices}; delete them there"
             )
         return lines
+
+    def _side_by_side(self) -> list[str]:
+        """Prediction and measurement beside each other; what lies beyond the capacity also where only one of them is there."""
+        lines = [] if self.calibration is None else [self.calibration.line()]
+        shown = [row for row in rows(self.as_dict()) if row.group != "capacity" or row.ratio is not None]
+        if shown:
+            lines.append(f"{'':<48}{'predicted':>12}{'measured':>12}{'ratio':>8}")
+        heads = {"capacity": "", "beyond": self._head_of_overload(), "outage": self._head_of_outage()}
+        for row in shown:
+            if heads[row.group]:
+                lines.append(heads.pop(row.group))
+                heads[row.group] = ""
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            lines.append(
+                f"  {row.what:<46}{_shown(row.kind, row.predicted):>12}{_shown(row.kind, row.measured):>12}{ratio:>8}"
+            )
+        for name, part in self.beyond.items():
+            if part.collapsed:
+                lines.append(
+                    f"{name}: COLLAPSES under {100 * part.factor:.0f} %: it serves {100 * part.served:.0f} % of its capacity"
+                )
+        return [*lines, *(f"void: {text}" for text in self.void)]
+
+    @property
+    def void(self) -> list[str]:
+        """Why what lies beyond the capacity was not measured: the generator was the bottleneck."""
+        texts = [text for part in self.beyond.values() for text in part.void]
+        texts += [text for part in self.outages.values() for text in part.void]
+        return list(dict.fromkeys(texts))
+
+    def _head_of_overload(self) -> str:
+        part = next(iter(self.beyond.values()), None)
+        return "" if part is None else f"{100 * part.factor:.0f} % of the capacity for {part.hold_s:g} s"
+
+    def _head_of_outage(self) -> str:
+        part = next(iter(self.outages.values()), None)
+        return (
+            "" if part is None else f"{part.modules:,} modules back after an outage of {show_duration(part.outage_s)}"
+        )
 
     def _needed(self) -> str:
         """The load that is needed, the answer, and what it leaves free."""
@@ -194,23 +254,75 @@ def find(
     def look(name: str, probe: Probe) -> None:
         found.verdicts[name] = search(probe, wanted.slo, wanted.bounds, lambda point: tell(name, point))
 
-    if predict or cloud is None:
-        radio, taking = wanted.settings.radio, wanted.taking
-        scale = wanted.settings.time_scale
-        probe = SimulatedProbe(scenario, wanted.kind, wanted.slo, radio=radio, taking=taking, time_scale=scale)
-        look("simulated", probe)
-    if cloud is not None and all(verdict.complete for verdict in found.verdicts.values()):
-        live = LiveProbe(
-            scenario, cloud, wanted.kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking,
-            workers=wanted.workers, watch=watch,
-        )  # fmt: skip
-        found.devices = live.prefix
-        try:
+    live = None if cloud is None else _live(scenario, cloud, wanted.kind, wanted, watch)
+    try:
+        if predict or live is None:
+            if wanted.calibrate and cloud is not None:
+                found.scenario, found.calibration, found.devices = _calibrated(scenario, cloud, wanted, watch)
+            look("simulated", _simulated(found.scenario, wanted))
+        if live is not None and all(verdict.complete for verdict in found.verdicts.values()):
+            found.devices = ", ".join(filter(None, (found.devices, live.prefix)))
             look("live", live)
-        finally:
+        if all(verdict.complete for verdict in found.verdicts.values()):
+            _go_beyond(found, live)
+    finally:
+        if live is not None:
             live.close()
     found.wall_s = perf_counter() - began
     return found
+
+
+def _live(scenario: Scenario, cloud: str, kind: Kind, wanted: Search, watch: Watch | None) -> LiveProbe:
+    return LiveProbe(
+        scenario, cloud, kind, wanted.slo, wanted.settings, plan=wanted.plan, taking=wanted.taking, workers=wanted.workers,
+        watch=watch,
+    )  # fmt: skip
+
+
+def _simulated(scenario: Scenario, wanted: Search) -> SimulatedProbe:
+    settings = wanted.settings
+    return SimulatedProbe(
+        scenario, wanted.kind, wanted.slo, radio=settings.radio, taking=wanted.taking, time_scale=settings.time_scale
+    )
+
+
+def _calibrated(
+    scenario: Scenario, cloud: str, wanted: Search, watch: Watch | None
+) -> tuple[Scenario, Calibration, str]:
+    """The scenario with the request time that fits a small measured wave, and what the wave's device ids begin with."""
+    live = _live(scenario, cloud, KINDS["modules"], wanted, watch)
+    try:
+        made = calibrated(
+            scenario, live, wanted.slo, radio=wanted.settings.radio, time_scale=wanted.settings.time_scale
+        )
+    finally:
+        live.close()
+    return vary(scenario, {KEY: seconds_text(made.request_time_s)}), made, live.prefix
+
+
+def _go_beyond(found: Findings, live: LiveProbe | None) -> None:
+    """More than the capacity, and an outage, where they are asked for: of the measured capacity, predicted for that one too."""
+    wanted, capacity, scenario = found.search, found.verdict.capacity, found.scenario
+    if wanted.beyond is not None and capacity is not None:
+        overload = Overload(capacity, wanted.beyond, wanted.bounds.hold_s)
+        limit_s = wanted.slo.longest_s("wake") if wanted.slo.needs_answers else wanted.slo.longest_s("login")
+        limit_s = wanted.slo.patience_s if limit_s == inf else limit_s
+        if "simulated" in found.verdicts:
+            found.beyond["simulated"] = _simulated(scenario, wanted).beyond(overload, limit_s)
+        if live is not None:
+            found.beyond["live"] = live.beyond(overload, limit_s)
+    if wanted.outage_s is not None:
+        outage = planned(scenario, wanted.outage_modules, wanted.outage_s, RETURN_RAMP_PER_S)
+        if "simulated" in found.verdicts:
+            found.outages["simulated"] = predicted(scenario, outage)
+        if live is not None:
+            found.outages["live"] = live.outage(outage)
+
+
+def _shown(kind: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return {"share": f"{100 * value:.3g} %", "duration": f"{value:.3g} s"}.get(kind, f"{value:,.0f}")
 
 
 def save(found: Findings, folder: Path, *, overwrite: bool = False, command: str = "") -> Path:

@@ -17,6 +17,11 @@ from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
+from sim.errors import FotasimError
+from sim.load.capacity import beyond, outage
+from sim.load.capacity.beyond import Beyond, Overload
+from sim.load.capacity.outage import Outage, Recovery, Watched
+from sim.load.capacity.outage_share import run_outage
 from sim.load.capacity.probe_share import START_S, Job, device_key, run_share
 from sim.load.capacity.search import Measurement, legs_of
 from sim.load.capacity.server_counts import lost_updates, more_updates
@@ -63,7 +68,7 @@ class LiveProbe:
     def __call__(self, load: float, hold_s: float) -> Measurement:
         """See Probe."""
         target, before = self._runner.run(self._before())
-        reports = self._parts(load, hold_s)
+        reports = self._run(load=load, hold_s=hold_s)
         counted = self._runner.run(self._counted(target, before, reports))
         found = _measurement(self._slo, self._job.kind, reports, counted)
         self._void = bool(found.void)
@@ -74,6 +79,31 @@ class LiveProbe:
     @property
     def _side(self) -> LiveSide:
         return live_side(self._job.scenario.cloud.kind)
+
+    def beyond(self, overload: Overload, limit_s: float) -> Beyond:
+        """Offers more than the capacity for a while and watches the cloud recover."""
+        target, _ = self._runner.run(self._before())
+        reports = self._run(load=overload.capacity, hold_s=overload.whole_s, phases=overload.phases)
+        gathered = _gathered(reports)
+        span = "wake" if self._slo.needs_answers else "login"
+        rows = np.array([row for report in reports if report is not None for row in report["spans"][span]]).reshape(
+            -1, 2
+        )
+        due_s = rows[:, 0] - rows[:, 0].min(initial=np.inf)
+        self._runner.run(_settled(self._side, target, self._slo.patience_s, self._job.settings.ca_file))
+        return beyond.judged(overload, due_s, rows[:, 1], limit_s, tuple(gathered.faults()))
+
+    def outage(self, given: Outage) -> Recovery:
+        """Takes every connection away at once, and watches the modules come back."""
+        settings = replace(self._job.settings, time_scale=1.0)
+        reports = self._run(load=float(given.modules), hold_s=given.whole_s, outage=given, settings=settings)
+        parts = [
+            Watched(*(np.array(report[name]) for name in ("online", "logins", "attempts")))
+            for report in reports if report is not None
+        ]  # fmt: skip
+        if not parts:
+            raise FotasimError("--outage: no worker was left")
+        return outage.judged(given, outage.added_up(parts), tuple(_gathered(reports).faults()))
 
     async def _before(self) -> tuple[LiveTarget, dict[str, int]]:
         if self._void:
@@ -100,25 +130,33 @@ class LiveProbe:
         """Begins the device keys of the newest probe."""
         return f"{self.prefix}{self._probes % 256:02x}"
 
-    def _parts(self, load: float, hold_s: float) -> Sequence[Report | None]:
+    def _run(self, **given: Any) -> Sequence[Report | None]:
+        """The reports of all shares of a job."""
         self._probes += 1
-        job = replace(self._job, load=load, hold_s=hold_s, prefix=self._prefix_now)
+        job = replace(self._job, prefix=self._prefix_now, **given)
         if self.pool is not None:
             return self.pool.run(job)
-        return [self._runner.run(run_share(job, _at_once, self._watch))]
+        share = run_share if job.outage is None else run_outage
+        return [self._runner.run(share(job, _at_once, self._watch))]
 
 
 async def _at_once() -> float:
     return time.monotonic() + START_S
 
 
-def _measurement(slo: Slo, kind: Kind, reports: Sequence[Report | None], counted: int | None) -> Measurement:
-    """What all shares of a probe measured together; `counted` are the successes the server counts among its modules."""
+def _gathered(reports: Sequence[Report | None]) -> Gathered:
+    """Latencies and health of all shares; a worker that went missing is among its faults."""
     gathered = Gathered(lambda: 0.0)  # one host, one clock
     for number, report in enumerate(reports, 1):
         gathered.expect(str(number))
         if report is not None:
             gathered.take(str(number), report)
+    return gathered
+
+
+def _measurement(slo: Slo, kind: Kind, reports: Sequence[Report | None], counted: int | None) -> Measurement:
+    """What all shares of a probe measured together; `counted` are the successes the server counts among its modules."""
+    gathered = _gathered(reports)
     there = [report for report in reports if report is not None]
     found = gathered.merged()
     spans = list(dict.fromkeys(span for report in there for span in report["spans"]))

@@ -20,7 +20,8 @@ from sim.engines.live.self_check import MAX_LAG_S, SelfCheck
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
 from sim.engines.world.build import World
-from sim.load.capacity.wake_ups import Kind, probe_world, takes_upgrade, wake_times
+from sim.load.capacity.outage import Outage
+from sim.load.capacity.wake_ups import Kind, phase_times, probe_world, takes_upgrade, wake_times
 from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.worker_reports import encoded_legs
 from sim.scenario import Scenario
@@ -53,13 +54,20 @@ class Job:
     prefix: str
     index: int = 0
     of: int = 1
+    phases: tuple[tuple[float, float], ...] = ()
+    """Loads and seconds one after the other, instead of `load` for `hold_s`, which is then all of it."""
+    outage: Outage | None = None
+    """Played instead of a probe."""
     hands_out_secrets: bool | None = None
     """What an earlier probe found out about the endpoint."""
 
     @property
     def wake_times(self) -> NDArray[np.float64]:
         """When the modules of this share wake up, seconds from the probe's begin."""
-        return wake_times(self.kind, self.load, self.hold_s, self.scenario.seed)[self.index :: self.of]
+        seed = self.scenario.seed
+        if self.phases:
+            return phase_times(self.kind, self.phases, seed)[self.index :: self.of]
+        return wake_times(self.kind, self.load, self.hold_s, seed)[self.index :: self.of]
 
     @property
     def patience_s(self) -> float:

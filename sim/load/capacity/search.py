@@ -61,6 +61,7 @@ def legs_of(found: Latencies) -> dict[str, dict[str, float]]:
             legs[leg] = {"count": float(count), "failures": float(failures)}
         if count:
             legs[leg] |= {f"{name}_s": found.quantile_s(leg, percent) or 0.0 for name, percent in QUANTILES.items()}
+            legs[leg]["mean_s"] = sum(step_us * n for step_us, n in found.counts(leg).items()) / count / 1e6
     return legs
 
 

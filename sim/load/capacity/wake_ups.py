@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ NO_CAP = 10**9
 NO_RTT_FACTOR = 1e-3
 """Without the modelled radio a probe times the cloud alone."""
 _KEEPS = ("long_offline_return_s", "frailty_variance")
+_OWN_WAITS = ("install_median_s", "boot_s", "mcu_flash_s_per_mb", "mcu_boot_s", "mcu_read_s", "application_delay_s")
+"""What a module takes of an upgrade by itself, whatever the cloud does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,15 @@ def wake_times(kind: Kind, load: float, hold_s: float, seed: int = 0) -> NDArray
     return np.sort(hold_s * units)
 
 
+def phase_times(kind: Kind, phases: Sequence[tuple[float, float]], seed: int = 0) -> NDArray[np.float64]:
+    """Wake-ups of several loads one after the other, each a load and its seconds; of a kind that has a rate."""
+    times, begun_s = [], 0.0
+    for number, (load, hold_s) in enumerate(phases):
+        times.append(begun_s + wake_times(kind, load, hold_s, seed + number))
+        begun_s += hold_s
+    return np.concatenate(times)
+
+
 def takes_upgrade(kind: Kind, count: int, share: float) -> NDArray[np.bool_]:
     """Which of `count` modules take the upgrade: all of them, or a share of those that wake up by themselves."""
     if kind.decided:
@@ -96,11 +108,17 @@ def takes_upgrade(kind: Kind, count: int, share: float) -> NDArray[np.bool_]:
 
 def probe_world(
     scenario: Scenario, kind: Kind, woken_s: NDArray[np.float64], *, taking: float = 0.0, radio: bool = False,
-    horizon_s: float | None = None,
+    horizon_s: float | None = None, shortened: float = 1.0,
 ) -> World:  # fmt: skip
-    """The modules of a probe, each with its moment to wake up, and its decision on the notice."""
+    """The modules of a probe, each with its moment to wake up, and its decision on the notice.
+
+    `shortened` divides the modules' own waits, for virtual time; a live run divides its whole clock. A module that is upgraded
+    goes on polling a server that is polled: that is load, too.
+    """
     given = probe_scenario(scenario, len(woken_s), kind, radio=radio)
-    world = build(given if horizon_s is None else vary(given, {"horizon": horizon_s}))
+    given = vary(given, _shortened(given, shortened))
+    world = build(given if horizon_s is None else vary(given, {"horizon": seconds_text(horizon_s)}))
+    world.may_retire = world.may_retire and scenario.cloud.behaviour.polls is None
     rows = world.fleet.rows
     if kind.decided:
         rows["away_until_s"] = woken_s + 1e-3  # at 0 they would be online already
@@ -139,12 +157,53 @@ def probe_scenario(scenario: Scenario, size: int, kind: Kind = KINDS["releases"]
     return vary(scenario, settings)
 
 
+def seconds_text(seconds: float) -> str:
+    """A time as a scenario takes it, with its unit."""
+    return f"{seconds!r}s"
+
+
+def _shortened(scenario: Scenario, by: float) -> dict[str, Any]:
+    """Settings that divide the modules' own waits, of the fleet and of each group that has its own."""
+    if by == 1.0:
+        return {}
+    of_fleet: dict[str, Any] = dict(scenario.fleet.physics)
+    found: dict[str, Any] = {
+        f"fleet.physics.{name}": _divided(_or_default(of_fleet, name), name, by) for name in _OWN_WAITS
+    }
+    for number, group in enumerate(scenario.fleet.groups):
+        own: dict[str, Any] = dict(group.physics)
+        waits = [name for name in _OWN_WAITS if own[name] is not None]
+        found |= {f"fleet.groups.{number}.physics.{name}": _divided(own[name], name, by) for name in waits}
+    return found
+
+
+def _divided(value: float, name: str, by: float) -> float | str:
+    """A physical input divided; one that is a time has its unit."""
+    return seconds_text(value / by) if PARAMETERS[name].unit == "s" else value / by
+
+
+def _or_default(given: dict[str, Any], name: str) -> float:
+    value: float = PARAMETERS[name].default if given[name] is None else given[name]
+    return value
+
+
 def _check_in(given: Any, kind: Kind) -> Any:
     """Modules that take the upgrade stay; those that wake up by themselves stay awake as their group does."""
     if kind.decided:
         return "always"
     stays = given.kind in ("always", "diurnal")
-    return {"kind": "periodic", "every": 2.0 * NEVER_S, "awake": NEVER_S if stays else given.awake}
+    awake = seconds_text(NEVER_S if stays else given.awake)
+    return {"kind": "periodic", "every": seconds_text(2.0 * NEVER_S), "awake": awake}
 
 
-__all__ = ["KINDS", "Kind", "default_slo", "probe_scenario", "probe_world", "takes_upgrade", "wake_times"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "default_slo",
+    "phase_times",
+    "probe_scenario",
+    "probe_world",
+    "seconds_text",
+    "takes_upgrade",
+    "wake_times",
+]

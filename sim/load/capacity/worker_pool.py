@@ -15,6 +15,7 @@ from typing import Any
 from sim.engines.live.live_run import calm_collector, loop_factory
 from sim.engines.live.snapshot import Snapshot, Watch, together
 from sim.errors import FotasimError
+from sim.load.capacity.outage_share import run_outage
 from sim.load.capacity.probe_share import START_S, Job, run_share
 from sim.load.load_fleet import share_of
 
@@ -152,7 +153,8 @@ def work(pipe: Connection) -> None:
             loop.add_reader(starter.sentinel, task.cancel)
         while True:
             try:
-                pipe.send(await run_share(await asyncio.to_thread(pipe.recv), begun, pipe.send))
+                job = await asyncio.to_thread(pipe.recv)
+                pipe.send(await (run_outage if job.outage else run_share)(job, begun, pipe.send))
             except FotasimError as error:
                 pipe.send(FotasimError(str(error)))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sim.report.figures.load_figures import evidence_curve
 from sim.report.page import Chart, Column, Section, Table, Text, Value
 from sim.report.show import Kind, show
+from sim.stats.predicted_and_measured import rows as side_by_side
 
 SPANS = ("wake", "upgrade")
 """What is measured across legs, and is no answer of its own."""
@@ -160,6 +161,29 @@ def agreement(s: Found) -> list[Section]:
         if rows[0][3] != rows[1][3]:
             text += " They name different parts as the first to give way: the scenario's cloud.capacity is not this cloud's."
     return [Section("Predicted and measured", [Text(text), Table("predicted_and_measured", columns, rows)])]
+
+
+def afterwards(s: Found) -> list[Section]:
+    """What lies beyond the capacity, and the return after an outage: predicted beside measured, with the ratio."""
+    found, made = s.found, []
+    groups = (
+        ("beyond", "Beyond the capacity", "More than the capacity was offered for a while, then little, to see when the cloud has recovered."),
+        ("outage", "After an outage", "All connections were cut at once and none let through; the server ran on. Modules come back by their own back-off."),
+    )  # fmt: skip
+    columns = (
+        Column("what", "Figure"), Column("predicted", "Predicted", "number"), Column("measured", "Measured", "number"),
+        Column("ratio", "Predicted / measured", "number"),
+    )  # fmt: skip
+    for group, title, text in groups:
+        shown = [
+            (row.what, Value(cast("Kind", row.kind), row.predicted), Value(cast("Kind", row.kind), row.measured), row.ratio)
+            for row in side_by_side(found) if row.group == group
+        ]  # fmt: skip
+        if shown:
+            void = [t for part in found[group].values() for t in part["void"]]
+            remarks = [Text(f"Void: {'; '.join(dict.fromkeys(void))}.")] if void else []
+            made.append(Section(title, [Text(text), *remarks, Table(group, columns, shown)]))
+    return made
 
 
 def levers(s: Found) -> list[Section]:

@@ -25,6 +25,7 @@ from sim.report.page import (
 from sim.report.pages.capacity_evidence import (
     NAMES,
     Found,
+    afterwards,
     agreement,
     apart,
     at_capacity,
@@ -84,7 +85,7 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
-            *evidence(s), *agreement(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
+            *evidence(s), *agreement(s), *afterwards(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
             *generator(s), Section("What was assumed", _assumed(s)), origin_section(origin, "Repeat this search", _REPEAT),
         ],
         checks=_checks(s), properties=origin.rows(),
@@ -198,6 +199,12 @@ def _assumed(s: Found) -> list[Block]:
         points.append(Text(f"Traffic {radio}; the modules' own waits are divided by {found['time_scale']:g}; {plural(found['workers'], 'process')} made the load.", "The measurement."))  # fmt: skip
     if "simulated" in found:
         a = found["assumed"]
+        calibrated = found.get("calibration")
+        if calibrated is not None:
+            points.append(Text(
+                f"A wave of {calibrated['modules']:,} modules waited {show('duration', calibrated['measured_wake_s'])} on the mean; with a "
+                f"request_time of {show('duration', calibrated['request_time_s'])} the simulated one waits {show('duration', calibrated['simulated_wake_s'])}.",
+                "Calibrated."))  # fmt: skip
         points.append(Text(
             f"{a['connections_per_s']:g} connections accepted per second; {plural(a['request_workers'], 'request')} at once, "
             f"{show('duration', a['request_time'])} each; {a['downloads']:,} downloads at once; "
