@@ -271,3 +271,17 @@ def test_a_column_that_is_named_for_a_number_is_mapped_though_most_of_it_is_none
     assert draft(path, None).columns["battery_percent"] == {"column": "battery"}
     path.write_text("imei,battery\nd1,good\nd2,bad\n", encoding="utf-8")
     assert "battery_percent" not in draft(path, None).columns
+
+
+@pytest.mark.parametrize("name", ["imei", "IMEI", "device_id", "Serial Number", "thingName"])
+def test_telemetry_with_many_rows_a_device_is_not_that_many_devices(tmp_path, name):
+    """A column named for ids is the id; the last row of each counts, and that is said."""
+    path = tmp_path / "t.csv"
+    rows = "".join(f"d{i % 2},{-90 - i},80\n" for i in range(10))
+    path.write_text(f"{name},rsrp,battery\n{rows}", encoding="utf-8")
+    made = draft(path, None)
+    assert made.columns["module"] == {"column": name}
+    assert made.duplicates == "keep-last"
+    assert any("8 rows name a module a second time" in line for line in made.unsure)
+    scenario = Scenario.from_text(to_yaml(made, tmp_path).replace('"t.csv"', f'"{path}"'))
+    assert check_files(scenario)[0][1].known.count == 2

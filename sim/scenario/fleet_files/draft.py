@@ -84,7 +84,7 @@ def draft(path: Path, sheet: str | None = None) -> Draft:
             for n in texts
             if n not in found and n not in taken and key in _INSIDE and _plain(n).endswith(_INSIDE[key])
         ]
-        fit = [name for name in dict.fromkeys(found) if _fits(key, texts[name], len(taken))]
+        fit = [name for name in dict.fromkeys(found) if _fits(key, name, texts[name])]
         if not fit:
             continue
         taken.add(fit[0])
@@ -109,6 +109,8 @@ _INSIDE = {
     "hardware": ("hwrevision", "hardwarerevision", "hwversion"), "last_seen": ("lastseen",), "time_zone": ("timezone",),
 }  # fmt: skip
 """What a path of keys such as `shadow.reported.fw` may end in."""
+_IDS = (*_INSIDE["module"], "moduleid", "devicekey", "deviceserial")
+"""Names that mean a device however often each occurs: rows of telemetry are not that many devices."""
 
 
 def _plain(name: str) -> str:
@@ -116,12 +118,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", bare.casefold())
 
 
-def _fits(key: str, texts: Texts, _taken: int) -> bool:
+def _fits(key: str, name: str, texts: Texts) -> bool:
     """Whether the content can be that: something there, and numbers where numbers are needed."""
     if not texts.distinct:
         return False
     if key == "module":
-        return len(texts.distinct) > 0.5 * int((texts.codes >= 0).sum())
+        return _plain(name) in _IDS or len(texts.distinct) > 0.5 * int((texts.codes >= 0).sum())
     if key in ("rsrp_dbm", "battery_percent", "free_space"):
         return any(split(text) is not None for text in texts.distinct[:500])  # the rest is refused with its lines
     if key == "technology":
