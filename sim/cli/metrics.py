@@ -68,7 +68,7 @@ def _lines() -> Watch:
     last, told = [-QUIET_LINE_S], set[str]()
 
     def show(now: Snapshot) -> None:
-        for fault in now.faults:
+        for fault in (*now.notes, *now.faults):
             if fault not in told:
                 told.add(fault)
                 print(f"{now.real_s:7.0f} s  {fault}", file=sys.stderr)
@@ -109,6 +109,8 @@ def _table(now: Snapshot, before: Snapshot | None) -> Table:
             table.add_row(leg, f"p50 {1000 * p50:,.1f} ms", f"p99 {1000 * p99:,.1f} ms")
     for reason, n in now.reasons.items():
         table.add_row("failed", f"{n:,}", reason)
+    for note in now.notes:
+        table.add_row("note", note)
     for fault in now.faults:
         table.add_row("FAULT", fault)
     return table

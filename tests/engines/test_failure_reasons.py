@@ -14,6 +14,7 @@ import sys
 import aiohttp
 import pytest
 
+from sim.cloud.execution_states import ExecutionState
 from sim.engines.live import failure_reasons as why
 from sim.engines.live import live_module, slo
 from sim.engines.live.latency import Latencies
@@ -402,6 +403,29 @@ def test_a_starved_generator_voids_a_live_run(monkeypatch, tmp_path):
     assert (report.verdict, report.exit_statuses["as it is"]) == ("invalid", 3)
     assert page.verdict.word == "Invalid"
     assert report.told.headline == "Void: the generator, not the cloud, made these figures."
+
+
+# --- what an earlier run left ----------------------------------------------------------------------------------------
+
+
+def test_devices_that_an_earlier_run_left_in_mid_upgrade_are_told_and_taken_over():
+    given, seen = scenario(*HARMLESS, *SOON, "fleet.size=4"), []
+
+    async def both():
+        async with cloud_of(given) as made:
+            for name in made.names[:3]:
+                made.secrets[login.client_id(PRODUCT_KEY, name)] = "an earlier run's"
+            for execution, status in zip(
+                made.center.executions, ("DOWNLOADING", "DOWNLOADING", "CONFIRMED"), strict=False
+            ):
+                execution.state = ExecutionState[status]
+            settings = Settings(ramp_per_s=1000.0, time_scale=SCALE, duration_s=15.0)
+            return await live(given, made.url, settings, watch=seen.append)
+
+    found = asyncio.run(both())
+    (note,) = seen[0].notes
+    assert note.startswith("3 of these devices are still under way from an earlier run (confirmed 1, downloading 2)")
+    assert note in found.reconciliation.findings
 
 
 # --- errors of ours --------------------------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ class LiveEngine:
             self.latencies.of_group(name)
         self.surprises: list[Exception] = []
         """Errors of ours that ended a connection; the first ones."""
+        self.notes: list[str] = []
+        """What is to be known before the run begins, such as devices that an earlier one left in mid-upgrade."""
         self.ended_by = ""
         """Why the run ended before its time: a signal's name, objectives that were broken, or an error of ours."""
         self.recorder = LiveRecorder(world, lambda: self.clock() - self.zero)
@@ -265,7 +267,7 @@ class LiveEngine:
             self.clock() - self.zero, self.now(), len(modules), sum(m.done for m in modules),
             dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits,
             self.latencies.shown_s(SHOWN_LEGS), *self.latencies.totals(), faults=tuple(self.faults),
-            reasons=dict(self.latencies.failures_by_reason().most_common(SHOWN_REASONS)),
+            reasons=dict(self.latencies.failures_by_reason().most_common(SHOWN_REASONS)), notes=tuple(self.notes),
         )  # fmt: skip
 
     @property

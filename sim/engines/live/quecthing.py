@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isnan
@@ -464,6 +465,7 @@ class QuecThing:
         settings, target = engine.settings, self.target
         if self._api is not None and self.plan is not None:
             self._before = await self._api.devices(self.plan)
+            engine.notes += _still_under_way(self._before, [m.module.name for m in engine.modules])
         self.links = Links(
             target.host, target.port, ssl=target.ssl_context(settings.ca_file), sources=settings.sources,
             keepalive_s=int(engine.world.keepalive_s), username=settings.username, surprised=engine.surprised,
@@ -511,7 +513,7 @@ class QuecThing:
         client = {m.module.name: m.books() for m in engine.modules}
         earlier = self._leave_out_earlier(client, cloud)
         told = f"{earlier:,} of the devices had succeeded in an earlier run: the cloud offers them nothing"
-        return replace(reconcile(client, cloud), findings=(told,) if earlier else ())
+        return replace(reconcile(client, cloud), findings=((told,) if earlier else ()) + tuple(engine.notes))
 
     def _leave_out_earlier(self, client: Mapping[str, ModuleBooks], cloud: Mapping[str, dict[str, Any]]) -> int:
         """Takes out of the cloud's word what it counted before this run; gives successes of earlier runs."""
@@ -540,6 +542,22 @@ class QuecThing:
 
 
 _TERMINAL = frozenset(name for i, name in enumerate(ex.STATE_NAMES) if ex.is_terminal(i))
+
+
+_UNDER_WAY = ("notified", "confirmed", "downloading", "downloaded", "updating")
+
+
+def _still_under_way(devices: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """What to say of modules that an earlier run left in mid-upgrade, by the state the cloud holds them in."""
+    states = Counter(str(devices[name].get("state")) for name in names if name in devices)
+    left = {state: states[state] for state in _UNDER_WAY if states[state]}
+    if not left:
+        return []
+    listed = ", ".join(f"{state} {count:,}" for state, count in left.items())
+    return [
+        f"{sum(left.values()):,} of these devices are still under way from an earlier run ({listed}): they start over "
+        "here; where the cloud does not offer them the upgrade again when they ask, they wait for its timeout"
+    ]
 
 
 def _unmet(world: World, module: Module, now: float) -> int:

@@ -35,6 +35,8 @@ class Snapshot:
     """Failures so far by reason, the most frequent ones."""
     broken: tuple[str, ...] = ()
     """Objectives that are broken already, where the run is to end on failure."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of the run before it begins."""
     left_s: float | None = None
     """Real seconds until the run ends at the latest; None where that is not known."""
 
