@@ -47,7 +47,7 @@ def time_tune(scenario: Scenario, workers: int | None) -> str:
     """60 trials x 5 replications over two thresholds."""
     started, used = time.perf_counter(), time.process_time()
     found = tune(
-        scenario, [f"{BATTERY}=5:60", f"{SIGNAL}=-125:-100"], minimise=["duration_p95"], subject_to=["pending<=0.15"],
+        scenario, [f"{BATTERY}=5:60", f"{SIGNAL}=-125:-100"], minimise=["duration_p95"], subject_to=["not_reached<=0.15"],
         trials=60, replications=5, workers=workers,
     )  # fmt: skip
     took = _took(started, used, workers)

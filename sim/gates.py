@@ -23,7 +23,8 @@ SLICES = {
 }  # fmt: skip
 """What a gate may be judged by, and what it is called."""
 PER_COMPONENT = (
-    "success_rate", "coverage", "not_reached", "rejected", "incompatible", "bricked_of_targets", "success_of_touched", "failed",
+    "success_rate", "coverage", "on_target", "not_reached", "rejected", "rejected_of_targets", "incompatible",
+    "bricked_of_targets", "success_of_touched", "failed", "failed_of_touched",
 )  # fmt: skip
 """Metrics that are known for each component of a plan: how modules ended. Attempts, installations, roll-backs, bytes and
 times are counted for the module as a whole."""

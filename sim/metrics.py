@@ -6,7 +6,7 @@ horizon; the cloud's view is what its console would show. The two never share a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -39,7 +39,8 @@ class Metric:
     """One metric. `numerator` and `denominator` are names of COUNTS where it is a count over a count, else empty.
 
     `harm`: it measures damage by the release, so little exposure must never make it look good. `before`: what the name
-    meant in an earlier version, told to whoever still uses it; `instead`: the name that replaces it.
+    meant in an earlier version, told to whoever still uses it; `instead`: the name that replaces it; `clear`: the name of
+    the very same figure that never meant anything else.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Metric:
     harm: bool = False
     before: str = ""
     instead: str = ""
+    clear: str = ""
 
 
 COUNTS: dict[str, str] = {
@@ -142,8 +144,20 @@ _TABLE = (
            instead="not_reached"),
 )  # fmt: skip
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+_CLEAR = {
+    "bricked": "bricked_of_installed", "failed": "failed_of_touched", "rejected": "rejected_of_targets",
+    "coverage": "on_target", "success_of_finished": "cloud_success_of_finished",
+}  # fmt: skip
+"""Names that meant another figure before, and the clear name of what they are now."""
+
+METRICS: dict[str, Metric] = {
+    **{m.name: replace(m, clear=_CLEAR.get(m.name, "")) for m in _TABLE},
+    **{_CLEAR[m.name]: replace(m, name=_CLEAR[m.name], before="") for m in _TABLE if m.name in _CLEAR},
+}  # fmt: skip
 """All metrics by name: what a gate may judge and a study compare, sweep, tune and screen."""
+
+ALIASES = frozenset(_CLEAR.values())
+"""Metrics that are the figure of another name: shown once where all are listed."""
 
 SHARES: dict[str, Metric] = {name: m for name, m in METRICS.items() if m.unit is Unit.SHARE and m.numerator}
 """Metrics that are a count of modules over a count of modules or attempts."""

@@ -27,7 +27,7 @@ def _gates(scenario: Scenario) -> Iterator[str]:
         if metric.instead:
             yield f"gates.{name}: goes away with the next release; use {metric.instead}: {metric.before}"
         elif metric.before:
-            yield f"gates.{name}: the figure has changed: {metric.before}"
+            yield f"gates.{name}: the figure has changed: {metric.before}; write {metric.clear} for what it is now"
 
 
 def _targets(scenario: Scenario) -> Iterator[str]:

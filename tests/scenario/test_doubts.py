@@ -1,5 +1,8 @@
 """What may not be meant: refused where it could mean two things, told where it is allowed."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from sim import units
 from sim.engines.world.build import build
 from sim.errors import InputError, ScenarioError, StudyError
+from sim.metrics import METRICS
 from sim.scenario.doubts import doubts
 from sim.study.axes import parse_axis
 from tests.support import scenario
@@ -81,6 +85,23 @@ def test_lists_that_leave_nobody_are_wrong_input():
     """Not a failed run."""
     with pytest.raises(InputError, match="nobody to upgrade"):
         build(scenario("plan.whitelist=['nobody-*']"))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in Path("scenarios").glob("*.yaml")))
+def test_ready_scenarios_give_no_warning(name):
+    """What we ship uses names that never meant anything else."""
+    from sim.scenario import Scenario
+
+    assert doubts(Scenario.load(f"scenarios/{name}")) == []
+
+
+@pytest.mark.parametrize(("old", "clear"), [(m.name, m.clear) for m in METRICS.values() if m.clear])
+def test_a_clear_name_is_the_same_figure(old, clear):
+    """Of the same counts, without a word about the past; the old name tells of it."""
+    assert METRICS[clear] == replace(METRICS[old], name=clear, before="", clear="")
+    assert f"write {clear}" in doubts(scenario(f"gates={{{old}: '>= 0.1'}}"))[0] and not doubts(
+        scenario(f"gates={{{clear}: '>= 0.1'}}")
+    )
 
 
 @pytest.mark.parametrize("kind", ["duration", "size", "bit rate", "rate", "energy"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.metrics import METRICS
 from sim.records import LABEL, label_columns
 from sim.report.show import plural, share, words
 from sim.stats.slices import HotSpot, hot_spot
@@ -124,7 +125,7 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
     cause = modules["cause"].astype(str)
     held = ~modules["outcome"].isin(["succeeded", "not_needed"]) & (cause != "")
     counts = cause[held].value_counts()
-    urgent = {name for metric in unmet for name in _OF_GATE.get(metric, ())}
+    urgent = {name for metric in unmet for name in _OF_GATE.get(_plain(metric), ())}
     ordered = sorted(
         counts.index,
         key=lambda c: (c not in urgent, c in CONSEQUENCES, -int(counts[c]) * (_HARM_WEIGHT if c in _HARM else 1), c),
@@ -138,6 +139,11 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
         told = _advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent)
         listed.append(_where_it_waits(told, modules, scenario) if name in ("waiting", "in_progress") else told)
     return listed
+
+
+def _plain(metric: str) -> str:
+    """The name that the table of gates has a metric under."""
+    return next((name for name, known in METRICS.items() if known.clear == metric), metric)
 
 
 def _first_attempts(modules: pd.DataFrame, urgent: set[str]) -> Advice | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sim.metrics import METRICS
+from sim.metrics import ALIASES, METRICS
 from sim.records import Run
 from sim.report.model.run_report import Measure, RunReport
 from sim.stats.campaigns import measure
@@ -25,7 +25,7 @@ def changes(before: RunReport, after: RunReport, runs: tuple[Run, Run] | None = 
     With `runs` whose campaigns are replicated, campaign by campaign on common random numbers where seed and fleet are
     the same, else by Welch; otherwise from the intervals of the two runs (see `sim.stats.differences.mover`).
     """
-    names = [m for m in METRICS if m in before.metrics and m in after.metrics]
+    names = [m for m in METRICS if m not in ALIASES and m in before.metrics and m in after.metrics]
     frames = None if runs is None else _frames(runs)
     paired = before.facts.seed == after.facts.seed and before.facts.modules == after.facts.modules
     tests = max(1, sum(_known(before.metrics[m]) and _known(after.metrics[m]) for m in names))
@@ -35,7 +35,7 @@ def changes(before: RunReport, after: RunReport, runs: tuple[Run, Run] | None = 
 def changes_of_summaries(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """The same from two summaries alone, without reading their tables."""
     old, new = measures(before), measures(after)
-    names = [m for m in METRICS if m in old and m in new]
+    names = [m for m in METRICS if m not in ALIASES and m in old and m in new]
     tests = max(1, sum(_known(old[m]) and _known(new[m]) for m in names))
     return [_change(m, old[m], new[m], None, paired=False, tests=tests) for m in names]
 

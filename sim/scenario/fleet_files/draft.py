@@ -269,7 +269,7 @@ plan:
 
 gates:
   success_rate: ">= 0.95"
-  bricked: "<= 1e-3"
+  bricked_of_installed: "<= 1e-3"
 """
 
 
