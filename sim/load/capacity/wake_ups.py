@@ -24,7 +24,8 @@ NO_CAP = 10**9
 """The Developer Center's cap on modules in progress would hide what its servers sustain."""
 NO_RTT_FACTOR = 1e-3
 """Without the modelled radio a probe times the cloud alone."""
-_KEEPS = ("long_offline_return_s", "frailty_variance")
+_KEEPS = ("frailty_variance",)
+"""What is no chance of a failure; neither is a time, which says how long one lasts."""
 _OWN_WAITS = ("install_median_s", "boot_s", "mcu_flash_s_per_mb", "mcu_boot_s", "mcu_read_s", "application_delay_s")
 """What a module takes of an upgrade by itself, whatever the cloud does."""
 
@@ -138,7 +139,11 @@ def probe_scenario(scenario: Scenario, size: int, kind: Kind = KINDS["releases"]
         raise FotasimError(
             "a capacity search makes modules as it needs them: groups from a file cannot be searched with"
         )
-    harmless = {row.name: 0.0 for row in PARAMETERS.values() if row.section == "failures" and row.name not in _KEEPS}
+    harmless = {
+        row.name: 0.0
+        for row in PARAMETERS.values()
+        if row.section == "failures" and row.unit != "s" and row.name not in _KEEPS
+    }
     settings: dict[str, Any] = {
         "fleet.size": size, "fleet.failures": harmless, "fleet.cells": None, "plan.whitelist": [], "plan.blacklist": [],
         "plan.mode": "silent" if kind.decided else "confirm", "plan.operator": [],
