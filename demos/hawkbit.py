@@ -20,7 +20,8 @@ from sim.engines.live.ddi import publish
 from sim.engines.live.live_engine import Settings, Snapshot
 from sim.engines.live.live_run import LiveOutcome, run_live, save_live
 from sim.errors import FotasimError
-from sim.report.html import write_html
+from sim.report.formats.html_page import render
+from sim.report.from_runs import single
 from sim.scenario import Scenario
 
 SCENARIO = Path(__file__).with_name("mixed_fleet.yaml")
@@ -45,7 +46,7 @@ def main() -> int:
         return 2
     saved = save_live(found, given.out, overwrite=True)
     page = saved.path / "report.html"
-    page.write_text(write_html(saved), encoding="utf-8")
+    page.write_text(render(single(saved.path)[0]), encoding="utf-8")
     tell(found)
     if given.url:
         _tell_what_is_left(Scenario.load(SCENARIO).with_(settings), given.url)

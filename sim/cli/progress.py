@@ -32,13 +32,40 @@ def time_left_s(elapsed_s: float, done: float) -> float | None:
     return elapsed_s * (1.0 - done) / done
 
 
+class Pace:
+    """The time left by the pace of what was done since the work was first heard of.
+
+    What was done before, such as the campaigns a resumed sweep finds in its folder, took no time now and says nothing of
+    the pace; nor does the time before the first news, when an engine may have been compiled.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+        self._done = 0.0
+
+    def left_s(self, now: float, done: float, total: float) -> float | None:
+        """Seconds left at a time in seconds, when so much of the total is done; None while that cannot be told."""
+        if self._first is None or done < self._done:
+            self._first = (now, done)
+        self._done = done
+        since, before = self._first
+        return time_left_s(now - since, (done - before) / (total - before)) if total > before else None
+
+
 class TimeLeft(ProgressColumn):
     """The time left of a task; a dash until it can be told."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._paces: dict[int, Pace] = {}
+
     def render(self, task: Task) -> Text:
         """The text of the column."""
-        share = task.completed / task.total if task.total else 0.0
-        left = time_left_s(task.elapsed or 0.0, share)
+        heard_of = task.total is not None and (task.completed > 0 or task.id in self._paces)
+        if not heard_of:
+            return Text("–")
+        pace = self._paces.setdefault(task.id, Pace())
+        left = pace.left_s(task.elapsed or 0.0, task.completed, task.total or 0.0)
         return Text("–" if left is None else f"about {show_duration(left)}")
 
 
@@ -56,7 +83,7 @@ class Reporter:
         )  # fmt: skip
         self._lines = not quiet and not console.is_terminal
         self._task = self._bar.add_task(title, total=None)
-        self._first: tuple[float, int] | None = None
+        self._pace = Pace()
         self._told = time.monotonic()
 
     def __enter__(self) -> Reporter:
@@ -72,14 +99,8 @@ class Reporter:
         """Pieces done and wanted so far."""
         self._bar.update(self._task, completed=done, total=total)
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, done)
-        elif self._lines and now - self._told >= _LINE_EVERY_S and done < total:
+        left = self._pace.left_s(now, done, total)
+        if self._lines and now - self._told >= _LINE_EVERY_S and done < total:
             self._told = now
-            print(f"{self._title}: {done:,} of {total:,} campaigns{self._left(now, done, total)}", file=sys.stderr)
-
-    def _left(self, now: float, done: int, total: int) -> str:
-        assert self._first is not None
-        since, before = self._first
-        left = time_left_s(now - since, (done - before) / (total - before)) if total > before else None
-        return "" if left is None else f", about {show_duration(left)} left"
+            rest = "" if left is None else f", about {show_duration(left)} left"
+            print(f"{self._title}: {done:,} of {total:,} campaigns{rest}", file=sys.stderr)

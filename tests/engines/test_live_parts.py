@@ -13,7 +13,7 @@ from sim.engines.live.known_files import File, KnownFiles
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_target import is_loopback
 from sim.engines.live.pace import Pace
-from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, reconcile
+from sim.engines.live.reconciliation import ModuleCounts, Reconciliation, reconcile
 from sim.errors import FotasimError
 
 
@@ -110,8 +110,8 @@ def test_loopback_is_told_by_the_address_alone(host, expected):
     assert is_loopback(host) is expected
 
 
-def books(**changes):
-    return ModuleBooks(**{
+def counts(**changes):
+    return ModuleCounts(**{
         "connected": True, "success_acknowledged": True, "upgraded": True, "statuses_sent": 7,
         "statuses_acknowledged": 7, **changes,
     })  # fmt: skip
@@ -124,16 +124,16 @@ def device(state="succeeded", reports=7):
 @pytest.mark.parametrize(
     ("ours", "theirs", "wrong"),
     [
-        (books(), device(), None),
-        (books(connected=False, success_acknowledged=False, upgraded=False, statuses_sent=0), None, None),
-        (books(), None, "connected"), (books(), device("updating"), "acknowledged / counted"),
-        (books(success_acknowledged=False), device(), None),  # only the acknowledgement was cut off
-        (books(upgraded=False, success_acknowledged=False), device(), "upgraded"),
-        (books(statuses_acknowledged=6), device(reports=6), None), (books(), device(reports=6), "status reports"),
-        (books(), device(reports=8), "status reports"),
+        (counts(), device(), None),
+        (counts(connected=False, success_acknowledged=False, upgraded=False, statuses_sent=0), None, None),
+        (counts(), None, "connected"), (counts(), device("updating"), "acknowledged / counted"),
+        (counts(success_acknowledged=False), device(), None),  # only the acknowledgement was cut off
+        (counts(upgraded=False, success_acknowledged=False), device(), "upgraded"),
+        (counts(statuses_acknowledged=6), device(reports=6), None), (counts(), device(reports=6), "status reports"),
+        (counts(), device(reports=8), "status reports"),
     ],
 )  # fmt: skip
-def test_books_agree_or_name_the_module(ours, theirs, wrong):
+def test_counts_agree_or_name_the_module(ours, theirs, wrong):
     result = reconcile({"m1": ours}, {} if theirs is None else {"m1": theirs})
     failing = [check for check in result.checks if not check.agrees]
     if wrong is None:
@@ -145,7 +145,7 @@ def test_books_agree_or_name_the_module(ours, theirs, wrong):
         assert "DO NOT AGREE" in result.lines()[0]
 
 
-def test_no_books_no_verdict():
+def test_no_counts_no_verdict():
     result = Reconciliation(note="not possible: reason")
     assert result.as_dict()["agrees"] is None
     assert result.lines() == ["reconciliation: not possible: reason"]

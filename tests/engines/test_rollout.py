@@ -176,7 +176,8 @@ def test_replications_are_independent_campaigns():
 
 def test_interrupted_run_is_partial(tmp_path):
     """Ctrl-C keeps what is there, marks it, and the page says so."""
-    from sim.report.html import write_html
+    from sim.report.formats.html_page import render
+    from sim.report.from_runs import single
 
     def interrupt(share: float) -> None:
         if share > 0.3:
@@ -186,7 +187,7 @@ def test_interrupted_run_is_partial(tmp_path):
     assert outcome.summary["complete"] is False
     saved = save(outcome, tmp_path / "run")
     assert saved.manifest["complete"] is False
-    page = write_html(saved)
+    page = render(single(saved.path)[0])
     assert "The run was interrupted: its figures end where it stopped and decide nothing." in page
     assert "Ship it" not in page
     assert (outcome.records.timeline["upgraded"].iloc[-1]) == outcome.summary["stages"]["upgraded"]

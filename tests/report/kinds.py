@@ -60,10 +60,10 @@ def make_load(folder: Path, base: Scenario, worker: str = "worker-1", **reported
         measured.add("download", 0.2 + 0.01 * i)
     measured.fail("download", "timeout")
     legs = {leg: {"hdr": measured.encoded(leg), "failures": measured.failed(leg)} for leg in ("connect", "download")}
-    books = Reconciliation((Check("modules upgraded / successes counted", 60, 60, 0),))
+    compared = Reconciliation((Check("modules upgraded / successes counted", 60, 60, 0),))
     gathered = Gathered(clock=lambda: 100.0)
     gathered.clear()
-    sent = {"legs": legs, "final": True, "time": 100.001, "reconciliation": books.as_dict(),
+    sent = {"legs": legs, "final": True, "time": 100.001, "reconciliation": compared.as_dict(),
             "health": {"cpu": 0.5, "lag_p99_s": 0.002, "connections": 60, "faults": []}, **reported}  # fmt: skip
     gathered.take(worker, {"fotasim": sent, "user_count": 60})
     gathered.ended = 112.0

@@ -16,7 +16,6 @@ from sim.engines.run import save
 from sim.records import Run
 from sim.report.formats.html_page import render
 from sim.report.from_runs import comparison, single
-from sim.report.html import write_html
 from sim.report.page import Code, Column, Page, Section, Table, Text, Value
 from tests.report.browser import chromium
 from tests.support import run
@@ -140,7 +139,7 @@ def _large(block):
 def test_a_fleet_nobody_reaches(tmp_path):
     """No success at all still makes a page."""
     outcome = run("fleet.failures.never_online=1.0", "gates={duration_p95: '<= 1d'}")
-    assert "Time of 95 % of the successes: not known" in write_html(save(outcome, tmp_path / "r"))
+    assert "Time of 95 % of the successes: not known" in render(single(save(outcome, tmp_path / "r").path)[0])
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -88,7 +88,7 @@ def test_gates_of_a_sweep(folders):
         ({}, "Measured", [True, True, True]),
         ({"health": {"faults": ["the loop was late by 2 s"]}}, "Void", [True, False, True]),
         ({"final": False}, "Void", [False, False, True]),
-        ({"reconciliation": Reconciliation((Check("statuses", 5, 7, 2, ("m1",)),)).as_dict()}, "Books differ", [True, True, False]),
+        ({"reconciliation": Reconciliation((Check("statuses", 5, 7, 2, ("m1",)),)).as_dict()}, "Counts differ", [True, True, False]),
         ({"reconciliation": Reconciliation(note="an mqtt URL").as_dict()}, "Measured", [True, True]),
     ],
 )  # fmt: skip

@@ -75,17 +75,17 @@ def test_it_says_where_it_went_and_how_long_each_leg_took(folder):
     assert [leg["name"] for leg in plain["live"]["legs"]][:3] == ["wake", "upgrade", "connect"]
 
 
-def test_both_books_stand_on_it(folder):
+def test_both_counts_stand_on_it(folder):
     """Twelve modules on both sides, and a test case that they agree."""
     page, _ = single(folder)
-    rows = table(page, "books")
+    rows = table(page, "client_and_cloud")
     assert all(row["client"] == row["cloud"] and row["differ"] == 0 for row in rows)
     assert rows[0]["client"] == 12
     assert [(c.name, c.passed) for c in page.checks][-1] == ("client and cloud agree", True)
     assert page.verdict.word == "Go"
 
 
-def test_books_that_differ_make_the_run_void(folder, tmp_path):
+def test_counts_that_differ_make_the_run_void(folder, tmp_path):
     """Whatever the gates say."""
     apart = {"what": "modules upgraded / successes counted", "client": 12, "cloud": 11, "differ": 1, "examples": ["m1"]}
     page, _ = single(tampered(folder, tmp_path, reconciliation={"agrees": False, "note": "", "findings": [], "checks": [apart]}))  # fmt: skip
@@ -115,8 +115,8 @@ def test_without_its_latencies_it_still_has_a_page(folder, tmp_path):
 def test_every_face_and_hostile_words_of_a_server(folder, tmp_path):
     """The schema holds, and no word of a manifest or of the latencies breaks out of any format."""
     check = {"what": HOSTILE, "client": 1, "cloud": 2, "differ": 1, "examples": [HOSTILE]}
-    books = {"agrees": False, "note": HOSTILE, "findings": [HOSTILE], "checks": [check]}
-    copy = tampered(folder, tmp_path, target=HOSTILE, reconciliation=books)
+    compared = {"agrees": False, "note": HOSTILE, "findings": [HOSTILE], "checks": [check]}
+    copy = tampered(folder, tmp_path, target=HOSTILE, reconciliation=compared)
     leg = {
         "meaning": HOSTILE,
         "count": 1,

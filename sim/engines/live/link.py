@@ -159,7 +159,7 @@ class Link(asyncio.Protocol):
             owner.on_down(self, 0 if self.up else code)
 
     def _leave(self) -> asyncio.Transport | None:
-        """Out of the books; gives the transport to end, once."""
+        """No longer counted as open; gives the transport to end, once."""
         transport, self._transport, self._owner = self._transport, None, None
         self._links.open.discard(self)
         self._links.in_flight.discard(self)

@@ -89,7 +89,7 @@ class Cloud(Protocol):
         """Whether the cloud expects nothing more of any module that can still come."""
 
     async def reconcile(self, engine: LiveEngine) -> Reconciliation:
-        """Takes the cloud's word on each module into the world's books and compares it with the modules'."""
+        """Takes the cloud's word on each module into the world and compares it with what the modules counted."""
 
     @property
     def traffic(self) -> tuple[int, int]:

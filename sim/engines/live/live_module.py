@@ -18,7 +18,7 @@ from sim.draws import Purpose, uniform
 from sim.engines.driver_rules.transfer_rules import FETCH_ROUND_TRIPS
 from sim.engines.live import failure_reasons
 from sim.engines.live.fetch import Ask, Broken, Package, ServerRefused, WrongChecksum
-from sim.engines.live.reconciliation import ModuleBooks
+from sim.engines.live.reconciliation import ModuleCounts
 from sim.module import behaviour as b
 from sim.module import radio
 from sim.module.inputs import Effect, Input
@@ -262,10 +262,10 @@ class LiveModule(ABC):
         if status == msg.UPDATE_SUCCESS and not isnan(self.module.row.upgraded_s):
             self._span_ends("upgrade")
 
-    def books(self) -> ModuleBooks:
+    def counts(self) -> ModuleCounts:
         """The client's side of the reconciliation."""
         row = self.module.row
-        return ModuleBooks(
+        return ModuleCounts(
             connected=not isnan(row.first_contact_s),
             success_acknowledged=msg.UPDATE_SUCCESS in self.acked and not isnan(row.upgraded_s),
             upgraded=not isnan(row.upgraded_s),

@@ -73,7 +73,7 @@ class LiveRecorder(Recorder):
         return sum(self._requests_by_second[second] for second in range(first, last)) / (last - first)
 
     def beat(self) -> None:
-        """A running transfer reported itself; the timeline books that with the transfer."""
+        """A running transfer reported itself; the timeline counts that with the transfer."""
         self._requests_by_second[int(self._real_s())] += 1
 
     def transfer_began(self) -> None:

@@ -24,7 +24,7 @@ from sim.engines.live.known_files import File
 from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_target import Target, checked_url, target_of
-from sim.engines.live.reconciliation import ModuleBooks, Reconciliation, mirror, reconcile
+from sim.engines.live.reconciliation import ModuleCounts, Reconciliation, mirror, reconcile
 from sim.engines.world.build import World
 from sim.errors import FotasimError, RemoteProtocolError
 from sim.module import battery, radio, states
@@ -510,12 +510,12 @@ class QuecThing:
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
         _adopt(engine.world, cloud)
-        client = {m.module.name: m.books() for m in engine.modules}
+        client = {m.module.name: m.counts() for m in engine.modules}
         earlier = self._leave_out_earlier(client, cloud)
         told = f"{earlier:,} of the devices had succeeded in an earlier run: the cloud offers them nothing"
         return replace(reconcile(client, cloud), findings=((told,) if earlier else ()) + tuple(engine.notes))
 
-    def _leave_out_earlier(self, client: Mapping[str, ModuleBooks], cloud: Mapping[str, dict[str, Any]]) -> int:
+    def _leave_out_earlier(self, client: Mapping[str, ModuleCounts], cloud: Mapping[str, dict[str, Any]]) -> int:
         """Takes out of the cloud's word what it counted before this run; gives successes of earlier runs."""
         earlier = 0
         for name in cloud.keys() & client.keys():

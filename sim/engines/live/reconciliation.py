@@ -16,7 +16,7 @@ NOBODY = "not possible: no worker could compare"
 
 
 @dataclass(frozen=True, slots=True)
-class ModuleBooks:
+class ModuleCounts:
     """The client's side of one module."""
 
     connected: bool
@@ -109,17 +109,17 @@ def combined(parts: Sequence[Reconciliation]) -> Reconciliation:
     return Reconciliation(tuple(counts.values()), "", (*findings, *(f"not all compared: {n}" for n in notes)), by)
 
 
-def reconcile(client: Mapping[str, ModuleBooks], cloud: Mapping[str, Mapping[str, Any]]) -> Reconciliation:
+def reconcile(client: Mapping[str, ModuleCounts], cloud: Mapping[str, Mapping[str, Any]]) -> Reconciliation:
     """Compares module by module.
 
     A success whose report was acknowledged must be the cloud's success; the cloud may know of one whose
     acknowledgement was cut off, but never of one that did not happen. Reports the cloud counted lie between those
     acknowledged and those sent.
     """
-    ours = {name: books for name, books in client.items() if books.connected}
+    ours = {name: counts for name, counts in client.items() if counts.connected}
     succeeded = {name for name, device in cloud.items() if device.get("state") == "succeeded"}
-    acknowledged = {name for name, books in ours.items() if books.success_acknowledged}
-    upgraded = {name for name, books in client.items() if books.upgraded}
+    acknowledged = {name for name, counts in ours.items() if counts.success_acknowledged}
+    upgraded = {name for name, counts in client.items() if counts.upgraded}
     known, counted_successes = set(cloud) & set(client), succeeded & set(client)
     checks = [
         _check("modules that connected / devices in the plan", set(ours), known, set(ours) - known),

@@ -17,6 +17,8 @@ from sim.report.show import printable, words
 
 _LONG_TEXT = 40
 _LONG_WORD = re.compile(r"[\w./=-]{20,}")
+_FIGURE = re.compile(r"[-+]?[\d.,]+ \S{1,6}")
+"""A number with its unit, which stay on one line."""
 _JOINTS = re.compile(r"(?<=[A-Za-z0-9][._/=])(?=[A-Za-z0-9])")
 
 
@@ -67,21 +69,13 @@ def _cells(table: Table) -> Iterator[list[_Cell]]:
         ]
 
 
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|points|modules|s|min|h|d|kB|MB|GB|B|J|kJ|/s|k?bit/s|Mbit/s)(?:\W|$))")
-
-
-def _held_together(text: str) -> str:
-    """A cell in which no line ends between a number and its unit."""
-    return _UNIT.sub("\u00a0", text)
-
-
 def _cell(column: Column, value: object, text: str, *, head: bool) -> _Cell:
-    tag, text = "th" if head else "td", _held_together(text)
+    tag = "th" if head else "td"
     if column.kind == "met":
         return _Cell(tag, "met" if value else "unmet", None, text)
     if column.kind == "state":
         return _Cell(tag, {"met": "met", "not met": "unmet"}.get(str(value), "open"), None, text)
     if not column.numeric:
-        return _Cell(tag, "long" if len(text) > _LONG_TEXT else "", None, text)
+        return _Cell(tag, "long" if len(text) > _LONG_TEXT else "short" if _FIGURE.fullmatch(text) else "", None, text)
     raw = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return _Cell(tag, "n zero" if raw == 0 and column.kind == "count" else "n", raw, text)

@@ -1,4 +1,4 @@
-"""What only a real cloud can tell: where the modules went, how long each leg took, whether both sides' books agree."""
+"""What only a real cloud can tell: where the modules went, how long each leg took, whether client and cloud agree."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """Both sides' books laid together; `agrees` is None where nobody could be asked, and `note` says why."""
+class Compared:
+    """What client and cloud counted, laid side by side; `agrees` is None where nobody could be asked, and `note` says why."""
 
     agrees: bool | None
     note: str = ""
@@ -52,7 +52,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A live run beside its records: the target, how time went, the legs, the books."""
+    """A live run beside its records: the target, how time went, the legs, what client and cloud counted."""
 
     target: str
     time_scale: float
@@ -60,7 +60,7 @@ class Live:
     radio: bool
     wall_s: float
     legs: list[Leg]
-    books: Books
+    compared: Compared
     slo: list[SloResult] = field(default_factory=list)
     generator: list[str] = field(default_factory=list)
     ended_by: str = ""
@@ -78,7 +78,7 @@ def live_of(folder: Path, manifest: Mapping[str, Any]) -> Live | None:
     return Live(
         str(told.get("target", "")), float(told.get("time_scale", 1.0)), float(told.get("ramp_per_s", 0.0)),
         bool(told.get("radio")), float(manifest.get("wall_s", 0.0)), legs_of(latencies),
-        books_of(told.get("reconciliation") or {}), [SloResult.of(row) for row in told.get("slo", ())],
+        compared_of(told.get("reconciliation") or {}), [SloResult.of(row) for row in told.get("slo", ())],
         [str(fault) for fault in told.get("faults", ())], str(told.get("ended_by", "")),
     )  # fmt: skip
 
@@ -96,10 +96,10 @@ def legs_of(table: Mapping[str, Any]) -> list[Leg]:
     return listed
 
 
-def books_of(told: Mapping[str, Any]) -> Books:
+def compared_of(told: Mapping[str, Any]) -> Compared:
     """The reconciliation as it was written."""
     checks = [
         Agreement(str(c["what"]), int(c["client"]), int(c["cloud"]), int(c["differ"]), [str(e) for e in c["examples"]])
         for c in told.get("checks", [])
     ]
-    return Books(told.get("agrees"), str(told.get("note", "")), checks, [str(f) for f in told.get("findings", [])])
+    return Compared(told.get("agrees"), str(told.get("note", "")), checks, [str(f) for f in told.get("findings", [])])

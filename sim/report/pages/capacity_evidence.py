@@ -85,9 +85,18 @@ def evidence(s: Found) -> list[Section]:
     """A figure for each objective: what was measured over the load offered; the last of an odd number stands alone."""
     last_alone = len(s.objectives) - len(s.objectives) % 2
     return [
-        Section(f"{o['text']} over the load", [_curve(s, o, wide=i >= last_alone)], half=i < last_alone)
+        Section(
+            f"{o['text']} over the load",
+            [_curve(s, o, wide=i >= last_alone) if _measured(s, o["text"]) else Text("Not measured at any load.")],
+            half=i < last_alone,
+        )
         for i, o in enumerate(s.objectives)
     ]
+
+
+def _measured(s: Found, text: str) -> bool:
+    """Whether any step on any cloud has a value of an objective."""
+    return any(p["values"][text] is not None for cloud in s.clouds for p in s.found[cloud]["curve"] if not p["void"])
 
 
 def _curve(s: Found, objective: dict[str, Any], *, wide: bool) -> Chart:

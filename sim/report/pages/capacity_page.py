@@ -114,7 +114,7 @@ def _verdict(s: Found) -> Verdict:
         parts = "; ".join(dict.fromkeys(p["resource"] for p in gave))
         blocks.append(Text(f"{parts}, at {gave[0]['load']:,.0f} {s.unit}.", "First to give way:"))
     if not live:
-        text = "No cloud was measured. This is what the scenario's figures of a cloud come to, as good as they are."
+        text = "No cloud was measured. The result is as accurate as the scenario's figures in cloud.capacity."
         blocks.append(Text(text, "Prediction only.", hint=True))
     return Verdict(_key(s), _word(s), blocks)
 

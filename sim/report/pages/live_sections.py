@@ -1,4 +1,4 @@
-"""Sections on a live run: whether both sides' books agree, how long each leg took."""
+"""Sections on a live run: whether client and cloud agree, how long each leg took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sim.exit_status import ExitStatus
 from sim.report.figures import charts
-from sim.report.model.live_findings import Books, Leg, Live
+from sim.report.model.live_findings import Compared, Leg, Live
 from sim.report.model.verdict_words import slo_sentence
 from sim.report.page import Block, Chart, Check, Column, Points, Section, Table, Text, Value
 from sim.report.show import number, plural, share
@@ -17,23 +17,25 @@ _MOST_EXAMPLES = 5
 AGREEMENT = "client and cloud agree"
 
 
-def agreement_check(books: Books, suite: str) -> list[Check]:
-    """The books as a test case; none where nobody could be asked."""
-    if books.agrees is None:
+def agreement_check(compared: Compared, suite: str) -> list[Check]:
+    """The agreement as a test case; none where nobody could be asked."""
+    if compared.agrees is None:
         return []
-    apart = [f"{c.what}: {c.client:,} and {c.cloud:,}, {c.differ:,} differ" for c in books.checks if c.differ]
-    return [Check(AGREEMENT, suite, books.agrees, "; ".join(apart) or "every count is the same on both sides",
+    apart = [f"{c.what}: {c.client:,} and {c.cloud:,}, {c.differ:,} differ" for c in compared.checks if c.differ]
+    return [Check(AGREEMENT, suite, compared.agrees, "; ".join(apart) or "every count is the same on both sides",
         ExitStatus.RUN_FAILED,
     )]  # fmt: skip
 
 
-def agreement_text(books: Books) -> Text:
+def agreement_text(compared: Compared) -> Text:
     """Whether the figures can be trusted, in one line."""
-    if books.agrees is None:
-        return Text(books.note or "Nobody could be asked for the cloud's side.", "Not compared with the cloud's books.")
-    if books.agrees:
+    if compared.agrees is None:
+        return Text(
+            compared.note or "Nobody could be asked for the cloud's side.", "Not compared with the cloud's counts."
+        )
+    if compared.agrees:
         return Text("every count of the modules is the cloud's too.", "Client and cloud agree:")
-    apart = max(books.checks, key=lambda c: c.differ)
+    apart = max(compared.checks, key=lambda c: c.differ)
     return Text(
         f"{apart.what} {apart.client:,} and {apart.cloud:,}, {plural(apart.differ, 'module')} apart. Until that is explained, "
         "the figures below decide nothing.", "Client and cloud do not agree:",
@@ -101,24 +103,24 @@ def generator_check(faults: Sequence[str], suite: str) -> Check:
 
 
 def live_sections(live: Live) -> Iterator[Section]:
-    """The books and the latencies of a live run."""
-    yield from book_sections(live.books)
+    """What client and cloud counted, and the latencies of a live run."""
+    yield from comparison_sections(live.compared)
     yield from leg_sections(live.legs)
 
 
-def book_sections(books: Books) -> Iterator[Section]:
+def comparison_sections(compared: Compared) -> Iterator[Section]:
     """Both sides' counts beside each other."""
     columns = (
         Column("what", "What the modules count / what the cloud counts"), Column("client", "Modules say", "count"), Column("cloud", "Cloud says", "count"),
         Column("differ", "Differ", "count"), Column("examples", "Which"),
     )  # fmt: skip
-    rows = [(c.what, c.client, c.cloud, c.differ, _some(c.examples)) for c in books.checks]
-    shown = columns if any(c.examples for c in books.checks) else columns[:-1]
-    blocks: list[Block] = [] if rows else [agreement_text(books)]
+    rows = [(c.what, c.client, c.cloud, c.differ, _some(c.examples)) for c in compared.checks]
+    shown = columns if any(c.examples for c in compared.checks) else columns[:-1]
+    blocks: list[Block] = [] if rows else [agreement_text(compared)]
     if rows:
-        blocks.append(Table("books", shown, [row[: len(shown)] for row in rows]))
-    if books.findings:
-        blocks += [Text("", "What the cloud contradicts itself in:"), Points([Text(f) for f in books.findings])]
+        blocks.append(Table("client_and_cloud", shown, [row[: len(shown)] for row in rows]))
+    if compared.findings:
+        blocks += [Text("", "What the cloud contradicts itself in:"), Points([Text(f) for f in compared.findings])]
     yield Section("Client and cloud", blocks)
 
 

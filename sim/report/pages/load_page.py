@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.report.model.live_findings import Books, Leg, books_of, legs_of
+from sim.report.model.live_findings import Compared, Leg, compared_of, legs_of
 from sim.report.model.load_verdict import decision_of, slo_of
 from sim.report.model.origin import origin_of
 from sim.report.model.verdict_words import tell
@@ -16,7 +16,7 @@ from sim.report.pages.live_sections import (
     MS,
     agreement_check,
     agreement_text,
-    book_sections,
+    comparison_sections,
     leg_sections,
     slo_blocks,
     slo_checks,
@@ -41,9 +41,9 @@ class LoadRun:
         return legs_of(self.found.get("legs", {}))
 
     @property
-    def books(self) -> Books:
-        """Both sides' books."""
-        return books_of(self.found.get("reconciliation") or {})
+    def compared(self) -> Compared:
+        """What client and cloud counted."""
+        return compared_of(self.found.get("reconciliation") or {})
 
     @property
     def workers(self) -> Mapping[str, Any]:
@@ -70,7 +70,7 @@ def load_page(run: LoadRun) -> Page:
         facts=f"{plural(int(facts.get('users', 0)), 'module')} asked for · {plural(len(run.workers), 'worker')}{lasted}",
         verdict=_verdict(run), opening=[_tiles(run)], checks=_checks(run, suite),
         sections=[
-            *leg_sections(run.legs), *book_sections(run.books), *_workers(run),
+            *leg_sections(run.legs), *comparison_sections(run.compared), *_workers(run),
             origin_section(origin, "Repeat this run", _REPEAT),
         ],
         properties=origin.rows(),
@@ -88,8 +88,8 @@ def _verdict(run: LoadRun) -> Verdict:
     if run.found.get("void") or not run.found.get("complete", True):
         text = Text("the generator, not the cloud, decided these figures.", "Void:")
         return Verdict("no-go", "Void", [text, *told])
-    if run.books.agrees is False:
-        return Verdict("no-go", "Books differ", [agreement_text(run.books)])
+    if run.compared.agrees is False:
+        return Verdict("no-go", "Counts differ", [agreement_text(run.compared)])
     failures = _failures(run)
     done = sum(leg.count for leg in run.legs if leg.name not in SPANS)
     decision, objectives = decision_of(run.found), slo_of(run.found)
@@ -99,7 +99,7 @@ def _verdict(run: LoadRun) -> Verdict:
         told_by = tell(decision)
         reason = Text(" ".join(told_by.reasons), told_by.headline)
         return Verdict(
-            decision.verdict.value, told_by.word, [reason, *slo_blocks(objectives), agreement_text(run.books), *told]
+            decision.verdict.value, told_by.word, [reason, *slo_blocks(objectives), agreement_text(run.compared), *told]
         )
     carried = Text(
         f"{plural(failures, 'exchange')} of {done + failures:,} failed; the generator kept up, so the times are the cloud's.",
@@ -108,7 +108,7 @@ def _verdict(run: LoadRun) -> Verdict:
     bound = Text(
         "Without --slo only failures are judged; fotasim capacity finds the largest load that keeps objectives.", hint=True
     )  # fmt: skip
-    return Verdict("none", "Measured", [carried, *slo_blocks(objectives), agreement_text(run.books), *told, bound])
+    return Verdict("none", "Measured", [carried, *slo_blocks(objectives), agreement_text(run.compared), *told, bound])
 
 
 def _tiles(run: LoadRun) -> Tiles:
@@ -139,7 +139,7 @@ def _checks(run: LoadRun, suite: str) -> list[Check]:
         Check("the run is complete", suite, complete, "every worker reported" if complete else missing),
         Check("the generator kept up", suite, not void, faults if void else "no worker was the bottleneck"),
         *slo_checks(slo_of(run.found), suite),
-        *agreement_check(run.books, suite),
+        *agreement_check(run.compared, suite),
     ]
 
 

@@ -253,7 +253,7 @@ def _finish_text(report: RunReport) -> str:
 def _quantile_table(report: RunReport) -> Table:
     columns = (
         Column("quantile", "Of the successes"), Column("time_s", "Done after", "duration"),
-        Column("low_s", "Low", "duration"), Column("high_s", "High", "duration"),
+        Column("low_s", "95 % low", "duration"), Column("high_s", "95 % high", "duration"),
     )  # fmt: skip
     rows = []
     for name in report.finish.quantiles_s:

@@ -41,8 +41,8 @@ def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
         blocks.append(gate_table(report.gates))
     if report.live is not None:
         blocks += slo_blocks(report.live.slo)
-    if report.live is not None and report.live.books.agrees is not False:
-        blocks.append(agreement_text(report.live.books))
+    if report.live is not None and report.live.compared.agrees is not False:
+        blocks.append(agreement_text(report.live.compared))
     blocks += [*remarks, Text(risk_sentence(report), "Risk to the fleet:")]
     blocks += _changes(report)
     return Verdict(report.verdict, WORDS[report.verdict], blocks)
@@ -75,7 +75,7 @@ def checks(report: RunReport) -> list[Check]:
         for gate in report.gates
     ]
     told_by_gates = report.verdict == "no-go" or any(not check.passed for check in listed)
-    told_by_gates |= report.live is not None and (report.live.books.agrees is False or bool(report.live.generator))
+    told_by_gates |= report.live is not None and (report.live.compared.agrees is False or bool(report.live.generator))
     told_by_gates |= report.live is not None and any(slo.state != "kept" for slo in report.live.slo if slo.tried)
     if report.verdict == "stopped" or (report.verdict not in ("go", "none") and not told_by_gates):
         listed.append(
@@ -90,7 +90,7 @@ def checks(report: RunReport) -> list[Check]:
     if report.live is not None:
         listed += slo_checks(report.live.slo, suite)
         listed.append(generator_check(report.live.generator, suite))
-        listed += agreement_check(report.live.books, suite)
+        listed += agreement_check(report.live.compared, suite)
     return listed
 
 
@@ -239,8 +239,8 @@ def _changes(report: RunReport) -> list[Block]:
 
 
 def _reason(report: RunReport) -> Text:
-    if report.live is not None and report.live.books.agrees is False:
-        return agreement_text(report.live.books)
+    if report.live is not None and report.live.compared.agrees is False:
+        return agreement_text(report.live.compared)
     return Text(" ".join(report.told.reasons), report.told.headline)
 
 

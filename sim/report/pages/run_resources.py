@@ -82,10 +82,10 @@ def cost_sections(report: RunReport) -> Iterator[Section]:
 
 _SLICE = (
     Column("modules", "Modules", "count"), Column("success_rate", "Success", "share"),
-    Column("success_low", "Low", "share"), Column("success_high", "High", "share"), Column("bricked", "Bricked", "count"),
+    Column("success_low", "95 % low", "share"), Column("success_high", "95 % high", "share"), Column("bricked", "Bricked", "count"),
     Column("failed", "Failed", "count"), Column("rejected", "Rejected", "count"),
-    Column("not_reached", "Not reached", "count"), Column("duration_p50_s", "Half after", "duration"),
-    Column("duration_p95_s", "95 % after", "duration"), Column("energy_mean_j", "Energy per module", "energy"),
+    Column("not_reached", "Not reached", "count"), Column("duration_p50_s", "Median time of the successes", "duration"),
+    Column("duration_p95_s", "95 % of the successes within", "duration"), Column("energy_mean_j", "Energy per module", "energy"),
     Column("wasted_bytes", "Data wasted", "size"),
 )  # fmt: skip
 

@@ -76,7 +76,7 @@ def change_table(found: Sequence[Change], name: str) -> Table:
     """Figures before and after with the interval of their difference and what it says."""
     columns = (
         Column("metric", "Figure", "metric"), Column("before", "Before", "number"), Column("after", "Now", "number"),
-        Column("difference", "Difference", "number"), Column("low", "Low", "number"), Column("high", "High", "number"),
+        Column("difference", "Difference", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
         Column("verdict", "Beyond noise?"),
     )  # fmt: skip
     return Table(name, columns, [change_row(c) for c in found])
