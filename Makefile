@@ -5,7 +5,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEV := .venv/.dev
 
-.PHONY: help demo demo-live demo-hawkbit test test-all check docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test test-all check audit docs examples schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
@@ -50,6 +50,9 @@ check: $(DEV)    ## format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy sim
 	$(BIN)/lint-imports
+
+audit: $(DEV)    ## bill of materials, and known vulnerabilities of the pinned versions where the network allows it
+	PYTHON=$(PYTHON) .ci/audit
 
 docs: $(DEV)     ## build the documentation site into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

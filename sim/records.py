@@ -5,11 +5,14 @@ A folder is written aside and renamed when complete, so a half-written one is ne
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -266,6 +269,11 @@ class Run:
             raise RecordsError(f"{folder}: not a whole run folder: {error}") from None
 
 
+_ASIDE = ".fotasim-"
+"""In the name of a hidden folder that is being written."""
+_YOUNG_S = 60.0
+
+
 def write_folder(
     target: Path, records: Records, *, scenario_yaml: str, manifest: dict[str, Any], summary: dict[str, Any],
     copied: Mapping[str, Path] | None = None, overwrite: bool = False,
@@ -293,11 +301,16 @@ def write_texts(folder: Path, scenario_yaml: str, documents: Mapping[str, Any]) 
 
 @contextmanager
 def replaced_folder(target: Path, kind: str = "run", *, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write into, which is sealed and takes the place of `target` when all went well; see `check_free`."""
+    """A folder to write into, which is sealed and takes the place of `target` when all went well; see `check_free`.
+
+    What runs that were killed have left of it goes first.
+    """
     check_free(target, kind, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        _clear_remains(target)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}{_ASIDE}", dir=target.parent))
+        owned = _lock(aside)
     except OSError as error:
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     try:
@@ -311,6 +324,37 @@ def replaced_folder(target: Path, kind: str = "run", *, overwrite: bool = False)
         raise RecordsError(f"{target}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        _unlock(owned)
+
+
+def _clear_remains(target: Path) -> None:
+    """Removes hidden folders of this target whose owner is dead: the system gave their locks back when it died."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}{_ASIDE}*"):
+        with suppress(OSError):
+            young = time.time() - left.stat().st_mtime < _YOUNG_S  # its owner may be about to lock it
+            if not young and (lock := _lock(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                _unlock(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """A lock on a folder that ends with its process; None when somebody has it, or where the system has none."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _write_tables(folder: Path, records: Records) -> None:

@@ -154,6 +154,7 @@ class Server:
             timeout_graceful_shutdown=int(STOP_S),
         )  # fmt: skip
         logging.getLogger("uvicorn.error").addFilter(_quiet)
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # forms that are none are answered, not told
         self._web = _Web(config)
         self._serving = self._run(self._web.serve([sock]))
         while not self._web.started:

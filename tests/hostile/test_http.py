@@ -223,7 +223,7 @@ def test_what_is_no_http_leaves_no_traceback(tmp_path, capfd):
         "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         "POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
         "GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-        "GET /api/v1/plans HTTP/1.1\r\nHost: x\r\nA: " + "a" * 70_000 + "\r\n\r\n", "GET /%ff%00/../x HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        "GET /api/v1/plans HTTP/1.1\r\nHost: x\r\nA: " + "a" * 400_000 + "\r\n\r\n", "GET /%ff%00/../x HTTP/1.1\r\nHost: \xff\r\n\r\n",
     ]  # fmt: skip
 
     async def scene():
