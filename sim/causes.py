@@ -49,6 +49,8 @@ class Cause(NamedEnum):
     DOWNGRADE_REFUSED = 36
     LATE_FAILURE = 37
     DUPLICATE_IDENTITY = 38
+    OUTAGE = 39
+    DATA_PLAN_EMPTY = 40
 
     @property
     def word(self) -> str:

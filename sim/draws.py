@@ -85,6 +85,8 @@ class Purpose(IntEnum):
     EVENT_SAMPLE = 70
     RETRY_JITTER = 71
     LATE_BRICK = 72
+    LOT = 73
+    REGION = 74
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

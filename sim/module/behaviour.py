@@ -25,11 +25,11 @@ from sim.messages import (
     UPDATING,
     unmet,
 )
-from sim.module import battery, check_in, flash, image, link_states, radio, states
+from sim.module import battery, check_in, flash, image, link_states, outage, radio, states
 from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
 from sim.module.link_states import LinkMove, LinkState
 from sim.module.profile import Profile
-from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, Power
+from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, OutageKind, Power
 
 FAILURES_BEFORE_LONG_BACK_OFF = 6
 """Failed connections with the short back-off (QuecThing, net errors)."""
@@ -95,6 +95,10 @@ def start(m: ModuleRow, p: Profile, now: float) -> bool:
 def start_online(m: ModuleRow, p: Profile, now: float) -> None:
     """A module that is awake at activation is connected already; one that always is reports at a phase of its own."""
     radio.begin_session(m, p)
+    if m.outages and outage.is_out(m, p, now):
+        m.cause = Cause.OUTAGE
+        m.link_at, m.link_then = now, Input.CHECK_IN
+        return
     if m.goodput_bit_s <= 0.0:
         m.cause = Cause.NO_SERVICE
         _offline(m, p, now)
@@ -132,7 +136,9 @@ def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
 
 
 def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
-    """Opens a radio session; without service the module tries again at its next check-in."""
+    """Opens a radio session; without service the module tries again at its next check-in, in an outage after its back-off."""
+    if m.outages and outage.until_s(m, p, now, OutageKind.NETWORK) > now:
+        return _wait_for_network(m, p, now)
     radio.begin_session(m, p)
     if m.goodput_bit_s <= 0.0:
         m.cause = Cause.NO_SERVICE
@@ -153,6 +159,19 @@ def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
     return _attach_in(m, now)
 
 
+def _wait_for_network(m: ModuleRow, p: Profile, now: float) -> int:
+    """Nothing to attach to: as after a lost connection; without power nothing happens before it is back."""
+    m.cause = Cause.OUTAGE
+    link_states.enter(m, LinkMove.LEAVE)
+    power_s = outage.until_s(m, p, now, OutageKind.POWER)
+    if power_s > now:
+        m.link_failures = 0
+        m.link_at, m.link_then = power_s, Input.CHECK_IN
+        return 0
+    _back_off(m, p, now)
+    return 0
+
+
 def _attach_in(m: ModuleRow, now: float) -> int:
     """The radio is the module's own from here: it is up after its time to attach."""
     m.link_at = now + m.attach_s
@@ -164,7 +183,7 @@ def _connected(m: ModuleRow, p: Profile, now: float) -> int:
     link_states.enter(m, LinkMove.CONNECTED)
     m.link_failures = 0
     m.idle_since_s = now
-    if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED):
+    if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE):
         m.cause = Cause.NONE
     if m.first_contact_s != m.first_contact_s:
         m.first_contact_s = now
@@ -196,17 +215,22 @@ def _asleep_at_s(m: ModuleRow, p: Profile, now: float) -> float:
 
 
 def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
-    """Back-off of the SDK's net-error class."""
+    """The session is over, or was not had: another try follows."""
     link_states.enter(m, LinkMove.DROP)
+    _back_off(m, p, now)
+    return 0
+
+
+def _back_off(m: ModuleRow, p: Profile, now: float) -> None:
+    """Back-off of the SDK's net-error class."""
     m.link_failures += 1
     m.link_then = Input.CHECK_IN
     if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
         m.link_at = now + p.long_back_off_s
-        return 0
+        return
     unit = uniform(p.key_0, p.key_1, m.identity, Purpose.BACK_OFF, m.sessions)
     jitter_s = p.back_off_jitter_s * (unit - 0.25)
     m.link_at = now + max(0.0, p.back_off_s * m.link_failures + jitter_s)
-    return 0
 
 
 def _link_lost(m: ModuleRow, p: Profile, now: float) -> int:
@@ -289,7 +313,7 @@ def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
         return _flash_ended(m, p, now)
     if given == Input.POWER_BACK:
         link_states.enter(m, LinkMove.POWER_BACK)
-        effects = _ota(m, p, _boot_input(m), now)
+        effects = _ota(m, p, image.boot_input(m), now)
         return effects | _offline(m, p, now)
     return _battery_empty(m, p, now)
 
@@ -404,12 +428,6 @@ def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
     return 0
 
 
-def _boot_input(m: ModuleRow) -> int:
-    if m.status == UPDATING and m.kind != FIRMWARE:
-        return Input.BOOT_MCU
-    return Input.BOOT_OLD
-
-
 # --- OTA -------------------------------------------------------------------------------------------------------
 
 
@@ -455,7 +473,7 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     if status == PLAN_RECEIVED:
         m.offers += 1
         m.notified_s = now if m.notified_s != m.notified_s else m.notified_s
-        _arm(m, now + p.application_delay_s + _user_delay_s(m, p, now), Input.DECIDE)
+        _arm(m, now + p.application_delay_s + image.user_delay_s(m, p, now), Input.DECIDE)
     elif status == SUBMITTED:
         m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
         m.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
@@ -478,13 +496,6 @@ def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int
     elif status == UPDATE_ERROR:
         return _update_error(m, p, given, now)
     return 0
-
-
-def _user_delay_s(m: ModuleRow, p: Profile, now: float) -> float:
-    """How long the user lets the first offer wait; a timeforced plan does not wait beyond its time."""
-    if not p.confirm_mode or m.offers != 1:
-        return 0.0
-    return min(m.user_delay_s, max(0.0, p.force_at_s - now))
 
 
 def _refused(m: ModuleRow, p: Profile, given: int, now: float) -> int:

@@ -46,7 +46,7 @@ def late_failure_s(m: ModuleRow, p: Profile) -> float:
         return math.inf
     sound = 1.0
     for component in range(p.components):
-        sound *= 1.0 - p.late_failures[component][release_class(m, p)]
+        sound *= 1.0 - min(1.0, p.late_failures[component][release_class(m, p)] * m.lot_factor)
     unit, other = pair(p.key_0, p.key_1, m.identity, Purpose.LATE_FAILURE, m.flashes)
     return lognormal(other, p.late_failure_median_s, 1.0) if unit < 1.0 - sound else math.inf
 
@@ -108,7 +108,7 @@ def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
         return Cause.BRICKED
     if write < p.flash_error * m.frailty:
         return Cause.FLASH_ERROR
-    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][release_class(m, p)]):
+    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][release_class(m, p)] * m.lot_factor):
         return Cause.BOOT_FAILURE
     return Cause.OTHER_VERSION if _names_other_version(m, p) else Cause.NONE
 
@@ -123,4 +123,4 @@ def _brick_chance(m: ModuleRow, p: Profile) -> float:
     """That of the release, or of a healthy image when the previous one is being restored."""
     if m.reverting:
         return p.brick_in_place if p.partition == Partition.IN_PLACE else p.brick
-    return p.bricks[m.component][release_class(m, p)]
+    return p.bricks[m.component][release_class(m, p)] * m.lot_factor

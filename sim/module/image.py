@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.causes import Cause
-from sim.messages import FIRMWARE
+from sim.messages import FIRMWARE, UPDATING
 from sim.module import battery, flash, states
 from sim.module.inputs import Input
 from sim.module.profile import Profile
@@ -72,3 +72,17 @@ def mcu_end(m: ModuleRow, now: float, duration: float) -> tuple[float, int]:
         m.flash_result = Cause.MCU_TIMEOUT
         return now + states.MCU_UPDATE_TIMEOUT_S, Input.TIMEOUT
     return now + duration, Input.UPDATE_FAILED
+
+
+def boot_input(m: ModuleRow) -> int:
+    """The input of a start with the old image, or with an MCU that was being updated."""
+    if m.status == UPDATING and m.kind != FIRMWARE:
+        return Input.BOOT_MCU
+    return Input.BOOT_OLD
+
+
+def user_delay_s(m: ModuleRow, p: Profile, now: float) -> float:
+    """How long the user lets the first offer wait; a timeforced plan does not wait beyond its time."""
+    if not p.confirm_mode or m.offers != 1:
+        return 0.0
+    return min(m.user_delay_s, max(0.0, p.force_at_s - now))

@@ -215,6 +215,8 @@ _DEVICE_ROWS = (
         "firmware limits", "least signal the device itself asks for, whatever the notice says", minimum=-200.0, maximum=0.0),
     _physics("new_image_ma",      0.0,     (0.0, 20.0),            "mA",          ESTIMATED,
         "a release that keeps the modem or a sensor awake", "mean current the new image draws beyond the old one's, from its success on"),
+    _physics("data_plan_bytes",   0.0,     (0.0, 1e8),             "B",           ESTIMATED,
+        "IoT tariffs of 1 to 100 MB a month", "data left on the SIM at activation; a download that begins beyond it is refused (0: no limit)"),
     _physics("download_limit_s",  0.0,     (0.0, 3600.0),          "s",           DOCUMENTED,
         "60 s in TRMNL's firmware, 5 min on Particle's SARA-R510",
         "longest download the module allows itself; then it breaks it off (0: none)"),

@@ -46,6 +46,14 @@ class Partition(NamedEnum):
     IN_PLACE = 1
 
 
+class OutageKind(NamedEnum):
+    """What is out for a time."""
+
+    CLOUD = 0
+    NETWORK = 1
+    POWER = 2
+
+
 FAULT_INSTALLATION, FAULT_FELL_BACK = 1, 2
 """An installation failed; the module went back to the previous image."""
 
@@ -74,6 +82,10 @@ class ModuleRow:
     away_until_s: float = 0.0
     base: int = 0
     """Class of the versions it ran at activation, where defects or the device go by them."""
+    lot_factor: float = 1.0
+    """What the chances of a bad release are multiplied by in its lot."""
+    outages: int = 0
+    """Outages that concern it, as bits."""
     # link
     link: int = LinkState.OFFLINE
     link_at: float = INF
@@ -213,6 +225,13 @@ class ProfileBase:
     refused_back: tuple[float, ...] = ()
     """1 where it refuses the previous package of a rollback, [component]."""
     hardware_count: int = 1
+    outage_count: int = 0
+    outage_kind: tuple[float, ...] = ()
+    """What is out, one of OutageKind, [outage]."""
+    outage_start_s: tuple[float, ...] = ()
+    outage_lasts_s: tuple[float, ...] = ()
+    outage_every_s: tuple[float, ...] = ()
+    """Time from one to the next, 0 where there is one only, [outage]."""
     may_fail_late: int = 0
     delta: tuple[int, ...] = ()
     """Whether each component comes as a delta package."""

@@ -27,6 +27,7 @@ from sim.scenario.fields import (
     written,
 )
 from sim.scenario.fleet_files.columns import UNITS, Column, ColumnOf, Key
+from sim.scenario.shared_fate import Lots, Outage
 from sim.scenario.zones import zone_of
 
 
@@ -401,6 +402,12 @@ class Fleet(Section):
     """Groups of modules alike."""
     cells: Cells | None = None
     """Radio cells whose modules share access and downlink; not set: modules share nothing."""
+    lots: Lots | None = None
+    """Lots of hardware that a release suits better or worse; not set: modules fail independently."""
+    outages: list[Outage] = Field(default_factory=list, max_length=16)
+    """Times in which parts of the fleet have no network or no power."""
+    ordinary_day: bool = False
+    """Whether modules the plan is done with go on checking in and load the cloud; false: they are left alone, which is faster."""
     callbacks: Literal["document", "sdk-2.9"] = "document"
     """How the application is told of 10701 and 10703: as the upgrade example documents it, with component, size and MD5
     or piece, or as SDK 2.9 does, bare for module firmware."""

@@ -15,6 +15,7 @@ from sim.errors import InputError
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
 from sim.scenario.fleet import Fleet
 from sim.scenario.plan import PlanSection
+from sim.scenario.shared_fate import MOST_OUTAGES, CloudOutage
 
 
 class CapacitySection(Section):
@@ -52,6 +53,8 @@ class CloudSection(Section):
     packages may add kinds; `fotasim doctor` lists them."""
     capacity: CapacitySection = CapacitySection()
     """What it can sustain."""
+    outages: list[CloudOutage] = Field(default_factory=list, max_length=MOST_OUTAGES)
+    """Times in which nobody reaches it; a simulation only."""
     keepalive: PositiveDuration = 120.0
     """Keep-alive of connections, such as `2min`; a silent module is noticed after 1.5 times that."""
     url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)] | None = None
@@ -182,13 +185,25 @@ class Scenario(Section):
     def _labels_exist(self) -> None:
         """A filter by labels takes somebody; what goes by a label has one to go by."""
         rollout = self.plan.strategy.rollout
-        asked = {f"max_in_progress_per_label.{label}": label for label in rollout.max_in_progress_per_label or {}}
+        prefix = "plan.strategy.rollout"
+        asked = {f"{prefix}.max_in_progress_per_label.{x}": x for x in rollout.max_in_progress_per_label or {}}
         if rollout.stagger is not None:
-            asked["stagger.label"] = rollout.stagger.label
+            asked[f"{prefix}.stagger.label"] = rollout.stagger.label
+        if self.fleet.lots is not None and self.fleet.lots.label is not None:
+            asked["fleet.lots.label"] = self.fleet.lots.label
+        for number, outage in enumerate(self.fleet.outages):
+            if outage.together == "cell" and self.fleet.cells is None:
+                raise ValueError(f"fleet.outages.{number}.together: cell needs fleet.cells")
+            if outage.together not in (None, "cell"):
+                asked[f"fleet.outages.{number}.together"] = outage.together
+        if len(self.fleet.outages) + len(self.cloud.outages) > MOST_OUTAGES:
+            raise ValueError(
+                f"fleet.outages: at most {MOST_OUTAGES} together with cloud.outages; use every for those that repeat"
+            )
         for key, label in asked.items():
             if not any(group.has_label(label) for group in self.fleet.groups):
                 raise ValueError(
-                    f"plan.strategy.rollout.{key}: no group of the fleet has it; "
+                    f"{key}: no group of the fleet has it; "
                     f"write labels: {{{label}: …}} into the fleet's groups it belongs to"
                 )
         for number, wanted in enumerate(self.plan.strategy.rollout.groups):

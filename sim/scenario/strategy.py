@@ -31,6 +31,7 @@ from sim.scenario.fields import (
     clock_s,
     written,
 )
+from sim.scenario.members import Members
 from sim.scenario.presets import PRESET_NAMES, with_preset
 from sim.scenario.zones import zone_of
 from sim.wire.ddi.documents import sleep_s
@@ -177,21 +178,6 @@ class Preconditions(Section):
     """`cloud` compares what was reported last, `device` what is true, `both` do."""
     on_unmet: Literal["defer", "reject"] = "defer"
     """`defer`: the module is offered again later; `reject`: it is over for this module."""
-
-
-class Members(Section):
-    """Which modules a rollout group is taken from: those that meet each of the lists that are not empty."""
-
-    fleet_groups: list[Name] = Field(default_factory=list, max_length=64)
-    """Names of groups of the fleet."""
-    hardware: list[str] = Field(default_factory=list, max_length=64)
-    """Hardware revisions."""
-    modules: list[str] = Field(default_factory=list, max_length=100_000)
-    """Modules as ids or globs."""
-    labels: dict[str, Annotated[list[str], Field(min_length=1, max_length=1000)]] = Field(
-        default_factory=dict, max_length=32
-    )
-    """Labels of groups of the fleet with the values that are taken: `{site: [lab, plant-2]}`."""
 
 
 class RolloutGroup(Section):

@@ -62,17 +62,19 @@ class Kind(IntEnum):
     """Random access has gone through, or was given up."""
     TAKEN_OVER = 8
     """Another device of the same identity connects."""
-    SERVED = 9
+    OUTAGE = 9
+    """An outage of the module begins."""
+    SERVED = 10
     """A request has reached the server."""
-    ANSWERED = 10
+    ANSWERED = 11
     """Its answer has come."""
-    POLL_DUE = 11
+    POLL_DUE = 12
     """The server's sleep is over."""
-    GO_ON = 12
+    GO_ON = 13
     """The module goes on with the action it has agreed to."""
-    IN_LINE = 13
+    IN_LINE = 14
     """A request that waits for the one before."""
-    POLL_IN_LINE = 14
+    POLL_IN_LINE = 15
     """A poll that waits for all other requests."""
 
 

@@ -21,6 +21,7 @@ def start_online(state: EngineState, i: int) -> None:
     if row.link == LinkState.ONLINE:
         tally.online(state.tally, 0.0, 1)
         session_rules.expect_takeover(state, i, 0.0)
+        session_rules.expect_outage(state, i, 0.0)
         if state.driver.polled:
             request_rules.start(state, i)
         else:
@@ -54,6 +55,10 @@ def happen(state: EngineState, i: int, event: UnderWay, now: float) -> None:
     elif kind == Kind.TAKEN_OVER:
         if row.link == LinkState.ONLINE and row.session == event.number:
             _drop(state, i, Cause.DUPLICATE_IDENTITY, now)
+    elif kind == Kind.OUTAGE:
+        session_rules.expect_outage(state, i, now)
+        if row.link == LinkState.ONLINE:
+            _drop(state, i, Cause.OUTAGE, now)
     elif row.session == event.number:  # unheard
         message_rules.offline(state.rollout, i)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import inf
 
+from sim.causes import Cause
 from sim.engines.driver_rules import request_rules, seam, session_rules, transfer_rules
 from sim.engines.driver_rules.seam import EngineState
 from sim.messages import UPDATE_SUCCESS
-from sim.module import behaviour
+from sim.module import behaviour, outage
 from sim.module.inputs import Effect, Input
 
 
@@ -37,6 +38,11 @@ def wake(state: EngineState, i: int, now: float) -> None:
 
 def connected(state: EngineState, i: int, now: float) -> None:
     """The cloud has let the module in: a session begins."""
+    row = state.modules[i]
+    if row.outages and outage.is_out(row, state.profiles[row.group], now):
+        row.cause = Cause.OUTAGE
+        deliver(state, i, Input.CONNECT_FAILED, now)
+        return
     session_rules.begin_session(state, i, now)
     deliver(state, i, Input.CONNECTED, now)
 

@@ -11,7 +11,7 @@ from sim.engines.driver_rules import seam
 from sim.engines.driver_rules.driven_row import Kind
 from sim.engines.driver_rules.seam import EngineState
 from sim.engines.recording import tally
-from sim.module import radio, states
+from sim.module import outage, radio, states
 from sim.module.inputs import Effect
 from sim.module.link_states import LinkState
 from sim.module.rows import CheckIn
@@ -136,6 +136,17 @@ def begin_session(state: EngineState, i: int, now: float) -> None:
     row.session += 1
     tally.online(state.tally, now, 1)
     expect_takeover(state, i, now)
+    expect_outage(state, i, now)
+
+
+def expect_outage(state: EngineState, i: int, now: float) -> None:
+    """The next outage of the module is waited for, by one event at a time."""
+    row = state.modules[i]
+    if row.outages == 0 or seam.is_waiting(state, i, Kind.OUTAGE):
+        return
+    at = outage.next_start_s(row, state.profiles[row.group], now)
+    if at < inf:
+        seam.schedule(state, i, at, Kind.OUTAGE)
 
 
 def expect_takeover(state: EngineState, i: int, now: float) -> None:

@@ -41,6 +41,8 @@ def refusal(state: EngineState, i: int) -> int:
     dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_ERROR, row.transfers)
     if dice < profile.server_error:
         return Cause.SERVER_ERROR
+    if 0.0 < profile.data_plan_bytes <= row.received_bytes:
+        return Cause.DATA_PLAN_EMPTY
     return Cause.NONE if capacity.open_slot(state.downloads) else Cause.SERVER_BUSY
 
 

@@ -17,7 +17,7 @@ from sim.cloud import capacity as cap
 from sim.cloud import egress as eg
 from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
-from sim.engines.world import record_layout, release_tables
+from sim.engines.world import record_layout, release_tables, shared_fate
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
 from sim.engines.world.plan_settings import build_executions, build_plan, capped_label
 from sim.errors import InputError
@@ -161,6 +161,7 @@ def build(scenario: Scenario, replication: int = 0) -> World:
     fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
     _clocks_of_single_modules(fleet)
     release_tables.fill(scenario, fleet)
+    shared_fate.fill(scenario, key, fleet)
     if not len(fleet.rows):
         raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
@@ -168,8 +169,10 @@ def build(scenario: Scenario, replication: int = 0) -> World:
 
 
 def _nothing_is_undone(scenario: Scenario) -> bool:
-    """Whether an execution that is over stays so: no operator's retry, no rollback, nothing revoked and rolled back."""
+    """Whether nothing more is wanted of a module whose execution is over: no ordinary day, no operator's retry, no rollback, nothing revoked and rolled back."""
     strategy = scenario.plan.strategy
+    if scenario.fleet.ordinary_day:
+        return False
     retried = any(action.do == "retry-failed" for action in scenario.plan.operator)
     return not (retried or strategy.rollback or strategy.in_flight.on_revoked == "rollback")
 

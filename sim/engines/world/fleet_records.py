@@ -108,6 +108,7 @@ def build_fleet(
     zoned = any("time_zone" in group.columns for group in scenario.fleet.groups)
     differ = (
         scenario.plan.confirmed_by_user or scenario.fleet.cells is not None or zoned
+        or scenario.fleet.lots is not None or bool(scenario.fleet.outages or scenario.cloud.outages)
         or any(profile.may_fail_late for profile in profiles) or by_version(scenario)
     )  # fmt: skip
     rows = record_layout.blank(ModuleRow(), record_layout.MODULE, size, record_layout.MODULE_LASTING)

@@ -12,13 +12,14 @@ from sim.cloud.execution import Execution
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 from sim.scenario.clocks import MOST_CHANGES
+from sim.scenario.shared_fate import MOST_OUTAGES
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
            "component", "kind", "decided", "flash_result", "hold", "reverting", "cause", "first_fault", "image_faults"),
     "i2": ("hardware", "zone", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts",
            "flashes"),
-    "i4": ("index", "cell", "base", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
+    "i4": ("index", "cell", "base", "outages", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
            "offers", "preambles"),
 }  # fmt: skip
 EXECUTION = {
@@ -43,7 +44,7 @@ MODULE_AWAKE = (
 )  # fmt: skip
 EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s", "confirmed_s", "holds")
 """What matters only while something is under way with a module: written anew before it is read after that, or not read."""
-MODULE_RARE = ("user_delay_s", "cell", "zone", "preambles", "base", "late_at")
+MODULE_RARE = ("user_delay_s", "cell", "zone", "preambles", "base", "late_at", "lot_factor", "outages")
 EXECUTION_RARE = ("busy_until_s", "approval_delay_s", "identity")
 """What few scenarios need: one record for all modules, unless they differ."""
 EVENT = np.dtype([
@@ -138,7 +139,8 @@ def profile_type(components: int, hardware: int, zones: int = 1) -> np.dtype[Any
     zones = max(4, _power(zones))
     return record(
         Profile, None, ordinary_w=(3,), peaks_s=(24,), boot_failures=table, bricks=table, late_failures=table,
-        other_versions=table, refused=table, refused_back=(components,), delta=(components,),
+        other_versions=table, refused=table, refused_back=(components,), outage_kind=(MOST_OUTAGES,),
+        outage_start_s=(MOST_OUTAGES,), outage_lasts_s=(MOST_OUTAGES,), outage_every_s=(MOST_OUTAGES,), delta=(components,),
         zone_day_start_s=(zones,), zone_changes=(zones,), zone_change_at_s=(zones, MOST_CHANGES),
         zone_shift_s=(zones, MOST_CHANGES),
     )  # fmt: skip

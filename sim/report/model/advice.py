@@ -71,6 +71,8 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "downgrade_refused": ("refuse a version older than their own", "Give the release a higher version, or leave these modules out", ""),
     "late_failure": ("ran the new image, and fell back when it failed later", "Let the first group soak longer than such a failure takes to show, and take such successes back", "plan.strategy.abort.withdraw_success"),
     "duplicate_identity": ("lost their session to another device of the same identity", "Give each device credentials of its own", ""),
+    "outage": ("were cut off by an outage of the cloud, their network or their power", "Leave time after it, and let retries and back-offs differ", "plan.strategy.retry.jitter"),
+    "data_plan_empty": ("had no data left on their SIM", "Ship a smaller (delta) package, or enlarge the data plan first", "fleet.groups.0.resume_download"),
     "bricked": ("never came back from flashing", "Find out why before the image goes out: each of these is a visit in the field", ""),
     "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
     "plan_expired": ("were cut off by the end of the plan", "End the plan later", "plan.strategy.schedule.end_time"),

@@ -7,7 +7,8 @@ from typing import Any
 from sim.scenario.exports.rest import Rest
 from sim.scenario.exports.times import start_utc
 from sim.scenario.imports.hawkbit import TYPES
-from sim.scenario.strategy import Members, RolloutGroup, StrategySection
+from sim.scenario.members import Members
+from sim.scenario.strategy import RolloutGroup, StrategySection
 
 Document = dict[str, Any]
 _ACTIONS = {"next-group": "NEXTGROUP", "pause": "PAUSE"}
