@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from h11 import LocalProtocolError
 from sqlalchemy.exc import OperationalError
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -59,6 +60,8 @@ def with_downloads(app: FastAPI, downloads: Downloads) -> Any:
                 await downloads(scope, receive, send)
             except Cut:
                 raise  # the server breaks the connection off, as it should
+            except LocalProtocolError:
+                pass  # the request went on as no HTTP, and has its answer
             except Exception as error:
                 cloud.trouble.report("a download", error)
                 raise Cut from None
@@ -104,7 +107,12 @@ async def _left(_request: Request, _error: Exception) -> Response:
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    """An error of ours: the reference leads to its traceback, which stays here."""
+    """An error of ours: the reference leads to its traceback, which stays here.
+
+    An answer that cannot be sent any more, because the request went on as no HTTP, is the client's.
+    """
+    if isinstance(error, LocalProtocolError):
+        return Response(status_code=CLIENT_LEFT)
     reference = request.app.state.cloud.trouble.report(f"{request.method} {request.url.path[:80]}", error)
     return inside(reference)
 
