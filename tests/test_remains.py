@@ -71,6 +71,7 @@ COMMANDS = {
     "sweep": ["sweep", "s.yaml", "--vary", "fleet.groups.0.battery_percent=10:90:40"],
     "tune": ["tune", "s.yaml", "--vary", "fleet.groups.0.battery_percent=10:90", "--maximise", "success_rate"],
     "compare": ["compare", "s.yaml", "--variant", "fleet.groups.0.battery_percent=20", "--replications", "400"],
+    "capacity": ["capacity", "s.yaml", "--of", "wakeups", "--need", "50000", "--slo", "p99(notify)<2s"],
     "sensitivity": ["sensitivity", "s.yaml", "--samples", "100"],
 }
 
