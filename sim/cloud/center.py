@@ -294,10 +294,6 @@ class DeveloperCenter:
     def _url(self, index: int, component: int) -> msg.FirmwareUrl:
         return firmware_url(self.plan, component, bool(self.executions[index].reverting))
 
-    def url_of(self, index: int, component: int, holds: int) -> msg.FirmwareUrl:
-        """The URL as a deployment names it that a module has polled."""
-        return replace(self._url(index, component), hold=bool(holds))
-
 
 def notice(plan: Plan, back: bool) -> msg.Notice:
     """The notice of a plan, or of its rollback."""

@@ -170,11 +170,6 @@ def next_slot(e: Egress) -> int:
     return int(e.classes[e.queue[0]].root)
 
 
-def load_bit_s(e: Egress) -> float:
-    """What is being delivered now."""
-    return float(min(e.line.total_bit_s, e.line.bit_s))
-
-
 # --- classes ------------------------------------------------------------------------------------------------------
 
 

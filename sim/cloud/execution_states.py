@@ -95,7 +95,7 @@ class HasState(Protocol):
     state: int
 
 
-def enter(progress: Progress, execution: HasState, move: int) -> None:
+def enter(progress: Progress, execution: HasState, move: ExecutionMove) -> None:
     """Moves an execution; a refused move changes nothing and is left in `progress.refusal`."""
     after = NEXT[execution.state * MOVE_COUNT + move]
     if after < 0:

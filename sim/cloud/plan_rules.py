@@ -1,6 +1,41 @@
 """The plan as a whole: release, groups, criteria, pause, cancel, roll back, end. Pure functions over a rollout.
 
-At one instant a plan acts in this order: its end, its groups and criteria, releases, pushes.
+Theory of operation
+-------------------
+A module gets its upgrade in three steps, each with a gate of its own. *Release* (here): the plan lets it go, in the order
+of its group, as the rate, the release window and the cap allow; it is queued. *Offer* (offer_rules.py): a queued module
+that is online, meets the preconditions and finds room gets the notice. *Attempt* (offer_rules, message_rules): what it
+answers, downloads and reports. The steps meet in the state of one execution (execution_states.py) and in the counts of
+`Progress`, which change with that state and nowhere else.
+
+*Two ways in.* A driver calls `wake` when the plan's `deadline` is due, and `settle` after everything that can have changed
+a count: a module's message, one of its timers, the operator. At one instant `wake` acts in the order of the strategy's
+definitions: the end of the plan, criteria and groups, releases, pushes. Each asks for its next time through a field of
+`Progress` (`end_at`, `evaluate_at`, `release_at`, `push_at`; inf for never); `deadline` is the earliest of them. Nothing
+here reads a clock or waits.
+
+*Settling.* Whoever changes a count that a rule looks at sets `progress.dirty`; who makes room below a cap on offers sets
+`progress.freed`. `settle` goes round until both are 0, because what it does changes counts again: the rate takes its
+next step; a plan that has had its `max_devices` closes; criteria and groups are evaluated, at once or at the next point of
+the grid; whoever may go now is released; freed room is offered to those whom a cap had held. It ends because each round moves an
+execution on, fires a criterion (once each) or passes or fails a group, and there are finitely many.
+
+*Release.* `order` holds the modules of each group one after the other in order of release, `joined` the late ones in the order they
+came. Groups open one after the other, never two steps at once: a group opens when the one before has passed (or its
+start time and soak are over), so those with somebody left lie between `group_first` and `group_opened`. The rate is a
+sequence of slots; a release that the clock holds back asks to be woken and takes its slot then, not before, so that
+a pause or a window costs no slots.
+
+*Evaluation.* Criteria come first, in the order of the plan: the first that fires acts and ends the evaluation, since it may
+have paused or ended the plan. Then each open group: its error threshold before its success threshold. What they do is an
+`Action`, carried out by `act`; so is the end of the plan. A new action is a row of `settings.Action` and a branch of `act`.
+
+*Pause and end.* A paused plan releases, opens and evaluates nothing and starts no retry; what is under way goes on, is asked,
+revoked, stopped or starved as `on_pause` says (`offer_rules.treat_in_flight`), and timers keep running. `_close` is the one way out:
+it moves the plan, ends those who wait or are between attempts, and treats those in progress by the policy of
+that way. A rollback is a close after which modules that run the new version are queued again, for the old one.
+
+*Order.* Loops over executions go by number and pushes by rank of release, so both engines send the same messages in the same order.
 """
 
 from __future__ import annotations
@@ -425,9 +460,7 @@ def end(rollout: RolloutState, now: float) -> None:
         stop_rollout(rollout, now)
         return
     rollout_state.decide(rollout, now, DecisionKind.ENDED, -1, 0.0)
-    _close(
-        rollout, now, PlanState.ENDED, EndReason.PLAN_EXPIRED, 1 if settings.end_behavior == Action.FORCE_CANCEL else 0
-    )
+    _close(rollout, now, PlanMove.END, EndReason.PLAN_EXPIRED, 1 if settings.end_behavior == Action.FORCE_CANCEL else 0)
 
 
 def stop_rollout(rollout: RolloutState, now: float) -> None:
@@ -446,7 +479,7 @@ def _cancel(rollout: RolloutState, now: float, force: int) -> None:
     _close(rollout, now, PlanMove.TERMINATE, EndReason.PLAN_ABORTED, force)
 
 
-def _close(rollout: RolloutState, now: float, move: int, reason: int, force: int) -> None:
+def _close(rollout: RolloutState, now: float, move: PlanMove, reason: int, force: int) -> None:
     """Waiting modules and pending retries end; modules in progress as the in-flight policy says."""
     progress, settings = rollout.progress, rollout.settings
     plan_states.enter(progress, move)

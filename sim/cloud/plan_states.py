@@ -58,7 +58,7 @@ NEXT = TABLE.next_states()
 MOVE_COUNT = len(PlanMove)
 
 
-def enter(progress: Progress, move: int) -> None:
+def enter(progress: Progress, move: PlanMove) -> None:
     """Moves the plan; a refused move changes nothing and is left in `progress.refusal`."""
     after = NEXT[progress.state * MOVE_COUNT + move]
     if after < 0:

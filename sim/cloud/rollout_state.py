@@ -243,7 +243,7 @@ def to_queue(rollout: RolloutState, execution: Execution) -> None:
     execution.step += 1
 
 
-def finish(rollout: RolloutState, execution: Execution, move: int, now: float) -> None:
+def finish(rollout: RolloutState, execution: Execution, move: ExecutionMove, now: float) -> None:
     """The execution is over by this move; the counts of plan and group follow (definition 3)."""
     progress = rollout.progress
     group = rollout.groups[execution.group]

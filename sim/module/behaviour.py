@@ -43,604 +43,604 @@ LINGER_S = 60.0
 _BUSY = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
 
-def deadline(m: ModuleRow) -> float:
+def deadline(row: ModuleRow) -> float:
     """When the module wants WAKE next, or inf."""
-    return min(m.link_at, m.ota_at, m.power_at, m.late_at)
+    return min(row.link_at, row.ota_at, row.power_at, row.late_at)
 
 
-def receive(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+def receive(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     """Delivers one input at `now` (seconds) and returns the effects to perform, or-ed."""
-    if given == Input.WAKE:
-        given = _due(m)
-        if given == Input.BROKEN:
-            m.cause = Cause.DOWNLOAD_TOO_LONG
-    if given < OTA_INPUT_COUNT:
-        return _ota(m, p, given, now)
-    if given == Input.DECIDE:
-        return _decide(m, p, now)
-    if given == Input.REVOKED:
-        return _revoked(m, p, now)
-    if given == Input.READ_PIECE:
-        last = m.offset_bytes + m.piece_bytes >= m.package_bytes
-        return _ota(m, p, Input.UPDATE if last else Input.NEXT_BLOCK, now)
-    if given in (Input.BEGIN_FLASH, Input.FLASH_ENDED, Input.BATTERY_EMPTY, Input.POWER_BACK):
-        return _power(m, p, given, now)
-    if given == Input.FAIL_LATE:
-        return _fail_late(m, p, now)
-    return _link(m, p, given, now)
+    if input_ == Input.WAKE:
+        input_ = _due(row)
+        if input_ == Input.BROKEN:
+            row.cause = Cause.DOWNLOAD_TOO_LONG
+    if input_ < OTA_INPUT_COUNT:
+        return _ota(row, profile, input_, now)
+    if input_ == Input.DECIDE:
+        return _decide(row, profile, now)
+    if input_ == Input.REVOKED:
+        return _revoked(row, profile, now)
+    if input_ == Input.READ_PIECE:
+        last = row.offset_bytes + row.piece_bytes >= row.package_bytes
+        return _ota(row, profile, Input.UPDATE if last else Input.NEXT_BLOCK, now)
+    if input_ in (Input.BEGIN_FLASH, Input.FLASH_ENDED, Input.BATTERY_EMPTY, Input.POWER_BACK):
+        return _power(row, profile, input_, now)
+    if input_ == Input.FAIL_LATE:
+        return _fail_late(row, profile, now)
+    return _link(row, profile, input_, now)
 
 
-def _due(m: ModuleRow) -> int:
+def _due(row: ModuleRow) -> int:
     """The input of the earliest timer, which is thereby spent; ties in the order power, OTA, link, late failure."""
-    if m.late_at < min(m.power_at, m.ota_at, m.link_at):
-        m.late_at = INF
+    if row.late_at < min(row.power_at, row.ota_at, row.link_at):
+        row.late_at = INF
         return Input.FAIL_LATE
-    if m.power_at <= m.ota_at and m.power_at <= m.link_at:
-        m.power_at = INF
+    if row.power_at <= row.ota_at and row.power_at <= row.link_at:
+        row.power_at = INF
         return Input.BATTERY_EMPTY
-    if m.ota_at <= m.link_at:
-        m.ota_at = INF
-        return m.ota_then
-    m.link_at = INF
-    return m.link_then
+    if row.ota_at <= row.link_at:
+        row.ota_at = INF
+        return row.ota_then
+    row.link_at = INF
+    return row.link_then
 
 
-def start(m: ModuleRow, p: Profile, now: float) -> bool:
+def start(row: ModuleRow, profile: Profile, now: float) -> bool:
     """Arms the first check-in of a module. True when it is awake at `now` already: in the middle of a session."""
-    m.link_at = check_in.first_check_in_s(m, p, now)
-    m.link_then = Input.CHECK_IN
-    return m.link_at <= now
+    row.link_at = check_in.first_check_in_s(row, profile, now)
+    row.link_then = Input.CHECK_IN
+    return row.link_at <= now
 
 
-def start_online(m: ModuleRow, p: Profile, now: float) -> None:
+def start_online(row: ModuleRow, profile: Profile, now: float) -> None:
     """A module that is awake at activation is connected already; one that always is reports at a phase of its own."""
-    radio.begin_session(m, p)
-    if m.outages and outage.is_out(m, p, now):
-        m.cause = Cause.OUTAGE
-        m.link_at, m.link_then = now, Input.CHECK_IN
+    radio.begin_session(row, profile)
+    if row.outages and outage.is_out(row, profile, now):
+        row.cause = Cause.OUTAGE
+        row.link_at, row.link_then = now, Input.CHECK_IN
         return
-    if m.goodput_bit_s <= 0.0:
-        m.cause = Cause.NO_SERVICE
-        _offline(m, p, now)
+    if row.goodput_bit_s <= 0.0:
+        row.cause = Cause.NO_SERVICE
+        _offline(row, profile, now)
         return
-    link_states.enter(m, LinkMove.START_ONLINE)
-    m.first_contact_s = m.idle_since_s = now
-    m.link_at = now + m.phase * p.check_in_every_s if p.check_in == CheckIn.ALWAYS else m.session_end_s
-    m.link_then = Input.SLEEP
+    link_states.enter(row, LinkMove.START_ONLINE)
+    row.first_contact_s = row.idle_since_s = now
+    row.link_at = now + row.phase * profile.check_in_every_s if profile.check_in == CheckIn.ALWAYS else row.session_end_s
+    row.link_then = Input.SLEEP
 
 
 # --- link ------------------------------------------------------------------------------------------------------
 
 
-def _link(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if m.link == LinkState.DARK:
+def _link(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
+    if row.link == LinkState.DARK:
         return Effect.REFUSED_INPUT
-    if given == Input.CHECK_IN:
-        if p.check_in == CheckIn.DIURNAL and now >= m.session_end_s:
-            return _parked(m, p, now)
-        return _attach(m, p, now, False)
-    if given == Input.ACCESSED:
-        return _attach_in(m, now) if m.link == LinkState.ATTACHING else Effect.REFUSED_INPUT
-    if given == Input.ATTACHED:
-        link_states.enter(m, LinkMove.CONNECT)
+    if input_ == Input.CHECK_IN:
+        if profile.check_in == CheckIn.DIURNAL and now >= row.session_end_s:
+            return _parked(row, profile, now)
+        return _attach(row, profile, now, False)
+    if input_ == Input.ACCESSED:
+        return _attach_in(row, now) if row.link == LinkState.ATTACHING else Effect.REFUSED_INPUT
+    if input_ == Input.ATTACHED:
+        link_states.enter(row, LinkMove.CONNECT)
         return Effect.CONNECT
-    if given == Input.CONNECTED:
-        return _connected(m, p, now)
-    if given == Input.CONNECT_FAILED:
-        if m.link == LinkState.ATTACHING:
-            m.cause = Cause.CELL_CONGESTED
-        return _reconnect_later(m, p, now)
-    if given == Input.LINK_LOST:
-        return _link_lost(m, p, now)
-    return _sleep(m, p, now)
+    if input_ == Input.CONNECTED:
+        return _connected(row, profile, now)
+    if input_ == Input.CONNECT_FAILED:
+        if row.link == LinkState.ATTACHING:
+            row.cause = Cause.CELL_CONGESTED
+        return _reconnect_later(row, profile, now)
+    if input_ == Input.LINK_LOST:
+        return _link_lost(row, profile, now)
+    return _sleep(row, profile, now)
 
 
-def _attach(m: ModuleRow, p: Profile, now: float, after_reboot: bool) -> int:
+def _attach(row: ModuleRow, profile: Profile, now: float, after_reboot: bool) -> int:
     """Opens a radio session; without service the module tries again at its next check-in, in an outage after its back-off."""
-    if m.outages and outage.until_s(m, p, now, OutageKind.NETWORK) > now:
-        return _wait_for_network(m, p, now)
-    radio.begin_session(m, p)
-    if m.goodput_bit_s <= 0.0:
-        m.cause = Cause.NO_SERVICE
-        return _offline(m, p, now)
-    if p.power == Power.BATTERY:
-        if after_reboot or m.link_failures:
-            battery.spend(m, radio.session_j(m, p))  # the module's own habits do not ask for this session
-        if battery.true_percent(m, p, now) <= 0.0:
-            return _battery_empty(m, p, now)
-    if not (after_reboot or m.link_failures or p.check_in == CheckIn.DIURNAL):
-        m.session_end_s = INF  # known once it is connected
-    link_states.enter(m, LinkMove.ATTACH)
-    m.attach_s = radio.access_s(m, p, after_reboot)
-    if p.random_access and m.cell >= 0:
-        m.access_attempts = 0
-        m.link_at = INF
+    if row.outages and outage.until_s(row, profile, now, OutageKind.NETWORK) > now:
+        return _wait_for_network(row, profile, now)
+    radio.begin_session(row, profile)
+    if row.goodput_bit_s <= 0.0:
+        row.cause = Cause.NO_SERVICE
+        return _offline(row, profile, now)
+    if profile.power == Power.BATTERY:
+        if after_reboot or row.link_failures:
+            battery.spend(row, radio.session_j(row, profile))  # the module's own habits do not ask for this session
+        if battery.true_percent(row, profile, now) <= 0.0:
+            return _battery_empty(row, profile, now)
+    if not (after_reboot or row.link_failures or profile.check_in == CheckIn.DIURNAL):
+        row.session_end_s = INF  # known once it is connected
+    link_states.enter(row, LinkMove.ATTACH)
+    row.attach_s = radio.access_s(row, profile, after_reboot)
+    if profile.random_access and row.cell >= 0:
+        row.access_attempts = 0
+        row.link_at = INF
         return Effect.ACCESS
-    return _attach_in(m, now)
+    return _attach_in(row, now)
 
 
-def _wait_for_network(m: ModuleRow, p: Profile, now: float) -> int:
+def _wait_for_network(row: ModuleRow, profile: Profile, now: float) -> int:
     """Nothing to attach to: as after a lost connection; without power nothing happens before it is back."""
-    m.cause = Cause.OUTAGE
-    link_states.enter(m, LinkMove.LEAVE)
-    power_s = outage.until_s(m, p, now, OutageKind.POWER)
+    row.cause = Cause.OUTAGE
+    link_states.enter(row, LinkMove.LEAVE)
+    power_s = outage.until_s(row, profile, now, OutageKind.POWER)
     if power_s > now:
-        m.link_failures = 0
-        m.link_at, m.link_then = power_s, Input.CHECK_IN
+        row.link_failures = 0
+        row.link_at, row.link_then = power_s, Input.CHECK_IN
         return 0
-    _back_off(m, p, now)
+    _back_off(row, profile, now)
     return 0
 
 
-def _attach_in(m: ModuleRow, now: float) -> int:
+def _attach_in(row: ModuleRow, now: float) -> int:
     """The radio is the module's own from here: it is up after its time to attach."""
-    m.link_at = now + m.attach_s
-    m.link_then = Input.ATTACHED
+    row.link_at = now + row.attach_s
+    row.link_then = Input.ATTACHED
     return 0
 
 
-def _connected(m: ModuleRow, p: Profile, now: float) -> int:
-    link_states.enter(m, LinkMove.CONNECTED)
-    m.link_failures = 0
-    m.idle_since_s = now
-    if m.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE):
-        m.cause = Cause.NONE
-    if m.first_contact_s != m.first_contact_s:
-        m.first_contact_s = now
-    if m.session_end_s == INF and p.check_in != CheckIn.ALWAYS:
-        m.session_end_s = now + p.awake_s
-    m.link_then = Input.SLEEP
-    m.link_at = _asleep_at_s(m, p, now)
+def _connected(row: ModuleRow, profile: Profile, now: float) -> int:
+    link_states.enter(row, LinkMove.CONNECTED)
+    row.link_failures = 0
+    row.idle_since_s = now
+    if row.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE):
+        row.cause = Cause.NONE
+    if row.first_contact_s != row.first_contact_s:
+        row.first_contact_s = now
+    if row.session_end_s == INF and profile.check_in != CheckIn.ALWAYS:
+        row.session_end_s = now + profile.awake_s
+    row.link_then = Input.SLEEP
+    row.link_at = _asleep_at_s(row, profile, now)
     effects: int = Effect.HELLO
-    if m.cached:
-        m.published = m.cached
-        m.cached = 0
+    if row.cached:
+        row.published = row.cached
+        row.cached = 0
         effects |= Effect.PUBLISH
-    if m.status == PLAN_RECEIVED and m.decided:
-        m.ota_at = now
-        m.ota_then = Input.DECIDE
+    if row.status == PLAN_RECEIVED and row.decided:
+        row.ota_at = now
+        row.ota_then = Input.DECIDE
     return effects
 
 
-def _asleep_at_s(m: ModuleRow, p: Profile, now: float) -> float:
+def _asleep_at_s(row: ModuleRow, profile: Profile, now: float) -> float:
     """When a module that has just connected looks whether its session is over.
 
     A vehicle stays to the end of its trip; parked, it keeps its supply until what it has to report is out.
     """
-    if p.check_in == CheckIn.ALWAYS:
-        return now + p.check_in_every_s
-    if p.check_in == CheckIn.DIURNAL and m.cached == 0:
-        return max(m.session_end_s, now)
-    return max(m.session_end_s, now + min(p.awake_s, LINGER_S))
+    if profile.check_in == CheckIn.ALWAYS:
+        return now + profile.check_in_every_s
+    if profile.check_in == CheckIn.DIURNAL and row.cached == 0:
+        return max(row.session_end_s, now)
+    return max(row.session_end_s, now + min(profile.awake_s, LINGER_S))
 
 
-def _reconnect_later(m: ModuleRow, p: Profile, now: float) -> int:
+def _reconnect_later(row: ModuleRow, profile: Profile, now: float) -> int:
     """The session is over, or was not had: another try follows."""
-    link_states.enter(m, LinkMove.DROP)
-    _back_off(m, p, now)
+    link_states.enter(row, LinkMove.DROP)
+    _back_off(row, profile, now)
     return 0
 
 
-def _back_off(m: ModuleRow, p: Profile, now: float) -> None:
+def _back_off(row: ModuleRow, profile: Profile, now: float) -> None:
     """Back-off of the SDK's net-error class."""
-    m.link_failures += 1
-    m.link_then = Input.CHECK_IN
-    if m.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
-        m.link_at = now + p.long_back_off_s
+    row.link_failures += 1
+    row.link_then = Input.CHECK_IN
+    if row.link_failures > FAILURES_BEFORE_LONG_BACK_OFF:
+        row.link_at = now + profile.long_back_off_s
         return
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.BACK_OFF, m.sessions)
-    jitter_s = p.back_off_jitter_s * (unit - 0.25)
-    m.link_at = now + max(0.0, p.back_off_s * m.link_failures + jitter_s)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.BACK_OFF, row.sessions)
+    jitter_s = profile.back_off_jitter_s * (unit - 0.25)
+    row.link_at = now + max(0.0, profile.back_off_s * row.link_failures + jitter_s)
 
 
-def _link_lost(m: ModuleRow, p: Profile, now: float) -> int:
-    if m.link != LinkState.ONLINE:
+def _link_lost(row: ModuleRow, profile: Profile, now: float) -> int:
+    if row.link != LinkState.ONLINE:
         return Effect.REFUSED_INPUT
-    _book_awake(m, p, now)
-    _reconnect_later(m, p, now)
-    if m.status in (DOWNLOAD_START, DOWNLOADING):
-        return _ota(m, p, Input.BROKEN, now)
+    _book_awake(row, profile, now)
+    _reconnect_later(row, profile, now)
+    if row.status in (DOWNLOAD_START, DOWNLOADING):
+        return _ota(row, profile, Input.BROKEN, now)
     return 0
 
 
-def _sleep(m: ModuleRow, p: Profile, now: float) -> int:
+def _sleep(row: ModuleRow, profile: Profile, now: float) -> int:
     """The awake time is over: a module at work stays, a vehicle that is parked does not."""
-    if p.check_in == CheckIn.ALWAYS:
-        return _report_again(m, p, now)
-    if p.check_in == CheckIn.DIURNAL and m.status != UPDATING:
-        return _switched_off(m, p, now)
-    if m.status in _BUSY and not (m.status == DOWNLOADED and m.hold):
-        m.link_at = now + min(p.awake_s, LINGER_S)
-        m.link_then = Input.SLEEP
+    if profile.check_in == CheckIn.ALWAYS:
+        return _report_again(row, profile, now)
+    if profile.check_in == CheckIn.DIURNAL and row.status != UPDATING:
+        return _switched_off(row, profile, now)
+    if row.status in _BUSY and not (row.status == DOWNLOADED and row.hold):
+        row.link_at = now + min(profile.awake_s, LINGER_S)
+        row.link_then = Input.SLEEP
         return 0
-    _book_awake(m, p, now)
-    return _offline(m, p, now) | Effect.DISCONNECT
+    _book_awake(row, profile, now)
+    return _offline(row, profile, now) | Effect.DISCONNECT
 
 
-def _report_again(m: ModuleRow, p: Profile, now: float) -> int:
+def _report_again(row: ModuleRow, profile: Profile, now: float) -> int:
     """A module that is always online reports its state anew from time to time."""
-    m.link_at = now + check_in.next_poll_s(m, p)
-    m.link_then = Input.SLEEP
-    if m.status in (DOWNLOAD_START, DOWNLOADING):
+    row.link_at = now + check_in.next_poll_s(row, profile)
+    row.link_then = Input.SLEEP
+    if row.status in (DOWNLOAD_START, DOWNLOADING):
         return 0  # the signal of a running transfer stays as it was priced
-    if battery.true_percent(m, p, now) <= 0.0:
-        return _battery_empty(m, p, now)
-    radio.begin_session(m, p)
-    m.goodput_bit_s = max(m.goodput_bit_s, 1.0)
+    if battery.true_percent(row, profile, now) <= 0.0:
+        return _battery_empty(row, profile, now)
+    radio.begin_session(row, profile)
+    row.goodput_bit_s = max(row.goodput_bit_s, 1.0)
     return Effect.HELLO
 
 
-def _switched_off(m: ModuleRow, p: Profile, now: float) -> int:
+def _switched_off(row: ModuleRow, profile: Profile, now: float) -> int:
     """Supply goes away in order, in the middle of a session."""
-    stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
-    _book_awake(m, p, now)
-    return Effect.DISCONNECT | stop | _parked(m, p, now)
+    stop = Effect.STOP_FETCH if row.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    _book_awake(row, profile, now)
+    return Effect.DISCONNECT | stop | _parked(row, profile, now)
 
 
-def _parked(m: ModuleRow, p: Profile, now: float) -> int:
+def _parked(row: ModuleRow, profile: Profile, now: float) -> int:
     """Offline until the next trip: the module recovers then as after any loss of power, if it is not being updated."""
-    _offline(m, p, now)
-    if m.status == UPDATING:
+    _offline(row, profile, now)
+    if row.status == UPDATING:
         return 0
-    m.download_errors = 0
-    return _ota(m, p, Input.BOOT_OLD, now)
+    row.download_errors = 0
+    return _ota(row, profile, Input.BOOT_OLD, now)
 
 
-def _offline(m: ModuleRow, p: Profile, now: float) -> int:
-    link_states.enter(m, LinkMove.LEAVE)
-    m.link_failures = 0
-    m.link_at = check_in.next_check_in_s(m, p, now)
-    m.link_then = Input.CHECK_IN
+def _offline(row: ModuleRow, profile: Profile, now: float) -> int:
+    link_states.enter(row, LinkMove.LEAVE)
+    row.link_failures = 0
+    row.link_at = check_in.next_check_in_s(row, profile, now)
+    row.link_then = Input.CHECK_IN
     return 0
 
 
-def _book_awake(m: ModuleRow, p: Profile, now: float) -> None:
+def _book_awake(row: ModuleRow, profile: Profile, now: float) -> None:
     """Energy of having been awake, without a transfer, for longer than the module's own habits ask for."""
-    if m.transfer_start_s == m.transfer_start_s:
+    if row.transfer_start_s == row.transfer_start_s:
         return
-    if p.power == Power.BATTERY:
-        battery.spend(m, battery.awake_w(p) * max(0.0, now - max(m.idle_since_s, m.session_end_s)))
-    m.idle_since_s = now
+    if profile.power == Power.BATTERY:
+        battery.spend(row, battery.awake_w(profile) * max(0.0, now - max(row.idle_since_s, row.session_end_s)))
+    row.idle_since_s = now
 
 
 # --- power -----------------------------------------------------------------------------------------------------
 
 
-def _power(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if given == Input.BEGIN_FLASH:
-        return _begin_flash(m, p, now)
-    if given == Input.FLASH_ENDED:
-        return _flash_ended(m, p, now)
-    if given == Input.POWER_BACK:
-        link_states.enter(m, LinkMove.POWER_BACK)
-        effects = _ota(m, p, image.boot_input(m), now)
-        return effects | _offline(m, p, now)
-    return _battery_empty(m, p, now)
+def _power(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
+    if input_ == Input.BEGIN_FLASH:
+        return _begin_flash(row, profile, now)
+    if input_ == Input.FLASH_ENDED:
+        return _flash_ended(row, profile, now)
+    if input_ == Input.POWER_BACK:
+        link_states.enter(row, LinkMove.POWER_BACK)
+        effects = _ota(row, profile, image.boot_input(row), now)
+        return effects | _offline(row, profile, now)
+    return _battery_empty(row, profile, now)
 
 
-def _begin_flash(m: ModuleRow, p: Profile, now: float) -> int:
+def _begin_flash(row: ModuleRow, profile: Profile, now: float) -> int:
     """Five seconds after status 9 a module leaves the air and writes; an MCU is written while the module stays."""
-    m.flashes += 1
-    if m.kind == FIRMWARE and flash.hangs(m, p):
-        return _hang(m, p, now)
-    duration = flash.duration_s(m, p)
-    m.flash_result = flash.result(m, p, now, duration)
-    if m.flash_result != Cause.NONE and not m.reverting:
-        m.image_faults |= FAULT_INSTALLATION
-    if p.power == Power.BATTERY and m.flash_result != Cause.BATTERY_DEAD:
-        battery.spend(m, p.install_j)
-    if m.kind != FIRMWARE:
-        m.ota_at, m.ota_then = image.mcu_end(m, now, duration)
+    row.flashes += 1
+    if row.kind == FIRMWARE and flash.hangs(row, profile):
+        return _hang(row, profile, now)
+    duration = flash.duration_s(row, profile)
+    row.flash_result = flash.result(row, profile, now, duration)
+    if row.flash_result != Cause.NONE and not row.reverting:
+        row.image_faults |= FAULT_INSTALLATION
+    if profile.power == Power.BATTERY and row.flash_result != Cause.BATTERY_DEAD:
+        battery.spend(row, profile.install_j)
+    if row.kind != FIRMWARE:
+        row.ota_at, row.ota_then = image.mcu_end(row, now, duration)
         return 0
-    if m.flash_result == Cause.BATTERY_DEAD:
-        m.power_at = now + duration * battery.left_j(m, p, now) / p.install_j
+    if row.flash_result == Cause.BATTERY_DEAD:
+        row.power_at = now + duration * battery.left_j(row, profile, now) / profile.install_j
         duration = INF
-    elif p.partition == 0 and flash.power_fails(m, p, now, duration):
-        duration += flash.outage_s(m, p) + 0.5 * duration
-    effects: int = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
-    if flash.tells_early(m, p):
-        effects |= _ota(m, p, Input.UPDATED, now)
-    _book_awake(m, p, now)
-    link_states.enter(m, LinkMove.FLASH)
-    m.link_at = now + duration
-    m.link_then = Input.FLASH_ENDED
+    elif profile.partition == 0 and flash.power_fails(row, profile, now, duration):
+        duration += flash.outage_s(row, profile) + 0.5 * duration
+    effects: int = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
+    if flash.tells_early(row, profile):
+        effects |= _ota(row, profile, Input.UPDATED, now)
+    _book_awake(row, profile, now)
+    link_states.enter(row, LinkMove.FLASH)
+    row.link_at = now + duration
+    row.link_then = Input.FLASH_ENDED
     return effects
 
 
-def _hang(m: ModuleRow, p: Profile, now: float) -> int:
+def _hang(row: ModuleRow, profile: Profile, now: float) -> int:
     """Nothing is written and nothing said until somebody, or a watchdog, cycles the power: then the old image boots."""
-    m.flash_result = Cause.HUNG
-    effects = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
-    _book_awake(m, p, now)
-    link_states.enter(m, LinkMove.FLASH)
-    m.link_at = now + flash.hang_s(m, p)
-    m.link_then = Input.FLASH_ENDED
+    row.flash_result = Cause.HUNG
+    effects = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
+    _book_awake(row, profile, now)
+    link_states.enter(row, LinkMove.FLASH)
+    row.link_at = now + flash.hang_s(row, profile)
+    row.link_then = Input.FLASH_ENDED
     return effects
 
 
-def _flash_ended(m: ModuleRow, p: Profile, now: float) -> int:
-    if m.status != UPDATING:
-        image.boot_after_report(m, p, now)
-    if m.flash_result == Cause.BRICKED:
-        return _go_dark(m, Cause.BRICKED, now)
-    if p.power == Power.BATTERY:
-        battery.spend(m, p.reboot_j)
-    if m.flash_result == Cause.BOOT_FAILURE and not m.reverting:
-        m.image_faults |= FAULT_FELL_BACK
-    link_states.enter(m, LinkMove.RESTART)
-    m.download_errors = 0
-    given = Input.BOOT_TARGET if m.flash_result == Cause.NONE else Input.BOOT_OLD
-    effects = _ota(m, p, given, now)
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.REATTACH, m.flashes)
-    if unit < p.no_reattach and p.check_in != CheckIn.ALWAYS:
-        return effects | _offline(m, p, now)
-    return effects | _attach(m, p, now, True)
+def _flash_ended(row: ModuleRow, profile: Profile, now: float) -> int:
+    if row.status != UPDATING:
+        image.boot_after_report(row, profile, now)
+    if row.flash_result == Cause.BRICKED:
+        return _go_dark(row, Cause.BRICKED, now)
+    if profile.power == Power.BATTERY:
+        battery.spend(row, profile.reboot_j)
+    if row.flash_result == Cause.BOOT_FAILURE and not row.reverting:
+        row.image_faults |= FAULT_FELL_BACK
+    link_states.enter(row, LinkMove.RESTART)
+    row.download_errors = 0
+    input_ = Input.BOOT_TARGET if row.flash_result == Cause.NONE else Input.BOOT_OLD
+    effects = _ota(row, profile, input_, now)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.REATTACH, row.flashes)
+    if unit < profile.no_reattach and profile.check_in != CheckIn.ALWAYS:
+        return effects | _offline(row, profile, now)
+    return effects | _attach(row, profile, now, True)
 
 
-def _fail_late(m: ModuleRow, p: Profile, now: float) -> int:
+def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
     """The new image fails: the module runs the previous one again, or is lost. It waits for whatever is under way."""
-    if m.status != NO_PLAN or m.link not in (LinkState.OFFLINE, LinkState.ONLINE):
-        m.late_at = now + LINGER_S
+    if row.status != NO_PLAN or row.link not in (LinkState.OFFLINE, LinkState.ONLINE):
+        row.late_at = now + LINGER_S
         return 0
-    online = m.link == LinkState.ONLINE
+    online = row.link == LinkState.ONLINE
     effects: int = Effect.DISCONNECT if online else 0
     if online:
-        _book_awake(m, p, now)
-    drained = battery.true_percent(m, p, now) <= EMPTY_PERCENT
-    m.at_target &= ~m.upgraded
-    m.upgraded = 0
-    image.leave_new(m, p, now)
-    image.note_failed_attempt(m, Cause.BATTERY_DEAD if drained else Cause.LATE_FAILURE)
+        _book_awake(row, profile, now)
+    drained = battery.true_percent(row, profile, now) <= EMPTY_PERCENT
+    row.at_target &= ~row.upgraded
+    row.upgraded = 0
+    image.leave_new(row, profile, now)
+    image.note_failed_attempt(row, Cause.BATTERY_DEAD if drained else Cause.LATE_FAILURE)
     if drained:
-        return effects | _go_dark(m, Cause.BATTERY_DEAD, now)
-    if flash.is_late_brick(m, p):
-        return effects | _go_dark(m, Cause.BRICKED, now)
-    m.cause = Cause.LATE_FAILURE
-    m.image_faults |= FAULT_FELL_BACK
-    if not online and p.check_in == CheckIn.DIURNAL:
+        return effects | _go_dark(row, Cause.BATTERY_DEAD, now)
+    if flash.is_late_brick(row, profile):
+        return effects | _go_dark(row, Cause.BRICKED, now)
+    row.cause = Cause.LATE_FAILURE
+    row.image_faults |= FAULT_FELL_BACK
+    if not online and profile.check_in == CheckIn.DIURNAL:
         return 0
-    return effects | _attach(m, p, now, True)
+    return effects | _attach(row, profile, now, True)
 
 
-def _battery_empty(m: ModuleRow, p: Profile, now: float) -> int:
-    stop = Effect.STOP_FETCH if m.status in (DOWNLOAD_START, DOWNLOADING) else 0
-    gone = Effect.DISCONNECT if m.link == LinkState.ONLINE else 0
-    _end_transfer(m, p, now)
-    m.spent_cycle_j = p.capacity_j  # whatever is left cannot carry the module
-    m.ota_at = INF
-    back = battery.recharged_at_s(m, p, now)
+def _battery_empty(row: ModuleRow, profile: Profile, now: float) -> int:
+    stop = Effect.STOP_FETCH if row.status in (DOWNLOAD_START, DOWNLOADING) else 0
+    gone = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
+    _end_transfer(row, profile, now)
+    row.spent_cycle_j = profile.capacity_j  # whatever is left cannot carry the module
+    row.ota_at = INF
+    back = battery.recharged_at_s(row, profile, now)
     if back == INF:
-        return _go_dark(m, Cause.BATTERY_DEAD, now) | stop | gone
-    m.cause = Cause.BATTERY_DEAD
-    link_states.enter(m, LinkMove.RUN_EMPTY)
-    m.link_at = back
-    m.link_then = Input.POWER_BACK
+        return _go_dark(row, Cause.BATTERY_DEAD, now) | stop | gone
+    row.cause = Cause.BATTERY_DEAD
+    link_states.enter(row, LinkMove.RUN_EMPTY)
+    row.link_at = back
+    row.link_then = Input.POWER_BACK
     return stop | gone
 
 
-def _go_dark(m: ModuleRow, cause: int, now: float) -> int:
-    if m.status in _BUSY:
-        image.note_failed_attempt(m, cause)
-    link_states.enter(m, LinkMove.DIE)
-    m.cause = cause
-    m.ended_s = now
-    m.link_at = m.ota_at = m.power_at = m.late_at = INF
+def _go_dark(row: ModuleRow, cause: int, now: float) -> int:
+    if row.status in _BUSY:
+        image.note_failed_attempt(row, cause)
+    link_states.enter(row, LinkMove.DIE)
+    row.cause = cause
+    row.ended_s = now
+    row.link_at = row.ota_at = row.power_at = row.late_at = INF
     return 0
 
 
 # --- OTA -------------------------------------------------------------------------------------------------------
 
 
-def _ota(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+def _ota(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     """Walks the table, then does what the new status asks for. Refused inputs change nothing."""
-    if given == Input.BROKEN and m.download_errors >= states.TOLERATED_ERRORS:
-        given = Input.TOO_MANY_ERRORS
-    before = m.status
-    after = states.next_status(before, given)
-    if after < 0 or (given == Input.UPDATE and m.offset_bytes + m.piece_bytes < m.package_bytes):
+    if input_ == Input.BROKEN and row.download_errors >= states.TOLERATED_ERRORS:
+        input_ = Input.TOO_MANY_ERRORS
+    before = row.status
+    after = states.next_status(before, input_)
+    if after < 0 or (input_ == Input.UPDATE and row.offset_bytes + row.piece_bytes < row.package_bytes):
         return Effect.REFUSED_INPUT  # a piece is no package
-    if after == before and given in (Input.CONFIRM, Input.UPDATE):
+    if after == before and input_ in (Input.CONFIRM, Input.UPDATE):
         return 0  # allowed, and nothing to do
-    m.status = after
-    pending_s = m.ota_at if before == PLAN_RECEIVED and given == Input.NOTICE else INF
-    m.ota_at = INF
+    row.status = after
+    pending_s = row.ota_at if before == PLAN_RECEIVED and input_ == Input.NOTICE else INF
+    row.ota_at = INF
     if after == NO_PLAN:
         return 0
-    m.published = after
-    m.event = states.EVENT[after]
-    if p.components > 1 and given in (Input.CONFIRM, Input.REFUSE):
-        m.event = UPDATE_FLAG
-    effects = Effect.ENTERED | _publish(m, after) | _enter(m, p, after, given, now)
+    row.published = after
+    row.event = states.EVENT[after]
+    if profile.components > 1 and input_ in (Input.CONFIRM, Input.REFUSE):
+        row.event = UPDATE_FLAG
+    effects = Effect.ENTERED | _publish(row, after) | _enter(row, profile, after, input_, now)
     if pending_s < INF:  # the same notice again does not make a user think anew
-        m.ota_at = pending_s
+        row.ota_at = pending_s
     settled = states.next_status(after, Input.SETTLE)
     if settled >= 0:  # a moment, not a place
-        m.status = settled
+        row.status = settled
     return effects
 
 
-def _publish(m: ModuleRow, status: int) -> int:
+def _publish(row: ModuleRow, status: int) -> int:
     """Every status is published as it is entered; offline only the latest is kept for the next connection."""
-    if m.link == LinkState.ONLINE:
-        m.cached = 0
+    if row.link == LinkState.ONLINE:
+        row.cached = 0
         return Effect.PUBLISH
-    m.cached = status
+    row.cached = status
     return 0
 
 
-def _enter(m: ModuleRow, p: Profile, status: int, given: int, now: float) -> int:
+def _enter(row: ModuleRow, profile: Profile, status: int, input_: int, now: float) -> int:
     """Timers, bookings and effects of a status just entered."""
     if status == PLAN_RECEIVED:
-        m.offers += 1
-        m.notified_s = now if m.notified_s != m.notified_s else m.notified_s
-        _arm(m, now + p.application_delay_s + image.user_delay_s(m, p, now), Input.DECIDE)
+        row.offers += 1
+        row.notified_s = now if row.notified_s != row.notified_s else row.notified_s
+        _arm(row, now + profile.application_delay_s + image.user_delay_s(row, profile, now), Input.DECIDE)
     elif status == SUBMITTED:
-        m.confirmed_s = now if m.confirmed_s != m.confirmed_s else m.confirmed_s
-        m.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
-        _arm(m, now + states.URL_TIMEOUT_S, Input.TIMEOUT)
+        row.confirmed_s = now if row.confirmed_s != row.confirmed_s else row.confirmed_s
+        row.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
+        _arm(row, now + states.URL_TIMEOUT_S, Input.TIMEOUT)
     elif status == REFUSED:
-        return _refused(m, p, given, now)
+        return _refused(row, profile, input_, now)
     elif status == DOWNLOAD_START:
-        return _start_download(m, p, given, now)
+        return _start_download(row, profile, input_, now)
     elif status == DOWNLOADING:
-        _begin_transfer(m, p, now)
+        _begin_transfer(row, profile, now)
     elif status == DOWNLOADED:
-        _end_transfer(m, p, now)
-        _piece_complete(m, p, now)
+        _end_transfer(row, profile, now)
+        _piece_complete(row, profile, now)
     elif status == DOWNLOAD_ERROR:
-        return _download_error(m, p, given, now)
+        return _download_error(row, profile, input_, now)
     elif status == UPDATING:
-        _start_update(m, p, now)
+        _start_update(row, profile, now)
     elif status == UPDATE_SUCCESS:
-        image.install(m, p, given, now)
+        image.install(row, profile, input_, now)
     elif status == UPDATE_ERROR:
-        return _update_error(m, p, given, now)
+        return _update_error(row, profile, input_, now)
     return 0
 
 
-def _refused(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+def _refused(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     """The application refuses the offer, or gives up an upgrade it was asked to give up."""
-    if given != Input.CANCEL:
-        m.refusals += 1
+    if input_ != Input.CANCEL:
+        row.refusals += 1
         return 0
-    _end_transfer(m, p, now)
-    m.cause = Cause.CANCELED
-    m.kept_bytes = 0.0
+    _end_transfer(row, profile, now)
+    row.cause = Cause.CANCELED
+    row.kept_bytes = 0.0
     return Effect.STOP_FETCH | Effect.ERASE
 
 
-def _arm(m: ModuleRow, at: float, then: int) -> None:
-    m.ota_at = at
-    m.ota_then = then
+def _arm(row: ModuleRow, at: float, then: int) -> None:
+    row.ota_at = at
+    row.ota_then = then
 
 
-def _decide(m: ModuleRow, p: Profile, now: float) -> int:
+def _decide(row: ModuleRow, profile: Profile, now: float) -> int:
     """The application compares the notice's limits with what it has; a decision waits until it can be sent."""
-    if m.status != PLAN_RECEIVED:
+    if row.status != PLAN_RECEIVED:
         return Effect.REFUSED_INPUT
-    m.decided = 1
-    if m.link != LinkState.ONLINE:
+    row.decided = 1
+    if row.link != LinkState.ONLINE:
         return 0
-    m.decided = 0
-    least_percent, least_dbm, needed_bytes = p.device_min_battery_percent, p.device_min_rsrp_dbm, 0
-    if p.device_checks:
-        least_percent, least_dbm = max(m.min_battery_percent, least_percent), max(m.min_rsrp_dbm, least_dbm)
-        needed_bytes = m.needed_bytes
+    row.decided = 0
+    least_percent, least_dbm, needed_bytes = profile.device_min_battery_percent, profile.device_min_rsrp_dbm, 0
+    if profile.device_checks:
+        least_percent, least_dbm = max(row.min_battery_percent, least_percent), max(row.min_rsrp_dbm, least_dbm)
+        needed_bytes = row.needed_bytes
     reason: int = Cause.NONE
-    if p.device_checks or least_percent > 0.0 or least_dbm > -200.0:
-        gauge_percent = battery.gauge_percent(m, p, now)
-        reason = unmet(gauge_percent, m.rsrp_dbm, m.free_bytes, least_percent, least_dbm, needed_bytes)
-    if reason == Cause.NONE and uniform(p.key_0, p.key_1, m.identity, Purpose.USER_REFUSAL, m.offers) < p.user_refusal:
+    if profile.device_checks or least_percent > 0.0 or least_dbm > -200.0:
+        gauge_percent = battery.gauge_percent(row, profile, now)
+        reason = unmet(gauge_percent, row.rsrp_dbm, row.free_bytes, least_percent, least_dbm, needed_bytes)
+    if reason == Cause.NONE and uniform(profile.key_0, profile.key_1, row.identity, Purpose.USER_REFUSAL, row.offers) < profile.user_refusal:
         reason = Cause.USER_REFUSED
     if reason != Cause.NONE:
-        m.cause = reason  # the three limits and their causes share their numbers
-        return _ota(m, p, Input.REFUSE, now)
-    return _ota(m, p, Input.CONFIRM, now)
+        row.cause = reason  # the three limits and their causes share their numbers
+        return _ota(row, profile, Input.REFUSE, now)
+    return _ota(row, profile, Input.CONFIRM, now)
 
 
-def _start_download(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    if given == Input.URL:
-        m.offset_bytes = 0
-        m.cause = Cause.NONE
+def _start_download(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
+    if input_ == Input.URL:
+        row.offset_bytes = 0
+        row.cause = Cause.NONE
     else:  # the MCU asks for its next piece
-        m.offset_bytes += m.piece_bytes
-    m.transfers += 1
-    if m.download_started_s != m.download_started_s:
-        m.download_started_s = now
-    room = m.free_bytes
-    if m.kind != FIRMWARE and p.mcu_buffer_bytes > 0:
-        room = min(room, p.mcu_buffer_bytes)
-    if (m.kind == FIRMWARE and room < m.package_bytes) or room <= 0:
-        _arm(m, now, Input.NO_ROOM)
+        row.offset_bytes += row.piece_bytes
+    row.transfers += 1
+    if row.download_started_s != row.download_started_s:
+        row.download_started_s = now
+    room = row.free_bytes
+    if row.kind != FIRMWARE and profile.mcu_buffer_bytes > 0:
+        room = min(room, profile.mcu_buffer_bytes)
+    if (row.kind == FIRMWARE and room < row.package_bytes) or room <= 0:
+        _arm(row, now, Input.NO_ROOM)
         return 0
-    m.piece_bytes = min(m.package_bytes - m.offset_bytes, room)
-    _arm(m, now + states.HEADER_TIMEOUT_S, Input.TIMEOUT)
+    row.piece_bytes = min(row.package_bytes - row.offset_bytes, room)
+    _arm(row, now + states.HEADER_TIMEOUT_S, Input.TIMEOUT)
     return Effect.FETCH
 
 
-def _begin_transfer(m: ModuleRow, p: Profile, now: float) -> None:
-    _book_awake(m, p, now)
-    m.transfer_start_s = now
-    m.power_at = now + battery.empty_after_s(m, p, now, radio.download_w(m, p))
-    if p.download_limit_s > 0.0:
-        _arm(m, now + p.download_limit_s, Input.BROKEN)
+def _begin_transfer(row: ModuleRow, profile: Profile, now: float) -> None:
+    _book_awake(row, profile, now)
+    row.transfer_start_s = now
+    row.power_at = now + battery.empty_after_s(row, profile, now, radio.download_w(row, profile))
+    if profile.download_limit_s > 0.0:
+        _arm(row, now + profile.download_limit_s, Input.BROKEN)
 
 
-def _end_transfer(m: ModuleRow, p: Profile, now: float) -> None:
+def _end_transfer(row: ModuleRow, profile: Profile, now: float) -> None:
     """Books the energy of the transfer, beyond what the module would have used awake in its ordinary session."""
-    m.power_at = INF
-    if m.transfer_start_s != m.transfer_start_s:
+    row.power_at = INF
+    if row.transfer_start_s != row.transfer_start_s:
         return
-    if p.power == Power.BATTERY:
-        awake_anyway_s = max(0.0, min(now, m.session_end_s) - m.transfer_start_s)
-        used = radio.download_w(m, p) * (now - m.transfer_start_s)
-        battery.spend(m, max(0.0, used - battery.awake_w(p) * awake_anyway_s))
-    m.transfer_start_s = NAN
-    m.idle_since_s = now
+    if profile.power == Power.BATTERY:
+        awake_anyway_s = max(0.0, min(now, row.session_end_s) - row.transfer_start_s)
+        used = radio.download_w(row, profile) * (now - row.transfer_start_s)
+        battery.spend(row, max(0.0, used - battery.awake_w(profile) * awake_anyway_s))
+    row.transfer_start_s = NAN
+    row.idle_since_s = now
 
 
-def _piece_complete(m: ModuleRow, p: Profile, now: float) -> None:
-    m.download_errors = 0
-    m.kept_bytes = 0.0
-    last = m.offset_bytes + m.piece_bytes >= m.package_bytes
-    if last and m.downloaded_s != m.downloaded_s:
-        m.downloaded_s = now
-    if last and m.hold:
+def _piece_complete(row: ModuleRow, profile: Profile, now: float) -> None:
+    row.download_errors = 0
+    row.kept_bytes = 0.0
+    last = row.offset_bytes + row.piece_bytes >= row.package_bytes
+    if last and row.downloaded_s != row.downloaded_s:
+        row.downloaded_s = now
+    if last and row.hold:
         return  # told to install later
-    if m.kind == FIRMWARE:
-        _arm(m, now, Input.UPDATE)
+    if row.kind == FIRMWARE:
+        _arm(row, now, Input.UPDATE)
         return
-    if p.mcu_read_s > states.MCU_READ_TIMEOUT_S:  # every read of the MCU restarts the SDK's timer
-        _arm(m, now + states.MCU_READ_TIMEOUT_S, Input.TIMEOUT)
+    if profile.mcu_read_s > states.MCU_READ_TIMEOUT_S:  # every read of the MCU restarts the SDK's timer
+        _arm(row, now + states.MCU_READ_TIMEOUT_S, Input.TIMEOUT)
         return
-    reading_s = p.mcu_read_s * m.piece_bytes / 1024.0
-    _arm(m, now + reading_s, Input.READ_PIECE)
+    reading_s = profile.mcu_read_s * row.piece_bytes / 1024.0
+    _arm(row, now + reading_s, Input.READ_PIECE)
 
 
-def _download_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
+def _download_error(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     """Reports 6 and erases, unless the profile can resume: then the cloud's next URL goes on where this stopped."""
-    _end_transfer(m, p, now)
-    if given == Input.TIMEOUT:
-        m.cause = Cause.SERVER_BUSY
-    if given != Input.BOOT_OLD:
-        m.download_errors += 1
-        m.total_errors += 1
-    image.note_failed_attempt(m, m.cause)
+    _end_transfer(row, profile, now)
+    if input_ == Input.TIMEOUT:
+        row.cause = Cause.SERVER_BUSY
+    if input_ != Input.BOOT_OLD:
+        row.download_errors += 1
+        row.total_errors += 1
+    image.note_failed_attempt(row, row.cause)
     return Effect.ERASE | Effect.STOP_FETCH
 
 
-def _start_update(m: ModuleRow, p: Profile, now: float) -> None:
-    if m.updating_s != m.updating_s:
-        m.updating_s = now
-    fault = flash.image_fault(m, p)
+def _start_update(row: ModuleRow, profile: Profile, now: float) -> None:
+    if row.updating_s != row.updating_s:
+        row.updating_s = now
+    fault = flash.image_fault(row, profile)
     if fault != Cause.NONE:
-        m.cause = fault
-        m.flashes += 1
-        m.image_faults |= FAULT_INSTALLATION
-        _arm(m, now + states.FLASH_DELAY_S, Input.UPDATE_FAILED)
+        row.cause = fault
+        row.flashes += 1
+        row.image_faults |= FAULT_INSTALLATION
+        _arm(row, now + states.FLASH_DELAY_S, Input.UPDATE_FAILED)
         return
-    _arm(m, now + states.FLASH_DELAY_S, Input.BEGIN_FLASH)
+    _arm(row, now + states.FLASH_DELAY_S, Input.BEGIN_FLASH)
 
 
-def _revoked(m: ModuleRow, p: Profile, now: float) -> int:
+def _revoked(row: ModuleRow, profile: Profile, now: float) -> int:
     """Boots back into the image it still has (Mender's roll-back after a refused report)."""
-    if m.link != LinkState.ONLINE or m.status != NO_PLAN or m.at_target & m.upgraded == 0:
+    if row.link != LinkState.ONLINE or row.status != NO_PLAN or row.at_target & row.upgraded == 0:
         return Effect.REFUSED_INPUT
-    m.at_target &= ~m.upgraded
-    image.return_to_old(m, p, now)
-    _book_awake(m, p, now)
-    return Effect.DISCONNECT | _attach(m, p, now, True)
+    row.at_target &= ~row.upgraded
+    image.return_to_old(row, profile, now)
+    _book_awake(row, profile, now)
+    return Effect.DISCONNECT | _attach(row, profile, now, True)
 
 
-def _update_error(m: ModuleRow, p: Profile, given: int, now: float) -> int:
-    _end_transfer(m, p, now)
-    if given == Input.TIMEOUT:
-        m.cause = Cause.MCU_TIMEOUT if m.piece_bytes else Cause.URL_TIMEOUT
-    elif given == Input.NO_ROOM:
-        m.cause = Cause.NO_SPACE
-    elif given in (Input.UPDATE_FAILED, Input.BOOT_OLD) and m.flash_result != Cause.NONE:
-        m.cause = m.flash_result
-    m.flash_result = Cause.NONE
-    m.download_errors = 0
-    image.note_failed_attempt(m, m.cause)
+def _update_error(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
+    _end_transfer(row, profile, now)
+    if input_ == Input.TIMEOUT:
+        row.cause = Cause.MCU_TIMEOUT if row.piece_bytes else Cause.URL_TIMEOUT
+    elif input_ == Input.NO_ROOM:
+        row.cause = Cause.NO_SPACE
+    elif input_ in (Input.UPDATE_FAILED, Input.BOOT_OLD) and row.flash_result != Cause.NONE:
+        row.cause = row.flash_result
+    row.flash_result = Cause.NONE
+    row.download_errors = 0
+    image.note_failed_attempt(row, row.cause)
     return Effect.STOP_FETCH

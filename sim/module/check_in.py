@@ -19,130 +19,134 @@ _LONGEST_TRIP = 3.5
 """A trip is at most so many times its median: all but one in 60,000 are shorter."""
 
 
-def first_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
+def first_check_in_s(row: ModuleRow, profile: Profile, now: float) -> float:
     """When the module is online for the first time at or after `now` (and after its absence, if it is away), or inf.
 
     A session that is under way at that moment counts: the time is then the moment itself. Also sets how long the
-    module stays (`m.session_end_s`).
+    module stays (`row.session_end_s`).
     """
-    earliest = max(now, m.away_until_s)
-    if p.check_in == CheckIn.ALWAYS:
-        m.session_end_s = INF
+    earliest = max(now, row.away_until_s)
+    if profile.check_in == CheckIn.ALWAYS:
+        row.session_end_s = INF
         return earliest
-    if p.check_in == CheckIn.POISSON:
-        return _first_at_random_s(m, p, earliest)
-    if p.check_in == CheckIn.DIURNAL:
-        return max(earliest, _next_trip_s(m, p, earliest, under_way=True))
-    reach_s = p.awake_s + p.check_in_jitter_s + _CLOCKS_MOVE_S
-    m.check_ins = math.floor((earliest - reach_s - _phase_s(m, p)) / p.check_in_every_s)
-    return max(earliest, _next_period_s(m, p, earliest - p.awake_s))
+    if profile.check_in == CheckIn.POISSON:
+        return _first_at_random_s(row, profile, earliest)
+    if profile.check_in == CheckIn.DIURNAL:
+        return max(earliest, _next_trip_s(row, profile, earliest, under_way=True))
+    reach_s = profile.awake_s + profile.check_in_jitter_s + _CLOCKS_MOVE_S
+    row.check_ins = math.floor((earliest - reach_s - _phase_s(row, profile)) / profile.check_in_every_s)
+    return max(earliest, _next_period_s(row, profile, earliest - profile.awake_s))
 
 
-def next_check_in_s(m: ModuleRow, p: Profile, now: float) -> float:
+def next_check_in_s(row: ModuleRow, profile: Profile, now: float) -> float:
     """The next time after `now` at which the module comes online by itself, or inf.
 
-    `m.check_ins` counts the occasions looked at so far, so that each has a draw of its own. Also sets how long the
-    module stays (`m.session_end_s`).
+    `row.check_ins` counts the occasions looked at so far, so that each has a draw of its own. Also sets how long the
+    module stays (`row.session_end_s`).
     """
-    if p.check_in == CheckIn.ALWAYS:
-        m.session_end_s = INF
-        return now + p.check_in_every_s
-    if p.check_in == CheckIn.POISSON:
-        start = now + _pause_s(m, p)
-        m.session_end_s = start + p.awake_s
+    if profile.check_in == CheckIn.ALWAYS:
+        row.session_end_s = INF
+        return now + profile.check_in_every_s
+    if profile.check_in == CheckIn.POISSON:
+        start = now + _pause_s(row, profile)
+        row.session_end_s = start + profile.awake_s
         return start
-    if p.check_in == CheckIn.DIURNAL:
-        return _next_trip_s(m, p, now, under_way=False)
-    return _next_period_s(m, p, now)
+    if profile.check_in == CheckIn.DIURNAL:
+        return _next_trip_s(row, profile, now, under_way=False)
+    return _next_period_s(row, profile, now)
 
 
-def next_poll_s(m: ModuleRow, p: Profile) -> float:
+def next_poll_s(row: ModuleRow, profile: Profile) -> float:
     """Time to the next report of a module that is always online: its interval, moved by the jitter either way."""
-    if p.poll_jitter <= 0.0:
-        return p.check_in_every_s
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.POLL, m.sessions)
-    return p.check_in_every_s * (1.0 + p.poll_jitter * (2.0 * unit - 1.0))
+    if profile.poll_jitter <= 0.0:
+        return profile.check_in_every_s
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.POLL, row.sessions)
+    return profile.check_in_every_s * (1.0 + profile.poll_jitter * (2.0 * unit - 1.0))
 
 
-def _first_at_random_s(m: ModuleRow, p: Profile, earliest: float) -> float:
+def _first_at_random_s(row: ModuleRow, profile: Profile, earliest: float) -> float:
     """At a random moment of its life a module is awake for awake / mean of the time, at any point of its session."""
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, 0)
-    into_s = unit * p.check_in_every_s
-    start = earliest if into_s < p.awake_s else earliest + _pause_s(m, p)
-    m.session_end_s = start + p.awake_s - (into_s if into_s < p.awake_s else 0.0)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, 0)
+    into_s = unit * profile.check_in_every_s
+    start = earliest if into_s < profile.awake_s else earliest + _pause_s(row, profile)
+    row.session_end_s = start + profile.awake_s - (into_s if into_s < profile.awake_s else 0.0)
     return start
 
 
-def _pause_s(m: ModuleRow, p: Profile) -> float:
+def _pause_s(row: ModuleRow, profile: Profile) -> float:
     """Time asleep between two check-ins at random: exponential, so that check-ins are their mean time apart."""
-    m.check_ins += 1
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, m.check_ins)
-    return -(p.check_in_every_s - p.awake_s) * math.log(unit)
+    row.check_ins += 1
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, row.check_ins)
+    return -(profile.check_in_every_s - profile.awake_s) * math.log(unit)
 
 
-def _phase_s(m: ModuleRow, p: Profile) -> float:
+def _phase_s(row: ModuleRow, profile: Profile) -> float:
     """When the mean check-in number 0 is due: at the module's own phase, or at the time of day that is set."""
-    if p.check_in_at_s == p.check_in_at_s:
-        since_midnight_s = p.check_in_at_s + p.check_in_spread_s * normal(m.phase)
-        return (since_midnight_s - p.zone_day_start_s[m.zone]) % p.check_in_every_s
-    return m.phase * p.check_in_every_s
+    if profile.check_in_at_s == profile.check_in_at_s:
+        since_midnight_s = profile.check_in_at_s + profile.check_in_spread_s * normal(row.phase)
+        return (since_midnight_s - profile.zone_day_start_s[row.zone]) % profile.check_in_every_s
+    return row.phase * profile.check_in_every_s
 
 
-def _at_local_s(m: ModuleRow, p: Profile, local_s: float) -> float:
+def _at_local_s(row: ModuleRow, profile: Profile, local_s: float) -> float:
     """When the module's local clock shows `local_s`, counted on that clock from activation.
 
     Of a time that comes twice the first, of one that the clocks skip what it is by the offset before.
     """
     shift = 0.0
-    for i in range(int(p.zone_changes[m.zone])):
-        at, after = p.zone_change_at_s[m.zone][i], p.zone_shift_s[m.zone][i]
+    for i in range(int(profile.zone_changes[row.zone])):
+        at, after = profile.zone_change_at_s[row.zone][i], profile.zone_shift_s[row.zone][i]
         if local_s - max(shift, after) < at:
             break
         shift = after
     return local_s - shift
 
 
-def _next_period_s(m: ModuleRow, p: Profile, after: float) -> float:
+def _next_period_s(row: ModuleRow, profile: Profile, after: float) -> float:
     """Fixed period with the module's own phase; each occasion is moved by the jitter, uniformly either way.
 
     With a time of day the period is one of the local clock: the same time every day, also after the clocks have changed.
     """
-    every, phase, by_clock = p.check_in_every_s, _phase_s(m, p), p.check_in_at_s == p.check_in_at_s
-    reach_s = p.check_in_jitter_s + (_CLOCKS_MOVE_S if by_clock else 0.0)
-    number = max(m.check_ins, math.floor((after - reach_s - phase) / every))
+    every, phase, by_clock = (
+        profile.check_in_every_s,
+        _phase_s(row, profile),
+        profile.check_in_at_s == profile.check_in_at_s,
+    )
+    reach_s = profile.check_in_jitter_s + (_CLOCKS_MOVE_S if by_clock else 0.0)
+    number = max(row.check_ins, math.floor((after - reach_s - phase) / every))
     while True:
-        unit = uniform(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, number)
+        unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, number)
         due = phase + number * every
-        start = (_at_local_s(m, p, due) if by_clock else due) + p.check_in_jitter_s * (2.0 * unit - 1.0)
+        start = (_at_local_s(row, profile, due) if by_clock else due) + profile.check_in_jitter_s * (2.0 * unit - 1.0)
         number += 1
         if start > after:
-            m.check_ins = number
-            m.session_end_s = start + p.awake_s
+            row.check_ins = number
+            row.session_end_s = start + profile.awake_s
             return start
 
 
-def _next_trip_s(m: ModuleRow, p: Profile, after: float, under_way: bool) -> float:
+def _next_trip_s(row: ModuleRow, profile: Profile, after: float, under_way: bool) -> float:
     """One possible trip per peak and day, taken with `trip_probability`, normally spread around the peak.
 
     With `under_way` a trip that has begun and goes on counts as well.
     """
-    peaks = p.peaks
-    days_back = 1.0 + (_LONGEST_TRIP * p.online_s / DAY_S if under_way else 0.0)
-    day_start_s = p.zone_day_start_s[m.zone]
+    peaks = profile.peaks
+    days_back = 1.0 + (_LONGEST_TRIP * profile.online_s / DAY_S if under_way else 0.0)
+    day_start_s = profile.zone_day_start_s[row.zone]
     first = math.floor((after + day_start_s) / DAY_S - days_back) * peaks
     if not under_way:
-        first = max(m.check_ins, first)
+        first = max(row.check_ins, first)
     for number in range(first, first + 1000 * peaks):
-        unit, other = pair(p.key_0, p.key_1, m.identity, Purpose.CHECK_IN, number)
-        if unit >= p.trip_probability:
+        unit, other = pair(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, number)
+        if unit >= profile.trip_probability:
             continue
         day = number // peaks
-        peak = p.peaks_s[number % peaks]
-        spread_s = p.check_in_spread_s * normal(unit / p.trip_probability)
-        start = _at_local_s(m, p, day * DAY_S + peak - day_start_s) + spread_s
-        end = start + lognormal(other, p.online_s, TRIP_SIGMA)
+        peak = profile.peaks_s[number % peaks]
+        spread_s = profile.check_in_spread_s * normal(unit / profile.trip_probability)
+        start = _at_local_s(row, profile, day * DAY_S + peak - day_start_s) + spread_s
+        end = start + lognormal(other, profile.online_s, TRIP_SIGMA)
         if start > after or (under_way and end > after):
-            m.check_ins = number + 1
-            m.session_end_s = end
+            row.check_ins = number + 1
+            row.session_end_s = end
             return start
     return INF

@@ -15,112 +15,112 @@ LOW_BATTERY_PERCENT = 20.0
 """Below this true charge the supply may sag under the load of flashing."""
 
 
-def image_fault(m: ModuleRow, p: Profile) -> int:
+def image_fault(row: ModuleRow, profile: Profile) -> int:
     """The cause for which the package is refused before anything is written, or NONE."""
-    if p.delta[m.component] and m.source_mismatch:
+    if profile.delta[row.component] and row.source_mismatch:
         return Cause.SOURCE_MISMATCH
-    if (p.refused_back[m.component] if m.reverting else p.refused[m.component][release_class(m, p)]) > 0.0:
+    if (profile.refused_back[row.component] if row.reverting else profile.refused[row.component][release_class(row, profile)]) > 0.0:
         return Cause.DOWNGRADE_REFUSED
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.IMAGE, m.flashes)
-    return Cause.IMAGE_MISMATCH if unit < p.image_mismatch else Cause.NONE
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.IMAGE, row.flashes)
+    return Cause.IMAGE_MISMATCH if unit < profile.image_mismatch else Cause.NONE
 
 
-def release_class(m: ModuleRow, p: Profile) -> int:
+def release_class(row: ModuleRow, profile: Profile) -> int:
     """Which column of the tables of a release is this module's: its hardware, and what it ran at activation."""
-    return m.hardware + p.hardware_count * m.base
+    return row.hardware + profile.hardware_count * row.base
 
 
-def tells_early(m: ModuleRow, p: Profile) -> bool:
+def tells_early(row: ModuleRow, profile: Profile) -> bool:
     """Whether the module reports success before it has booted what it has written."""
-    if m.reverting or m.flash_result not in (Cause.NONE, Cause.BOOT_FAILURE, Cause.BRICKED):
+    if row.reverting or row.flash_result not in (Cause.NONE, Cause.BOOT_FAILURE, Cause.BRICKED):
         return False
     return (
-        p.early_success > 0.0
-        and uniform(p.key_0, p.key_1, m.identity, Purpose.EARLY_SUCCESS, m.flashes) < p.early_success
+        profile.early_success > 0.0
+        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.EARLY_SUCCESS, row.flashes) < profile.early_success
     )
 
 
-def late_failure_s(m: ModuleRow, p: Profile) -> float:
+def late_failure_s(row: ModuleRow, profile: Profile) -> float:
     """Time from the success of the last component until the release fails on this module, inf for never."""
-    if not p.may_fail_late:
+    if not profile.may_fail_late:
         return math.inf
     sound = 1.0
-    for component in range(p.components):
-        sound *= 1.0 - min(1.0, p.late_failures[component][release_class(m, p)] * m.lot_factor)
-    unit, other = pair(p.key_0, p.key_1, m.identity, Purpose.LATE_FAILURE, m.flashes)
-    return lognormal(other, p.late_failure_median_s, 1.0) if unit < 1.0 - sound else math.inf
+    for component in range(profile.components):
+        sound *= 1.0 - min(1.0, profile.late_failures[component][release_class(row, profile)] * row.lot_factor)
+    unit, other = pair(profile.key_0, profile.key_1, row.identity, Purpose.LATE_FAILURE, row.flashes)
+    return lognormal(other, profile.late_failure_median_s, 1.0) if unit < 1.0 - sound else math.inf
 
 
-def is_late_brick(m: ModuleRow, p: Profile) -> bool:
+def is_late_brick(row: ModuleRow, profile: Profile) -> bool:
     """Whether the module is lost when its new image fails late."""
-    return uniform(p.key_0, p.key_1, m.identity, Purpose.LATE_BRICK, m.flashes) < p.late_brick
+    return uniform(profile.key_0, profile.key_1, row.identity, Purpose.LATE_BRICK, row.flashes) < profile.late_brick
 
 
-def hangs(m: ModuleRow, p: Profile) -> bool:
+def hangs(row: ModuleRow, profile: Profile) -> bool:
     """Whether the module hangs when it is to install."""
-    return p.hang > 0.0 and uniform(p.key_0, p.key_1, m.identity, Purpose.HANG, m.flashes) < p.hang
+    return profile.hang > 0.0 and uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG, row.flashes) < profile.hang
 
 
-def hang_s(m: ModuleRow, p: Profile) -> float:
+def hang_s(row: ModuleRow, profile: Profile) -> float:
     """Time until the power of a module that hangs is cycled."""
-    return lognormal(uniform(p.key_0, p.key_1, m.identity, Purpose.HANG_END, m.flashes), p.hang_median_s, 1.0)
+    return lognormal(uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG_END, row.flashes), profile.hang_median_s, 1.0)
 
 
-def duration_s(m: ModuleRow, p: Profile) -> float:
+def duration_s(row: ModuleRow, profile: Profile) -> float:
     """Time the flashing takes when nothing goes wrong."""
-    if m.kind != FIRMWARE:
-        return p.mcu_flash_s_per_mb * m.package_bytes / 1e6 + p.mcu_boot_s
+    if row.kind != FIRMWARE:
+        return profile.mcu_flash_s_per_mb * row.package_bytes / 1e6 + profile.mcu_boot_s
     return lognormal(
-        uniform(p.key_0, p.key_1, m.identity, Purpose.INSTALL, m.flashes), p.install_median_s, p.install_sigma
+        uniform(profile.key_0, profile.key_1, row.identity, Purpose.INSTALL, row.flashes), profile.install_median_s, profile.install_sigma
     )
 
 
-def power_fails(m: ModuleRow, p: Profile, now: float, duration: float) -> bool:
+def power_fails(row: ModuleRow, profile: Profile, now: float, duration: float) -> bool:
     """Whether the supply fails while flashing."""
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.POWER_LOSS, m.flashes)
-    if p.power == Power.BATTERY:
-        low = true_percent(m, p, now) < LOW_BATTERY_PERCENT
-        return low and unit < p.power_loss_low_battery * m.frailty
-    hazard_per_h = p.power_loss_mains_per_h if p.power == Power.MAINS else p.power_loss_vehicle_per_h
-    return unit < hazard_per_h * m.frailty * duration / 3600.0
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.POWER_LOSS, row.flashes)
+    if profile.power == Power.BATTERY:
+        low = true_percent(row, profile, now) < LOW_BATTERY_PERCENT
+        return low and unit < profile.power_loss_low_battery * row.frailty
+    hazard_per_h = profile.power_loss_mains_per_h if profile.power == Power.MAINS else profile.power_loss_vehicle_per_h
+    return unit < hazard_per_h * row.frailty * duration / 3600.0
 
 
-def outage_s(m: ModuleRow, p: Profile) -> float:
+def outage_s(row: ModuleRow, profile: Profile) -> float:
     """Time until power returns after a cut."""
-    return lognormal(uniform(p.key_0, p.key_1, m.identity, Purpose.OUTAGE, m.flashes), p.outage_median_s, 1.0)
+    return lognormal(uniform(profile.key_0, profile.key_1, row.identity, Purpose.OUTAGE, row.flashes), profile.outage_median_s, 1.0)
 
 
-def result(m: ModuleRow, p: Profile, now: float, duration: float) -> int:
+def result(row: ModuleRow, profile: Profile, now: float, duration: float) -> int:
     """How the flashing ends: NONE for success, else the cause.
 
     An empty battery or a power cut interrupts; a resumable partition goes on when power returns (a cause is then
     returned only for the empty battery, whose return is the battery's affair), an in-place one bricks with
     `brick_on_power_loss` or keeps the old image.
     """
-    brick, boot = pair(p.key_0, p.key_1, m.identity, Purpose.BOOT, m.flashes)
-    write = uniform(p.key_0, p.key_1, m.identity, Purpose.FLASH_ERROR, m.flashes)
-    if left_j(m, p, now) < p.install_j:
+    brick, boot = pair(profile.key_0, profile.key_1, row.identity, Purpose.BOOT, row.flashes)
+    write = uniform(profile.key_0, profile.key_1, row.identity, Purpose.FLASH_ERROR, row.flashes)
+    if left_j(row, profile, now) < profile.install_j:
         return Cause.BATTERY_DEAD
-    if p.partition == Partition.IN_PLACE and power_fails(m, p, now, duration):
-        dice = uniform(p.key_0, p.key_1, m.identity, Purpose.BRICK, m.flashes)
-        return Cause.BRICKED if dice < p.brick_on_power_loss else Cause.POWER_LOSS
-    if brick < _brick_chance(m, p) * m.frailty:
+    if profile.partition == Partition.IN_PLACE and power_fails(row, profile, now, duration):
+        dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.BRICK, row.flashes)
+        return Cause.BRICKED if dice < profile.brick_on_power_loss else Cause.POWER_LOSS
+    if brick < _brick_chance(row, profile) * row.frailty:
         return Cause.BRICKED
-    if write < p.flash_error * m.frailty:
+    if write < profile.flash_error * row.frailty:
         return Cause.FLASH_ERROR
-    if boot < (p.boot_failure if m.reverting else p.boot_failures[m.component][release_class(m, p)] * m.lot_factor):
+    if boot < (profile.boot_failure if row.reverting else profile.boot_failures[row.component][release_class(row, profile)] * row.lot_factor):
         return Cause.BOOT_FAILURE
-    return Cause.OTHER_VERSION if _names_other_version(m, p) else Cause.NONE
+    return Cause.OTHER_VERSION if _names_other_version(row, profile) else Cause.NONE
 
 
-def _names_other_version(m: ModuleRow, p: Profile) -> bool:
+def _names_other_version(row: ModuleRow, profile: Profile) -> bool:
     """Whether the image this module gets names another version than the plan's."""
-    chance = 0.0 if m.reverting else p.other_versions[m.component][release_class(m, p)]
-    return chance > 0.0 and uniform(p.key_0, p.key_1, m.identity, Purpose.OTHER_VERSION, m.component) < chance
+    chance = 0.0 if row.reverting else profile.other_versions[row.component][release_class(row, profile)]
+    return chance > 0.0 and uniform(profile.key_0, profile.key_1, row.identity, Purpose.OTHER_VERSION, row.component) < chance
 
 
-def _brick_chance(m: ModuleRow, p: Profile) -> float:
+def _brick_chance(row: ModuleRow, profile: Profile) -> float:
     """That of the release, or of a healthy image when the previous one is being restored."""
-    if m.reverting:
-        return p.brick_in_place if p.partition == Partition.IN_PLACE else p.brick
-    return p.bricks[m.component][release_class(m, p)] * m.lot_factor
+    if row.reverting:
+        return profile.brick_in_place if profile.partition == Partition.IN_PLACE else profile.brick
+    return profile.bricks[row.component][release_class(row, profile)] * row.lot_factor

@@ -119,11 +119,11 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
         return draws.uniforms(profile.key_0, profile.key_1, numbers, purpose)
 
     def column(name: str, distribution: Distribution, purpose: Purpose) -> Array:
-        given = known.numbers.get(name)
+        numbers_given = known.numbers.get(name)
         return (
             distribution.quantile(unit(purpose))
-            if given is None
-            else _filled(given, name in known.sampled, distribution, lambda: unit(purpose))
+            if numbers_given is None
+            else _filled(numbers_given, name in known.sampled, distribution, lambda: unit(purpose))
         )
 
     revisions = _choices(
@@ -174,16 +174,16 @@ def _check_charge(known: KnownModules, profile: Profile) -> None:
         )
 
 
-def _filled(given: Array, from_known: bool, distribution: Distribution, unit: Callable[[], Array]) -> Array:
+def _filled(numbers_given: Array, from_known: bool, distribution: Distribution, unit: Callable[[], Array]) -> Array:
     """Known values; unknown ones drawn from the known, or from the group's distribution."""
-    unknown = np.isnan(given)
+    unknown = np.isnan(numbers_given)
     if not unknown.any():
-        return given
+        return numbers_given
     drawn = unit()
     if not from_known:
-        return np.where(unknown, distribution.quantile(drawn), given)
-    pool = np.sort(given[~unknown])
-    return np.where(unknown, pool[np.minimum((drawn * len(pool)).astype(np.int64), len(pool) - 1)], given)
+        return np.where(unknown, distribution.quantile(drawn), numbers_given)
+    pool = np.sort(numbers_given[~unknown])
+    return np.where(unknown, pool[np.minimum((drawn * len(pool)).astype(np.int64), len(pool) - 1)], numbers_given)
 
 
 def _frailty(unit: Array, variance: float) -> Array:

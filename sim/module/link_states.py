@@ -76,10 +76,10 @@ class HasLink(Protocol):
     link: int
 
 
-def enter(m: HasLink, move: int) -> None:
+def enter(row: HasLink, move: LinkMove) -> None:
     """Moves a link. A refused move leaves a number below 0 there, which ends all moves; `refused` names it."""
-    if m.link >= 0:
-        m.link = NEXT[m.link * MOVE_COUNT + move]
+    if row.link >= 0:
+        row.link = NEXT[row.link * MOVE_COUNT + move]
 
 
 def refused(module: str, link: int) -> IllegalInput:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sim import messages as msg
-from sim.errors import IllegalInput
 from sim.module import battery, behaviour, link_states, states
 from sim.module.inputs import Effect, Input
 from sim.module.profile import Profile
@@ -51,20 +50,20 @@ class Module:
         """The OTA status, 0-12."""
         return self.row.status
 
-    def receive(self, given: int | msg.ToModule, now: float) -> int:
+    def receive(self, input_: int | msg.ToModule, now: float) -> int:
         """Delivers an input or a message and returns the effects; what the state refuses changes nothing."""
-        if isinstance(given, msg.Notice):
-            return self._receive_notice(given, now)
-        if isinstance(given, msg.FirmwareUrl):
-            return self._receive_url(given, now)
-        if isinstance(given, msg.Install):
+        if isinstance(input_, msg.Notice):
+            return self._receive_notice(input_, now)
+        if isinstance(input_, msg.FirmwareUrl):
+            return self._receive_url(input_, now)
+        if isinstance(input_, msg.Install):
             return behaviour.receive(self.row, self.profile, Input.UPDATE, now)
-        if isinstance(given, msg.Cancel):
-            given = Input.CANCEL
-        elif isinstance(given, msg.Revoked):
-            given = Input.REVOKED
+        if isinstance(input_, msg.Cancel):
+            input_ = Input.CANCEL
+        elif isinstance(input_, msg.Revoked):
+            input_ = Input.REVOKED
         before = self.row.at_target
-        effects = behaviour.receive(self.row, self.profile, given, now)
+        effects = behaviour.receive(self.row, self.profile, input_, now)
         if self.row.link < 0:
             raise link_states.refused(self.name, self.row.link)
         if self.row.at_target != before:
@@ -80,13 +79,6 @@ class Module:
                 self.versions[name] = self.targets[i]
             elif before & bit and not self.row.at_target & bit:
                 self.versions[name] = self.targets[i] if self.row.reverting else self.previous.get(name, "")
-
-    def demand(self, given: int, now: float) -> int:
-        """Like `receive`, for callers who must not be refused: raises IllegalInput with state, input and module."""
-        effects = self.receive(given, now)
-        if effects & Effect.REFUSED_INPUT:
-            raise IllegalInput(f"module {self.name}: {states.describe(self.row.status, given)} is not allowed")
-        return effects
 
     def hello(self, now: float) -> msg.Hello:
         """What the module reports on connecting: gauge, signal, free flash and versions."""

@@ -126,92 +126,87 @@ def coverage_level(rsrp_dbm: float, level_1_below_dbm: float, level_2_below_dbm:
     return 1 if rsrp_dbm > level_2_below_dbm else 2
 
 
-def round_trip_s(technology: int, level: int) -> float:
-    """Connected-mode round trip, seconds."""
-    return _RTT_S[LEVELS * technology + level]
-
-
-def begin_session(m: ModuleRow, p: Profile) -> None:
+def begin_session(row: ModuleRow, profile: Profile) -> None:
     """Draws the signal of a new session (AR(1) around the site's mean) and what follows from it."""
-    unit = uniform(p.key_0, p.key_1, m.identity, Purpose.RSRP_SESSION, m.sessions)
-    rho = p.rsrp_session_correlation if m.sessions > 0 else 0.0
-    fresh = math.sqrt(1.0 - rho * rho) * p.rsrp_session_sd_db * normal(unit)
-    m.rsrp_offset_db = rho * m.rsrp_offset_db + fresh
-    m.sessions += 1
-    m.rsrp_dbm = m.rsrp_site_dbm + m.rsrp_offset_db
-    m.level = coverage_level(m.rsrp_dbm, p.level_1_below_dbm, p.level_2_below_dbm)
-    m.sinr_db = sinr_db(p.technology, m.rsrp_dbm) + m.sinr_site_db + p.sinr_offset_db
-    m.rtt_s = _RTT_S[LEVELS * p.technology + m.level] * p.rtt_factor
-    radio = radio_bit_s(p.technology, m.sinr_db, p.lte_share) * p.goodput_factor
-    m.goodput_bit_s = goodput_bit_s(radio, m.rtt_s, p.block_bytes, p.window_blocks, p.uart_bit_s)
-    m.air_use = air_use(m.goodput_bit_s, radio, p.block_bytes)
+    unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.RSRP_SESSION, row.sessions)
+    rho = profile.rsrp_session_correlation if row.sessions > 0 else 0.0
+    fresh = math.sqrt(1.0 - rho * rho) * profile.rsrp_session_sd_db * normal(unit)
+    row.rsrp_offset_db = rho * row.rsrp_offset_db + fresh
+    row.sessions += 1
+    row.rsrp_dbm = row.rsrp_site_dbm + row.rsrp_offset_db
+    row.level = coverage_level(row.rsrp_dbm, profile.level_1_below_dbm, profile.level_2_below_dbm)
+    row.sinr_db = sinr_db(profile.technology, row.rsrp_dbm) + row.sinr_site_db + profile.sinr_offset_db
+    row.rtt_s = _RTT_S[LEVELS * profile.technology + row.level] * profile.rtt_factor
+    radio = radio_bit_s(profile.technology, row.sinr_db, profile.lte_share) * profile.goodput_factor
+    row.goodput_bit_s = goodput_bit_s(radio, row.rtt_s, profile.block_bytes, profile.window_blocks, profile.uart_bit_s)
+    row.air_use = air_use(row.goodput_bit_s, radio, profile.block_bytes)
 
 
-def access_s(m: ModuleRow, p: Profile, after_reboot: bool) -> float:
+def access_s(row: ModuleRow, profile: Profile, after_reboot: bool) -> float:
     """Time until the module is connected at radio level: from idle, or attaching after a reboot."""
-    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.ACCESS, m.sessions)
+    first, second = pair(profile.key_0, profile.key_1, row.identity, Purpose.ACCESS, row.sessions)
     if not after_reboot:
-        return lognormal(first, _ACCESS_S[LEVELS * p.technology + m.level] * p.rtt_factor, 0.5)
-    delay = lognormal(first, _ATTACH_MEDIAN_S[p.technology], _ATTACH_SIGMA[p.technology]) + p.boot_s
-    if p.technology == NB_IOT and second < p.blind_scan:
-        delay += 120.0 + 480.0 * (second / p.blind_scan)
+        return lognormal(first, _ACCESS_S[LEVELS * profile.technology + row.level] * profile.rtt_factor, 0.5)
+    delay = lognormal(first, _ATTACH_MEDIAN_S[profile.technology], _ATTACH_SIGMA[profile.technology]) + profile.boot_s
+    if profile.technology == NB_IOT and second < profile.blind_scan:
+        delay += 120.0 + 480.0 * (second / profile.blind_scan)
     return delay
 
 
-def message_loss(m: ModuleRow, p: Profile) -> float:
+def message_loss(row: ModuleRow, profile: Profile) -> float:
     """Chance that one message is lost in the present session."""
-    if p.technology != NB_IOT:
-        return p.message_loss_lte
-    return p.message_loss_nb_iot if m.level <= 0 else p.message_loss_nb_iot_bad
+    if profile.technology != NB_IOT:
+        return profile.message_loss_lte
+    return profile.message_loss_nb_iot if row.level <= 0 else profile.message_loss_nb_iot_bad
 
 
-def uplink_s(m: ModuleRow, p: Profile) -> float:
+def uplink_s(row: ModuleRow, profile: Profile) -> float:
     """Delay of a module's next message, or -1 when it is lost after three sends."""
-    m.messages += 1
-    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.UPLINK, m.messages)
-    loss = message_loss(m, p)
+    row.messages += 1
+    first, second = pair(profile.key_0, profile.key_1, row.identity, Purpose.UPLINK, row.messages)
+    loss = message_loss(row, profile)
     if first < loss * loss * loss:
         return -1.0
     repeats = 2.0 if first < loss * loss else 1.0 if first < loss else 0.0
-    return repeats * REPEAT_S + m.rtt_s * (0.25 + 0.5 * second)
+    return repeats * REPEAT_S + row.rtt_s * (0.25 + 0.5 * second)
 
 
-def downlink_s(m: ModuleRow, p: Profile) -> float:
+def downlink_s(row: ModuleRow, profile: Profile) -> float:
     """Delay of the next message to a module, or -1 when it is lost; eDRX adds its paging wait."""
-    m.notices += 1
-    first, second = pair(p.key_0, p.key_1, m.identity, Purpose.DOWNLINK, m.notices)
-    if first < message_loss(m, p):
+    row.notices += 1
+    first, second = pair(profile.key_0, profile.key_1, row.identity, Purpose.DOWNLINK, row.notices)
+    if first < message_loss(row, profile):
         return -1.0
-    return m.rtt_s * (0.25 + 0.5 * second) + p.edrx_s * second
+    return row.rtt_s * (0.25 + 0.5 * second) + profile.edrx_s * second
 
 
-def drop_per_s(m: ModuleRow, p: Profile) -> float:
+def drop_per_s(row: ModuleRow, profile: Profile) -> float:
     """Hazard of losing the session while transferring, per second.
 
     Radio re-starts per hour (iCellSpeed: 12 / 25 / 60 / 90 by RSRP) times the share that breaks the session.
     """
-    r = m.rsrp_dbm
+    r = row.rsrp_dbm
     restarts_per_h = 12.0 if r > -105.0 else 25.0 if r > -110.0 else 60.0 if r > -115.0 else 90.0
-    share = p.session_loss_mobile if p.mobile else p.session_loss_static
-    return restarts_per_h * share * p.link_drop_factor * m.frailty / 3600.0
+    share = profile.session_loss_mobile if profile.mobile else profile.session_loss_static
+    return restarts_per_h * share * profile.link_drop_factor * row.frailty / 3600.0
 
 
-def drop_after_s(m: ModuleRow, p: Profile) -> float:
+def drop_after_s(row: ModuleRow, profile: Profile) -> float:
     """Time until the present transfer's session breaks: exponential with the hazard of `drop_per_s`."""
-    hazard = drop_per_s(m, p)
+    hazard = drop_per_s(row, profile)
     if hazard <= 0.0:
         return math.inf
-    return -math.log(uniform(p.key_0, p.key_1, m.identity, Purpose.LINK_DROP, m.transfers)) / hazard
+    return -math.log(uniform(profile.key_0, profile.key_1, row.identity, Purpose.LINK_DROP, row.transfers)) / hazard
 
 
-def download_w(m: ModuleRow, p: Profile) -> float:
+def download_w(row: ModuleRow, profile: Profile) -> float:
     """Mean power while downloading, watt."""
-    return _CURRENT_MA[LEVELS * p.technology + m.level] * p.current_factor * p.supply_v / 1000.0
+    return _CURRENT_MA[LEVELS * profile.technology + row.level] * profile.current_factor * profile.supply_v / 1000.0
 
 
-def session_j(m: ModuleRow, p: Profile) -> float:
+def session_j(row: ModuleRow, profile: Profile) -> float:
     """Energy of opening and closing one radio session, joule."""
-    return session_energy_j(p.technology, m.level, p.session_energy_factor)
+    return session_energy_j(profile.technology, row.level, profile.session_energy_factor)
 
 
 def session_energy_j(technology: int, level: int, factor: float) -> float:

@@ -1,6 +1,6 @@
 """The numbers of one module and of its profile, as rows of plain attributes.
 
-Behaviour is written against attributes (`m.status`, `p.boot_failure`), so the same source works on these Python
+Behaviour is written against attributes (`row.status`, `profile.boot_failure`), so the same source works on these Python
 objects and on records of a NumPy array, which a compiler understands. Times are seconds since activation; `inf`
 stands for "no timer" and `nan` for "never".
 """

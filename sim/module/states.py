@@ -57,7 +57,7 @@ _IDLE = (NO_PLAN, PLAN_RECEIVED)
 
 TABLE = StateTable(
     Machine.OTA, STATUS_TEXT,
-    {int(given): given.name for given in Input if given < OTA_INPUT_COUNT},
+    {int(input_): input_.name for input_ in Input if input_ < OTA_INPUT_COUNT},
     (
         Row(Input.NOTICE, (NO_PLAN,), PLAN_RECEIVED, "command 0x0111: a plan is offered"),
         Row(Input.NOTICE, (PLAN_RECEIVED,), PLAN_RECEIVED, "the same again"),
@@ -117,11 +117,6 @@ EVENT = tuple(EVENT_OF.get(s, 0) for s in range(STATUS_COUNT))
 """EVENT_OF as numbers, EVENT[status], 0 where the callback hears nothing."""
 
 
-def next_status(status: int, given: int) -> int:
+def next_status(status: int, input_: int) -> int:
     """The status that follows, or -1 when the input is refused in this status."""
-    return NEXT[status * OTA_INPUT_COUNT + given]
-
-
-def describe(status: int, given: int) -> str:
-    """The pair as a reader knows it, for error texts."""
-    return TABLE.describe(status, given)
+    return NEXT[status * OTA_INPUT_COUNT + input_]

@@ -33,14 +33,14 @@ def airtime_share(technology: int, sinr_db: float, lte_m_share: float, lte_share
     return lte_m_share if technology == LTE_M else lte_share
 
 
-def download_share(m: Row, p: Row) -> float:
+def download_share(row: Row, profile: Row) -> float:
     """Share (0-1) of its cell's downlink that a module's download occupies in its present session.
 
     A download held back by round trips or a serial line leaves the air idle in between (`air_use` of the row). One
     alone gets what it can use: its share is never more than a cell gives to downloads.
     """
-    full = airtime_share(p.technology, m.sinr_db, p.lte_m_carrier_share, p.lte_share)
-    share: float = min(full * m.air_use, p.cell_airtime_limit)
+    full = airtime_share(profile.technology, row.sinr_db, profile.lte_m_carrier_share, profile.lte_share)
+    share: float = min(full * row.air_use, profile.cell_airtime_limit)
     return share
 
 

@@ -51,18 +51,18 @@ class Access(NamedTuple):
     time_factor: float
 
 
-def lte_access(p: Row) -> Access:
+def lte_access(profile: Row) -> Access:
     """The settings of an LTE carrier (LTE-M too) from a profile's parameters."""
     return Access(
-        int(p.rach_preambles), p.rach_period_s, int(p.rach_grants), int(p.rach_max_transmissions), p.rach_back_off_s, 1.0
+        int(profile.rach_preambles), profile.rach_period_s, int(profile.rach_grants), int(profile.rach_max_transmissions), profile.rach_back_off_s, 1.0
     )  # fmt: skip
 
 
-def nb_iot_access(p: Row) -> Access:
+def nb_iot_access(profile: Row) -> Access:
     """The settings of an NB-IoT carrier from a profile's parameters."""
     return Access(
-        int(p.nprach_preambles), p.nprach_period_s, int(p.nprach_grants), int(p.nprach_max_transmissions),
-        p.nprach_back_off_s, p.nprach_time_factor,
+        int(profile.nprach_preambles), profile.nprach_period_s, int(profile.nprach_grants), int(profile.nprach_max_transmissions),
+        profile.nprach_back_off_s, profile.nprach_time_factor,
     )  # fmt: skip
 
 
@@ -89,13 +89,13 @@ def resolve(
     used = [0] * access.preambles
     heard = [-1] * access.preambles  # the last sender of a preamble that the cell could detect
     for i in range(len(senders)):
-        m = rows[senders[i]]
-        m.preambles += 1
-        m.access_attempts += 1
-        choice, unit = pair(k0, k1, m.identity, Purpose.PREAMBLE, m.preambles)
+        row = rows[senders[i]]
+        row.preambles += 1
+        row.access_attempts += 1
+        choice, unit = pair(k0, k1, row.identity, Purpose.PREAMBLE, row.preambles)
         number = int(choice * access.preambles)
         used[number] += 1
-        if unit < 1.0 - math.exp(-m.access_attempts):
+        if unit < 1.0 - math.exp(-row.access_attempts):
             heard[number] = i
     start = rao * access.period_s
     unanswered = start + access.time_factor * (SUBFRAME_S + PREAMBLE_PROCESSING_S + RAR_WINDOW_S)
@@ -112,33 +112,22 @@ def resolve(
     return collided
 
 
-def _granted(m: Row, access: Access, k0: int, k1: int, start: float, rank: int) -> tuple[int, float]:
+def _granted(row: Row, access: Access, k0: int, k1: int, start: float, rank: int) -> tuple[int, float]:
     """Msg3 and Msg4 of the sender with the grant `rank` of its window; each is repeated until HARQ gets it through."""
     factor = access.time_factor
     window_s = SUBFRAME_S * (1 + rank // GRANTS_PER_SUBFRAME)
     msg3_s = start + factor * (SUBFRAME_S + PREAMBLE_PROCESSING_S + window_s + RAR_PROCESSING_S)
-    first, second = pair(k0, k1, m.identity, Purpose.CONTENTION, m.preambles)
+    first, second = pair(k0, k1, row.identity, Purpose.CONTENTION, row.preambles)
     repeats_3 = int(math.log(first) / math.log(HARQ_ERROR))
     repeats_4 = int(math.log(second) / math.log(HARQ_ERROR))
     if repeats_3 >= HARQ_TRANSMISSIONS or repeats_4 >= HARQ_TRANSMISSIONS:
-        return _again(m, access, k0, k1, msg3_s + factor * CONTENTION_TIMER_S)
+        return _again(row, access, k0, k1, msg3_s + factor * CONTENTION_TIMER_S)
     rest_s = SUBFRAME_S + repeats_3 * MSG3_ROUND_TRIP_S + REQUEST_PROCESSING_S + repeats_4 * MSG4_ROUND_TRIP_S
     return CONNECTED, msg3_s + factor * (rest_s + SUBFRAME_S)
 
 
-def _again(m: Row, access: Access, k0: int, k1: int, failed_s: float) -> tuple[int, float]:
+def _again(row: Row, access: Access, k0: int, k1: int, failed_s: float) -> tuple[int, float]:
     """A sender that failed at `failed_s` backs off, or gives up after its last transmission."""
-    if m.access_attempts >= access.max_transmissions:
+    if row.access_attempts >= access.max_transmissions:
         return GIVEN_UP, failed_s
-    return AGAIN, failed_s + access.back_off_s * uniform(k0, k1, m.identity, Purpose.ACCESS_BACK_OFF, m.preambles)
-
-
-def expected_successes(preambles: int, senders: int) -> float:
-    """Mean number of preambles sent by exactly one of `senders` modules that choose at random (slotted Aloha)."""
-    return senders * (1.0 - 1.0 / preambles) ** (senders - 1)
-
-
-def expected_collisions(preambles: int, senders: int) -> float:
-    """Mean number of preambles sent by two or more of `senders` modules that choose at random."""
-    unused = preambles * (1.0 - 1.0 / preambles) ** senders
-    return preambles - unused - expected_successes(preambles, senders)
+    return AGAIN, failed_s + access.back_off_s * uniform(k0, k1, row.identity, Purpose.ACCESS_BACK_OFF, row.preambles)

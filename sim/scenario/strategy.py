@@ -105,11 +105,6 @@ class Schedule(Section):
         return self
 
     @property
-    def start_of_day_s(self) -> float:
-        """Local time of day at activation, seconds."""
-        return self.start_time.hour * 3600.0 + self.start_time.minute * 60.0 + self.start_time.second
-
-    @property
     def zone(self) -> tzinfo:
         """The zone of all clock times of the plan."""
         return zone_of(self.time_zone)

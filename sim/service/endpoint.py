@@ -59,7 +59,6 @@ class Counts:
 
     connects: int = 0
     refused: int = 0
-    disconnects: int = 0
     received: int = 0
     sent: int = 0
     unacknowledged: int = 0
@@ -148,10 +147,6 @@ class Endpoint:
     def clients(self) -> Sequence[str]:
         """Ids of the clients that are connected."""
         return list(self._clients)
-
-    def is_connected(self, client_id: str) -> bool:
-        """Whether a client is connected."""
-        return client_id in self._clients
 
     def publish(self, client_id: str, topic: str, payload: bytes, qos: int = 1) -> bool:
         """Sends to one client; False when it is not connected or has not subscribed to the topic."""
@@ -285,7 +280,6 @@ class _Connection(asyncio.Protocol):
         endpoint._in_flight.discard(self)
         if self.client_id is not None and endpoint._clients.get(self.client_id) is self:
             del endpoint._clients[self.client_id]
-            endpoint.counts.disconnects += 1
             try:
                 endpoint.on_disconnect(self.client_id)
             except Exception as error:

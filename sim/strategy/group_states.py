@@ -53,7 +53,7 @@ class HasRefusal(Protocol):
     refusal: int
 
 
-def enter(progress: HasRefusal, group: HasState, move: int) -> None:
+def enter(progress: HasRefusal, group: HasState, move: GroupMove) -> None:
     """Moves a group; a refused move changes nothing and is left in `progress.refusal`."""
     after = NEXT[group.state * MOVE_COUNT + move]
     if after < 0:

@@ -78,11 +78,11 @@ def sizes(
 
     Percentages and counts that ask for more than is left get what is left.
     """
-    found: list[int] = []
+    group_sizes: list[int] = []
     left, served = targets, 0.0
     for percent, count in zip(percents[:-1], counts[:-1], strict=True):
         size = min(left, count) if count is not None else cut(targets, left, percent or 0.0, percent_of, served, down)
-        found.append(size)
+        group_sizes.append(size)
         left -= size
         served += float(np.float32(percent or 0.0))
-    return [*found, left]
+    return [*group_sizes, left]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from sim.errors import StudyError
 from sim.study.axes import Axis, Settings
 
 DESIGNS = ("grid", "lhs", "sobol")
-Design = Literal["grid", "lhs", "sobol"]
 MAX_POINTS = 100_000
 
 

@@ -137,10 +137,10 @@ class Wanted:
 def _begins_at(head: Head, first: int) -> int:
     """The first byte of a 206, by its Content-Range; as asked without one, as module downloaders take it."""
     text = head.headers.get("content-range", "").strip()
-    found = _CONTENT_RANGE.fullmatch(text)
-    if text and found is None:
+    match = _CONTENT_RANGE.fullmatch(text)
+    if text and match is None:
         raise RemoteProtocolError("a Content-Range that names no bytes")
-    return first if found is None else int(found[1])
+    return first if match is None else int(match[1])
 
 
 class Answer:

@@ -370,12 +370,12 @@ def matches(filter_: str, topic: str) -> bool:
     """Whether a topic is covered by a filter."""
     if filter_ == topic:
         return True
-    wanted, given = filter_.split("/"), topic.split("/")
+    wanted, levels = filter_.split("/"), topic.split("/")
     if topic.startswith("$") and wanted[0] in ("+", "#"):
         return False
     for i, level in enumerate(wanted):
         if level == "#":
             return True
-        if i >= len(given) or level not in ("+", given[i]):
+        if i >= len(levels) or level not in ("+", levels[i]):
             return False
-    return len(wanted) == len(given)
+    return len(wanted) == len(levels)

@@ -78,7 +78,7 @@ def test_finishes_are_those_of_a_plain_simulation(bit_s, cells):
                 found[shared.transfers[slot].owner] = at
                 egress.finish(shared, slot, at)
         assert found == pytest.approx(finishes(jobs, bit_s, 0.9), rel=1e-9)
-        assert egress.load_bit_s(shared) == pytest.approx(0.0, abs=1e-6)
+        assert shared.line.total_bit_s == pytest.approx(0.0, abs=1e-6)
 
 
 def test_stopped_transfers_give_back_what_they_took():

@@ -7,8 +7,9 @@ import pytest
 from sim import messages as msg
 from sim.engines.recording.module_trace import lines
 from sim.engines.run import save
-from sim.errors import IllegalInput, RecordsError
-from sim.module.inputs import Input
+from sim.errors import RecordsError
+from sim.module import states
+from sim.module.inputs import Effect, Input
 from sim.module.machine import Module
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
@@ -112,8 +113,8 @@ def test_slow_mcu_runs_into_its_timer():
 
 
 def test_illegal_input_is_refused_with_names():
-    """State, input and module are named, and nothing changes."""
+    """The module says so and stays as it was; its table names state and input."""
     module = Module("m7", ModuleRow(), Profile(), {})
-    with pytest.raises(IllegalInput, match=r"module m7: DONE in state 0 \(NOPLAN\) is not allowed"):
-        module.demand(Input.DONE, 0.0)
+    assert module.receive(Input.DONE, 0.0) & Effect.REFUSED_INPUT
     assert module.state == 0
+    assert states.TABLE.describe(0, Input.DONE) == "DONE in state 0 (NOPLAN)"

@@ -24,7 +24,7 @@ def test_link_table(row):
     level = radio.coverage_level(rsrp, -105.0, -115.0)
     sinr = radio.sinr_db(technology, rsrp)
     rate = radio.radio_bit_s(technology, sinr, 0.25)
-    goodput = radio.goodput_bit_s(rate, radio.round_trip_s(technology, level), 1400, 32, 0)
+    goodput = radio.goodput_bit_s(rate, radio._RTT_S[radio.LEVELS * technology + level], 1400, 32, 0)
     assert level == int(row["ecl"])
     assert sinr == pytest.approx(float(row["sinr_db"]), abs=0.06)
     assert rate / 1000 == pytest.approx(float(row["phy_kbps"]), rel=0.01)

@@ -15,9 +15,9 @@ def cache_folder() -> Path | None:
     The user's cache folder; where that cannot be written, as in many containers, one of this user's own among the
     temporary files.
     """
-    given = os.environ.get("FOTASIM_CACHE")
-    if given:
-        return _writable(Path(given))
+    named = os.environ.get("FOTASIM_CACHE")
+    if named:
+        return _writable(Path(named))
     return _writable(_users_cache() / "fotasim") or _private_temporary()
 
 
@@ -44,8 +44,8 @@ def _private_temporary() -> Path | None:
     folder = Path(tempfile.gettempdir()) / f"fotasim-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return None
-    owned = found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    owned = status.st_uid == os.getuid() and stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
     return folder if owned else None

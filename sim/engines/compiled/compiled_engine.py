@@ -161,14 +161,14 @@ class CompiledEngine:
 
     def _charge(self, part: slice) -> NDArray[np.float64]:
         """The charge that some modules have left, per cent; a block of them at a time."""
-        found = [np.empty(0)]
+        charges = [np.empty(0)]
         first, stop, _ = part.indices(len(self.world.fleet.rows))
         while first < stop:
             self.parts["driver"]["charge_first"] = first
             self._call(CHARGE, self.end_s)
-            found.append(self.parts["charge"][: stop - first].copy())
+            charges.append(self.parts["charge"][: stop - first].copy())
             first += len(self.parts["charge"])
-        return np.concatenate(found)
+        return np.concatenate(charges)
 
     @property
     def released_s(self) -> NDArray[np.float64]:

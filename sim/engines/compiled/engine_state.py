@@ -70,10 +70,10 @@ def lay_out(world: World, *, events: bool | str) -> tuple[Tally, dict[str, Any]]
     return load, parts
 
 
-def _workers(given: CapacitySection) -> PointerTable:
-    law, sigma = request_law(given)
+def _workers(limits: CapacitySection) -> PointerTable:
+    law, sigma = request_law(limits)
     return PointerTable(
-        service_s=float(given.request_time), free_at=np.zeros(given.request_workers), law=law, sigma=sigma
+        service_s=float(limits.request_time), free_at=np.zeros(limits.request_workers), law=law, sigma=sigma
     )
 
 
@@ -94,11 +94,11 @@ def _slots(world: World) -> dict[str, NDArray[Any]]:
 
 def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The operator's doings in order of time, and the modules they name one after the other."""
-    given = sorted((a for a in world.scenario.plan.operator), key=lambda a: a.at)
-    orders = np.zeros(len(given), ORDER)
-    named = [np.flatnonzero(world.fleet.named(a.modules)) if a.do == "cancel" else np.zeros(0, np.int64) for a in given]
+    actions = sorted((a for a in world.scenario.plan.operator), key=lambda a: a.at)
+    orders = np.zeros(len(actions), ORDER)
+    named = [np.flatnonzero(world.fleet.named(a.modules)) if a.do == "cancel" else np.zeros(0, np.int64) for a in actions]
     ends = np.cumsum([len(part) for part in named], dtype=np.int64)
-    for i, action in enumerate(given):
+    for i, action in enumerate(actions):
         orders[i] = (action.at, DOINGS.index(action.do), ends[i] - len(named[i]), len(named[i]))
     return orders, np.concatenate([np.zeros(0, np.int64), *named])
 

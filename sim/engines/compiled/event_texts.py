@@ -22,12 +22,12 @@ def table(world: World, events: NDArray[Any], notes: NDArray[np.float64]) -> pd.
     """Statuses that modules entered and lines of the upgrade log, columns of records.EVENT_COLUMNS."""
     kinds, which = np.unique(events[list(_WORDED)], return_inverse=True)
     lines = [_callbacks(world, kind) for kind in kinds]
-    counts = np.array([len(found) for found in lines], dtype=np.int64)
+    counts = np.array([len(of_event) for of_event in lines], dtype=np.int64)
     firsts = np.cumsum(counts) - counts
     repeats = counts[which]
     place = np.repeat(np.arange(len(events)), repeats)
     nth = np.arange(len(place)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    texts = [text for found in lines for text in found]
+    texts = [text for of_event in lines for text in of_event]
     codes, note_codes, note_texts = firsts[which[place]] + nth, *_log_lines(world, notes)
     module = np.concatenate([events["module"][place], notes[:, 0].astype(np.int64)])
     blank = np.zeros(len(notes), dtype=np.int64)

@@ -109,10 +109,10 @@ def arrays(horizon_s: float, entries: int, room: int) -> dict[str, Any]:
 
 def power_of_two(wanted: int, least: int, most: int) -> int:
     """The first power of two that is not below what is wanted, within two others."""
-    found = least
-    while found < min(wanted, most):
-        found *= 2
-    return found
+    size = least
+    while size < min(wanted, most):
+        size *= 2
+    return size
 
 
 def holds(queue: QueueArrays, more: int) -> bool:

@@ -52,16 +52,16 @@ def arm(state: ArrayState, i: int, at: float) -> None:
 # --- the module -------------------------------------------------------------------------------------------------------
 
 
-def receive(state: ArrayState, i: int, given: int, now: float) -> int:
+def receive(state: ArrayState, i: int, input_: int, now: float) -> int:
     """The module receives an input."""
     row = state.modules[i]
-    return behaviour.receive(row, state.profiles[row.group], given, now)
+    return behaviour.receive(row, state.profiles[row.group], input_, now)
 
 
 def receive_message(state: ArrayState, i: int, message: int, component: int, back: int, now: float) -> int:
     """The module receives a message, which is all numbers here."""
     row = state.modules[i]
-    given = Input.REVOKED
+    input_ = Input.REVOKED
     if message == MessageKind.NOTICE:
         if states.next_status(row.status, Input.NOTICE) < 0:
             return Effect.REFUSED_INPUT
@@ -69,7 +69,7 @@ def receive_message(state: ArrayState, i: int, message: int, component: int, bac
         row.min_battery_percent = state.rollout.settings.min_battery_percent
         row.min_rsrp_dbm = state.rollout.settings.min_rsrp_dbm
         row.needed_bytes = state.driver.needed_back_bytes if back else state.driver.needed_bytes
-        given = Input.NOTICE
+        input_ = Input.NOTICE
     elif message == MessageKind.URL:
         if states.next_status(row.status, Input.URL) < 0:
             return Effect.REFUSED_INPUT
@@ -79,12 +79,12 @@ def receive_message(state: ArrayState, i: int, message: int, component: int, bac
         row.package_bytes = sizes.rollback_bytes if back else sizes.size_bytes
         row.hold = state.rollout.executions[i].holds if state.driver.polled else state.driver.holds
         row.reverting = back
-        given = Input.URL
+        input_ = Input.URL
     elif message == MessageKind.INSTALL:
-        given = Input.UPDATE
+        input_ = Input.UPDATE
     elif message == MessageKind.CANCEL:
-        given = Input.CANCEL
-    return behaviour.receive(row, state.profiles[row.group], given, now)
+        input_ = Input.CANCEL
+    return behaviour.receive(row, state.profiles[row.group], input_, now)
 
 
 def record_status(state: ArrayState, i: int, now: float) -> None:

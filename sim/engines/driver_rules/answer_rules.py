@@ -82,7 +82,7 @@ def _answered(state: EngineState, i: int, what: int, code: int, flag: int, numbe
         request_rules.begin_next(state, i, now)
 
 
-def _poll_answered(state: EngineState, i: int, found: int, connects: int, session: int, now: float) -> None:
+def _poll_answered(state: EngineState, i: int, message: int, connects: int, session: int, now: float) -> None:
     """A poll was answered: the session stands, the next poll is set, what was found is read."""
     row = state.modules[i]
     if connects:
@@ -91,37 +91,37 @@ def _poll_answered(state: EngineState, i: int, found: int, connects: int, sessio
         module_rules.connected(state, i, now)
     if row.link != LinkState.ONLINE or (not connects and row.session != session):
         return
-    request_rules.sleep(state, i, found, now)
+    request_rules.sleep(state, i, message, now)
     if row.attributes_sent != row.at_target:
         row.attributes_sent = row.at_target
         if state.driver.tells_attributes:
             request_rules.ask(state, i, CONFIG, NONE, 0, 0, 0, now)
-    if found == NONE:
+    if message == NONE:
         row.known_form = 0
-    elif _is_known(state, i, found):
-        _act(state, i, found, now)
+    elif _is_known(state, i, message):
+        _act(state, i, message, now)
     else:
-        request_rules.ask(state, i, DOCUMENT, found, 0, 0, 0, now)
+        request_rules.ask(state, i, DOCUMENT, message, 0, 0, 0, now)
 
 
-def _is_known(state: EngineState, i: int, found: int) -> bool:
+def _is_known(state: EngineState, i: int, message: int) -> bool:
     """Whether the module need not ask what the cloud wants: the poll said it, or it was read before."""
     if not state.driver.reads_document:
         return True
     known_form = state.modules[i].known_form
-    return bool(found != MessageKind.CANCEL and known_form == request_rules.form(state, i, found == MessageKind.NOTICE))
+    return bool(message != MessageKind.CANCEL and known_form == request_rules.form(state, i, message == MessageKind.NOTICE))
 
 
-def _act(state: EngineState, i: int, found: int, now: float) -> None:
+def _act(state: EngineState, i: int, message: int, now: float) -> None:
     """The module has read what the server wants."""
     row = state.modules[i]
-    if found == MessageKind.CANCEL:
+    if message == MessageKind.CANCEL:
         row.known_form = 0
         if row.status != UPDATING:  # honoured until the image is being written
             _give_up(state, i, now)
             request_rules.ask(state, i, FEEDBACK, REFUSED, 0, 0, 0, now)
         return
-    asks = found == MessageKind.NOTICE
+    asks = message == MessageKind.NOTICE
     row.known_form = request_rules.form(state, i, asks)
     row.confirming = 1 if asks and state.profiles[row.group].confirms_first else 0
     if row.link != LinkState.ONLINE:

@@ -12,9 +12,9 @@ from sim.module import behaviour, outage
 from sim.module.inputs import Effect, Input
 
 
-def deliver(state: EngineState, i: int, given: int, now: float) -> None:
+def deliver(state: EngineState, i: int, input_: int, now: float) -> None:
     """Every input of a module goes through here: receive, perform the effects, arm the timer."""
-    effects = seam.receive(state, i, given, now)
+    effects = seam.receive(state, i, input_, now)
     if effects:
         _perform(state, i, effects, now)
     rearm(state, i)

@@ -120,13 +120,13 @@ def _poll_at(state: EngineState, i: int, at: float) -> None:
     event.number = state.modules[i].polls
 
 
-def sleep(state: EngineState, i: int, found: int, now: float) -> None:
+def sleep(state: EngineState, i: int, message: int, now: float) -> None:
     """A poll was answered with what was `found`: the next one comes after the server's sleep, moved by its jitter."""
     row = state.modules[i]
     profile = state.profiles[row.group]
     row.polls += 1
     sleep_s = profile.registration_s if is_unknown(state, i) else profile.sleep_s
-    if found != NONE and profile.window_sleep_s > 0.0:
+    if message != NONE and profile.window_sleep_s > 0.0:
         sleep_s = _sleep_before_window_s(state, i, sleep_s, now)
     unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.SERVER_WAIT, row.polls)
     _poll_at(state, i, now + sleep_s * (1.0 + profile.sleep_jitter * (2.0 * unit - 1.0)))

@@ -96,7 +96,7 @@ class Driver(EngineState, Protocol):
     def arm(self, i: int, at: float) -> None:
         """See `arm`."""
 
-    def receive(self, i: int, given: int, now: float) -> int:
+    def receive(self, i: int, input_: int, now: float) -> int:
         """See `receive`."""
 
     def receive_message(self, i: int, message: int, component: int, back: int, now: float) -> int:
@@ -170,9 +170,9 @@ def arm(state: EngineState, i: int, at: float) -> None:
 # --- the module -------------------------------------------------------------------------------------------------------
 
 
-def receive(state: EngineState, i: int, given: int, now: float) -> int:
+def receive(state: EngineState, i: int, input_: int, now: float) -> int:
     """The module receives an input; returns the effects to be performed."""
-    return _driver(state).receive(i, given, now)
+    return _driver(state).receive(i, input_, now)
 
 
 def receive_message(state: EngineState, i: int, message: int, component: int, back: int, now: float) -> int:

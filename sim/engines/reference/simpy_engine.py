@@ -255,9 +255,9 @@ class SimpyEngine:
 
     # --- the seam: the module ----------------------------------------------------------------------------------------
 
-    def receive(self, i: int, given: int, now: float) -> int:
+    def receive(self, i: int, input_: int, now: float) -> int:
         """See seam.receive."""
-        return self.world.modules[i].receive(given, now)
+        return self.world.modules[i].receive(input_, now)
 
     def receive_message(self, i: int, message: int, component: int, back: int, now: float) -> int:
         """See seam.receive_message; the message is put into words."""
@@ -311,8 +311,8 @@ class SimpyEngine:
         commands = self.world.center.hello(i, self.world.modules[i].hello(now), now)
         if not commands:
             return NONE, 0
-        found = commands[0][1]
-        return NUMBERS[type(found)], found.component if isinstance(found, msg.FirmwareUrl) else 0
+        message = commands[0][1]
+        return NUMBERS[type(message)], message.component if isinstance(message, msg.FirmwareUrl) else 0
 
     def cloud_feedback(
         self, i: int, status: int, component: int, on_target: int, last_word: int, now: float  # noqa: ARG002

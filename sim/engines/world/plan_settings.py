@@ -39,18 +39,18 @@ def build_plan(scenario: Scenario) -> Plan:
 
 def build_settings(scenario: Scenario) -> Settings:
     """The strategy as numbers."""
-    given = scenario.plan.strategy
+    section = scenario.plan.strategy
     settings = Settings(
-        **_preconditions(scenario), **_rollout(given.rollout), **_timeouts(given.timeouts), **_retry(given.retry),
-        **_in_flight(given.in_flight), **_schedule(given.schedule),
-        need_push=int(given.delivery.need_push),
-        push_interval_s=given.delivery.push_interval,
-        operator_confirms=int(given.delivery.confirmation == "operator"),
-        download_only=int(given.delivery.action_type == "download-only"),
-        continuous=int(given.target_selection == "continuous"),
-        overwrite=st.Overwrite.of(given.overwrite_mode),
-        evaluation_interval_s=given.abort.evaluation_interval,
-        withdraw_success=int(given.abort.withdraw_success),
+        **_preconditions(scenario), **_rollout(section.rollout), **_timeouts(section.timeouts), **_retry(section.retry),
+        **_in_flight(section.in_flight), **_schedule(section.schedule),
+        need_push=int(section.delivery.need_push),
+        push_interval_s=section.delivery.push_interval,
+        operator_confirms=int(section.delivery.confirmation == "operator"),
+        download_only=int(section.delivery.action_type == "download-only"),
+        continuous=int(section.target_selection == "continuous"),
+        overwrite=st.Overwrite.of(section.overwrite_mode),
+        evaluation_interval_s=section.abort.evaluation_interval,
+        withdraw_success=int(section.abort.withdraw_success),
     )  # fmt: skip
     behaviour = scenario.cloud.behaviour
     fixed: dict[str, Any] = dict(behaviour.fixed_settings)
@@ -71,64 +71,64 @@ def _components(scenario: Scenario) -> tuple[PlannedComponent, ...]:
 
 
 def _preconditions(scenario: Scenario) -> dict[str, Any]:
-    given = scenario.plan.strategy.preconditions
+    section = scenario.plan.strategy.preconditions
     largest = max(c.total_size for c in scenario.plan.components)
-    needed = given.needed_space
+    needed = section.needed_space
     return {
-        "min_battery_percent": given.min_battery_percent,
-        "min_rsrp_dbm": given.min_rsrp_dbm,
+        "min_battery_percent": section.min_battery_percent,
+        "min_rsrp_dbm": section.min_rsrp_dbm,
         "needed_bytes": largest if needed == "package" else 0 if needed == "none" else int(needed),
-        "checked_by_cloud": int(given.checked_by in ("cloud", "both")),
-        "checked_by_device": int(given.checked_by in ("device", "both")),
-        "reject_unmet": int(given.on_unmet == "reject"),
+        "checked_by_cloud": int(section.checked_by in ("cloud", "both")),
+        "checked_by_device": int(section.checked_by in ("device", "both")),
+        "reject_unmet": int(section.on_unmet == "reject"),
     }
 
 
-def _rollout(given: Any) -> dict[str, Any]:
-    rate, caps = given.exponential_rate, given.max_in_progress_per_cell
+def _rollout(section: Any) -> dict[str, Any]:
+    rate, caps = section.exponential_rate, section.max_in_progress_per_cell
     by_level = caps if isinstance(caps, dict) else {}
     return {
-        "maximum_per_minute": inf if given.maximum_per_minute is None else float(given.maximum_per_minute),
+        "maximum_per_minute": inf if section.maximum_per_minute is None else float(section.maximum_per_minute),
         "base_rate_per_minute": 0.0 if rate is None else float(rate.base_rate_per_minute),
         "increment_factor": 1.0 if rate is None else rate.increment_factor,
         "number_of_notified": 0 if rate is None else rate.number_of_notified or 0,
         "number_of_succeeded": 0 if rate is None else rate.number_of_succeeded or 0,
-        "rate_applies_to_late": int(given.rate_applies_to == "all"),
-        "notified_when_released": int(given.notified_counts == "released"),
-        "max_in_progress": given.max_in_progress or 0,
-        "counts_from_release": int(given.in_progress_counts == "released"),
+        "rate_applies_to_late": int(section.rate_applies_to == "all"),
+        "notified_when_released": int(section.notified_counts == "released"),
+        "max_in_progress": section.max_in_progress or 0,
+        "counts_from_release": int(section.in_progress_counts == "released"),
         "cell_total": caps
         if isinstance(caps, int)
-        else next(iter((given.max_in_progress_per_label or {}).values()), 0),
+        else next(iter((section.max_in_progress_per_label or {}).values()), 0),
         **{f"cell_level_{level}": by_level.get(str(level), 0) for level in range(3)},
-        "max_devices": given.max_devices or 0,
+        "max_devices": section.max_devices or 0,
     }
 
 
-def _timeouts(given: Any) -> dict[str, Any]:
-    step = given.step
+def _timeouts(section: Any) -> dict[str, Any]:
+    step = section.step
     return {
-        "in_progress_timeout_s": _bound(given.in_progress),
+        "in_progress_timeout_s": _bound(section.in_progress),
         "timer_starts": st.TimerStart.DOWNLOAD_START
-        if given.timer_starts == "download_start"
+        if section.timer_starts == "download_start"
         else st.TimerStart.CONFIRMED,
         "confirm_timeout_s": _bound(step.confirm),
         "download_timeout_s": _bound(step.download),
         "update_timeout_s": _bound(step.update),
-        "offer_timeout_s": _bound(given.offer),
-        "accept_late": int(given.accept_late),
+        "offer_timeout_s": _bound(section.offer),
+        "accept_late": int(section.accept_late),
     }
 
 
-def _retry(given: Any) -> dict[str, Any]:
+def _retry(section: Any) -> dict[str, Any]:
     common = {
-        "retry_back_off": given.back_off,
-        "retry_interval_max_s": _bound(given.max_interval),
-        "retry_jitter": given.jitter,
+        "retry_back_off": section.back_off,
+        "retry_interval_max_s": _bound(section.max_interval),
+        "retry_jitter": section.jitter,
     }
-    by_type = {c.failure_type: c for c in given.criteria}
+    by_type = {c.failure_type: c for c in section.criteria}
     if not by_type or "all" in by_type:
-        over_all = by_type.get("all", given)
+        over_all = by_type.get("all", section)
         return {**common, "retries": over_all.number_of_retries, "retry_interval_s": over_all.retry_interval}
     failed, timed_out = by_type.get("failed"), by_type.get("timed_out")
     return {
@@ -140,48 +140,48 @@ def _retry(given: Any) -> dict[str, Any]:
     }
 
 
-def _in_flight(given: Any) -> dict[str, Any]:
+def _in_flight(section: Any) -> dict[str, Any]:
     return {
-        "on_pause": st.InFlight.of(given.on_pause),
-        "on_cancel": st.InFlight.of(given.on_cancel),
-        "on_force_cancel": st.InFlight.of(given.on_force_cancel),
-        "roll_back_revoked": int(given.on_revoked == "rollback"),
-        "waiting_become_failed": int(given.waiting_become == "failed"),
+        "on_pause": st.InFlight.of(section.on_pause),
+        "on_cancel": st.InFlight.of(section.on_cancel),
+        "on_force_cancel": st.InFlight.of(section.on_force_cancel),
+        "roll_back_revoked": int(section.on_revoked == "rollback"),
+        "waiting_become_failed": int(section.waiting_become == "failed"),
     }
 
 
-def _schedule(given: Any) -> dict[str, Any]:
+def _schedule(section: Any) -> dict[str, Any]:
     return {
-        "end_s": _bound(given.end_time),
-        "end_behavior": st.Action.of(given.end_behavior),
-        "window_gates": st.WindowGate.of(given.window_gates),
+        "end_s": _bound(section.end_time),
+        "end_behavior": st.Action.of(section.end_behavior),
+        "window_gates": st.WindowGate.of(section.window_gates),
     }
 
 
-def _group(given: Any, schedule: Any) -> Group:
+def _group(section: Any, schedule: Any) -> Group:
     return Group(
-        success_threshold_percent=given.success_threshold_percent,
-        success_action=st.Action.of(given.success_action),
-        error_threshold_percent=_bound(given.error_threshold_percent),
-        error_action=st.Action.of(given.error_action),
-        soak_s=given.soak,
-        start_s=given.start_time if given.start_at is None else max(0.0, schedule.after_start_s(given.start_at)),
+        success_threshold_percent=section.success_threshold_percent,
+        success_action=st.Action.of(section.success_action),
+        error_threshold_percent=_bound(section.error_threshold_percent),
+        error_action=st.Action.of(section.error_action),
+        soak_s=section.soak,
+        start_s=section.start_time if section.start_at is None else max(0.0, schedule.after_start_s(section.start_at)),
     )
 
 
-def _criterion(given: Any) -> Criterion:
+def _criterion(section: Any) -> Criterion:
     return Criterion(
-        failure_type=st.FailureType.of(given.failure_type),
-        threshold_percentage=given.threshold_percentage,
-        min_number_of_executed=given.min_number_of_executed,
-        min_number_of_failed=given.min_number_of_failed,
-        denominator=st.Denominator.of(given.denominator),
-        action=st.Action.of(given.action),
+        failure_type=st.FailureType.of(section.failure_type),
+        threshold_percentage=section.threshold_percentage,
+        min_number_of_executed=section.min_number_of_executed,
+        min_number_of_failed=section.min_number_of_failed,
+        denominator=st.Denominator.of(section.denominator),
+        action=st.Action.of(section.action),
     )
 
 
-def _bound(given: float | None) -> float:
-    return inf if given is None else given
+def _bound(section: float | None) -> float:
+    return inf if section is None else section
 
 
 # --- executions ----------------------------------------------------------------------------------------------------

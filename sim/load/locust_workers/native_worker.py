@@ -75,7 +75,6 @@ class Worker:
         self._classes: dict[str, int] = {}
         self._spawned_at = 0.0
         self._unheard = 0
-        self._reports = 0
         self._orders: asyncio.Queue[Message] = asyncio.Queue()
         self._complaints: list[str] = []
         self._check = SelfCheck()
@@ -261,7 +260,6 @@ class Worker:
 
         `left`: it goes while its modules were to run on.
         """
-        self._reports += 1
         data = {**self.statistics.report(), **self._users()}
         ours = data["fotasim"]
         ours.update(final=final, left=left, complaints=self._complaints, health=self._health(judged=judged))

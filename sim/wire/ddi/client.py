@@ -16,9 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from sim.wire.ddi import documents as doc
 
-OK, NO_CONTENT, NOT_MODIFIED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, GONE, TOO_MANY = (
-    200, 204, 304, 401, 403, 404, 405, 410, 429,
-)  # fmt: skip
+OK, NOT_MODIFIED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, GONE, TOO_MANY = 200, 304, 401, 403, 404, 410, 429
 POLL_JITTER = 0.1
 """Polls are drawn within ± this share of the server's sleep."""
 SHORTEST_SLEEP_S = 1.0
@@ -314,13 +312,13 @@ class Client:
             if href is None:
                 self._documents.pop(kind, None)
                 continue
-            known = self._documents.get(kind)
+            read_before = self._documents.get(kind)
             if (
-                known is not None
-                and known[1] is not None
-                and (known[0] == href or (not self._unsure and _still_holds(known[0], known[1], href)))
+                read_before is not None
+                and read_before[1] is not None
+                and (read_before[0] == href or (not self._unsure and _still_holds(read_before[0], read_before[1], href)))
             ):
-                events.append(_offer(kind, known[1], False))
+                events.append(_offer(kind, read_before[1], False))
             elif not self._at_home(href):
                 events.append(Refused(kind, 0))
             elif href not in self._asked:

@@ -165,14 +165,14 @@ def read_deployment(body: bytes, url: str, key: str = "deployment") -> Deploymen
     tree = _parsed(body, f"{key}Base")
     if tree is None or (isinstance(tree, dict) and tree.get(key, True) is None):
         return None
-    given = _mapping(tree, f"{key}Base")
-    inner = _mapping(given.get(key), key)
+    base = _mapping(tree, f"{key}Base")
+    inner = _mapping(base.get(key), key)
     chunks = _sequence(inner.get("chunks", []), "chunks", MAX_CHUNKS)
     window = inner.get("maintenanceWindow") or ""
     if window not in ("", "available", "unavailable"):
         raise RemoteProtocolError(f"{key}: maintenanceWindow {window!r:.40} is not available or unavailable")
     return Deployment(
-        _id(given), _handling(inner, "download"), _handling(inner, "update"), window,
+        _id(base), _handling(inner, "download"), _handling(inner, "update"), window,
         tuple(_chunk(_mapping(c, "chunk"), url) for c in chunks),
     )  # fmt: skip
 

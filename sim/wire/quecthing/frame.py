@@ -118,10 +118,10 @@ class Decoder:
 
     def _skip(self, rule: str, at_least: int = 1) -> NoReturn:
         """Drops damaged bytes up to the next start mark and says which rule they broke."""
-        found = self._buffer.find(_MARK, at_least)
-        if found < 0:
-            found = len(self._buffer) - (self._buffer[-1] == 0xAA)
-        del self._buffer[: max(found, at_least)]
+        position = self._buffer.find(_MARK, at_least)
+        if position < 0:
+            position = len(self._buffer) - (self._buffer[-1] == 0xAA)
+        del self._buffer[: max(position, at_least)]
         self._need = 0
         raise RemoteProtocolError(rule)
 

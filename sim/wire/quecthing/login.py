@@ -20,8 +20,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from sim.errors import LocalProtocolError, RemoteProtocolError
 
 PLAIN, ENCRYPTED = "0000", "0001"
-KEEPALIVE_S = 120
-SUBSCRIBE_QOS = 1
 RANDOM_CHARS = 16
 MAX_PRODUCT_KEY_CHARS = 32
 MIN_DEVICE_KEY_CHARS, MAX_DEVICE_KEY_CHARS = 4, 16
@@ -69,10 +67,10 @@ def client_id(product_key: str, device_key: str) -> str:
 def device_key(client: str, product_key: str) -> str:
     """The device key inside a client id of this product; ProtocolError when it is none."""
     prefix = f"qd{product_key}"
-    found = client[len(prefix) :]
-    if not client.startswith(prefix) or not is_device_key(found):
+    device_key = client[len(prefix) :]
+    if not client.startswith(prefix) or not is_device_key(device_key):
         raise RemoteProtocolError("the client id is not `qd<PK><DK>` of this product")
-    return found
+    return device_key
 
 
 def is_device_key(text: str) -> bool:

@@ -209,5 +209,5 @@ class Fields:
         return elements
 
     def _wrong(self, id_: int, expected: str) -> RemoteProtocolError:
-        found = "is not" if id_ in self._by_id else "is missing; it should be"
+        fault = "is not" if id_ in self._by_id else "is missing; it should be"
         return RemoteProtocolError(f"{self._what}: value {id_} {found} {expected}")
