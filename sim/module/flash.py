@@ -19,7 +19,11 @@ def image_fault(row: ModuleRow, profile: Profile) -> int:
     """The cause for which the package is refused before anything is written, or NONE."""
     if profile.delta[row.component] and row.source_mismatch:
         return Cause.SOURCE_MISMATCH
-    if (profile.refused_back[row.component] if row.reverting else profile.refused[row.component][release_class(row, profile)]) > 0.0:
+    if (
+        profile.refused_back[row.component]
+        if row.reverting
+        else profile.refused[row.component][release_class(row, profile)]
+    ) > 0.0:
         return Cause.DOWNGRADE_REFUSED
     unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.IMAGE, row.flashes)
     return Cause.IMAGE_MISMATCH if unit < profile.image_mismatch else Cause.NONE
@@ -36,7 +40,8 @@ def tells_early(row: ModuleRow, profile: Profile) -> bool:
         return False
     return (
         profile.early_success > 0.0
-        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.EARLY_SUCCESS, row.flashes) < profile.early_success
+        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.EARLY_SUCCESS, row.flashes)
+        < profile.early_success
     )
 
 
@@ -58,12 +63,17 @@ def is_late_brick(row: ModuleRow, profile: Profile) -> bool:
 
 def hangs(row: ModuleRow, profile: Profile) -> bool:
     """Whether the module hangs when it is to install."""
-    return profile.hang > 0.0 and uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG, row.flashes) < profile.hang
+    return (
+        profile.hang > 0.0
+        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG, row.flashes) < profile.hang
+    )
 
 
 def hang_s(row: ModuleRow, profile: Profile) -> float:
     """Time until the power of a module that hangs is cycled."""
-    return lognormal(uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG_END, row.flashes), profile.hang_median_s, 1.0)
+    return lognormal(
+        uniform(profile.key_0, profile.key_1, row.identity, Purpose.HANG_END, row.flashes), profile.hang_median_s, 1.0
+    )
 
 
 def duration_s(row: ModuleRow, profile: Profile) -> float:
@@ -71,7 +81,9 @@ def duration_s(row: ModuleRow, profile: Profile) -> float:
     if row.kind != FIRMWARE:
         return profile.mcu_flash_s_per_mb * row.package_bytes / 1e6 + profile.mcu_boot_s
     return lognormal(
-        uniform(profile.key_0, profile.key_1, row.identity, Purpose.INSTALL, row.flashes), profile.install_median_s, profile.install_sigma
+        uniform(profile.key_0, profile.key_1, row.identity, Purpose.INSTALL, row.flashes),
+        profile.install_median_s,
+        profile.install_sigma,
     )
 
 
@@ -87,7 +99,9 @@ def power_fails(row: ModuleRow, profile: Profile, now: float, duration: float) -
 
 def outage_s(row: ModuleRow, profile: Profile) -> float:
     """Time until power returns after a cut."""
-    return lognormal(uniform(profile.key_0, profile.key_1, row.identity, Purpose.OUTAGE, row.flashes), profile.outage_median_s, 1.0)
+    return lognormal(
+        uniform(profile.key_0, profile.key_1, row.identity, Purpose.OUTAGE, row.flashes), profile.outage_median_s, 1.0
+    )
 
 
 def result(row: ModuleRow, profile: Profile, now: float, duration: float) -> int:
@@ -108,7 +122,11 @@ def result(row: ModuleRow, profile: Profile, now: float, duration: float) -> int
         return Cause.BRICKED
     if write < profile.flash_error * row.frailty:
         return Cause.FLASH_ERROR
-    if boot < (profile.boot_failure if row.reverting else profile.boot_failures[row.component][release_class(row, profile)] * row.lot_factor):
+    if boot < (
+        profile.boot_failure
+        if row.reverting
+        else profile.boot_failures[row.component][release_class(row, profile)] * row.lot_factor
+    ):
         return Cause.BOOT_FAILURE
     return Cause.OTHER_VERSION if _names_other_version(row, profile) else Cause.NONE
 
@@ -116,7 +134,10 @@ def result(row: ModuleRow, profile: Profile, now: float, duration: float) -> int
 def _names_other_version(row: ModuleRow, profile: Profile) -> bool:
     """Whether the image this module gets names another version than the plan's."""
     chance = 0.0 if row.reverting else profile.other_versions[row.component][release_class(row, profile)]
-    return chance > 0.0 and uniform(profile.key_0, profile.key_1, row.identity, Purpose.OTHER_VERSION, row.component) < chance
+    return (
+        chance > 0.0
+        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.OTHER_VERSION, row.component) < chance
+    )
 
 
 def _brick_chance(row: ModuleRow, profile: Profile) -> float:

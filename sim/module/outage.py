@@ -24,7 +24,11 @@ def next_start_s(row: ModuleRow, profile: Profile, now: float) -> float:
         if (row.outages >> i) & 1:
             start = profile.outage_start_s[i]
             if start <= now:
-                start = _latest_start_s(profile, i, now) + profile.outage_every_s[i] if profile.outage_every_s[i] > 0.0 else INF
+                start = (
+                    _latest_start_s(profile, i, now) + profile.outage_every_s[i]
+                    if profile.outage_every_s[i] > 0.0
+                    else INF
+                )
             first = min(first, start)
     return first
 

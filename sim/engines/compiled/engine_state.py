@@ -96,7 +96,9 @@ def _orders(world: World) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The operator's doings in order of time, and the modules they name one after the other."""
     actions = sorted((a for a in world.scenario.plan.operator), key=lambda a: a.at)
     orders = np.zeros(len(actions), ORDER)
-    named = [np.flatnonzero(world.fleet.named(a.modules)) if a.do == "cancel" else np.zeros(0, np.int64) for a in actions]
+    named = [
+        np.flatnonzero(world.fleet.named(a.modules)) if a.do == "cancel" else np.zeros(0, np.int64) for a in actions
+    ]
     ends = np.cumsum([len(part) for part in named], dtype=np.int64)
     for i, action in enumerate(actions):
         orders[i] = (action.at, DOINGS.index(action.do), ends[i] - len(named[i]), len(named[i]))

@@ -109,7 +109,9 @@ def _is_known(state: EngineState, i: int, message: int) -> bool:
     if not state.driver.reads_document:
         return True
     known_form = state.modules[i].known_form
-    return bool(message != MessageKind.CANCEL and known_form == request_rules.form(state, i, message == MessageKind.NOTICE))
+    return bool(
+        message != MessageKind.CANCEL and known_form == request_rules.form(state, i, message == MessageKind.NOTICE)
+    )
 
 
 def _act(state: EngineState, i: int, message: int, now: float) -> None:

@@ -316,7 +316,9 @@ class Client:
             if (
                 read_before is not None
                 and read_before[1] is not None
-                and (read_before[0] == href or (not self._unsure and _still_holds(read_before[0], read_before[1], href)))
+                and (
+                    read_before[0] == href or (not self._unsure and _still_holds(read_before[0], read_before[1], href))
+                )
             ):
                 events.append(_offer(kind, read_before[1], False))
             elif not self._at_home(href):

@@ -149,12 +149,12 @@ def sleep_s(text: str) -> float:
     """A sleep in seconds: `HH:mm:ss`, or an ISO 8601 duration such as `PT48H`, as hawkBit writes 24 hours and more."""
     clock, iso = _SLEEP.fullmatch(text), _ISO_SLEEP.fullmatch(text)
     if clock is not None:
-        factors, found = [3600.0, 60.0, 1.0], clock.groups()
+        factors, numbers = [3600.0, 60.0, 1.0], clock.groups()
     elif iso is not None:
-        factors, found = [604800.0, 86400.0, 3600.0, 60.0, 1.0], iso.groups()
+        factors, numbers = [604800.0, 86400.0, 3600.0, 60.0, 1.0], iso.groups()
     else:
         raise RemoteProtocolError(f"base: sleep {text[:40]!r} is no HH:mm:ss and no duration such as PT48H")
-    seconds = sum(factor * int(part or 0) for factor, part in zip(factors, found, strict=True))
+    seconds = sum(factor * int(part or 0) for factor, part in zip(factors, numbers, strict=True))
     if seconds > MAX_SLEEP_S:
         raise RemoteProtocolError(f"base: sleep {text[:40]!r} is longer than a year")
     return seconds
@@ -265,7 +265,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def _id(tree: Mapping[str, Any]) -> str:
-    found = _text(tree.get("id", ""), "id")
-    if not found:
+    text = _text(tree.get("id", ""), "id")
+    if not text:
         raise RemoteProtocolError("id: the action's id is needed")
-    return found
+    return text

@@ -210,4 +210,4 @@ class Fields:
 
     def _wrong(self, id_: int, expected: str) -> RemoteProtocolError:
         fault = "is not" if id_ in self._by_id else "is missing; it should be"
-        return RemoteProtocolError(f"{self._what}: value {id_} {found} {expected}")
+        return RemoteProtocolError(f"{self._what}: value {id_} {fault} {expected}")
