@@ -139,6 +139,11 @@ def key(seed: int, replication: int = 0) -> tuple[int, int]:
     return k0, k1
 
 
+def exponential(unit: float, mean: float) -> float:
+    """Exponential quantile with the given mean."""
+    return -mean * math.log(unit)
+
+
 def lognormal(unit: float, median: float, sigma: float) -> float:
     """Log-normal quantile with the given median and log-spread."""
     return median * math.exp(sigma * normal(unit))

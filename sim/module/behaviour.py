@@ -105,7 +105,9 @@ def start_online(row: ModuleRow, profile: Profile, now: float) -> None:
         return
     link_states.enter(row, LinkMove.START_ONLINE)
     row.first_contact_s = row.idle_since_s = now
-    row.link_at = now + row.phase * profile.check_in_every_s if profile.check_in == CheckIn.ALWAYS else row.session_end_s
+    row.link_at = (
+        now + row.phase * profile.check_in_every_s if profile.check_in == CheckIn.ALWAYS else row.session_end_s
+    )
     row.link_then = Input.SLEEP
 
 
@@ -530,7 +532,10 @@ def _decide(row: ModuleRow, profile: Profile, now: float) -> int:
     if profile.device_checks or least_percent > 0.0 or least_dbm > -200.0:
         gauge_percent = battery.gauge_percent(row, profile, now)
         reason = unmet(gauge_percent, row.rsrp_dbm, row.free_bytes, least_percent, least_dbm, needed_bytes)
-    if reason == Cause.NONE and uniform(profile.key_0, profile.key_1, row.identity, Purpose.USER_REFUSAL, row.offers) < profile.user_refusal:
+    if (
+        reason == Cause.NONE
+        and uniform(profile.key_0, profile.key_1, row.identity, Purpose.USER_REFUSAL, row.offers) < profile.user_refusal
+    ):
         reason = Cause.USER_REFUSED
     if reason != Cause.NONE:
         row.cause = reason  # the three limits and their causes share their numbers

@@ -6,8 +6,10 @@ import pytest
 
 from sim.causes import Cause
 from sim.draws import Purpose
-from sim.messages import FIRMWARE, MCU
-from sim.module import flash
+from sim.messages import FIRMWARE, MCU, UPDATING
+from sim.module import behaviour, flash
+from sim.module.inputs import Input
+from sim.module.link_states import LinkState
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow, Partition, Power
 
@@ -98,3 +100,56 @@ def test_a_delta_that_does_not_fit_is_refused_before_an_image_that_is_wrong(draw
         flash.image_fault(ModuleRow(source_mismatch=1), Profile(**TABLES, image_mismatch=0.01, delta=(0,)))
         == Cause.NONE
     )
+
+
+@pytest.mark.parametrize(("unit", "hangs"), [(0.0499, True), (0.05, False), (0.99, False)])
+def test_a_module_hangs_when_its_draw_is_below_the_chance(draws, unit, hangs):
+    """Strictly below: a chance of 0.05 is the draws from 0 to 0.05."""
+    draws[Purpose.HANG] = unit
+    assert flash.hangs(ModuleRow(), Profile(hang=0.05)) is hangs
+
+
+def test_without_a_chance_of_hanging_nothing_is_drawn(monkeypatch):
+    monkeypatch.setattr(flash, "uniform", lambda *_: pytest.fail("a draw"))
+    assert not flash.hangs(ModuleRow(), Profile(hang=0.0))
+
+
+@pytest.mark.parametrize(
+    ("unit", "seconds"), [(0.5, 3600.0), (0.8413447460685429, 9785.8146), (0.15865525393145707, 1324.3660)]
+)
+def test_a_hang_lasts_the_median_times_e_for_a_standard_deviation(draws, unit, seconds):
+    """Log-normal with a log-spread of 1: 3,600 s at the median, 3,600 e and 3,600 / e one standard deviation off."""
+    draws[Purpose.HANG_END] = unit
+    assert flash.hang_s(ModuleRow(), Profile(hang_median_s=3600.0)) == pytest.approx(seconds, rel=1e-6)
+
+
+def test_each_installation_hangs_by_a_draw_of_its_own():
+    """Keyed by module and installation: the share of 4,000 is the chance within four standard deviations, and no draw repeats."""
+    profile = Profile(hang=0.3, key_0=5, key_1=6)
+    first = [flash.hangs(ModuleRow(identity=i, flashes=1), profile) for i in range(4000)]
+    second = [flash.hangs(ModuleRow(identity=i, flashes=2), profile) for i in range(4000)]
+    spread = 4 * (0.3 * 0.7 / 4000) ** 0.5
+    assert abs(sum(first) / 4000 - 0.3) < spread and abs(sum(second) / 4000 - 0.3) < spread
+    both = sum(a and b for a, b in zip(first, second, strict=True)) / 4000
+    assert abs(both - 0.09) < 4 * (0.09 * 0.91 / 4000) ** 0.5
+
+
+def test_a_module_that_hangs_writes_nothing_and_falls_back(draws):
+    """Off the air for the hang alone, nothing spent for writing; an MCU never hangs, since the module runs on."""
+    draws.update({Purpose.HANG: 0.0, Purpose.HANG_END: 0.5})
+    profile = Profile(
+        power=Power.BATTERY,
+        capacity_j=1e6,
+        hang=0.5,
+        hang_median_s=600.0,
+        mcu_flash_s_per_mb=1.0,
+        delta=(0,),
+        **CHANCES,
+    )
+    row = ModuleRow(kind=FIRMWARE, link=LinkState.ONLINE, status=UPDATING, battery_percent=90.0)
+    behaviour.receive(row, profile, Input.BEGIN_FLASH, 1000.0)
+    assert (row.flash_result, row.link_at, row.link_then) == (Cause.HUNG, 1600.0, Input.FLASH_ENDED)
+    assert row.image_faults == 0 and row.flashes == 1
+    mcu = ModuleRow(kind=MCU, link=LinkState.ONLINE, status=UPDATING, battery_percent=90.0, package_bytes=1_000_000)
+    behaviour.receive(mcu, profile, Input.BEGIN_FLASH, 1000.0)
+    assert mcu.flash_result != Cause.HUNG and mcu.link == LinkState.ONLINE
