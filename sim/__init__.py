@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
     from sim.study.compare import compare
     from sim.study.replicate import replicate
-    from sim.study.rollout import run
+    from sim.study.run_result import run
     from sim.study.sensitivity import sensitivity
     from sim.study.sweep import sweep
     from sim.study.tune import tune
 
 _HOME = {
     "Scenario": "sim.scenario", "Run": "sim.records", "simulate": "sim.engines.run", "save": "sim.engines.run",
-    "run": "sim.study.rollout", "replicate": "sim.study.replicate", "compare": "sim.study.compare",
+    "run": "sim.study.run_result", "replicate": "sim.study.replicate", "compare": "sim.study.compare",
     "sweep": "sim.study.sweep", "tune": "sim.study.tune", "sensitivity": "sim.study.sensitivity",
 }  # fmt: skip
 

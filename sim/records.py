@@ -67,6 +67,11 @@ def label_columns(columns: Iterable[str]) -> dict[str, str]:
     return {name: name.removeprefix(LABEL) for name in columns if name.startswith(LABEL)}
 
 
+SPANS = {
+    "wake": "from the moment the module was first due to connect until it has its plan notice",
+    "upgrade": "from the moment the module was first due to connect until the cloud has acknowledged its success",
+}
+"""What a user waits for, across legs: measured from the schedule, so a pause of the server shows at its full length."""
 TIMELINE_COLUMNS = (
     "time_s", "width_s", "online", "connects", "requests", "downloads", "egress_bit_s",
     "notified", "confirmed", "downloaded", "upgraded", "reported", "failed",

@@ -77,7 +77,7 @@ class Options:
 
 def _made(folders: list[Path], options: Options) -> Any:
     """The page of the folders and the plain reports of the runs among them."""
-    from sim.cli.folders import KINDS, kind_of, page_of
+    from sim.cli.result_folders import KINDS, kind_of, page_of
     from sim.report.from_runs import comparison, single
 
     kinds = [kind_of(folder) for folder in folders]

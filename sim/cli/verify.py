@@ -32,7 +32,7 @@ def verify(
 
     Exit status 3 when anything is not as it was written, or when the repeated run leaves other records.
     """
-    from sim.cli.folders import figures_by_kind
+    from sim.cli.result_folders import figures_by_kind
     from sim.engines.verification import check_folder
 
     found = check_folder(folder, public_key, figures_by_kind())

@@ -9,7 +9,7 @@ from sim.metrics import METRICS
 from sim.scenario.versions import is_older
 
 if TYPE_CHECKING:
-    from sim.scenario.fleet import Group
+    from sim.scenario.fleet_section import Group
     from sim.scenario.model import Scenario
 
 _BATTERY_KEYS = ("battery", "battery_percent")

@@ -13,7 +13,7 @@ from sim.cloud_kinds import registry
 from sim.cloud_kinds.adapter import CloudAdapter, VirtualBehaviour
 from sim.errors import InputError
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
-from sim.scenario.fleet import Fleet
+from sim.scenario.fleet_section import Fleet
 from sim.scenario.plan import PlanSection
 from sim.scenario.shared_fate import MOST_OUTAGES, CloudOutage
 

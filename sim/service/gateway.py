@@ -16,10 +16,10 @@ from typing import Protocol
 
 from sim import messages as msg
 from sim.errors import ProtocolError, RemoteProtocolError
+from sim.service.activated_plan import Rollout
 from sim.service.cloud import Cloud
 from sim.service.endpoint import Stranger
-from sim.service.fleet import Device
-from sim.service.rollout import Rollout
+from sim.service.known_device import Device
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 

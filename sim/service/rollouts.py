@@ -24,11 +24,11 @@ from sim.cloud.execution import Execution
 from sim.cloud.execution_states import ExecutionState
 from sim.scenario.lists import targeting
 from sim.scenario.zones import zone_of
-from sim.service import rollout as one
+from sim.service import activated_plan as one
+from sim.service.activated_plan import Rollout
 from sim.service.clock import SteadyClock
 from sim.service.errors import Conflict, NotFound, StoreFailing
-from sim.service.fleet import REMEMBERED, Device, parse_mcu_versions
-from sim.service.rollout import Rollout
+from sim.service.known_device import REMEMBERED, Device, parse_mcu_versions
 from sim.service.store import catalog
 from sim.service.store.database import Database
 from sim.service.store.journal import Journal, restore

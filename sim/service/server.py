@@ -22,17 +22,17 @@ import uvicorn
 from sim.errors import FotasimError
 from sim.messages import ToModule
 from sim.service import cloud as parts
+from sim.service.activated_plan import Rollout
 from sim.service.broker import Broker
 from sim.service.cloud import Cloud
 from sim.service.endpoint import Endpoint
 from sim.service.faults import Faults, Injector
-from sim.service.fleet import Device
 from sim.service.gateway import Gateway
+from sim.service.known_device import Device
 from sim.service.packages.download import Downloads
 from sim.service.packages.links import DEFAULT_LIFETIME_S, Links
 from sim.service.packages.shelf import Shelf
 from sim.service.products import Products
-from sim.service.rollout import Rollout
 from sim.service.rollouts import Rollouts
 from sim.service.store.claim import claim, release
 from sim.service.store.journal import Journal

@@ -71,7 +71,7 @@ class Comparison:
 
     def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
         """Writes the tables and the page; returns the page. FolderInUse for a folder with a result, unless `overwrite`."""
-        from sim.study.folders import save_comparison
+        from sim.study.study_folders import save_comparison
 
         return save_comparison(self, Path(folder), overwrite=overwrite, command=command)
 

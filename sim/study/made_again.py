@@ -13,8 +13,8 @@ from sim.errors import EngineUnavailable, RecordsError
 from sim.records import KINDS, read_manifest
 from sim.scenario import Scenario
 from sim.study.compare import compare
-from sim.study.folders import load_sensitivity, load_sweep, load_tuning
 from sim.study.sensitivity import sensitivity
+from sim.study.study_folders import load_sensitivity, load_sweep, load_tuning
 from sim.study.sweep import sweep
 from sim.study.tune import tune
 

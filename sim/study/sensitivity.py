@@ -90,7 +90,7 @@ class Sensitivity:
 
     def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
         """Writes the tables and the page; returns the page. FolderInUse for a folder with a result, unless `overwrite`."""
-        from sim.study.folders import save_sensitivity
+        from sim.study.study_folders import save_sensitivity
 
         return save_sensitivity(self, Path(folder), overwrite=overwrite, command=command)
 

@@ -18,10 +18,10 @@ from sim.study.arguments import check_counts, check_lists
 from sim.study.axes import Axis, Settings, parse_axis
 from sim.study.campaign import Campaign, Job, table
 from sim.study.designs import points as design_points
-from sim.study.folders import save_sweep
 from sim.study.journal import Journal
 from sim.study.made import UNRECORDED, Made, options
 from sim.study.pool import Pool, Progress, collect
+from sim.study.study_folders import save_sweep
 
 JOURNAL = "journal.jsonl"
 

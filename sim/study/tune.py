@@ -171,7 +171,7 @@ class Tuning:
 
     def save(self, folder: str | Path, *, overwrite: bool = False, command: str = "") -> Path:
         """Writes trials, finalists, the strategy file and the page; returns the page."""
-        from sim.study.folders import save_tuning
+        from sim.study.study_folders import save_tuning
 
         return save_tuning(self, Path(folder), overwrite=overwrite, command=command)
 

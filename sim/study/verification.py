@@ -14,10 +14,10 @@ from sim.engines.verification import compared, compared_tables
 from sim.errors import RecordsError
 from sim.study import flow
 from sim.study.compare import differences, in_sentences
-from sim.study.folders import load_comparison, load_sensitivity, load_sweep, load_tuning
 from sim.study.sensitivity import worked_out_again
 from sim.study.sources import pairs
 from sim.study.strategy_file import strategy_yaml
+from sim.study.study_folders import load_comparison, load_sensitivity, load_sweep, load_tuning
 from sim.study.tune import front_of
 
 Found = tuple[int, list[Finding]]

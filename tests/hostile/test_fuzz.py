@@ -11,8 +11,8 @@ from sim import messages as msg
 from sim.cloud.acceptance import STATUSES
 from sim.cloud.center import Plan, PlannedComponent
 from sim.cloud.execution import STATE_NAMES, Execution, is_terminal
+from sim.service.activated_plan import LiveCenter
 from sim.service.gateway import uplink_kind
-from sim.service.rollout import LiveCenter
 from sim.service.web.guard import json_fault
 from sim.strategy.settings import Settings
 from sim.wire.quecthing import login

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from sim.errors import FotasimError
 from sim.service.clock import SteadyClock
-from sim.service.fleet import Device
+from sim.service.known_device import Device
 from sim.service.server import Options, Server
 from sim.service.store import Database, catalog
 from sim.service.store import claim as claims

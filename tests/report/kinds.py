@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.cli.folders import kind_of, page_of
+from sim.cli.result_folders import kind_of, page_of
 from sim.engines.live.latency import Latencies
 from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.engines.run import save

@@ -12,7 +12,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from sim.cli.folders import page_of
+from sim.cli.result_folders import page_of
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
 from sim.errors import FolderInUse, RecordsError

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.cli.common import app
-from sim.cli.folders import PAGES, page_of
+from sim.cli.result_folders import PAGES, page_of
 from sim.engines.live.reconciliation import Check, Reconciliation
 from sim.records import KINDS
 from sim.report.formats.html_page import render
@@ -21,7 +21,7 @@ from sim.report.formats.write import FORMATS, write_formats
 from sim.report.model.report_schema import report_schema
 from sim.report.pages.sweep_page import sweep_page
 from sim.study.axes import Axis
-from sim.study.folders import load_sweep
+from sim.study.study_folders import load_sweep
 from sim.study.sweep import sweep
 from sim.study.tune import tune
 from tests.report.browser import chromium

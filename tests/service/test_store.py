@@ -12,7 +12,7 @@ from sqlalchemy import event, inspect
 from sim.cloud.execution import Execution
 from sim.errors import FotasimError
 from sim.service.errors import Conflict, NotFound, StoreFailing
-from sim.service.fleet import Device
+from sim.service.known_device import Device
 from sim.service.store import Database, catalog
 from sim.service.store.journal import Journal, restore, snapshot
 from sim.service.store.tables import devices, metadata, projects

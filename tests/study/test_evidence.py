@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from sim import archive
 from sim.archive import sha256
 from sim.cli.common import app
-from sim.cli.folders import figures_by_kind, page_of
+from sim.cli.result_folders import figures_by_kind, page_of
 from sim.engines.verification import Again, check_folder
 from sim.records import read_manifest
 from sim.report.model.origin import origin_of

@@ -12,8 +12,8 @@ from sim.errors import StudyError
 from sim.report.pages.tuning_words import headline, reasons, scenario_lines
 from sim.scenario.load import check
 from sim.study.axes import parse_axis
-from sim.study.folders import load_tuning
 from sim.study.objectives import column, parse_constraint, parse_objective
+from sim.study.study_folders import load_tuning
 from sim.study.tune import Answer, Tuning, judgement, tune
 from tests.acceptance.test_judgement import CANARY, MAINS, NO_RETRIES
 

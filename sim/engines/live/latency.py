@@ -8,6 +8,8 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from sim.records import SPANS
+
 LEGS = {
     "connect": "from the moment the module was to connect until its transport stands",
     "login": "CONNECT until SUBACK (after a bootstrap: until the device secret is there)",
@@ -24,12 +26,6 @@ LEGS = {
 }
 """Each leg, a step of the way, and what it covers. Waits that the module's own timers begin count from when the timer was
 due."""
-SPANS = {
-    "wake": "from the moment the module was first due to connect until it has its plan notice",
-    "upgrade": "from the moment the module was first due to connect until the cloud has acknowledged its success",
-}
-"""What a user waits for, across legs: measured from the schedule, so a pause of the server shows at its full length."""
-
 SESSION = "session"
 """The step that only fails: a session that stood and broke, or a message in it that could not be used."""
 _SESSION_MEANING = "failures only: a session that stood and broke, or a message of the server that could not be used"

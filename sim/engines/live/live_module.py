@@ -83,7 +83,7 @@ class LiveModule(ABC):
         self.acked: dict[int, float] = {}
         """When the cloud last acknowledged each status, seconds of the run."""
         self.span_s: dict[str, float] = {}
-        """The spans (latency.SPANS) that have ended, seconds from when the module was first due to connect."""
+        """The spans (records.SPANS) that have ended, seconds from when the module was first due to connect."""
 
     # --- how a cloud is spoken to ------------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from math import inf
 
 import numpy as np
 
-from sim.engines.live.latency import LEGS, SESSION, SPANS, Latencies
+from sim.engines.live.latency import LEGS, SESSION, Latencies
 from sim.errors import FotasimError
+from sim.records import SPANS
 from sim.stats.evidence import Evidence
 from sim.stats.slo_result import MOST_FAILURES
 from sim.units import duration

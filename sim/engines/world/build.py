@@ -22,7 +22,7 @@ from sim.engines.world.fleet_records import Block, Fleet, build_fleet
 from sim.engines.world.plan_settings import build_executions, build_plan, capped_label
 from sim.errors import InputError
 from sim.messages import CallbackForm
-from sim.module import fleet as sampling
+from sim.module import sampling
 from sim.module.battery import ordinary_w
 from sim.module.machine import Module
 from sim.module.parameters import PARAMETERS

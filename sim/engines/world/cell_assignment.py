@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sim.module.fleet import Members
+from sim.module.sampling import Members
 from sim.network.membership import fill_cells
-from sim.scenario.fleet import Cells
+from sim.scenario.fleet_section import Cells
 
 
 def settle(cells: Cells | None, key: tuple[int, int], groups: Sequence[Members]) -> list[str]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sim.engines.world import record_layout
 from sim.engines.world.cell_assignment import settle
 from sim.errors import InputError
-from sim.module.fleet import Coded, Members
 from sim.module.identity import numbered
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
+from sim.module.sampling import Coded, Members
 from sim.scenario import Scenario
 from sim.scenario.lists import matching, targeting
 from sim.strategy.settings import Settings

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from sim.engines import run_inputs
-from sim.engines.live.latency import LEGS, SPANS
+from sim.engines.live.latency import LEGS
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
@@ -22,7 +22,7 @@ from sim.load.capacity.outage import Recovery, planned, predicted
 from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
 from sim.load.capacity.wake_ups import KINDS, Kind, seconds_text
-from sim.records import CAPACITY_FILE, MANIFEST, replaced_folder, write_texts
+from sim.records import CAPACITY_FILE, MANIFEST, SPANS, replaced_folder, write_texts
 from sim.scenario import Scenario
 from sim.scenario.load import vary
 from sim.stats.evidence import Answer

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from math import ceil, sqrt
 from typing import Any
 
-from sim.engines.live.latency import LEGS, SPANS, Latencies
+from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.live.slo import Slo
+from sim.records import SPANS
 from sim.stats.evidence import LOST_UPDATES, Answer, Evidence, bounds, confidence_of, judge, pooled
 
 STEP = 2.0

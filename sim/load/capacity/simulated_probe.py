@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim.cloud_kinds.adapter import Steps
-from sim.engines.live.latency import LEGS, SPANS, Latencies
+from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.live.slo import Slo
 from sim.engines.run import driver_of
 from sim.errors import FotasimError
@@ -18,7 +18,7 @@ from sim.load.capacity.beyond import Beyond, Overload, judged
 from sim.load.capacity.search import Measurement, legs_of
 from sim.load.capacity.wake_ups import Kind, phase_times, probe_world, wake_times
 from sim.module.states import FLASH_DELAY_S
-from sim.records import Records
+from sim.records import SPANS, Records
 from sim.scenario import Scenario
 from sim.scenario.load import vary
 from sim.stats.evidence import falls_behind

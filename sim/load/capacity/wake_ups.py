@@ -47,7 +47,7 @@ class Kind:
 
     @property
     def span(self) -> str:
-        """The span (latency.SPANS) that a module of such a load goes through as a whole."""
+        """The span (records.SPANS) that a module of such a load goes through as a whole."""
         return "upgrade" if self.decided else "wake"
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from sim.engines.live.latency import LEGS, SPANS, Latencies
+from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.live.reconciliation import Reconciliation, combined, from_dict
 from sim.engines.live.slo import Slo, parse
 from sim.engines.live.slo_judging import EVERYBODY, broken_so_far, judged
 from sim.engines.live.snapshot import SHOWN_LEGS, SHOWN_REASONS, Snapshot, together
+from sim.records import SPANS
 
 CLOCK_SLACK_S = 1.0
 """Clocks further apart than this make the seconds of Locust's charts wrong; latencies are measured within a worker."""

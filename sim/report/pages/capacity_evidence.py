@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from sim.records import SPANS
 from sim.report.figures.load_figures import evidence_curve
 from sim.report.page import Chart, Column, Section, Table, Text, Value
 from sim.report.show import Kind, show
 from sim.stats.predicted_and_measured import rows as side_by_side
 
-SPANS = ("wake", "upgrade")
-"""What is measured across legs, and is no answer of its own."""
 CLOUDS = ("live", "simulated")
 NAMES = {"live": "measured", "simulated": "predicted"}
 _QUANTILES = (("p50_s", "p50"), ("p95_s", "p95"), ("p99_s", "p99"))

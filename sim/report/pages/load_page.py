@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.records import SPANS
 from sim.report.model.live_findings import Compared, Leg, compared_of, legs_of
 from sim.report.model.load_verdict import decision_of, slo_of
 from sim.report.model.origin import origin_of
 from sim.report.model.verdict_words import tell
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Verdict
-from sim.report.pages.capacity_evidence import SPANS
 from sim.report.pages.live_sections import (
     MS,
     agreement_check,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from sim.errors import FleetFileError, Problem
 
 if TYPE_CHECKING:
-    from sim.module.fleet import KnownModules
+    from sim.module.sampling import KnownModules
     from sim.scenario import Scenario
-    from sim.scenario.fleet import Group
     from sim.scenario.fleet_files.read import FleetTable
+    from sim.scenario.fleet_section import Group
 
 
 def check_files(scenario: Scenario) -> list[tuple[Group, FleetTable]]:

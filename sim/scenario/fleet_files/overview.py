@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.module.fleet import Coded
+from sim.module.sampling import Coded
 from sim.scenario.fleet_files.members import check_files
 from sim.scenario.fleet_files.read import FleetTable
 from sim.units import show_size
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
-    from sim.scenario.fleet import Group
+    from sim.scenario.fleet_section import Group
 
 _MOST_NAMES = 6
 _DRAWN = ("rsrp_dbm", "battery_percent", "free_space")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim.cloud.catalog import MAX_VERSION_CHARS
-from sim.module.fleet import Coded, KnownModules
+from sim.module.sampling import Coded, KnownModules
 from sim.scenario.fleet_files import content, delimited, documents, parquet, sheet
 from sim.scenario.fleet_files.columns import Column, nearest
 from sim.scenario.fleet_files.faults import Faults
@@ -36,7 +36,7 @@ from sim.scenario.fleet_files.values import (
 )
 
 if TYPE_CHECKING:
-    from sim.scenario.fleet import Group
+    from sim.scenario.fleet_section import Group
 
 NONE_IS_NONE = ("cell", "last_seen", "label")
 """Roles of which an empty field means that there is none."""

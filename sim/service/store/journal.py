@@ -21,9 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, InternalError, OperationalError, StatementError
 
 from sim.cloud.execution import Execution
+from sim.service.activated_plan import Rollout, Timers
 from sim.service.errors import StoreFailing
-from sim.service.fleet import Device, show_mcu_versions
-from sim.service.rollout import Rollout, Timers
+from sim.service.known_device import Device, show_mcu_versions
 from sim.service.store.database import Database
 from sim.service.store.tables import devices, executions, log_lines, plans
 from sim.service.trouble import Trouble

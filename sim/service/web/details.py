@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from sim.service.fleet import parse_mcu_versions
+from sim.service.known_device import parse_mcu_versions
 from sim.service.store import catalog, progress
 
 

@@ -29,22 +29,22 @@ def page_of(folder: Path) -> Page:
 
 def _comparison(folder: Path) -> Page:
     from sim.report.pages.comparison_page import comparison_page
-    from sim.study.folders import load_comparison
+    from sim.study.study_folders import load_comparison
 
     return comparison_page(load_comparison(folder), read_manifest(folder))
 
 
 def _sweep(folder: Path) -> Page:
     from sim.report.pages.sweep_page import sweep_page
-    from sim.study.folders import load_sweep
+    from sim.study.study_folders import load_sweep
 
     return sweep_page(load_sweep(folder), read_manifest(folder))
 
 
 def _tune(folder: Path) -> Page:
     from sim.report.pages.tuning_page import tuning_page
-    from sim.study.folders import load_tuning
     from sim.study.strategy_file import strategy_yaml
+    from sim.study.study_folders import load_tuning
 
     result = load_tuning(folder)
     return tuning_page(result, "" if result.recommended is None else strategy_yaml(result), read_manifest(folder))
@@ -52,7 +52,7 @@ def _tune(folder: Path) -> Page:
 
 def _sensitivity(folder: Path) -> Page:
     from sim.report.pages.sensitivity_page import sensitivity_page
-    from sim.study.folders import load_sensitivity
+    from sim.study.study_folders import load_sensitivity
 
     return sensitivity_page(load_sensitivity(folder), read_manifest(folder))
 

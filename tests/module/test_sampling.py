@@ -11,12 +11,12 @@ import pytest
 from sim.causes import Cause
 from sim.draws import Purpose
 from sim.errors import InputError
-from sim.module import fleet
+from sim.module import sampling
 from sim.module.distributions import Distribution
-from sim.module.fleet import Coded, KnownModules, Population, sample
 from sim.module.link_states import LinkState
 from sim.module.profile import Profile
 from sim.module.rows import Power
+from sim.module.sampling import Coded, KnownModules, Population, sample
 
 NAN = float("nan")
 GROUP = Population(
@@ -34,7 +34,7 @@ def units(monkeypatch):
     """Draws set by hand, by purpose; 0.5 where a test says nothing."""
     by_purpose: dict[Purpose, list[float]] = {}
     monkeypatch.setattr(
-        fleet.draws, "uniforms",
+        sampling.draws, "uniforms",
         lambda k0, k1, numbers, purpose: np.array(by_purpose.get(purpose, [0.5] * len(numbers)), dtype=np.float64),
     )  # fmt: skip
     return by_purpose

@@ -28,7 +28,7 @@ from sim.engines.world.plan_settings import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
 from sim.scenario.lists import Matcher, targeting
 from sim.service.errors import Refused
-from sim.service.fleet import Device
+from sim.service.known_device import Device
 from sim.strategy import preconditions
 from sim.strategy.progress import Criterion, Group, Progress
 from sim.strategy.settings import WindowGate

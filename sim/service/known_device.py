@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sim import messages as msg
 
 if TYPE_CHECKING:
-    from sim.service.rollout import Rollout
+    from sim.service.activated_plan import Rollout
 
 
 REMEMBERED = 32
