@@ -5,7 +5,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEV := .venv/.dev
 
-.PHONY: help demo demo-live demo-hawkbit test test-all check audit docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test test-all coverage check audit docs examples schema clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
@@ -44,6 +44,11 @@ test: $(DEV)     ## run the tests, without notebooks, browsers, the documentatio
 
 test-all: $(DEV) ## run the whole test suite
 	$(BIN)/python -m pytest
+
+coverage: $(DEV) ## branch coverage of the pure rooms by their own tests; what is not covered is listed
+	$(BIN)/python -m coverage run -m pytest -n 0 -q -p no:cacheprovider -m 'not slow and not long' \
+	    tests/module tests/cloud tests/strategy tests/wire -k 'not mutation'
+	$(BIN)/python -m coverage report
 
 check: $(DEV)    ## format, lint, types, imports
 	$(BIN)/ruff format --check .
