@@ -8,7 +8,7 @@ import pytest
 
 from sim.engines.world.plan_settings import staggered
 from sim.errors import ScenarioError
-from sim.module.fleet import Coded
+from sim.module.sampling import Coded
 from tests.support import HARMLESS, run, scenario
 
 ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])

@@ -17,7 +17,7 @@ from sim.draws import Purpose
 from sim.engines.world import record_layout
 from sim.engines.world.fleet_records import Fleet
 from sim.errors import Problem, ScenarioError
-from sim.module.fleet import Coded
+from sim.module.sampling import Coded
 from sim.scenario import Scenario
 from sim.scenario.windows import windows
 from sim.strategy import groups as grouping
