@@ -31,6 +31,7 @@ class Downloads:
     def __init__(self, shelf: Shelf, links: Links, injector: Injector, find: Find) -> None:
         self.shelf, self.links, self.injector = shelf, links, injector
         self.active = 0
+        self.served_bytes = 0
         self._find = find
         self.clock: Callable[[], float] = time.time
         self._rows: dict[int, dict[str, Any]] = {}
@@ -114,6 +115,7 @@ class Downloads:
                     await send({"type": "http.response.body", "body": data[at:until], "more_body": until < end})
             except TimeoutError:
                 raise Cut from None
+            self.served_bytes += until - at
 
 
 class Cut(Exception):
