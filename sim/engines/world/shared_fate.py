@@ -9,9 +9,9 @@ from sim import draws
 from sim.draws import Purpose
 from sim.engines.world.fleet_records import Fleet
 from sim.errors import InputError
-from sim.module.fleet import Coded
 from sim.module.identity import identities
 from sim.module.rows import OutageKind, Power
+from sim.module.sampling import Coded
 from sim.scenario import Scenario
 from sim.scenario.shared_fate import Lots, Outage
 
