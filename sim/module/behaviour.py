@@ -371,8 +371,7 @@ def _flash_ended(row: ModuleRow, profile: Profile, now: float) -> int:
         row.image_faults |= FAULT_FELL_BACK
     link_states.enter(row, LinkMove.RESTART)
     row.download_errors = 0
-    input_ = Input.BOOT_TARGET if row.flash_result == Cause.NONE else Input.BOOT_OLD
-    effects = _ota(row, profile, input_, now)
+    effects = _ota(row, profile, Input.BOOT_TARGET if row.flash_result == Cause.NONE else Input.BOOT_OLD, now)
     unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.REATTACH, row.flashes)
     if unit < profile.no_reattach and profile.check_in != CheckIn.ALWAYS:
         return effects | _offline(row, profile, now)
