@@ -52,13 +52,14 @@ def make_folders(root: Path) -> dict[str, Path]:
     return {name: root / name for name in ("run", "replications", *STUDIES)}
 
 
-def make_load(folder: Path, base: Scenario, worker: str = "worker-1", **reported: Any) -> None:
-    """What a load run of one worker leaves, from a report such as workers send; 90 logins, one failure."""
+def make_load(folder: Path, base: Scenario, worker: str = "worker-1", *, failed: int = 1, **reported: Any) -> None:
+    """What a load run of one worker leaves, from a report such as workers send; 90 logins, 90 downloads and some that failed."""
     measured = Latencies()
     for i in range(90):
         measured.add("connect", 0.001 + 0.0001 * i)
         measured.add("download", 0.2 + 0.01 * i)
-    measured.fail("download", "timeout")
+    for _ in range(failed):
+        measured.fail("download", "timeout")
     legs = {leg: {"hdr": measured.encoded(leg), "failures": measured.failed(leg)} for leg in ("connect", "download")}
     compared = Reconciliation((Check("modules upgraded / successes counted", 60, 60, 0),))
     gathered = Gathered(clock=lambda: 100.0)
