@@ -48,7 +48,7 @@ def self_stop(modules: pd.DataFrame, decisions: pd.DataFrame) -> SelfStop | None
         resumed = ((decisions["decision"] == "resumed") & (decisions["time_s"] >= row["time_s"])).any()
         if len(bad) or (len(grounds) and not resumed):
             ground = (bad if len(bad) else grounds).iloc[0]
-            why = " ".join(filter(None, (str(ground["group"]), str(ground["detail"]))))
+            why = _ground(ground["group"], ground["detail"])
             took = int((modules["updating_s"] <= row["time_s"]).sum())
             return SelfStop(str(row["decision"]), why, float(row["time_s"]), took)
     return None
@@ -70,4 +70,9 @@ def _reason(decisions: pd.DataFrame, stop_s: float) -> str:
     causes = decisions[
         (decisions["time_s"] == stop_s) & decisions["decision"].isin(["criterion_fired", "group_failed"])
     ]
-    return "" if causes.empty else " ".join(filter(None, (str(causes["group"].iloc[0]), str(causes["detail"].iloc[0]))))
+    return "" if causes.empty else _ground(causes["group"].iloc[0], causes["detail"].iloc[0])
+
+
+def _ground(group: object, detail: object) -> str:
+    """What brought a stop about: `canary: 6.25 % failed, limit 5 %: pause`, of a criterion without the group."""
+    return ": ".join(filter(None, (str(group), str(detail))))

@@ -152,7 +152,7 @@ def test_what_changed_since_is_said_even_where_the_records_are_the_same(run, mon
     version, commit, engine = again.changed
     assert version == f"fotasim: 0.0.1, here {run.manifest['fotasim']}"
     assert commit == f"commit: {'a' * 40}, here {run.manifest['commit'] or 'not known'}"
-    assert engine == "engine: compiled, here simpy (no Numba here)"
+    assert engine == "engine: compiled, here simpy (the compiled engine cannot run: no Numba here)"
 
 
 def test_large_fleet_files_are_named_not_copied(tmp_path, monkeypatch):

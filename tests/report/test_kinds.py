@@ -30,6 +30,8 @@ from tests.report.kinds import SMALL, STUDIES, made_page, make_folders, make_loa
 from tests.support import scenario
 
 NAMES = ("run", "replications", *STUDIES)
+UNDECIDED = ("tune", "load")
+"""No objective is shown to gain in two campaigns; 1 of 91 downloads failed, of which 1 % may."""
 FILES = {"report.html", "report.pdf", "report.md", "report.xml", "report.json"}
 
 
@@ -54,7 +56,7 @@ def test_the_page_made_anew_is_the_page_that_was_written(folders, name):
 def test_the_command_writes_every_face(folders, name, tmp_path):
     """Each parses, and the JSON obeys the schema; a table stands in CSV and Parquet."""
     done = CliRunner().invoke(app, ["report", str(folders[name]), "--format", "all", "--out", str(tmp_path)])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == (4 if name in UNDECIDED else 0), done.output
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == FILES
     page, _ = made_page(folders[name])
     whole = json.loads((tmp_path / "report.json").read_text())

@@ -89,7 +89,7 @@ def test_blast_radius_before_and_after_the_pause(tmp_path):
     assert [d.decision for d in risk.decisions] == ["activated", "criterion_fired", "paused"]
     assert risk.decisions[1].counts["failed"] == 0.0
     (stop,) = risk.stops
-    assert (stop.decision, stop.why, stop.detection_delay_s) == ("paused", "1 bricks", 200.0)
+    assert (stop.decision, stop.why, stop.detection_delay_s) == ("paused", "1: bricks", 200.0)
     assert (stop.took_image_before, stop.took_image_after) == (3, 2)
     assert (stop.bricked_before, stop.bricked_after) == (1, 1)
 
@@ -192,6 +192,24 @@ def test_nobody_is_told_to_do_what_is_done(tmp_path, resumes, says, key, current
     assert (advice.key, advice.current) == (key, current)
 
 
+@pytest.mark.parametrize(("stops", "action", "key"), [
+    (True, "Find out why the plan stopped before you resume it.", ""),
+    (False, "Release faster, relax what holds back the next group, or evaluate later.", "plan.strategy.rollout.max_in_progress"),
+])  # fmt: skip
+def test_nobody_is_told_to_release_faster_behind_a_stop(tmp_path, stops, action, key):
+    """A plan that paused because its canaries failed: what failed comes first, those that wait come last, and wait for a reason."""
+    rows = [lost("boot_failure", "downloaded", "failed", updating_s=100.0), *[lost("waiting", "none", "pending")] * 8]
+    decided = [
+        (0.0, "activated", "", ""),
+        (300.0, "group_failed", "canary", "50 % failed, limit 2 %: pause"),
+        (300.0, "paused", "", ""),
+    ]
+    advice = build(made_run(tmp_path, rows, decisions=decided if stops else decided[:1])).advice
+    assert advice[0].cause == "boot_failure"
+    assert (advice[-1].cause, advice[-1].action, advice[-1].key) == ("waiting", action, key)
+    assert (advice[-1].finding == "8 modules (88.89 %) wait behind the stop.") == stops
+
+
 def test_a_package_without_room_is_named_by_its_size(tmp_path):
     """The size to change stands as people write it."""
     modules = made_run(tmp_path, [lost("no_space")]).modules
@@ -226,8 +244,8 @@ def test_one_of_everything(tmp_path):
     """Bricks, losses, waiting ones: no plural of one."""
     said = _said(tmp_path / "a", module(), lost("bricked", "downloaded", "failed", updating_s=400.0), lost("no_space"))
     for words in (
-        "1 of 2 modules that took the image bricks",
-        "1 module (33.33 %) still waits for it or was never seen",
+        "1 of 2 modules that took the image bricked",
+        "1 module (33.33 %) still waited for it or was never seen",
         "1 of them was harmed",
     ):
         assert words in said
@@ -244,7 +262,7 @@ def test_page_one_answers_whether_to_ship(tmp_path):
     guarded = {"strategy": {"abort": {"criteria": [{"failure_type": "failed"}]}}}
     said = _said(tmp_path / "b", *[module()] * 2, lost("no_space"), gates={"bricked": "<= 0.9"}, plan=guarded)
     assert "Ship it: every gate is met beyond doubt." in said and "No gate requires a change." in said
-    assert "None of 2 modules that took the image bricks" in said and "would stop a bad image" not in said
+    assert "None of 2 modules that took the image bricked" in said and "would stop a bad image" not in said
 
 
 def test_what_an_imported_plan_lost_stands_on_page_one(tmp_path):

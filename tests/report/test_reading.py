@@ -163,7 +163,7 @@ def test_a_sobol_index_whose_interval_is_wider_than_itself_is_not_resolved():
 
 CSS = (files("sim.report.formats") / "templates" / "style.css").read_text(encoding="utf-8")
 TEXT_ON = [(text, ground) for text in ("ink", "soft", "good", "bad", "doubt") for ground in ("paper", "wash")]
-LINES = ("blue", "harm", "green", "purple", "brown")
+LINES = ("blue", "harm", "green", "purple", "brown", "sky", "decision")
 
 
 def colours(dark):
@@ -214,7 +214,7 @@ def test_lines_of_figures_are_seen_in_both_modes(dark, line):
 
 def test_every_colour_of_figures_follows_the_mode():
     """Ink, lines and all series are variables of the page, so none stays dark on dark."""
-    drawn = {c.lower() for c in (charts.INK, charts.SOFT, charts.FAINT, charts.RED, *charts.SERIES)}
+    drawn = {c.lower() for c in (charts.INK, charts.SOFT, charts.FAINT, charts.RED, charts.ORANGE, *charts.SERIES)}
     assert drawn <= set(_VARIABLES)
     assert {name.removeprefix("--") for name in _VARIABLES.values()} <= set(colours(True)) & set(colours(False))
 
@@ -225,5 +225,5 @@ def test_one_colour_one_meaning():
     assert len(set(charts.SERIES)) == len(charts.SERIES)
     for dark in (False, True):
         found = colours(dark)
-        named = [found[_VARIABLES[c.lower()].removeprefix("--")] for c in (charts.RED, *charts.SERIES)]
+        named = [found[_VARIABLES[c.lower()].removeprefix("--")] for c in (charts.RED, charts.ORANGE, *charts.SERIES)]
         assert len(set(named)) == len(named)

@@ -14,10 +14,10 @@ from sim.stats.intervals import share_interval
 from sim.stats.verdict import Evidence, Sampled, SelfStop, Verdict, decide
 
 DAY = 86400.0
-PAUSED = SelfStop("paused", "canary 6.25 % failed, limit 5 %: pause", 5 * 3600.0, 64)
+PAUSED = SelfStop("paused", "canary: 6.25 % failed, limit 5 %: pause", 5 * 3600.0, 64)
 ABORTED = SelfStop("canceled", "criterion 1: 10 % failed of notified, limit 5 % from 10 on: cancel", 3600.0, 112)
 BACK = SelfStop("rolled_back", "criterion 1: 8 % failed of executed, limit 5 % from 10 on: rollback", 7200.0, 90)
-WAITING = SelfStop("paused", "canary 90 % succeeded or all finished, soak 1 d", 2 * DAY, 100)
+WAITING = SelfStop("paused", "canary: 90 % succeeded or all finished, soak 1 d", 2 * DAY, 100)
 
 
 def share(text, hits, total, needed=True, replications=1):
@@ -84,10 +84,10 @@ CASES = [
     (evidence(BAD, stops=[PAUSED], replications=20), "no-go", "Do not ship: 1 of 1 gate is not met."),
     # Stopped: by itself, whatever the gates say
     (evidence(stops=[PAUSED]), "stopped", "Do not ship: the plan stopped itself (paused)."),
-    (evidence(GOOD, FINE, stops=[PAUSED]), "stopped", "Paused on canary 6.25 % failed, limit 5 %: pause, 5 h after activation; 64 modules had begun to install the image."),
+    (evidence(GOOD, FINE, stops=[PAUSED]), "stopped", "Paused 5 h after activation (canary: 6.25 % failed, limit 5 %: pause); 64 modules had begun to install the image."),
     (evidence(GOOD, stops=[ABORTED]), "stopped", "Do not ship: the plan stopped itself (canceled)."),
     (evidence(GOOD, stops=[BACK]), "stopped", "Do not ship: the plan stopped itself (rolled back)."),
-    (evidence(GOOD, stops=[WAITING]), "stopped", "Paused on canary 90 % succeeded or all finished"),
+    (evidence(GOOD, stops=[WAITING]), "stopped", "Paused 2 d after activation (canary: 90 % succeeded or all finished, soak 1 d)"),
     (evidence(BAD, stops=[ABORTED]), "stopped", "Success is 80.00 %"),
     (evidence(FEW, stops=[ABORTED]), "stopped", "112 modules had begun to install the image."),
     (evidence(NOBODY, stops=[ABORTED]), "stopped", "Do not ship"),
@@ -115,7 +115,7 @@ CASES = [
     (evidence(BAD, complete=False, stops=[PAUSED]), "invalid", "The run was interrupted"),
     (evidence(GOOD, books_agree=False), "invalid", "Void: the modules' records and the cloud's do not agree."),
     (evidence(UNNEEDED, targets=0, touched=0), "invalid", "Nothing to judge: every module runs the target version already."),
-    (evidence(FEW), "invalid", "Nothing can be said: too few modules to judge a gate."),
+    (evidence(FEW), "invalid", "No verdict: too few modules to judge a gate."),
     (evidence(FEW), "invalid", "To show that takes 3,688 at least: about 33 replications."),
     (evidence(GOOD, FEW), "invalid", "Bricked is 0.00 % (0.00 % to 3.24 %) of 112 modules that began to install the image; limit: at most 0.1 %."),
     (evidence(CLOSE, FEW), "invalid", "too few modules"),

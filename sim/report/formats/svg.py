@@ -12,14 +12,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from sim.report.figures.charts import BLUE, FAINT, GREEN, INK, PURPLE, RED, SERIES, SKY, SOFT, STYLE
+from sim.report.figures.charts import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, RED, SERIES, SKY, SOFT, STYLE
 from sim.report.show import printable
 
 _OPENING = re.compile(r"<svg [^>]*>")
 _SERIES_POINTS = 420
 _VARIABLES = {
     INK.lower(): "--ink", SOFT.lower(): "--soft", FAINT.lower(): "--line", BLUE.lower(): "--blue", RED.lower(): "--harm",
-    GREEN.lower(): "--green", PURPLE.lower(): "--purple", SERIES[3].lower(): "--brown", SKY.lower(): "--sky", "#8f3f00": "--bad",
+    GREEN.lower(): "--green", PURPLE.lower(): "--purple", SERIES[3].lower(): "--brown", SKY.lower(): "--sky",
+    ORANGE.lower(): "--decision", "#8f3f00": "--bad",
 }  # fmt: skip
 """Colours of figures that a page sets: light ones in dark mode."""
 _COLOURS = re.compile(rf": ({'|'.join(_VARIABLES)})", re.IGNORECASE)

@@ -112,6 +112,8 @@ _HARM_WEIGHT = 20
 """A module harmed weighs as much as so many that merely wait."""
 CONSEQUENCES = ("plan_aborted", "plan_terminated", "plan_expired", "canceled", "revoked", "stopped")
 """Causes that follow from a decision: what led to it comes first."""
+_BEHIND_A_STOP = ("waiting",)
+"""Causes that follow from a plan that stopped itself, where it did."""
 _OF_GATE = {
     "bricked": ("bricked",), "failed": _HARM, "first_attempt_success": (*_HARM, "first_attempts"),
     "first_installation_failed": (*_HARM, "first_attempts"), "rolled_back": ("boot_failure", "first_attempts"),
@@ -119,18 +121,20 @@ _OF_GATE = {
 }  # fmt: skip
 
 
-def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) -> list[Advice]:
+def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str], *, stopped: bool = False) -> list[Advice]:
     """At most MOST statements: causes of unmet gates first, then harm, then the largest losses.
 
-    What further attempts and late reports cover up comes before all that.
+    What further attempts and late reports cover up comes before all that. Of a plan that `stopped` itself the modules that
+    wait come last: nothing may be released faster before it is known what stopped it.
     """
     cause = modules["cause"].astype(str)
     held = ~modules["outcome"].isin(["succeeded", "not_needed"]) & (cause != "")
     counts = cause[held].value_counts()
     urgent = {name for metric in unmet for name in _OF_GATE.get(_plain(metric), ())}
+    follow = (*CONSEQUENCES, *_BEHIND_A_STOP) if stopped else CONSEQUENCES
     ordered = sorted(
         counts.index,
-        key=lambda c: (c not in urgent, c in CONSEQUENCES, -int(counts[c]) * (_HARM_WEIGHT if c in _HARM else 1), c),
+        key=lambda c: (c not in urgent, c in follow, -int(counts[c]) * (_HARM_WEIGHT if c in _HARM else 1), c),
     )
     listed = [a for a in (_first_attempts(modules, urgent), _late(modules, scenario, urgent)) if a is not None]
     for name in ordered[: MOST - len(listed)]:
@@ -139,7 +143,10 @@ def advise(modules: pd.DataFrame, scenario: dict[str, Any], unmet: list[str]) ->
         )
         spot = hot_spot(modules, held & (cause == name), places)
         told = _advice(str(name), int(counts[name]), len(modules), spot, scenario, urgent=name in urgent)
-        listed.append(_where_it_waits(told, modules, scenario) if name in ("waiting", "in_progress") else told)
+        if stopped and name in _BEHIND_A_STOP:
+            listed.append(_behind_the_stop(told))
+        else:
+            listed.append(_where_it_waits(told, modules, scenario) if name in ("waiting", "in_progress") else told)
     return listed
 
 
@@ -177,6 +184,15 @@ def _late(modules: pd.DataFrame, scenario: dict[str, Any], urgent: set[str]) -> 
         "late_success", count, count / len(modules),
         f"{plural(count, 'module')} finished after the cloud had given up; half of these took {show_duration(float(spans.median()))} or longer.",
         "Set the limit longer than the upgrade takes.", key, _current(scenario, key), "late_success" in urgent,
+    )  # fmt: skip
+
+
+def _behind_the_stop(told: Advice) -> Advice:
+    """Modules that wait because the plan stopped itself."""
+    wait = "waits" if told.modules == 1 else "wait"
+    return replace(
+        told, finding=f"{plural(told.modules, 'module')} ({share(told.share)}) {wait} behind the stop.",
+        action="Find out why the plan stopped before you resume it.", key="", current="",
     )  # fmt: skip
 
 

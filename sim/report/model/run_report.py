@@ -231,7 +231,7 @@ def build(
         interval_over="campaigns" if summary["replications"] > 1 else "modules",
         gates=results, metrics=metrics, outcomes={name: summary["outcomes"].get(name, 0) for name in OUTCOMES},
         causes=dict(summary["causes"]), stages=dict(summary["stages"]), losses=lost,
-        advice=advise(modules, run.scenario, [g.metric for g in results if not g.met]) if summary["complete"] else [],
+        advice=advise(modules, run.scenario, [g.metric for g in results if not g.met], stopped=bool(decision.evidence.stops)) if summary["complete"] else [],
         finish=finish_of(modules, float(run.manifest["watched_s"])),
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
         assumptions=_assumptions(run.manifest), release=release_of(run),

@@ -62,7 +62,7 @@ def _headline(decision: Decision, first: Reason) -> str:
         case Why.NOT_MET | Why.SLO_BROKEN:
             return _not_met(decision)
         case Why.TOO_LITTLE:
-            return "Nothing can be said: too few modules to judge a gate."
+            return "No verdict: too few modules to judge a gate."
     return f"Not decided: {_settling(decision)}"
 
 
@@ -151,11 +151,11 @@ def _closeness(gate: Judged) -> float:
 
 
 def _stop_sentence(stop: SelfStop, stops: int, replications: int) -> str:
-    ground = f" on {stop.why}" if stop.why else ""
-    often = "" if replications == 1 else f" In {stops} of {replications} campaigns it stopped itself; the first:"
+    ground = f" ({stop.why})" if stop.why else ""
+    often = "" if replications == 1 else f"In {stops} of {replications} campaigns it stopped itself; the first: "
     return (
-        f"{often.strip()}{' ' if often else ''}{words(stop.decision).capitalize()}{ground}, {show_duration(stop.time_s)} "
-        f"after activation; {plural(stop.took_image, 'module')} had begun to install the image."
+        f"{often}{words(stop.decision).capitalize()} {show_duration(stop.time_s)} "
+        f"after activation{ground}; {plural(stop.took_image, 'module')} had begun to install the image."
     )
 
 

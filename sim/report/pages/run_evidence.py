@@ -242,10 +242,10 @@ def _finish_text(report: RunReport) -> str:
         f"last one after {show_duration(finish.last_s)}."
     )
     if finish.waiting and finish.per_day_at_end >= 0.5:
-        text += f" At the end {number(round(finish.per_day_at_end, 1))} modules a day were still upgraded, and {finish.waiting:,} {was(finish.waiting)} waiting."
+        text += f" At the end {number(round(finish.per_day_at_end, 1))} modules a day were still being upgraded, and {finish.waiting:,} {was(finish.waiting)} waiting."
     elif finish.waiting:
         text += (
-            f" At the end hardly any module was still upgraded; {finish.waiting:,} {was(finish.waiting)} still waiting."
+            f" At the end hardly any module was still being upgraded; {finish.waiting:,} {was(finish.waiting)} waiting."
         )
     return text
 

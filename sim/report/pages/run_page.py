@@ -123,12 +123,12 @@ def _exposure_tiles(report: RunReport) -> list[Tile]:
     metrics = report.metrics
     success, cloud = metrics["success_rate"], metrics["cloud_success_rate"]
     return [
-        Tile("Touched", show("share", metrics["touched"].value), f"of the modules that need it confirmed the offer; plan: {_all_campaigns(report)}"),
-        Tile("Installed", f"{report.risk.took_image:,}", f"modules took the image, {show('share', metrics['took_image'].value)} of those that need it"),
-        Tile("Success (truth)", show("share", success.value), f"95 % interval {interval('share', success.low, success.high)}"),
+        Tile("Touched", show("share", metrics["touched"].value), f"of the modules that need it confirmed the offer; in the plan: {_all_campaigns(report)}"),
+        Tile("Installed", f"{report.risk.took_image:,}", f"took the image: {show('share', metrics['took_image'].value)} of the modules that need it"),
+        Tile("Success (truth)", show("share", success.value), f"of the modules that need it; 95 % interval {interval('share', success.low, success.high)}"),
         Tile("Success (cloud's view)", show("share", cloud.value),
-             f"of the finished ones {show('share', metrics['success_of_finished'].value)}; wrong or unknown to the cloud: "
-             f"{show('share', metrics['cloud_mistaken'].value)}"),
+             f"of the same modules; {show('share', metrics['success_of_finished'].value)} of those it calls finished. Wrong or "
+             f"unknown to it: {show('share', metrics['cloud_mistaken'].value)}"),
     ]  # fmt: skip
 
 
@@ -140,9 +140,9 @@ def _outcome_tiles(report: RunReport) -> list[Tile]:
     return [
         Tile("First attempt", show("share", metrics["first_attempt_success"].value),
              f"succeeded at once; {show('share', metrics['first_installation_failed'].value)} of first installations failed"),
-        Tile("Rolled back", show("share", metrics["rolled_back"].value), f"of {took:,} that took the image returned to the old one"),
+        Tile("Rolled back", show("share", metrics["rolled_back"].value), f"of {took:,} that took the image: back on the old one"),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {took:,} that took the image; at most {show('share', bricked.high)} at 95 %"),
-        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", _failed_note(report)),
+        Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", f"of {_all_campaigns(report)}: {_failed_note(report)}"),
         Tile("Not reached", f"{unreached:,}", f"of {_all_campaigns(report)}; {outcomes['never_online']:,} never seen"),
     ]  # fmt: skip
 
@@ -152,13 +152,22 @@ def _cost_tiles(report: RunReport) -> list[Tile]:
     metrics, costs = report.metrics, report.costs
     received = costs.useful_bytes + costs.wasted_bytes
     return [
-        Tile("Median time to upgrade", show("duration", metrics["time_to_50"].value),
-             f"half of all targets; of the successes half within {show('duration', metrics['duration_p50'].value)}, 95 % within "
-             f"{show('duration', metrics['duration_p95'].value)}"),
+        Tile("Median time to upgrade", show("duration", metrics["time_to_50"].value), _time_note(report)),
         Tile("Data wasted", show("size", costs.wasted_bytes),
              f"{show('share', costs.wasted_bytes / received if received else 0.0)} of {show('size', received)}"),
         Tile("Energy", show("energy", costs.energy_per_success_p50_j), "median per upgraded battery module"),
     ]  # fmt: skip
+
+
+def _time_note(report: RunReport) -> str:
+    """Of whom half were upgraded by then, and how long the successes took."""
+    half, late = (report.metrics[name].value for name in ("duration_p50", "duration_p95"))
+    reached = (
+        "of all targets" if report.metrics["time_to_50"].value is not None else "half of all targets was not reached"
+    )
+    if half is None:
+        return reached
+    return f"{reached}; half of the successes within {show('duration', half)}, 95 % within {show('duration', late)}"
 
 
 def _all_campaigns(report: RunReport) -> str:
@@ -169,7 +178,7 @@ def _all_campaigns(report: RunReport) -> str:
 
 def _failed_note(report: RunReport) -> str:
     spared = sum(count for cause, count in report.causes.items() if cause in CONSEQUENCES)
-    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricks and attempts that were given up"
+    return f"{spared:,} of them cut off by a stop or the end" if spared else "bricked, or all attempts failed"
 
 
 def when_judged(facts: Facts) -> str:
@@ -187,17 +196,17 @@ def risk_sentence(report: RunReport) -> str:
     most = f"at most {share(high)} of such modules, upper end of the 95 % interval" if high is not None else ""
     if risk.bricked:
         found = f"({', '.join(filter(None, (share(risk.bricked / took), most)))})"
-        bricks = f"{risk.bricked:,} of {plural(took, 'module')} that took the image {'bricks' if risk.bricked == 1 else 'brick'} {found}"
+        bricks = f"{risk.bricked:,} of {plural(took, 'module')} that took the image bricked {found}"
     else:
-        bricks = f"none of {plural(took, 'module')} that took the image bricks{f' ({most})' if most else ''}"
+        bricks = f"none of {plural(took, 'module')} that took the image bricked{f' ({most})' if most else ''}"
     if not risk.took_image:
         bricks = "no module took the image, so nothing is known of what it does"
     other = risk.harmed - risk.bricked
-    harm = f"; {other:,} more fail on the image or its flashing" if other > 0 else ""
+    harm = f"; {other:,} more failed on the image or its flashing" if other > 0 else ""
     silent = ""
     if risk.silent_losses:
         one = risk.silent_losses == 1
-        silent = f" {plural(risk.silent_losses, 'module')} {'is' if one else 'are'} lost without the cloud knowing."
+        silent = f" {plural(risk.silent_losses, 'module')} {'was' if one else 'were'} lost without the cloud knowing."
     if risk.stops:
         stop = risk.stops[0]
         silent += (
@@ -206,8 +215,8 @@ def risk_sentence(report: RunReport) -> str:
         )
     left = report.outcomes["pending"] + report.outcomes["never_online"]
     rest = (
-        f" At the end, {when_judged(report.facts)}, {plural(left, 'module')} ({share(left / total)}) still "
-        f"{'waits' if left == 1 else 'wait'} for it or {was(left)} never seen."
+        f" At the end, {when_judged(report.facts)}, {plural(left, 'module')} ({share(left / total)}) still waited for it or "
+        f"{was(left)} never seen."
     )
     if not risk.stops and not risk.guarded:
         silent += " Nothing in the strategy would stop a bad image: it sets no abort criteria."

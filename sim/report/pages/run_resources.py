@@ -42,7 +42,7 @@ def load_sections(report: RunReport, run: Run) -> Iterator[Section]:
             capacity=None if load.capacity is None else load.capacity / scale,
         )  # fmt: skip
         alt = f"{load.name} over time, largest bin {show(_KINDS.get(load.unit, 'number'), load.largest_bin)}"
-        note = "Mean per time bin, the largest of each stretch."
+        note = "Means over time bins; where one step covers several bins, the largest of them."
         yield Section(load.name.capitalize(), [Chart(drawn, alt, note=note)], half=True, minor=True)
 
 

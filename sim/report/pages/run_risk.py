@@ -35,8 +35,8 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
         rows,
     )
     yield Section("What is true and what the cloud sees", [table, Text(
-        "A bricked module sends nothing and a lost report is unknown, so the cloud's statistics can differ from the truth. Here "
-        f"the cloud does not know the outcome of {plural(risk.silent_losses, 'module')}.", hint=True,
+        "A bricked module sends nothing and a lost report is unknown, so the cloud's statistics can differ from the truth. "
+        f"{_silent_text(risk.silent_losses)}", hint=True,
     )], half=True)  # fmt: skip
     took = max(risk.took_image, 1)
     harm = [(name, n, n / took) for name, n in report.causes.items() if name in HARM]
@@ -46,6 +46,14 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
     )  # fmt: skip
     nothing = Text("No module was harmed by the image or its flashing.")
     yield Section("Harm by cause", [Table("harm", harm_columns, harm) if harm else nothing], half=True)
+
+
+def _silent_text(losses: int) -> str:
+    return (
+        f"Here it does not know the outcome of {plural(losses, 'module')}."
+        if losses
+        else "Here it knows the outcome of every module that has one."
+    )
 
 
 def _risk_text(report: RunReport) -> str:
@@ -62,7 +70,7 @@ def _risk_text(report: RunReport) -> str:
         text += (
             "; none was ever reported."
             if seen is None
-            else f"; the first report of a failure ended one at {show_duration(seen)}."
+            else f"; the first failure was reported {show_duration(seen)} after activation."
         )
     return text
 
