@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sim.engines.live.latency import Latencies
 from sim.engines.live.slo import completed, parse
-from sim.load.capacity.search import Bounds, Measurement, Verdict, legs_of, search
+from sim.load.capacity.search import Bounds, Measurement, SearchResult, legs_of, search
 from sim.load.capacity.server_counts import lost_updates
 from sim.load.capacity.wake_ups import KINDS, wake_times
 from sim.stats.evidence import falls_behind
@@ -135,7 +135,7 @@ SERVERS: dict[str, tuple[Server, Expected]] = {
 }
 
 
-def is_right(found: Verdict, expected: Expected) -> bool:
+def is_right(found: SearchResult, expected: Expected) -> bool:
     """Whether a verdict is the one of a server: a capacity in a range, none, or what is broken at any load."""
     if isinstance(expected, tuple):
         return found.confirmed and found.capacity is not None and expected[0] <= found.capacity <= expected[1]

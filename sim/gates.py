@@ -1,5 +1,6 @@
-"""Go / no-go gates: a metric (or a bound of its interval), a comparison, a limit, perhaps for each slice of the fleet;
-met, not met, or not to be told from what was seen.
+"""Go / no-go gates: a metric, a comparison and a limit, met, not met or undecided.
+
+A gate may ask for a bound of the metric's interval instead of the estimate, and for each slice of the fleet by itself.
 """
 
 from __future__ import annotations

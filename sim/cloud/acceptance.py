@@ -24,7 +24,7 @@ from sim.messages import (
 )
 
 
-class Verdict(Enum):
+class Acceptance(Enum):
     """What becomes of a report."""
 
     ACCEPT = "accepted"
@@ -32,7 +32,7 @@ class Verdict(Enum):
     REFUSE = "refused"
 
 
-YES, OLD, NO = Verdict.ACCEPT, Verdict.IGNORE, Verdict.REFUSE
+YES, OLD, NO = Acceptance.ACCEPT, Acceptance.IGNORE, Acceptance.REFUSE
 STATUSES = (
     PLAN_RECEIVED, SUBMITTED, REFUSED, DOWNLOAD_START, DOWNLOADING, DOWNLOAD_ERROR, DOWNLOADED, UPDATING,
     UPDATE_SUCCESS, UPDATE_ERROR,
@@ -40,7 +40,7 @@ STATUSES = (
 _OVER = (OLD, OLD, OLD, OLD, OLD, OLD, OLD, OLD, YES, OLD)
 _S = ExecutionState
 # fmt: off
-TABLE: dict[int, tuple[Verdict, ...]] = {
+TABLE: dict[int, tuple[Acceptance, ...]] = {
     #                            1    2    3    4    5    6    8    9   11   12
     _S.SCHEDULED:             ( NO,  NO,  NO,  NO,  NO,  NO,  NO,  NO,  NO,  NO),
     _S.QUEUED:                (YES, YES, YES,  NO,  NO, OLD,  NO,  NO, YES, OLD),
@@ -67,10 +67,10 @@ _WHY: dict[int, str] = {
 }  # fmt: skip
 
 
-def judge(state: int, status: int, *, offered: bool, cancelling: bool) -> Verdict:
+def judge(state: int, status: int, *, offered: bool, cancelling: bool) -> Acceptance:
     """What becomes of a status in a state. `offered`: it has been offered before; `cancelling`: a Cancel is on its way."""
     if cancelling and status == REFUSED:
-        return Verdict.ACCEPT
+        return Acceptance.ACCEPT
     row = TABLE[_S.SCHEDULED if state == _S.QUEUED and not offered else state]
     return row[STATUSES.index(status)]
 

@@ -1,7 +1,7 @@
 """The Developer Center's rules, message by message: what one plan does with what its modules say.
 
-Pure functions over a rollout (rollout_state.py): matching, offering, confirming, retrying, timers of one module. The
-plan as a whole is in plan_rules.py. Messages to send, timers to arm, log lines and decisions are left in the outboxes.
+Pure functions over a rollout (rollout_state.py): matching, status reports, timers of one module. Offers, retries and
+what becomes of attempts are in offer_rules.py, the plan as a whole in plan_rules.py. Messages to send, timers to arm, log lines and decisions are left in the outboxes.
 """
 
 from __future__ import annotations

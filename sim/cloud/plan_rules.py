@@ -28,10 +28,11 @@ a pause or a window costs no slots.
 
 *Evaluation.* Criteria come first, in the order of the plan: the first that fires acts and ends the evaluation, since it may
 have paused or ended the plan. Then each open group: its error threshold before its success threshold. What they do is an
-`Action`, carried out by `act`; so is the end of the plan. A new action is a row of `settings.Action` and a branch of `act`.
+`Action`, carried out by `act`. A new one is a row of `settings.Action`, a branch of `act`, and its word in
+`scenario/strategy.py`. The end of the plan is decided apart, in `end`, which knows three of them.
 
-*Pause and end.* A paused plan releases, opens and evaluates nothing and starts no retry; what is under way goes on, is asked,
-revoked, stopped or starved as `on_pause` says (`offer_rules.treat_in_flight`), and timers keep running. `_close` is the one way out:
+*Pause and end.* A paused plan releases, opens and evaluates nothing and starts no retry; what is under way goes on, is stopped or
+starved as `on_pause` says (`offer_rules.treat_in_flight`), and timers keep running. `_close` is the one way out:
 it moves the plan, ends those who wait or are between attempts, and treats those in progress by the policy of
 that way. A rollback is a close after which modules that run the new version are queued again, for the old one.
 
@@ -104,7 +105,7 @@ def settle(rollout: RolloutState, now: float) -> None:
         if rate.step_due(settings, progress):
             while rate.step_due(settings, progress):
                 progress.rate_step += 1
-            rollout_state.decide(
+            rollout_state.record_decision(
                 rollout,
                 now,
                 DecisionKind.RATE_RAISED,
@@ -116,7 +117,7 @@ def settle(rollout: RolloutState, now: float) -> None:
             continue
         if settings.max_devices > 0 and not progress.exhausted and completed(progress) >= settings.max_devices:
             progress.exhausted = 1
-            rollout_state.decide(rollout, now, DecisionKind.MAX_DEVICES_REACHED, -1, settings.max_devices)
+            rollout_state.record_decision(rollout, now, DecisionKind.MAX_DEVICES_REACHED, -1, settings.max_devices)
             _close(rollout, now, PlanMove.END, EndReason.PLAN_EXPIRED, 0)
             continue
         _evaluate_soon(rollout, now)
@@ -126,7 +127,7 @@ def settle(rollout: RolloutState, now: float) -> None:
             push(rollout, now, 1)
     if progress.terminal >= progress.members and not progress.told_complete and not settings.continuous:
         progress.told_complete = 1
-        rollout_state.decide(rollout, now, DecisionKind.COMPLETED, -1, 0.0)
+        rollout_state.record_decision(rollout, now, DecisionKind.COMPLETED, -1, 0.0)
 
 
 def _refills(settings: Settings) -> bool:
@@ -164,7 +165,7 @@ def activate(rollout: RolloutState, now: float) -> None:
     progress.end_at = now + settings.end_s
     progress.evaluate_at = now
     progress.push_at = now if settings.push_interval_s > 0.0 and settings.need_push else _next_push_s(rollout, now)
-    rollout_state.decide(rollout, now, DecisionKind.ACTIVATED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.ACTIVATED, -1, 0.0)
 
 
 def release(rollout: RolloutState, now: float) -> None:
@@ -307,7 +308,7 @@ def evaluate(rollout: RolloutState, now: float) -> None:
         criterion = rollout.criteria[i]
         if abort.fires(criterion, progress):
             criterion.fired = 1
-            rollout_state.decide(
+            rollout_state.record_decision(
                 rollout,
                 now,
                 DecisionKind.CRITERION_FIRED,
@@ -334,7 +335,7 @@ def _judge(rollout: RolloutState, i: int, now: float) -> None:
     group = rollout.groups[i]
     if group.state != GroupState.FAILED and groups.failed(group):
         group_states.enter(rollout.progress, group, GroupMove.FAIL)
-        rollout_state.decide(rollout, now, DecisionKind.GROUP_FAILED, i, 100.0 * group.failed / group.targets)
+        rollout_state.record_decision(rollout, now, DecisionKind.GROUP_FAILED, i, 100.0 * group.failed / group.targets)
         act(rollout, group.error_action, now)
     elif group.state == GroupState.RUNNING and groups.passed(group):
         group_states.enter(rollout.progress, group, GroupMove.PASS)
@@ -370,11 +371,11 @@ def _open_groups(rollout: RolloutState, now: float) -> None:
 def _decide_group(rollout: RolloutState, now: float, decision: int, i: int) -> None:
     """Kept only where there are groups: a plan without them has one that means nothing."""
     if rollout.progress.group_count > 1:
-        rollout_state.decide(rollout, now, decision, i, 0.0)
+        rollout_state.record_decision(rollout, now, decision, i, 0.0)
 
 
 def act(rollout: RolloutState, action: int, now: float) -> None:
-    """What a criterion, a threshold or an end time makes the plan do."""
+    """What a criterion, a threshold or an operator makes the plan do."""
     if action == Action.PAUSE:
         pause(rollout, now)
     elif action == Action.CANCEL:
@@ -396,7 +397,7 @@ def pause(rollout: RolloutState, now: float) -> None:
     if not offer_rules.running(progress):
         return
     plan_states.enter(progress, PlanMove.PAUSE)
-    rollout_state.decide(rollout, now, DecisionKind.PAUSED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.PAUSED, -1, 0.0)
     progress.starving = 1 if settings.on_pause == InFlight.STARVE else 0
     if settings.on_pause != InFlight.CONTINUE:
         for i in range(len(rollout.executions)):
@@ -411,7 +412,7 @@ def resume(rollout: RolloutState, now: float) -> None:
         return
     plan_states.enter(progress, PlanMove.RESUME)
     progress.starving = 0
-    rollout_state.decide(rollout, now, DecisionKind.RESUMED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.RESUMED, -1, 0.0)
     for i in range(progress.group_opened):
         if rollout.groups[i].state == GroupState.FAILED:
             rollout.groups[i].resumed = 1
@@ -443,7 +444,7 @@ def terminate(rollout: RolloutState, now: float) -> None:
     """The operator ends the plan for good."""
     if rollout.progress.state in (PlanState.TERMINATED, PlanState.ENDED):
         return
-    rollout_state.decide(rollout, now, DecisionKind.TERMINATED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.TERMINATED, -1, 0.0)
     _close(rollout, now, PlanMove.TERMINATE, EndReason.PLAN_TERMINATED, 0)
 
 
@@ -459,14 +460,14 @@ def end(rollout: RolloutState, now: float) -> None:
     if settings.end_behavior == Action.STOP_ROLLOUT:
         stop_rollout(rollout, now)
         return
-    rollout_state.decide(rollout, now, DecisionKind.ENDED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.ENDED, -1, 0.0)
     _close(rollout, now, PlanMove.END, EndReason.PLAN_EXPIRED, 1 if settings.end_behavior == Action.FORCE_CANCEL else 0)
 
 
 def stop_rollout(rollout: RolloutState, now: float) -> None:
     """Scheduled modules are cancelled; offers already out stay valid."""
     rollout.progress.exhausted = 1
-    rollout_state.decide(rollout, now, DecisionKind.ROLLOUT_STOPPED, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.ROLLOUT_STOPPED, -1, 0.0)
     for i in range(len(rollout.executions)):
         execution = rollout.executions[i]
         if execution.state == ExecutionState.SCHEDULED:
@@ -475,7 +476,9 @@ def stop_rollout(rollout: RolloutState, now: float) -> None:
 
 
 def _cancel(rollout: RolloutState, now: float, force: int) -> None:
-    rollout_state.decide(rollout, now, DecisionKind.FORCE_CANCELED if force else DecisionKind.CANCELED, -1, 0.0)
+    rollout_state.record_decision(
+        rollout, now, DecisionKind.FORCE_CANCELED if force else DecisionKind.CANCELED, -1, 0.0
+    )
     _close(rollout, now, PlanMove.TERMINATE, EndReason.PLAN_ABORTED, force)
 
 
@@ -499,7 +502,7 @@ def _close(rollout: RolloutState, now: float, move: PlanMove, reason: int, force
 
 def roll_back(rollout: RolloutState, now: float) -> None:
     """Cancels the plan and sends the previous package to every module that has the new one."""
-    rollout_state.decide(rollout, now, DecisionKind.ROLLED_BACK, -1, 0.0)
+    rollout_state.record_decision(rollout, now, DecisionKind.ROLLED_BACK, -1, 0.0)
     _close(rollout, now, PlanMove.ROLL_BACK, EndReason.PLAN_ABORTED, 0)
     rollout.progress.push_at = min(rollout.progress.push_at, _next_push_s(rollout, now))
     for i in range(len(rollout.executions)):

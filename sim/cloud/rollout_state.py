@@ -182,7 +182,7 @@ def note(rollout: RolloutState, index: int, now: float, code: int, value: float)
         rollout.progress.notes = i + 1
 
 
-def decide(rollout: RolloutState, now: float, decision: int, subject: int, value: float) -> None:
+def record_decision(rollout: RolloutState, now: float, decision: int, subject: int, value: float) -> None:
     """A decision of the plan, with the counts it was taken at."""
     progress = rollout.progress
     row = rollout.log[progress.logged]

@@ -1,4 +1,4 @@
-"""The machines of a rollout, for who has to name a move that one of them refused."""
+"""All state tables of a rollout: its groups, its plan, its executions. Error texts name refused moves by them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sim import draws
 from sim import messages as msg
 from sim.causes import Cause
 from sim.cloud import acceptance, message_rules, offer_rules, plan_rules, rollout_state
-from sim.cloud.acceptance import Verdict
+from sim.cloud.acceptance import Acceptance
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
 from sim.cloud.execution import Execution
@@ -60,7 +60,7 @@ class LiveCenter(DeveloperCenter):
         e = self.executions[index]
         offered = not isnan(e.offered_s)
         verdict = acceptance.judge(e.state, given.status, offered=offered, cancelling=bool(e.canceling))
-        if verdict is not Verdict.ACCEPT:
+        if verdict is not Acceptance.ACCEPT:
             self._say(index, now, given.status, verdict, acceptance.reason(e.state, offered=offered))
             return []
         if given.status == msg.SUBMITTED:
@@ -71,19 +71,19 @@ class LiveCenter(DeveloperCenter):
         """Status 2: a plan that is suspended, and a module below the limits by now, get no URL; the offer is open again."""
         rollout, e = self.rollout, self.executions[index]
         if not offer_rules.running(rollout.progress):
-            self._say(index, now, given.status, Verdict.REFUSE, f"the plan is {PlanState(self.state).word.lower()}")
+            self._say(index, now, given.status, Acceptance.REFUSE, f"the plan is {PlanState(self.state).word.lower()}")
             rollout_state.to_queue(rollout, e)
             if e.online:
                 rollout_state.wait(rollout, e)
             return self._done()
         unmet = preconditions.unmet_for_cloud(rollout.settings, e.battery_percent, e.rsrp_dbm, e.free_bytes)
         if unmet != Cause.NONE:
-            self._say(index, now, given.status, Verdict.REFUSE, "the module is below the plan's limits")
+            self._say(index, now, given.status, Acceptance.REFUSE, "the module is below the plan's limits")
             offer_rules.defer(rollout, e, unmet, now)
             return self._done()
         return self.status(index, given, now)
 
-    def _say(self, index: int, now: float, status: int, verdict: Verdict, why: str) -> None:
+    def _say(self, index: int, now: float, status: int, verdict: Acceptance, why: str) -> None:
         if self.log is not None:
             self.log(index, now, f"status {status} {msg.STATUS_TEXT[status]} {verdict.value}: {why}")
 

@@ -1,4 +1,4 @@
-"""How often who may be wrong, and how many connections one source may hold: counters by key within a fixed memory."""
+"""Limits on wrong logins and on open connections by source: counters by key within a fixed memory."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Failures(Protocol):
 
 
 def may_retry(settings: Settings, execution: Failures, kind: int) -> bool:
-    """Whether another attempt follows, the failure just had being counted already in `e`."""
+    """Whether another attempt follows, the failure just had counted already in `execution`."""
     if settings.retries > 0:
         return execution.failures + execution.timeouts <= settings.retries
     return (

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sim import messages as msg
-from sim.cloud.acceptance import STATUSES, TABLE, Verdict, judge, reason
+from sim.cloud.acceptance import STATUSES, TABLE, Acceptance, judge, reason
 from sim.cloud.execution import is_terminal
 from sim.cloud.execution_states import ExecutionState
 from sim.wire.quecthing import commands, ota
@@ -20,16 +20,16 @@ def test_the_table_is_complete_and_its_corners_are_as_documented():
     assert all(len(row) == len(STATUSES) == 10 for row in TABLE.values())
     S = ExecutionState
     expected = {
-        (S.SCHEDULED, 2): Verdict.REFUSE, (S.NOTIFIED, 2): Verdict.ACCEPT, (S.CONFIRMED, 2): Verdict.IGNORE,
-        (S.NOTIFIED, 4): Verdict.REFUSE, (S.DOWNLOADED, 5): Verdict.ACCEPT, (S.UPDATING, 5): Verdict.IGNORE,
-        (S.FAILED, 12): Verdict.IGNORE, (S.TIMED_OUT, 11): Verdict.ACCEPT, (S.CONFIRMED, 3): Verdict.IGNORE,
+        (S.SCHEDULED, 2): Acceptance.REFUSE, (S.NOTIFIED, 2): Acceptance.ACCEPT, (S.CONFIRMED, 2): Acceptance.IGNORE,
+        (S.NOTIFIED, 4): Acceptance.REFUSE, (S.DOWNLOADED, 5): Acceptance.ACCEPT, (S.UPDATING, 5): Acceptance.IGNORE,
+        (S.FAILED, 12): Acceptance.IGNORE, (S.TIMED_OUT, 11): Acceptance.ACCEPT, (S.CONFIRMED, 3): Acceptance.IGNORE,
     }  # fmt: skip
     for (state, status), verdict in expected.items():
         assert judge(state, status, offered=True, cancelling=False) is verdict, (state, status)
-    assert judge(S.QUEUED, 2, offered=False, cancelling=False) is Verdict.REFUSE
-    assert judge(S.DOWNLOADING, 3, offered=True, cancelling=True) is Verdict.ACCEPT  # the answer to a Cancel
+    assert judge(S.QUEUED, 2, offered=False, cancelling=False) is Acceptance.REFUSE
+    assert judge(S.DOWNLOADING, 3, offered=True, cancelling=True) is Acceptance.ACCEPT  # the answer to a Cancel
     assert all(reason(state, offered=True) for state in S)
-    assert all(judge(s, 11, offered=True, cancelling=False) is Verdict.ACCEPT for s in S if is_terminal(s))
+    assert all(judge(s, 11, offered=True, cancelling=False) is Acceptance.ACCEPT for s in S if is_terminal(s))
 
 
 async def introduced(live, key, **options):

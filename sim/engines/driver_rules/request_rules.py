@@ -121,7 +121,7 @@ def _poll_at(state: EngineState, i: int, at: float) -> None:
 
 
 def sleep(state: EngineState, i: int, message: int, now: float) -> None:
-    """A poll was answered with what was `found`: the next one comes after the server's sleep, moved by its jitter."""
+    """A poll was answered with a `message`, or none: the next one comes after the server's sleep, moved by its jitter."""
     row = state.modules[i]
     profile = state.profiles[row.group]
     row.polls += 1

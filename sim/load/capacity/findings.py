@@ -19,7 +19,7 @@ from sim.load.capacity.beyond import Beyond, Overload
 from sim.load.capacity.calibration import KEY, Calibration, calibrated
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.outage import Recovery, planned, predicted
-from sim.load.capacity.search import Bounds, Point, Probe, Verdict, search
+from sim.load.capacity.search import Bounds, Point, Probe, SearchResult, search
 from sim.load.capacity.simulated_probe import SimulatedProbe
 from sim.load.capacity.wake_ups import KINDS, Kind, seconds_text
 from sim.records import CAPACITY_FILE, MANIFEST, SPANS, replaced_folder, write_texts
@@ -85,7 +85,7 @@ class Findings:
     scenario: Scenario
     search: Search
     cloud: str | None
-    verdicts: dict[str, Verdict]
+    verdicts: dict[str, SearchResult]
     wall_s: float | None = None
     """How long the search took."""
     devices: str = ""
@@ -95,7 +95,7 @@ class Findings:
     calibration: Calibration | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SearchResult:
         """The one that counts: the real cloud's where there is one."""
         return self.verdicts.get("live") or self.verdicts["simulated"]
 
@@ -342,7 +342,7 @@ def save(found: Findings, folder: Path, *, overwrite: bool = False, command: str
     return folder
 
 
-def first_to_give_way(verdict: Verdict, slo: Slo) -> list[dict[str, Any]]:
+def first_to_give_way(verdict: SearchResult, slo: Slo) -> list[dict[str, Any]]:
     """Which parts of the cloud, as seen from outside, broke the SLO at the smallest load that did.
 
     Each with `resource`, `objective` (or the fault), `measured` (seconds or a share), `load` and `lever`, what helps. A span

@@ -111,7 +111,7 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Verdict:
+class SearchResult:
     """The result: `capacity` is None when no load was shown to keep the SLO."""
 
     capacity: float | None
@@ -169,7 +169,7 @@ class Generator(Exception):
         super().__init__(f"the load generator was the bottleneck at {load:,.4g}: {'; '.join(faults)}")
 
 
-def search(probe: Probe, slo: Slo, bounds: Bounds, tell: Callable[[Point], None] = lambda _: None) -> Verdict:
+def search(probe: Probe, slo: Slo, bounds: Bounds, tell: Callable[[Point], None] = lambda _: None) -> SearchResult:
     """The largest load that is proved to keep the SLO.
 
     Loads double from `start` until one breaks the SLO, or go down until one keeps it; the geometric middle of the two
@@ -185,16 +185,16 @@ def search(probe: Probe, slo: Slo, bounds: Bounds, tell: Callable[[Point], None]
         low = _narrow(probes, low, high)
         held = _confirm(probes, low)
     except Generator as error:
-        return Verdict(
+        return SearchResult(
             _best(points), f"{error}; the cloud sustains at least what is shown, perhaps more", points, False
         )
     except KeyboardInterrupt:
-        return Verdict(_best(points), "interrupted: this is what is known so far", points, False)
+        return SearchResult(_best(points), "interrupted: this is what is known so far", points, False)
     if held is None:
         return _nothing_proved(probes)
     broke = [p.load for p in points if p.broken and not p.measured.void and p.load > held]
     top = "" if broke else "; it is also the largest load tried: the cloud may sustain more"
-    return Verdict(held, f"held for {probes.held_s(held):g} s{top}", points)
+    return SearchResult(held, f"held for {probes.held_s(held):g} s{top}", points)
 
 
 class _Probes:
@@ -340,19 +340,19 @@ def _lacks_samples(probes: _Probes) -> bool:
     return any(last.evidence[text].tried < last.evidence[text].needed(last.confidence) for text in last.open)
 
 
-def _nothing_kept(probes: _Probes, load: float | None) -> Verdict:
+def _nothing_kept(probes: _Probes, load: float | None) -> SearchResult:
     """Every load broke the SLO: whatever the load, for certain, or with too few samples to say."""
     points = probes.points
     always = _whatever_the_load(probes)
     if always:
-        return Verdict(None, always, points)
+        return SearchResult(None, always, points)
     if points[-1].answer is Answer.BROKEN:
-        return Verdict(None, f"even a load of {load:,.4g} does not keep the SLO", points)
+        return SearchResult(None, f"even a load of {load:,.4g} does not keep the SLO", points)
     reason = f"at a load of {load:,.4g} the SLO looks broken, but the evidence does not show it: {_open(probes)}"
-    return Verdict(None, reason, points, undecided=True)
+    return SearchResult(None, reason, points, undecided=True)
 
 
-def _nothing_proved(probes: _Probes) -> Verdict:
+def _nothing_proved(probes: _Probes) -> SearchResult:
     """Loads looked kept in short probes, and none was proved."""
     points, last = probes.points, probes.points[-1]
     if last.answer is Answer.UNDECIDED:
@@ -360,8 +360,8 @@ def _nothing_proved(probes: _Probes) -> Verdict:
             f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break "
             f"the SLO: {_open(probes)}"
         )
-        return Verdict(None, reason, points, undecided=True)
-    return Verdict(None, "no load was held for the confirmation time", points)
+        return SearchResult(None, reason, points, undecided=True)
+    return SearchResult(None, "no load was held for the confirmation time", points)
 
 
 def _open(probes: _Probes) -> str:
@@ -385,4 +385,4 @@ def _best(points: list[Point]) -> float | None:
     return max((p.load for p in points if p.kept), default=None)
 
 
-__all__ = ["Bounds", "Measurement", "Point", "Probe", "Verdict", "legs_of", "search"]
+__all__ = ["Bounds", "Measurement", "Point", "Probe", "SearchResult", "legs_of", "search"]

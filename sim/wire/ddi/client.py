@@ -201,7 +201,7 @@ class Client:
 
     @property
     def retry_at(self) -> float:
-        """End of the wait that errors have caused; -inf when the last answer was one."""
+        """End of the wait that errors have caused; -inf when the last request was answered."""
         return self._not_before
 
     @property
