@@ -63,7 +63,7 @@ RateCap = Annotated[str | None, typer.Option(help="Most connections, and message
 UserName = Annotated[
     str | None, typer.Option(help="User name to send: strict brokers refuse the SDK's password without one.")
 ]
-Certificates = Annotated[Path | None, typer.Option(help="Certificates to trust (PEM).", exists=True)]
+Certificates = Annotated[Path | None, typer.Option(help="Certificates to trust (PEM).", exists=True, dir_okay=False)]
 SloOption = Annotated[
     str | None,
     typer.Option(

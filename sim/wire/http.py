@@ -18,6 +18,7 @@ from sim.errors import RemoteProtocolError
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_URL_CHARS = 8 * 1024
+_MAX_LINE_BYTES = 1024
 _END = b"\r\n\r\n"
 
 OK, PARTIAL_CONTENT = 200, 206
@@ -237,9 +238,9 @@ class Answer:
     def _feed_line(self, data: memoryview) -> memoryview:
         """Takes up to the end of a line: a chunk's size, the break behind a chunk, or the end of the trailers."""
         assert self._line is not None
-        end = bytes(data).find(b"\n") + 1
+        end = bytes(data[: _MAX_LINE_BYTES + 1]).find(b"\n") + 1  # no copy of all there is for each of many small chunks
         self._line += data[: end or len(data)]
-        if len(self._line) > 1024:
+        if len(self._line) > _MAX_LINE_BYTES:
             raise RemoteProtocolError("a chunk's line of more than 1 KiB")
         if not end:
             return data[len(data) :]
@@ -251,6 +252,9 @@ class Answer:
         elif self._left < 0:  # trailers
             self.done = line == b"\r\n"
             self._line = bytearray()
+            self._left -= len(line)
+            if -self._left > MAX_HEAD_BYTES:
+                raise RemoteProtocolError("trailers of more than 16 KiB")
         else:
             self._chunk_size(line)
         return data[end:]

@@ -17,6 +17,7 @@ import pytest
 from sim.cloud.execution_states import ExecutionState
 from sim.engines.live import failure_reasons as why
 from sim.engines.live import live_module, slo
+from sim.engines.live.http_answers import reason_of
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_engine import CRASHED, Settings
 from sim.engines.live.live_run import live, save_live
@@ -272,14 +273,12 @@ def test_what_a_ddi_server_does_instead_of_answering_is_told_apart(does, reason,
 
 
 def test_reasons_of_aiohttp_are_those_of_every_client():
-    from sim.engines.live.ddi.json_requests import _reason
-
-    assert _reason(aiohttp.ServerDisconnectedError()) == "closed by peer"
-    assert _reason(aiohttp.ConnectionTimeoutError()) == "timed out"
-    assert _reason(aiohttp.SocketTimeoutError()) == "no answer"
-    assert _reason(TimeoutError()) == "no answer"
-    assert _reason(aiohttp.ClientPayloadError()) == "closed by peer in mid-answer"
-    assert _reason(aiohttp.InvalidURL("x")).startswith("protocol error, ours")
+    assert reason_of(aiohttp.ServerDisconnectedError()) == "closed by peer"
+    assert reason_of(aiohttp.ConnectionTimeoutError()) == "timed out"
+    assert reason_of(aiohttp.SocketTimeoutError()) == "no answer"
+    assert reason_of(TimeoutError()) == "no answer"
+    assert reason_of(aiohttp.ClientPayloadError()) == "closed by peer in mid-answer"
+    assert reason_of(aiohttp.InvalidURL("x")).startswith("protocol error, ours")
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------

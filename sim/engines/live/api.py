@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import ssl
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 
-from sim.engines.live.live_target import TOKEN
-from sim.errors import FotasimError
+from sim.engines.live.http_answers import count, mapping, parsed, reason_of, sequence
+from sim.engines.live.live_target import TOKEN, trusting
+from sim.errors import FotasimError, RemoteProtocolError
 
 PAGE = 1000
 MAX_PAGES = 1000
@@ -28,7 +28,7 @@ class CloudApi:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         connector = None
         if ca_file is not None:
-            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file))
+            connector = aiohttp.TCPConnector(ssl=trusting(ca_file))
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
 
@@ -37,22 +37,24 @@ class CloudApi:
         """With the token of FOTASIM_TOKEN."""
         return cls(base, os.environ.get(TOKEN, ""), ca_file)
 
-    async def live(self, plan: int | None = None) -> dict[str, Any]:
+    async def live(self, plan: int | None = None) -> Mapping[str, Any]:
         """Where a fleet connects, and for which plan."""
         return await self._get("/api/v1/live", {} if plan is None else {"plan_id": plan})
 
     async def states(self, plan: int) -> dict[str, int]:
         """Devices of a plan by the state of their execution."""
-        found = (await self._get(f"/api/v1/plans/{plan}/counts", {})).get("states", {})
-        return {str(name): int(count) for name, count in found.items()}
+        path = f"/api/v1/plans/{plan}/counts"
+        found = mapping((await self._get(path, {})).get("states", {}), f"{self.base}{path}: states")
+        return {name: count(number, f"{self.base}{path}: states.{name}") for name, number in found.items()}
 
     async def devices(self, plan: int) -> dict[str, dict[str, Any]]:
-        """Every device of a plan by its key."""
+        """Every device of a plan by its key; their counts of `reports` and `attempts` are numbers."""
+        path = f"/api/v1/plans/{plan}/devices"
         found: dict[str, dict[str, Any]] = {}
         for page in range(1, MAX_PAGES + 1):
-            answer = await self._get(f"/api/v1/plans/{plan}/devices", {"page": page, "size": PAGE})
-            devices = answer.get("devices", [])
-            found.update({str(device["device_key"]): device for device in devices})
+            answer = await self._get(path, {"page": page, "size": PAGE})
+            devices = sequence(answer.get("devices", []), f"{self.base}{path}: devices")
+            found.update(_device(device, f"{self.base}{path}: devices") for device in devices)
             if len(devices) < PAGE:
                 break
         return found
@@ -68,24 +70,25 @@ class CloudApi:
         try:
             async with self._session.post(path, allow_redirects=False) as answer:
                 await _bounded(answer)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise FotasimError(f"{path}: the cloud cannot be asked: {error}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FotasimError(f"{path}: the cloud cannot be asked: {reason_of(error)}") from None
 
-    async def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
+    async def _get(self, path: str, query: dict[str, Any]) -> Mapping[str, Any]:
         try:
             async with self._session.get(self.base + path, params=query, allow_redirects=False) as answer:
                 if answer.status != 200:
                     hint = self._hint() if answer.status in (401, 403) else ""
                     raise FotasimError(f"{self.base}{path}: the cloud answered HTTP {answer.status}{hint}")
-                return dict(json.loads(await _bounded(answer)))
+                return mapping(parsed(await _bounded(answer)), "the answer")
         except aiohttp.ClientConnectorCertificateError as error:
             raise FotasimError(
-                f"{self.base}{path}: the server's certificate is not trusted: {error.certificate_error}; name the file of "
-                "certificates to trust with --ca"
+                f"{self.base}{path}: the cloud cannot be asked: {reason_of(error)}; name the file of certificates to trust "
+                "with --ca"
             ) from None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise FotasimError(f"{self.base}{path}: the cloud cannot be asked: {reason}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FotasimError(f"{self.base}{path}: the cloud cannot be asked: {reason_of(error)}") from None
+        except RemoteProtocolError as error:
+            raise FotasimError(f"{self.base}{path}: the cloud's answer cannot be used: {error}") from None
 
     def _hint(self) -> str:
         """What to do about a refused or a missing token."""
@@ -103,5 +106,19 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+            raise RemoteProtocolError(f"more than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
+
+
+def _device(given: Any, where: str) -> tuple[str, dict[str, Any]]:
+    """Key and entry of a device of a plan; RemoteProtocolError when it is none."""
+    device = dict(mapping(given, where))
+    key = device.get("device_key")
+    if not isinstance(key, str):
+        raise RemoteProtocolError(f"{where}: a device_key is needed")
+    for name in _COUNTS & device.keys():
+        device[name] = count(device[name], f"{where}: {name} of {key[:40]!r}")
+    return key, device
+
+
+_COUNTS = frozenset({"reports", "attempts"})

@@ -19,6 +19,8 @@ PING_TICK_S = 1.0
 CONNECTING = 1000
 """Connections being opened at once; the others wait their turn."""
 CONNECT_TIMEOUT_S = 10.0
+FLUSH_S, FLUSH_TICK_S = 1.0, 0.01
+"""How long the last messages and farewells of a run may take to leave this host."""
 NETWORK_FAILED = -1
 """Instead of a return code of CONNACK: no connection, or no answer."""
 
@@ -139,6 +141,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
+        self._links.leaving.pop(self, None)
         self._lost(NETWORK_FAILED, failure_reasons.CLOSED if exc is None else failure_reasons.of_error(exc))
 
     def failed(self, why: str) -> None:
@@ -163,6 +166,8 @@ class Link(asyncio.Protocol):
         transport, self._transport, self._owner = self._transport, None, None
         self._links.open.discard(self)
         self._links.in_flight.discard(self)
+        if transport is not None:
+            self._links.leaving[self] = transport
         return transport
 
     # --- session -----------------------------------------------------------------------------------------------------
@@ -219,6 +224,8 @@ class Links:
         self.username = username  # the SDK sends none, which strict brokers refuse
         self.open: set[Link] = set()
         self.in_flight: set[Link] = set()
+        self.leaving: dict[Link, asyncio.Transport] = {}
+        """Ended by us, and not closed by the system yet: what was written is still on its way out."""
         self.sent = self.received = self.unacknowledged = self.protocol_errors = self.local_errors = 0
         self.away = False
         """An outage is played: nobody is let through."""
@@ -299,4 +306,9 @@ class Links:
         await asyncio.gather(*self._tickers, *self._dials, return_exceptions=True)
         for link in list(self.open):
             link.close()
-        await asyncio.sleep(0.05)  # the transports flush and close
+        until = self.clock() + FLUSH_S
+        while self.leaving and self.clock() < until:
+            await asyncio.sleep(FLUSH_TICK_S)
+        for transport in self.leaving.values():  # a peer that reads no more
+            transport.abort()
+        await asyncio.sleep(0)  # they close as the loop comes by

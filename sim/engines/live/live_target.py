@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl as tls
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 from sim.wire.quecthing import login
 from sim.wire.quecthing.client import SecretHandOut
 
@@ -52,7 +52,16 @@ class Target:
 
     def ssl_context(self, ca_file: str | None = None) -> tls.SSLContext | None:
         """TLS that verifies the server, or None for a plain target."""
-        return tls.create_default_context(cafile=ca_file) if self.secure else None
+        return trusting(ca_file) if self.secure else None
+
+
+def trusting(ca_file: str | None) -> tls.SSLContext:
+    """TLS that verifies the server against these certificates (PEM), None for the system's; InputError for a file of none."""
+    try:
+        return tls.create_default_context(cafile=ca_file)
+    except OSError as error:  # of which TLS's own are kinds
+        words = getattr(error, "reason", None) or error.strerror or str(error)
+        raise InputError(f"--ca {ca_file}: holds no certificate to trust (PEM): {words.replace('_', ' ').lower()}") from None
 
 
 def is_loopback(host: str) -> bool:
@@ -79,7 +88,7 @@ def checked_url(text: str, schemes: Sequence[str], what: str = "cloud URL") -> S
     return url
 
 
-def target_of(mqtt_url: str, *, api: str | None, found: dict[str, object], limits: Limits) -> Target:
+def target_of(mqtt_url: str, *, api: str | None, found: Mapping[str, object], limits: Limits) -> Target:
     """The target behind an mqtt(s) URL; `found` is what the cloud's API told, the environment wins over it."""
     url = checked_url(mqtt_url, ("mqtt", "mqtts"))
     assert url.hostname is not None

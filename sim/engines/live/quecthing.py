@@ -23,7 +23,7 @@ from sim.engines.live.fetch import Package
 from sim.engines.live.known_files import File
 from sim.engines.live.link import NETWORK_FAILED, Link, Links
 from sim.engines.live.live_module import LiveModule
-from sim.engines.live.live_target import Target, checked_url, target_of
+from sim.engines.live.live_target import Target, checked_url, target_of, trusting
 from sim.engines.live.reconciliation import ModuleCounts, Reconciliation, mirror, reconcile
 from sim.engines.world.build import World
 from sim.errors import FotasimError, RemoteProtocolError
@@ -458,7 +458,7 @@ class QuecThing:
 
     def ssl_context(self, ca_file: str | None) -> ssl.SSLContext:
         """See Cloud."""
-        return ssl.create_default_context(cafile=ca_file)
+        return trusting(ca_file)
 
     async def open(self, engine: LiveEngine) -> None:
         """See Cloud."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from sim.errors import RemoteProtocolError
+from sim.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_BODY_BYTES = 1 << 20
 MAX_CHUNKS = 20
@@ -23,6 +23,8 @@ MAX_TEXT_CHARS = 512
 MAX_SIZE_BYTES = 1 << 40
 MAX_DETAILS = 50
 """Messages a server keeps of one feedback (hawkBit's quota)."""
+MAX_ATTRIBUTES, MAX_ATTRIBUTE_CHARS = 100, 128
+"""Attributes that a server keeps of one device, and the length of a name or a value (hawkBit's quotas)."""
 _HASHES = (("sha256", 64), ("sha1", 40), ("md5", 32))
 _SLEEP = re.compile(r"(\d{1,5}):([0-5]\d):([0-5]\d)")
 _ISO_SLEEP = re.compile(
@@ -123,7 +125,14 @@ def confirmation(confirmed: bool, code: int, details: Sequence[str]) -> bytes:
 
 
 def attributes(data: Mapping[str, str], mode: str = "merge") -> bytes:
-    """The device's attributes (configData); mode is merge, replace or remove."""
+    """The device's attributes (configData); mode is merge, replace or remove. LocalProtocolError beyond the quotas."""
+    if len(data) > MAX_ATTRIBUTES:
+        raise LocalProtocolError(f"{len(data)} attributes; a device has at most {MAX_ATTRIBUTES}")
+    for name, value in data.items():
+        if not name or max(len(name), len(value)) > MAX_ATTRIBUTE_CHARS:
+            raise LocalProtocolError(
+                f"attribute {name[:40]!r}: name and value have at most {MAX_ATTRIBUTE_CHARS} characters, the name at least one"
+            )
     return _json({"mode": mode, "data": dict(data)})
 
 

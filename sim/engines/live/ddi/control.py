@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import ssl as tls
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -11,7 +10,8 @@ import aiohttp
 
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
 from sim.engines.live.ddi.device_states import Counters, DeviceState
-from sim.errors import FotasimError, InputError
+from sim.engines.live.http_answers import parsed, reason_of
+from sim.errors import FotasimError, InputError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from sim.engines.live.ddi.publication import Publication
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 MAX_ANSWER_BYTES = 64 << 20
+MANAGEMENT = "the server's management API"
+"""How messages call it."""
 
 
 class Control(Protocol):
@@ -132,9 +134,15 @@ class Api:
                     raise WrongLogin(f"{url}: HTTP {answer.status}; {USER} and {PASSWORD} are the server's login")
                 if answer.status >= 300:
                     raise Refused(f"{method} {url}", answer.status, body[:300].decode(errors="replace"))
-                return jsonlib.loads(body) if body.strip() else None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise FotasimError(f"{url}: the server cannot be asked: {str(error) or type(error).__name__}") from None
+                return parsed(body) if body.strip() else None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise FotasimError(
+                f"{url}: the server cannot be asked: {reason_of(error)}; name the file of certificates to trust with --ca"
+            ) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FotasimError(f"{url}: the server cannot be asked: {reason_of(error)}") from None
+        except RemoteProtocolError as error:
+            raise FotasimError(f"{url}: the server's answer cannot be used: {error}") from None
 
     async def close(self) -> None:
         """Frees the connection."""

@@ -10,13 +10,14 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from sim.engines.live.ddi.control import control_of, judged
+from sim.engines.live.ddi.control import MANAGEMENT, control_of, judged
 from sim.engines.live.ddi.ddi_module import DdiModule
 from sim.engines.live.ddi.ddi_target import DdiTarget, ddi_target
 from sim.engines.live.ddi.device_states import reconcile_states
 from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.json_requests import Http
 from sim.engines.live.ddi.operator import Operator, operator_of
+from sim.engines.live.http_answers import as_documented
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.world.build import World
 from sim.errors import FotasimError
@@ -58,7 +59,8 @@ class DdiSide:
             return None
         try:
             async with control:
-                return await control.finished(prefix, names)
+                with as_documented(MANAGEMENT):
+                    return await control.finished(prefix, names)
         except FotasimError:
             return None
 
@@ -108,9 +110,13 @@ class Ddi:
         self._tls = self.ssl_context(engine.settings.ca_file)
         self.identities = Identities(self.target, engine.settings.ca_file)
         self.identities.check([m.module.name for m in engine.modules])
+        for module in engine.modules:
+            if isinstance(module, DdiModule):
+                module.check()
         self.http = Http()
         if self.operator is not None:
             self._operating = asyncio.create_task(self.operator.run(engine.now, engine.settings.time_scale))
+            self._operating.add_done_callback(lambda task: _told_if_failed(task, engine))
 
     async def close(self) -> None:
         """See Cloud."""
@@ -149,9 +155,10 @@ class Ddi:
         said = {m.module.name: m.said() for m in modules}
         try:
             async with control:
-                rollout, named = await judged(control, self.plan, self._plan.name)
-                states = await control.states(list(said), rollout)
-                counters = await control.counters(rollout)
+                with as_documented(MANAGEMENT):
+                    rollout, named = await judged(control, self.plan, self._plan.name)
+                    states = await control.states(list(said), rollout)
+                    counters = await control.counters(rollout)
         except FotasimError as error:
             return Reconciliation(note=f"not possible: {error}")
         return replace(reconcile_states(said, states, counters), by=named)
@@ -178,3 +185,10 @@ class Ddi:
                 **{what: {str(at): n for at, n in sorted(counts.items())} for what, counts in over_time.items()},
             },
         }  # fmt: skip
+
+
+def _told_if_failed(operating: asyncio.Task[None], engine: LiveEngine) -> None:
+    """An operator that failed for a fault of ours does nothing more: the run is to say so."""
+    error = None if operating.cancelled() else operating.exception()
+    if isinstance(error, Exception):
+        engine.surprised(error)

@@ -26,14 +26,14 @@ from sim.engines.live.ddi.json_requests import NoAnswer
 from sim.engines.live.fetch import Package
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.reconciliation import mirror
-from sim.errors import ProtocolError
+from sim.errors import InputError, LocalProtocolError, ProtocolError
 from sim.module.inputs import Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 from sim.module.rows import CheckIn
 from sim.wire.ddi import client as dc
 from sim.wire.ddi import stages
-from sim.wire.ddi.documents import Deployment, Feedback
+from sim.wire.ddi.documents import Deployment, Feedback, attributes
 
 if TYPE_CHECKING:
     from sim.engines.live.ddi.ddi_cloud import Ddi
@@ -92,6 +92,7 @@ class DdiModule(LiveModule):
         """State of the execution a closed action ended in, 0 while it is open."""
 
     def _attributes(self) -> dict[str, str]:
+        """What it tells of itself: hardware, and the version of each component."""
         module = self.module
         versions = {f"sw_version_{name}": version for name, version in module.versions.items()}
         planned = self._cloud.components[0].component
@@ -99,6 +100,17 @@ class DdiModule(LiveModule):
             "hw_boardname": BOARD, "hw_revision": self._cloud.hardware(module.row.hardware),
             "sw_version": module.versions.get(planned, ""), **versions,
         }  # fmt: skip
+
+    def check(self) -> None:
+        """InputError for attributes that a server does not take, before the upgrade or after it."""
+        planned = {f"sw_version_{c.component}": c.target_version for c in self._cloud.components}
+        try:
+            attributes({**self._attributes(), **planned})
+            attributes(self._attributes())
+        except LocalProtocolError as error:
+            raise InputError(
+                f"module {self.module.name}: {error}; shorten the component's name or version in fleet.groups or plan.components"
+            ) from None
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -244,6 +256,9 @@ class DdiModule(LiveModule):
         took_s = engine.clock() - asked_at
         try:
             self._answered(request, *answer, took_s)
+        except LocalProtocolError as error:  # of attributes that grew too long: nothing of them went out
+            self._fail(self._leg, failure_reasons.of_protocol(error))
+            self._pump()
         except Exception as error:
             engine.surprised(error)
             self._fail(self._leg, failure_reasons.of_surprise(error))

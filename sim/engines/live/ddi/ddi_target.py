@@ -6,7 +6,7 @@ import os
 import ssl as tls
 from dataclasses import dataclass, field
 
-from sim.engines.live.live_target import Limits, checked_url
+from sim.engines.live.live_target import Limits, checked_url, trusting
 from sim.errors import FotasimError
 
 TARGET_TOKEN, GATEWAY_TOKEN = "FOTASIM_DDI_TARGET_TOKEN", "FOTASIM_DDI_GATEWAY_TOKEN"
@@ -43,7 +43,7 @@ class DdiTarget:
 
     def ssl_context(self, ca_file: str | None) -> tls.SSLContext:
         """TLS that verifies the server, against these certificates or the system's; shows none of its own."""
-        return tls.create_default_context(cafile=ca_file)
+        return trusting(ca_file)
 
 
 def ddi_target(given: str, tenant: str, server: str, limits: Limits) -> DdiTarget:

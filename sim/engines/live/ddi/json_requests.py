@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from sim.engines.live import failure_reasons
-from sim.errors import LocalProtocolError, RemoteProtocolError
+from sim.engines.live.http_answers import reason_of
 from sim.wire.ddi.client import Request
 from sim.wire.ddi.documents import MAX_BODY_BYTES
 
@@ -50,25 +49,10 @@ class Http:
                 self.received += 1
                 return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise NoAnswer(_reason(error)) from None
+            raise NoAnswer(reason_of(error)) from None
         finally:
             self.under_way -= 1
 
     async def close(self) -> None:
         """Frees what is open."""
         await self._session.close()
-
-
-def _reason(error: Exception) -> str:
-    """aiohttp's own errors in the words of all clients; a connection that never came is told from an answer that did not."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return failure_reasons.CLOSED
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"{failure_reasons.CLOSED} in mid-answer"
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return failure_reasons.NO_ANSWER
-    if isinstance(error, aiohttp.InvalidURL):
-        return failure_reasons.of_protocol(LocalProtocolError(str(error)))
-    if isinstance(error, aiohttp.ClientResponseError):
-        return failure_reasons.of_protocol(RemoteProtocolError(error.message))
-    return failure_reasons.of_error(error)

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sim.engines.live.ddi.control import Refused, control_of, judged
+from sim.engines.live.ddi.control import MANAGEMENT, Refused, control_of, judged
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
 from sim.engines.live.ddi.duties import REQUESTS, Duties, Wait, duties_of
 from sim.engines.live.ddi.hawkbit_api import Hawkbit
+from sim.engines.live.http_answers import as_documented
 from sim.errors import FotasimError, InputError
 from sim.scenario.plan import PlanSection
 
@@ -49,7 +50,8 @@ class Operator:
                 await self._do(what, now, f"planned for {at_s:g} s")
             if waits:
                 try:
-                    waits = await self._after_groups(waits, passed, now)
+                    with as_documented(MANAGEMENT):
+                        waits = await self._after_groups(waits, passed, now)
                 except FotasimError as error:
                     self._note(now(), "look", f"the server cannot be asked: {error}")
             next_s = (left[0][0] - now()) / time_scale if left else LOOK_S
@@ -119,10 +121,11 @@ async def operator_of(
             f"server: set {USER} and {PASSWORD}"
         )
     try:
-        found, _ = await judged(control, rollout, plan.name)
-        assert found is not None
-        operator = Operator(control, found, duties)
-        await operator.check()
+        with as_documented(MANAGEMENT):
+            found, _ = await judged(control, rollout, plan.name)
+            assert found is not None
+            operator = Operator(control, found, duties)
+            await operator.check()
     except BaseException:
         await control.__aexit__()
         raise

@@ -10,9 +10,10 @@ from typing import Any
 
 from sim.cloud_kinds.adapter import Published
 from sim.engines.live.ddi import goosebit_api, hawkbit_bodies
-from sim.engines.live.ddi.control import Control, control_of
+from sim.engines.live.ddi.control import MANAGEMENT, Control, control_of
 from sim.engines.live.ddi.ddi_target import PASSWORD, TARGET_TOKEN, USER, ddi_target
 from sim.engines.live.ddi.publication import Publication, publication_of, refuse_losses
+from sim.engines.live.http_answers import as_documented
 from sim.engines.live.publishing import DEFAULTS, How
 from sim.engines.world.build import build
 from sim.errors import FotasimError, InputError
@@ -65,14 +66,22 @@ async def publish(scenario: Scenario, url: str, how: How = DEFAULTS, tell: Calla
     if control is None:
         raise InputError(f"cloud.server must be hawkbit or goosebit, and {USER} and {PASSWORD} its login")
     async with control:
-        losses = (*publication.losses, *await control.differences(publication))
-        if not how.accept_losses:
-            refuse_losses(losses, how.file)
-        for line in told(publication, losses):
-            tell(line)
-        if how.register or section.server == "hawkbit":
-            await control.register(publication, how.token)
-        return Published(await _roll_out(control, publication), losses)
+        with as_documented(MANAGEMENT):
+            return await _published(control, publication, section.server or "", how, tell)
+
+
+async def _published(
+    control: Control, publication: Publication, server: str, how: How, tell: Callable[[str], None]
+) -> Published:
+    """Publishes at a server that is logged in to."""
+    losses = (*publication.losses, *await control.differences(publication))
+    if not how.accept_losses:
+        refuse_losses(losses, how.file)
+    for line in told(publication, losses):
+        tell(line)
+    if how.register or server == "hawkbit":
+        await control.register(publication, how.token)
+    return Published(await _roll_out(control, publication), losses)
 
 
 async def _roll_out(control: Control, publication: Publication) -> int:
