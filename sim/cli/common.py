@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from sim.cli.progress import TimeLeft
-from sim.errors import PlanFileWarning, missing_part
+from sim.errors import InputError, PlanFileWarning, missing_part
 from sim.exit_status import ExitStatus
 
 
@@ -73,9 +74,20 @@ def check_output(folder: Path, kind: str, *, overwrite: bool, sign: Path | None 
     from sim.records import check_free
 
     check_free(folder, kind, overwrite=overwrite)
+    _check_writable(folder)
     if sign is not None:
         archive.check_key(sign)
     return folder
+
+
+def _check_writable(folder: Path) -> None:
+    """InputError where no folder can be made beside which this one is to be: results are written aside, then renamed."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name[:40]}-"):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def sign_folder(folder: Path, key: Path | None) -> None:

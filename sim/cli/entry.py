@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -20,6 +21,9 @@ from sim.exit_status import ExitStatus
 DEBUG = "FOTASIM_DEBUG"
 _SECRET_WORDS = ("TOKEN", "PASSWORD", "SECRET", "KEY", "CREDENTIAL")
 _CLICK_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What a write fails with, whose error names no file."""
 
 _terminated = False
 
@@ -63,9 +67,9 @@ def _run() -> int:
         _say(f"fotasim: not enough memory; {_kept()}")
         return ExitStatus.RUN_FAILED
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in _OF_THE_DISK:
             return _internal(error)
-        _say(f"fotasim: {error.filename}: {error.strerror}; {_kept()}")
+        _say(f"fotasim: {error.filename or 'the result cannot be written'}: {error.strerror}; {_kept()}")
         _show_traceback(error)
         return ExitStatus.RUN_FAILED
     except Exception as error:

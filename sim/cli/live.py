@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +29,8 @@ from sim.cli.common import (
     with_options,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
-from sim.errors import FotasimError
+from sim.cli.signals import handlers_kept, held
+from sim.errors import FotasimError, RecordsError
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -119,19 +121,22 @@ def live(
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
+    check_user_name(username)
     settings = Settings(
         rate_of("--ramp", ramp), time_scale, tuple(source), radio, None if duration is None else seconds("--duration", duration), limits,
-        None if ca is None else str(ca), username, slo_of(slo), abort_on_failure,
+        None if ca is None else str(ca), username, slo_of(slo, loaded), abort_on_failure,
     )  # fmt: skip
     url = cloud or loaded.cloud.url
     if url is None:
         fail("--cloud: a cloud's URL is needed, there or as cloud.url of a scenario of cloud kind ddi")
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}-live"
     folder = check_output(target, "run", overwrite=overwrite, sign=sign)
-    with watching(prometheus, otlp, progress, quiet=as_json) as watch:
+    with watching(prometheus, otlp, progress, quiet=as_json) as watch, handlers_kept():
         found = run_live(loaded, url, settings, plan=plan, watch=watch)
-    report, page = _saved(found, folder, overwrite=overwrite, sign=sign)
-    _tell(found, settings, report, page, as_json)
+    with held(f"{folder}"):
+        measured = _measured_lines(found, settings)
+        report, page = _saved(found, folder, measured, overwrite=overwrite, sign=sign)
+        _tell(found, report, page, measured, as_json)
     if found.ended_by == CRASHED:
         raise found.surprises[0]
     if found.ended_by in _ENDED:
@@ -139,8 +144,18 @@ def live(
     end_as(report, marginal_as)
 
 
-def _saved(found: LiveOutcome, folder: Path, *, overwrite: bool, sign: Path | None) -> tuple[Any, Path]:
-    """Writes the folder with its page; gives the report and the page."""
+def _saved(
+    found: LiveOutcome, folder: Path, measured: Iterator[str], *, overwrite: bool, sign: Path | None
+) -> tuple[Any, Path]:
+    """Writes the folder with its page; gives the report and the page. Where that fails, `measured` is at least told."""
+    try:
+        return _written(found, folder, overwrite=overwrite, sign=sign)
+    except (OSError, RecordsError):  # a full disk, say
+        print("\n".join(measured), file=sys.stderr)
+        raise
+
+
+def _written(found: LiveOutcome, folder: Path, *, overwrite: bool, sign: Path | None) -> tuple[Any, Path]:
     from sim import archive
     from sim.engines.live.live_run import save_live
     from sim.report.formats.html_page import render
@@ -157,14 +172,24 @@ def _saved(found: LiveOutcome, folder: Path, *, overwrite: bool, sign: Path | No
     return report, page
 
 
-def slo_of(text: str | None) -> Any:
-    """The objectives an option was given; wrong use ends the command."""
-    from sim.engines.live.slo import parse
+def check_user_name(name: str | None) -> None:
+    """Wrong use where MQTT cannot carry it."""
+    from sim.wire.mqtt import MAX_TEXT_BYTES
+
+    if name is not None and len(name.encode(errors="replace")) > MAX_TEXT_BYTES:
+        fail(f"--username: MQTT carries at most {MAX_TEXT_BYTES:,} bytes, not {len(name.encode(errors='replace')):,}")
+
+
+def slo_of(text: str | None, scenario: Any) -> Any:
+    """The objectives an option was given, on groups that the scenario's fleet has; wrong use ends the command."""
+    from sim.engines.live.slo import check_groups, parse
 
     try:
-        return None if text is None else parse(text)
+        slo = None if text is None else parse(text)
+        check_groups(slo, [group.name for group in scenario.fleet.groups])
     except FotasimError as error:
         fail(f"--slo: {error}")
+    return slo
 
 
 def seconds(option: str, text: str) -> float:
@@ -172,9 +197,12 @@ def seconds(option: str, text: str) -> float:
     from sim.units import duration
 
     try:
-        return duration(text)
+        given = duration(text)
     except ValueError as error:
         fail(f"{option}: {error}")
+    if given <= 0.0:
+        fail(f"{option} {text}: more than nothing is needed")
+    return given
 
 
 def rate_of(option: str, text: str) -> float:
@@ -202,7 +230,7 @@ def failure_lines(latencies: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield f"  {leg} failed: {reason}: {n:,} of {latencies[leg]['tries']:,}"
 
 
-_TOLD = ("failures", "slo", "faults", "ended_by")
+_TOLD = ("failures", "waiting_at_end", "slo", "faults", "ended_by")
 """What of the manifest's `live` stands in --json too."""
 
 
@@ -216,38 +244,48 @@ def partial_words(ended_by: str) -> str:
 
 
 def _of_the_cloud(live: Mapping[str, Any]) -> Iterator[str]:
-    """What a DDI server's run says beside the figures: what the operator did, and what had no answer at the end."""
+    """What a run says beside the figures: what the operator did, and what had no answer at the end."""
     for entry in live.get("operator", ()):
         yield f"  operator at {entry['at_s']:,.0f} s: {entry['did']} ({entry['why']})"
-    if live.get("requests_in_flight_at_end"):
-        yield f"  {live['requests_in_flight_at_end']:,} requests had no answer yet when the run ended"
+    if live["waiting_at_end"]:
+        steps = ", ".join(f"{step} {n:,}" for step, n in sorted(live["waiting_at_end"].items()))
+        yield f"  without an answer yet when the run ended: {steps}"
 
 
-def _tell(found: LiveOutcome, settings: Settings, report: Any, page: Path, as_json: bool) -> None:
-    summary = found.outcome.summary
+def _tell(found: LiveOutcome, report: Any, page: Path, lines: Iterator[str], as_json: bool) -> None:
+    """What was found: as JSON, or as `lines` with the verdict."""
     if as_json:
         quantiles = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found.latencies.items()}
         live = {name: found.outcome.manifest["live"][name] for name in _TOLD}
-        print(json.dumps({**summary, "latencies": quantiles, "reconciliation": found.reconciliation.as_dict(), **live}))
+        print(
+            json.dumps(
+                {
+                    **found.outcome.summary,
+                    "latencies": quantiles,
+                    "reconciliation": found.reconciliation.as_dict(),
+                    **live,
+                }
+            )
+        )
         return
+    for line in (*lines, *verdict_lines(report), f"report: {page}"):
+        print(line)
+
+
+def _measured_lines(found: LiveOutcome, settings: Settings) -> Iterator[str]:
+    """What was measured, without a verdict on it."""
+    summary = found.outcome.summary
     scale = "" if settings.time_scale == 1.0 else f", time scale {settings.time_scale:g}"
-    print(f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}")
+    yield f"{summary['scenario']}: {summary['modules']:,} modules live, {summary['wall_s']:.1f} s{scale}"
     if not summary["complete"]:
-        print(f"  {partial_words(found.ended_by)}: this run is partial")
+        yield f"  {partial_words(found.ended_by)}: this run is partial"
     for fault in found.outcome.manifest["live"]["faults"]:
-        print(f"  VOID: {fault}")
-    for line in failure_lines(found.latencies):
-        print(line)
-    for line in outcome_lines(summary):
-        print(line)
+        yield f"  VOID: {fault}"
+    yield from failure_lines(found.latencies)
+    yield from outcome_lines(summary)
     for leg, row in found.latencies.items():
         if row["count"]:
             shown = "  ".join(f"{p} {1000 * row[f'{p}_s']:9,.1f} ms" for p in ("p50", "p95", "p99"))
-            print(f"  {leg:<10}{row['count']:>9,}  {shown}")
-    for line in _of_the_cloud(found.outcome.manifest["live"]):
-        print(line)
-    for line in found.reconciliation.lines():
-        print(line)
-    for line in verdict_lines(report):
-        print(line)
-    print(f"report: {page}")
+            yield f"  {leg:<10}{row['count']:>9,}  {shown}"
+    yield from _of_the_cloud(found.outcome.manifest["live"])
+    yield from found.reconciliation.lines()

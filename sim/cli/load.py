@@ -39,11 +39,13 @@ from sim.cli.live import (
     Sources,
     TimeScale,
     UserName,
+    check_user_name,
     rate_of,
     seconds,
     slo_of,
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
+from sim.cli.signals import held
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ def load_(
     """
     launch, loaded = _launch(), load_scenario(scenario, with_options(set_, None, modules))
     cloud, watched = _given(cloud or loaded.cloud.url), (prometheus, otlp, progress)
-    settings = replace(_settings(time_scale, source, radio, allow, rate_cap, ca, username), slo=slo_of(slo))
+    settings = replace(_settings(time_scale, source, radio, allow, rate_cap, ca, username), slo=slo_of(slo, loaded))
     if master is not None:
         _join(launch, loaded, cloud, settings, (master, of, max_connections), shape, watched)
         return
@@ -143,7 +145,8 @@ def _end(
 ) -> NoReturn:
     """Writes the page, says what was found, ends with the status of the verdict."""
     as_json, marginal_as = how
-    _tell(found, _page(folder, loaded, found, start, **given), as_json)
+    with held(f"{folder}"):
+        _tell(found, _page(folder, loaded, found, start, **given), as_json)
     raise typer.Exit(_exit_status(found, marginal_as))
 
 
@@ -223,6 +226,7 @@ def _settings(
     from sim.engines.live.live_target import Limits
 
     limits = Limits(tuple(allow), None if rate_cap is None else rate_of("--rate-cap", rate_cap))
+    check_user_name(username)
     return Settings(
         time_scale=time_scale, sources=tuple(source), radio=radio, limits=limits,
         ca_file=None if ca is None else str(ca), username=username,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,30 +91,46 @@ def exported(
             stack.enter_context(_prometheus(latest, prometheus))
         if otlp is not None:
             stack.enter_context(_otlp(latest, otlp))
-        write = None if lines is None else stack.enter_context(_lines(lines))
+        told = [] if lines is None else [_outlived(stack.enter_context(_lines(lines)), str(lines))]
+        told += [] if then is None else [_outlived(then, "what is shown of the run")]
 
         def watch(now: Snapshot) -> None:
             latest.snapshot = now
-            if write is not None:
-                write(now)
-            if then is not None:
-                then(now)
+            for tell in told:
+                tell(now)
 
         yield watch
+
+
+def _outlived(tell: Watch, what: str) -> Watch:
+    """A full disk or a closed terminal ends what is told of a run, and not the run."""
+    failed: list[Exception] = []
+
+    def outlived(now: Snapshot) -> None:
+        if failed:
+            return
+        try:
+            tell(now)
+        except (OSError, ValueError) as error:  # ValueError: of a file that is closed
+            failed.append(error)
+            words = getattr(error, "strerror", None) or str(error)
+            with suppress(OSError, ValueError):
+                print(f"fotasim: {what} ends here, the run goes on: {words}", file=sys.stderr)
+
+    return outlived
 
 
 @contextmanager
 def _lines(path: Path) -> Iterator[Callable[[Snapshot], None]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
+        file = path.open("ab", buffering=0)  # nothing is left to fail as it is closed
     except OSError as error:
         raise FotasimError(f"{path}: progress cannot be written there: {error.strerror}") from None
     with file:
 
         def write(now: Snapshot) -> None:
-            file.write(json.dumps({"time": time.time(), **asdict(now)}) + "\n")
-            file.flush()
+            file.write((json.dumps({"time": time.time(), **asdict(now)}) + "\n").encode())
 
         yield write
 

@@ -238,7 +238,9 @@ class Answer:
     def _feed_line(self, data: memoryview) -> memoryview:
         """Takes up to the end of a line: a chunk's size, the break behind a chunk, or the end of the trailers."""
         assert self._line is not None
-        end = bytes(data[: _MAX_LINE_BYTES + 1]).find(b"\n") + 1  # no copy of all there is for each of many small chunks
+        end = (
+            bytes(data[: _MAX_LINE_BYTES + 1]).find(b"\n") + 1
+        )  # no copy of all there is for each of many small chunks
         self._line += data[: end or len(data)]
         if len(self._line) > _MAX_LINE_BYTES:
             raise RemoteProtocolError("a chunk's line of more than 1 KiB")

@@ -17,7 +17,7 @@ import pytest
 from sim.cloud.execution_states import ExecutionState
 from sim.engines.live import failure_reasons as why
 from sim.engines.live import live_module, slo
-from sim.engines.live.http_answers import reason_of
+from sim.engines.live.client_reasons import reason_of
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_engine import CRASHED, Settings
 from sim.engines.live.live_run import live, save_live

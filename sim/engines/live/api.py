@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from sim.engines.live.http_answers import count, mapping, parsed, reason_of, sequence
+from sim.engines.live.client_reasons import reason_of
+from sim.engines.live.json_documents import count, mapping, parsed, sequence
 from sim.engines.live.live_target import TOKEN, trusting
 from sim.errors import FotasimError, RemoteProtocolError
 

@@ -20,6 +20,7 @@ TIMED_OUT = "timed out"
 """No connection within the time for one."""
 NO_ANSWER = "no answer"
 """The connection stood, and what was asked was not answered in time."""
+SUBSCRIPTION_REFUSED = "subscription refused"
 LOGIN_REFUSED = "login refused"
 """Begins the reason of everything that only other credentials can cure."""
 INTERNAL = "error inside fotasim"
@@ -121,6 +122,7 @@ def of_status(status: int) -> str:
 
 
 __all__ = [
-    "CLOSED", "INTERNAL", "LOGIN_REFUSED", "NO_ANSWER", "REFUSED", "RESET", "TIMED_OUT", "of_connack", "of_error",
+    "CLOSED", "INTERNAL", "LOGIN_REFUSED", "NO_ANSWER", "REFUSED", "RESET",
+    "SUBSCRIPTION_REFUSED", "TIMED_OUT", "of_connack", "of_error",
     "of_exception", "of_platform", "of_protocol", "of_status", "of_surprise",
 ]  # fmt: skip

@@ -11,12 +11,14 @@ from typing import NamedTuple, Protocol, cast
 from sim.engines.live import failure_reasons
 from sim.engines.live.dial import dial
 from sim.engines.live.known_files import File, FileCheck, KnownFiles
-from sim.errors import ProtocolError
+from sim.engines.live.live_target import Limits
+from sim.errors import FotasimError, ProtocolError
 from sim.wire import http
 from sim.wire.ddi.client import same_origin
 
 SOCKET_TIMEOUT_S = 10.0
 MOST_REDIRECTS = 5
+MOST_HOST_CHARS = 80
 BUFFER_BYTES = 256 * 1024
 
 
@@ -34,6 +36,15 @@ class _Redirected(Exception):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.url = url
+
+
+def check_url(url: str, limits: Limits) -> None:
+    """Broken for a URL that may not be fetched: only HTTP, only hosts the run may reach."""
+    host = http.place(url).host
+    try:
+        limits.check(host)
+    except FotasimError:
+        raise Broken(f"host not allowed: {host}"[:MOST_HOST_CHARS]) from None
 
 
 class WrongChecksum(Broken):
@@ -225,7 +236,7 @@ class _Transfer(asyncio.BufferedProtocol):
         if head.status in http.REDIRECTS:
             raise _Redirected(head.location(self._ask.url))
         if head.status not in (http.OK, http.PARTIAL_CONTENT):
-            raise ServerRefused(f"HTTP {head.status}")
+            raise ServerRefused(failure_reasons.of_status(head.status))
         self._wanted = http.Wanted(head, self._ask.first, self._ask.last)
         self._header()
 

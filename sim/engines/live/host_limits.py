@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import sys
 
 from sim.engines.live.live_target import is_loopback
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 
 CONNECTIONS_PER_SOURCE = 25_000
 """Linux hands out 28,232 local ports by default; some are taken, some linger."""
@@ -17,6 +19,8 @@ MAX_SOURCES = 200
 
 def sources_for(modules: int, host: str, given: tuple[str, ...]) -> tuple[str, ...]:
     """Source addresses for that many modules: those given, or further loopback addresses where one does not do."""
+    for address in given:
+        _check_source(address)
     if given or modules <= EASY_CONNECTIONS_PER_SOURCE:
         return given
     needed = -(-modules // CONNECTIONS_PER_SOURCE)
@@ -29,6 +33,18 @@ def sources_for(modules: int, host: str, given: tuple[str, ...]) -> tuple[str, .
             "give them with --source"
         )
     return ()
+
+
+def _check_source(address: str) -> None:
+    """InputError for what connections cannot come from: no address, or none of this machine."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except ValueError:
+        raise InputError(f"--source {address}: an IP address is needed") from None
+    except OSError as error:
+        raise InputError(f"--source {address}: not usable on this machine: {error.strerror}") from None
 
 
 def allow_files(modules: int) -> None:

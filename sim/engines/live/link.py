@@ -180,7 +180,7 @@ class Link(asyncio.Protocol):
     def on_suback(self, codes: bytes) -> None:
         """See ClientOwner."""
         if codes[:1] == b"\x80":
-            self._lost(NETWORK_FAILED, "subscription refused")
+            self._lost(NETWORK_FAILED, failure_reasons.SUBSCRIPTION_REFUSED)
         elif self._owner is not None:
             self.up = True
             self._owner.on_up(self)
@@ -311,4 +311,4 @@ class Links:
             await asyncio.sleep(FLUSH_TICK_S)
         for transport in self.leaving.values():  # a peer that reads no more
             transport.abort()
-        await asyncio.sleep(0)  # they close as the loop comes by
+        await asyncio.sleep(FLUSH_TICK_S)  # they close as the loop comes by

@@ -7,16 +7,15 @@ import signal
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any
-from urllib.parse import urlsplit
 
 from sim import messages as msg
 from sim.engines.live import failure_reasons
-from sim.engines.live.fetch import Broken, Downloader, ThinDownloader
+from sim.engines.live.fetch import Broken, Downloader, ThinDownloader, check_url
 from sim.engines.live.known_files import KnownFiles
 from sim.engines.live.latency import InGroup, Latencies
 from sim.engines.live.live_cloud import Cloud
@@ -24,12 +23,13 @@ from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_recorder import LiveRecorder
 from sim.engines.live.live_target import Limits
 from sim.engines.live.pace import Pace
+from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.self_check import Health, SelfCheck
-from sim.engines.live.slo import Slo
+from sim.engines.live.slo import Slo, check_groups
 from sim.engines.live.slo_judging import EVERYBODY, broken_so_far, judged
 from sim.engines.live.snapshot import SHOWN_LEGS, SHOWN_REASONS, Snapshot, Watch
 from sim.engines.world.build import World
-from sim.errors import FotasimError, InputError
+from sim.errors import ProtocolError
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 
@@ -43,7 +43,7 @@ MOST_SURPRISES = 10
 LONG_BACK_OFF_S = 60.0
 """From so many real seconds on a module's wait before its next attempt is shown as a long one."""
 WATCH_S = 1.0
-POLL_S = 2.0
+POLL_S, ANSWER_S = 2.0, 0.2
 RADIO_WINDOW_BYTES = 32 * 1024
 """Receive window of a download under the modelled radio: the order of what cellular modules have."""
 
@@ -84,7 +84,7 @@ class LiveEngine:
         self.clock = time.monotonic  # the loop's own time, which uvloop rounds to a millisecond
         self.zero = self.clock()
         self.latencies = latencies or Latencies()
-        _check_groups(world, settings.slo.groups if settings.slo else ())
+        check_groups(settings.slo, [group.name for group in world.scenario.fleet.groups])
         for name in settings.slo.groups if settings.slo else ():
             self.latencies.of_group(name)
         self.surprises: list[Exception] = []
@@ -104,7 +104,10 @@ class LiveEngine:
         self.check = SelfCheck(len(settings.sources))
         self.health: list[Health] = []
         """How the generator stood, stretch by stretch."""
+        self.waiting_at_end: Counter[str] = Counter()
+        """Steps that had no answer yet when the run ended."""
         self._stop = asyncio.Event()
+        self._comparing: asyncio.Task[Reconciliation] | None = None
 
     # --- clock and timers ------------------------------------------------------------------------------------------
 
@@ -134,14 +137,11 @@ class LiveEngine:
     # --- what modules ask ------------------------------------------------------------------------------------------
 
     def check_url(self, url: str) -> None:
-        """Broken for a URL that may not be fetched: only HTTP, only hosts the run may reach."""
+        """Broken for a URL that may not be fetched, see fetch.check_url."""
         try:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise Broken("the URL is not one of http or https")
-            self.settings.limits.check(parts.hostname)
-        except (ValueError, FotasimError) as error:
-            raise Broken(f"URL refused: {error}") from None
+            check_url(url, self.settings.limits)
+        except ProtocolError as error:
+            raise Broken(failure_reasons.of_protocol(error)) from None
 
     def latencies_of(self, module: Module) -> Latencies | InGroup:
         """Where a module measures: its group's own latencies too, where an objective is about that group."""
@@ -163,6 +163,7 @@ class LiveEngine:
     async def open(self) -> None:
         """Everything a module needs is there, and the clock begins; to be closed again."""
         settings = self.settings
+        self.loop.set_exception_handler(self._uncaught)
         await self.cloud.open(self)
         window = RADIO_WINDOW_BYTES if settings.radio else None
         self.downloader = ThinDownloader(settings.sources, self._tls, window, self.check_url)
@@ -173,8 +174,7 @@ class LiveEngine:
         await self.open()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not on every loop or thread
             for number in _ENDING:
-                self.loop.add_signal_handler(number, self.stop, number.name)
-        self.loop.set_exception_handler(self._uncaught)
+                self.loop.add_signal_handler(number, self._signalled, number.name)
         self.check.start()
         cpu = time.process_time()
         ramp = self.loop.create_task(self._ramp())
@@ -193,6 +193,32 @@ class LiveEngine:
         """Ends the run at the next look; the first reason counts."""
         self.ended_by = self.ended_by or why
         self._stop.set()
+
+    def _signalled(self, name: str) -> None:
+        """A signal ends the run; where the run is over already, the wait for the cloud's word on it."""
+        self.stop(name)
+        if self._comparing is not None:
+            self._comparing.cancel()
+
+    async def compared(self) -> Reconciliation:
+        """The cloud's word on the run. Nothing that happens meanwhile costs the run's figures."""
+        self._comparing = self.loop.create_task(self.cloud.reconcile(self))
+        try:
+            await asyncio.wait([self._comparing])
+            if self._comparing.cancelled():
+                return Reconciliation(note=f"not possible: {self.ended_by} came before the cloud had answered")
+            return self._comparing.result()
+        except Exception as error:
+            self.surprised(error)
+            return Reconciliation(note=f"not possible: {failure_reasons.of_surprise(error)}")
+        finally:
+            self._comparing.cancel()
+
+    def release_signals(self) -> None:
+        """Signals are somebody else's again."""
+        with suppress(NotImplementedError, ValueError, RuntimeError):
+            for number in _ENDING:
+                self.loop.remove_signal_handler(number)
 
     def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that no connection can be blamed for: the run ends, and what is there is kept."""
@@ -222,21 +248,20 @@ class LiveEngine:
         limit_s = self.world.horizon_s / self.settings.time_scale
         if self.settings.duration_s is not None:
             limit_s = min(limit_s, self.settings.duration_s)
-        until, poll_at = self.zero + limit_s, self.zero + POLL_S
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
-            self._look()
-            if watch is not None:
-                watch(replace(self.snapshot(), left_s=max(0.0, until - self.clock())))
-            if self._stop.is_set():
-                return False
-            if self.clock() >= until or all(m.done for m in self.modules):
-                return True
-            if self.clock() >= poll_at:
-                poll_at = self.clock() + POLL_S
-                if await self.cloud.is_over(self):
+        until, question = self.zero + limit_s, _Question(self)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), max(0.0, min(WATCH_S, until - self.clock())))
+                self._look()
+                if watch is not None:
+                    watch(replace(self.snapshot(), left_s=max(0.0, until - self.clock())))
+                if self._stop.is_set():
+                    return False
+                if self.clock() >= until or all(m.done for m in self.modules) or await question.is_over():
                     return True
+        finally:
+            question.withdraw()
 
     def _look(self) -> None:
         """Judges the generator, and the run where it is to end on failure."""
@@ -247,9 +272,7 @@ class LiveEngine:
 
     async def close(self) -> None:
         """Ends every module and disconnects from the cloud."""
-        with suppress(NotImplementedError, ValueError, RuntimeError):
-            for number in _ENDING:
-                self.loop.remove_signal_handler(number)
+        self.waiting_at_end = Counter(leg for module in self.modules for leg, _ in module.waiting())
         self.recorder.end_s = min(self.now(), self.world.horizon_s)
         for module in self.modules:
             module.end()
@@ -303,10 +326,43 @@ class LiveEngine:
             "damaged_messages": recorder.damaged + of_cloud.pop("protocol_errors", 0),
             "broken_downloads": dict(recorder.broken_downloads), "bytes_downloaded": int(recorder.delivered_bits / 8),
             "cpu_s": round(self.cpu_s, 3), "ended_by": self.ended_by, "faults": self.faults,
-            "health": [health.as_dict() for health in self.health],
+            "waiting_at_end": dict(self.waiting_at_end), "health": [health.as_dict() for health in self.health],
             "failures": _by_step(self.latencies), "slo": [found.plain() for found in judged(self.settings.slo, self.measured)],
             **of_cloud,
         }  # fmt: skip
+
+
+class _Question:
+    """Asks the cloud every POLL_S whether it expects anything more.
+
+    One that does not answer holds up neither the end of the run, nor a signal, nor what is shown of it.
+    """
+
+    def __init__(self, engine: LiveEngine) -> None:
+        self._engine = engine
+        self._at = engine.clock() + POLL_S
+        self._asked: asyncio.Task[bool] | None = None
+
+    async def is_over(self) -> bool:
+        """The answer, if it is there or comes within moments; else False."""
+        engine = self._engine
+        if self._asked is None:
+            if engine.clock() < self._at:
+                return False
+            self._asked = engine.loop.create_task(engine.cloud.is_over(engine))
+        await asyncio.wait([self._asked], timeout=ANSWER_S)
+        if not self._asked.done():
+            return False
+        asked, self._asked, self._at = self._asked, None, engine.clock() + POLL_S
+        error = asked.exception()
+        if isinstance(error, Exception):  # ours: the run does without the answer
+            engine.surprised(error)
+        return error is None and asked.result()
+
+    def withdraw(self) -> None:
+        """The answer is waited for no longer."""
+        if self._asked is not None:
+            self._asked.cancel()
 
 
 def _by_step(found: Latencies) -> dict[str, dict[str, int]]:
@@ -315,14 +371,6 @@ def _by_step(found: Latencies) -> dict[str, dict[str, int]]:
     for (step, reason), n in found.failures.items():
         table.setdefault(step, {})[reason] = n
     return table
-
-
-def _check_groups(world: World, groups: Iterable[str]) -> None:
-    """InputError for an objective on a group that the fleet does not have."""
-    there = [group.name for group in world.scenario.fleet.groups]
-    for name in groups:
-        if name not in there:
-            raise InputError(f"SLO: no group {name!r}; the fleet has {', '.join(there)}")
 
 
 def _state(module: Module) -> str:

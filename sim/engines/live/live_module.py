@@ -228,8 +228,10 @@ class LiveModule(ABC):
         if self.module.row.status != before:
             self._status_left(before)
 
-    def _status_left(self, before: int) -> None:  # noqa: B027 - most have nothing to add
-        """A timer ended a status; subclasses know what was waited for."""
+    def _status_left(self, before: int) -> None:
+        """A timer ended a status, in which an answer was waited for; subclasses know of more."""
+        if before == msg.DOWNLOAD_START:
+            self._fail("header", failure_reasons.NO_ANSWER)
 
     def _perform(self, effects: int, now: float) -> None:
         if effects & Effect.ENTERED:

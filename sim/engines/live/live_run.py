@@ -85,10 +85,13 @@ async def _run(cloud: Cloud, world: World, settings: Settings, watch: Watch | No
     allow_files(len(world.modules))
     settings = replace(settings, sources=sources_for(len(world.modules), cloud.host, settings.sources))
     engine = LiveEngine(world, cloud, settings)
-    complete = await engine.run(watch)
-    wall_s = engine.clock() - engine.zero
-    result = await cloud.reconcile(engine)
-    return _outcome(engine, result, complete=complete, wall_s=wall_s)
+    try:
+        complete = await engine.run(watch)
+        wall_s = engine.clock() - engine.zero
+        result = await engine.compared()
+        return _outcome(engine, result, complete=complete, wall_s=wall_s)
+    finally:
+        engine.release_signals()
 
 
 def save_live(found: LiveOutcome, target: Path, *, overwrite: bool = False, command: str = "") -> Run:

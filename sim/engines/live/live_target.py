@@ -26,13 +26,13 @@ class Limits:
     rate_cap_per_s: float | None = None
 
     def check(self, host: str) -> None:
-        """FotasimError for a host that may not be reached."""
+        """InputError for a host that may not be reached."""
         if is_loopback(host):
             return
         if host not in self.allow:
-            raise FotasimError(f"{host}: only this machine is a target by default; name it with --allow {host}")
+            raise InputError(f"{host}: only this machine is a target by default; name it with --allow {host}")
         if self.rate_cap_per_s is None:
-            raise FotasimError(f"{host}: a target beyond this machine needs --rate-cap, such as --rate-cap 20/s")
+            raise InputError(f"{host}: a target beyond this machine needs --rate-cap, such as --rate-cap 20/s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ def trusting(ca_file: str | None) -> tls.SSLContext:
         return tls.create_default_context(cafile=ca_file)
     except OSError as error:  # of which TLS's own are kinds
         words = getattr(error, "reason", None) or error.strerror or str(error)
-        raise InputError(f"--ca {ca_file}: holds no certificate to trust (PEM): {words.replace('_', ' ').lower()}") from None
+        raise InputError(
+            f"--ca {ca_file}: holds no certificate to trust (PEM): {words.replace('_', ' ').lower()}"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -75,32 +77,42 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_url(text: str, schemes: Sequence[str], what: str = "cloud URL") -> SplitResult:
-    """A URL of one of these schemes with a host; FotasimError says what would be right."""
+    """A URL of one of these schemes with a host; InputError says what would be right."""
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise FotasimError(f"{what}: {error}") from None
+        raise InputError(f"{what}: {error}") from None
     if url.scheme not in schemes or not url.hostname or port == 0:
-        raise FotasimError(f"{what}: {', '.join(f'{s}://HOST:PORT' for s in schemes)} is needed")
+        raise InputError(f"{what}: {', '.join(f'{s}://HOST:PORT' for s in schemes)} is needed")
     if url.username or url.password:
-        raise FotasimError(f"{what}: credentials do not belong into a URL; they come from the environment")
+        raise InputError(f"{what}: credentials do not belong into a URL; they come from the environment")
     return url
 
 
-def target_of(mqtt_url: str, *, api: str | None, found: Mapping[str, object], limits: Limits) -> Target:
-    """The target behind an mqtt(s) URL; `found` is what the cloud's API told, the environment wins over it."""
-    url = checked_url(mqtt_url, ("mqtt", "mqtts"))
+def target_of(
+    mqtt_url: str, *, api: str | None, found: Mapping[str, object], limits: Limits, what: str = "cloud URL"
+) -> Target:
+    """The target behind an mqtt(s) URL, which messages call `what`.
+
+    `found` is what the cloud's API told; the environment wins over it.
+    """
+    try:
+        url = checked_url(mqtt_url, ("mqtt", "mqtts"), what)
+    except InputError as error:
+        if api is None:
+            raise
+        raise FotasimError(str(error)) from None  # the cloud's mistake, nobody's who typed the command
     assert url.hostname is not None
     limits.check(url.hostname)
     key = os.environ.get(KEY) or found.get("product_key")
     secret = os.environ.get(SECRET) or found.get("product_secret")
     if not key or not secret:
-        raise FotasimError(
+        raise InputError(
             f"the product's key and secret are needed: set {KEY} and {SECRET}, or {TOKEN} for a mock cloud"
         )
     if len(str(key)) > login.MAX_PRODUCT_KEY_CHARS or len(str(secret)) < 16:
-        raise FotasimError(f"{KEY} has at most {login.MAX_PRODUCT_KEY_CHARS} characters, {SECRET} at least 16")
+        raise InputError(f"{KEY} has at most {login.MAX_PRODUCT_KEY_CHARS} characters, {SECRET} at least 16")
     plan = found.get("plan")
     hands_out = found.get("hands_out_secrets", None if api is None else True)
     return Target(

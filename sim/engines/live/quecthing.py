@@ -86,12 +86,14 @@ class QuecThingModule(LiveModule):
         if before == msg.SUBMITTED and self._confirmed_at:
             self._confirmed_at = 0.0
             self._fail("url", failure_reasons.NO_ANSWER)
+        super()._status_left(before)
 
     # --- link ----------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         engine = self._engine
         if self._leaving is not None:
+            self._fail("session", f"{failure_reasons.NO_ANSWER} (acknowledgement, until its next connection)")
             self._leaving.abort()
             self._left()
         self._dialled_at = self._due
@@ -191,7 +193,7 @@ class QuecThingModule(LiveModule):
         if row.link == LinkState.DARK or row.cause == Cause.BATTERY_DEAD:
             link.abort()  # no supply, no farewell
             self._keep_unacknowledged()
-        elif not link.finish() and self._unacked:
+        elif not link.finish():
             self._leaving = link
 
     def _left(self) -> None:
@@ -294,13 +296,13 @@ class QuecThingModule(LiveModule):
 
     def on_acknowledged(self, link: Link, packet_id: int) -> None:
         """See LinkOwner."""
+        if link is self._leaving and not link.session.in_flight:
+            self._leaving = None
         if packet_id == self._request:
             self._request = 0
             self.latencies.add("request", self._engine.clock() - self._requested_at)
             return
         status, sent_at = self._unacked.pop(packet_id, (0, 0.0))
-        if link is self._leaving and not self._unacked:
-            self._leaving = None
         if status:
             self._report_acknowledged(status, sent_at)
 
@@ -405,7 +407,8 @@ class QuecThingSide:
         try:
             found = await api.live(plan)
             await api.reset(found.get("product_id"))
-            return target_of(str(found.get("mqtt", "")), api=url, found=found, limits=settings.limits)
+            named = f"{url}/api/v1/live: mqtt in the cloud's answer"
+            return target_of(str(found.get("mqtt", "")), api=url, found=found, limits=settings.limits, what=named)
         finally:
             await api.close()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
 from sim.engines.live.latency import LEGS, SESSION, Latencies
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 from sim.records import SPANS
 from sim.stats.evidence import Evidence
 from sim.stats.slo_result import MOST_FAILURES
@@ -117,6 +118,13 @@ def parse(text: str) -> Slo:
     return Slo(objectives)
 
 
+def check_groups(slo: Slo | None, there: Sequence[str]) -> None:
+    """InputError for an objective about a group that the fleet has not."""
+    for name in () if slo is None else slo.groups:
+        if name not in there:
+            raise InputError(f"SLO: no group {name!r}; the fleet has {', '.join(there)}")
+
+
 def completed(slo: Slo, default: Slo, span: str) -> tuple[Slo, tuple[str, ...]]:
     """The SLO with what it leaves out of its own intent, and the terms that were added.
 
@@ -157,6 +165,8 @@ def _objective(term: str) -> Objective:
     if leg is None:
         raise FotasimError(f"SLO: {term!r}: of which leg? Write for example p99(wake)<5s")
     percent = 100.0 if found["what"] == "max" else float(found["percent"])
+    if percent == 0.0:
+        raise FotasimError(f"SLO: {term!r}: every run keeps a p0; a percentile above 0 is needed, such as p99")
     return Objective(text, leg, percent, _seconds(term, found["limit"]), group)
 
 
@@ -165,8 +175,8 @@ def _share(term: str, limit: str) -> float:
         share = float(limit.removesuffix("%")) / (100.0 if limit.endswith("%") else 1.0)
     except ValueError:
         share = -1.0
-    if not 0.0 < share <= 1.0:
-        raise FotasimError(f"SLO: {term!r}: a share such as 0.1% or 0.001 is needed")
+    if not 0.0 < share < 1.0:
+        raise FotasimError(f"SLO: {term!r}: a share below 100 % is needed, such as 0.1% or 0.001")
     return share
 
 
@@ -180,4 +190,4 @@ def _seconds(term: str, limit: str) -> float:
     return seconds
 
 
-__all__ = ["MOST_FAILURES", "Objective", "Slo", "completed", "parse"]
+__all__ = ["MOST_FAILURES", "Objective", "Slo", "check_groups", "completed", "parse"]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
-import ssl as tls
 import time
 from collections.abc import Callable
 from math import inf, isnan
 
 from sim import messages as msg
 from sim.causes import Cause
-from sim.engines.live.fetch import MOST_REDIRECTS
-from sim.engines.live.live_target import Target
+from sim.engines.live import failure_reasons
+from sim.engines.live.fetch import MOST_REDIRECTS, Broken
+from sim.engines.live.live_target import Target, trusting
 from sim.errors import ProtocolError, RemoteProtocolError
 from sim.module.inputs import Effect, Input
 from sim.module.link_states import LinkState
@@ -51,6 +51,8 @@ class BlockingModule:
         self._zero = time.monotonic()
         self._socket: socket.socket | None = None
         self._session: ClientSession | None = None
+        self._write_failed = ""
+        """Why the socket took no more bytes, until the connection is over."""
         self._secret_until = inf  # how long a secret is awaited
         self._due = self._made_at = self._asked_at = self._confirmed_at = 0.0
         self._unacked: dict[int, float] = {}
@@ -112,19 +114,20 @@ class BlockingModule:
         connection, session = self._socket, self._session
         assert connection is not None and session is not None
         connection.settimeout(wait_s)
+        why = failure_reasons.CLOSED
         try:
             data = connection.recv(READ_BYTES)
         except TimeoutError:
             return
-        except OSError:
-            data = b""
+        except OSError as error:
+            data, why = b"", failure_reasons.of_error(error)
         if not data:
-            self._lost("no connection, or no answer")
+            self._lost(self._write_failed or why)
             return
         try:
             session.receive(data, time.monotonic())
         except ProtocolError as error:
-            self._lost(str(error))
+            self._lost(failure_reasons.of_protocol(error))
 
     def _deliver(self, given: int | msg.ToModule) -> None:
         """Input, effects, in their order; a download blocks until it is over."""
@@ -155,10 +158,10 @@ class BlockingModule:
                 connection = context.wrap_socket(connection, server_hostname=target.host)
         except OSError as error:
             self._client.failed(None)
-            self._measure("connect", None, type(error).__name__)
+            self._measure("connect", None, failure_reasons.of_error(error))
             self._deliver(Input.CONNECT_FAILED)
             return
-        self._socket, self._made_at = connection, time.monotonic()
+        self._socket, self._made_at, self._write_failed = connection, time.monotonic(), ""
         self._measure("connect", self._made_at - due, "")
         self._session = ClientSession(self, self._write)
         self._session.connect(
@@ -170,7 +173,8 @@ class BlockingModule:
             try:
                 self._socket.settimeout(CONNECT_TIMEOUT_S)
                 self._socket.sendall(data)
-            except OSError:
+            except OSError as error:
+                self._write_failed = failure_reasons.of_error(error)
                 self._socket.close()  # the next read finds out
 
     def on_ready(self) -> None:
@@ -185,7 +189,7 @@ class BlockingModule:
         row = self.module.row
         self._close()
         if row.link == LinkState.ONLINE:
-            self._measure("session", None, "lost")
+            self._measure("session", None, reason)
             self._deliver(Input.LINK_LOST)
         elif row.link == LinkState.CONNECTING:
             self._measure("login", None, reason)
@@ -234,18 +238,18 @@ class BlockingModule:
     def on_connack(self, code: int) -> None:
         """See ClientOwner."""
         if code != mqtt.ACCEPTED:
-            self._lost(f"code {code}", code)
+            self._lost(failure_reasons.of_connack(code), code)
 
     def on_suback(self, codes: bytes) -> None:
         """See ClientOwner."""
         if codes[:1] == b"\x80":
-            self._lost("the subscription was refused")
+            self._lost(failure_reasons.SUBSCRIPTION_REFUSED)
         elif not self._client.subscribed():
             self._secret_until = time.monotonic() + CONFIG_TIMEOUT_S
 
     def on_silence(self, what: str) -> None:
         """See ClientOwner."""
-        self._lost(f"no {what}")
+        self._lost(f"{failure_reasons.NO_ANSWER} ({what})")
 
     def on_acknowledged(self, packet_id: int) -> None:
         """See ClientOwner."""
@@ -255,8 +259,7 @@ class BlockingModule:
 
     def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - it is lost, whichever it was
         """See ClientOwner."""
-        self._measure("report", None, "never acknowledged")
-        self._lost("no acknowledgement")
+        self._lost(f"{failure_reasons.NO_ANSWER} (acknowledgement)")
 
     def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:  # noqa: ARG002
         """See ClientOwner."""
@@ -271,7 +274,7 @@ class BlockingModule:
 
     def on_damaged(self, error: RemoteProtocolError) -> None:
         """See Events."""
-        self._measure("session", None, str(error)[:80])
+        self._measure("session", None, failure_reasons.of_protocol(error))
 
     def on_notice(self, notice: msg.Notice, kinds: tuple[int, ...]) -> None:
         """See Events."""
@@ -296,11 +299,11 @@ class BlockingModule:
 
     def on_refused(self, code: int) -> None:
         """See Events."""
-        self._lost(f"code {code}")
+        self._lost(failure_reasons.of_platform(code))
 
     def on_exception(self, code: int) -> None:
         """See Events."""
-        self._measure("session", None, f"code {code}")
+        self._measure("session", None, failure_reasons.of_exception(code))
 
     # --- download ------------------------------------------------------------------------------------------------
 
@@ -328,10 +331,12 @@ class BlockingModule:
                 continue
             try:
                 digest, status = self._get(file.url, first, last)
+            except Broken as error:
+                return Cause.SERVER_BUSY, str(error)
             except (OSError, ProtocolError) as error:
-                return Cause.SERVER_BUSY, str(error)[:80] or type(error).__name__
+                return Cause.SERVER_BUSY, failure_reasons.of_error(error)
             if status not in (http.OK, http.PARTIAL_CONTENT):
-                return Cause.SERVER_ERROR, f"HTTP status {status}"
+                return Cause.SERVER_ERROR, failure_reasons.of_status(status)
             whole = first == 0 and last == file.size_bytes - 1
             if whole and file.md5 not in (NO_MD5, digest):
                 return Cause.CHECKSUM, "the MD5 is wrong"
@@ -345,7 +350,7 @@ class BlockingModule:
             if head.status not in http.REDIRECTS:
                 return digest, head.status
             url = head.location(url)
-        raise ProtocolError(f"more than {MOST_REDIRECTS} redirects")
+        raise Broken(f"more than {MOST_REDIRECTS} redirects")
 
     def _get_once(self, where: http.Place, first: int, last: int) -> tuple[str, http.Head]:
         """MD5 and head of one request; the module is told when the answer begins."""
@@ -371,9 +376,12 @@ class BlockingModule:
             connection = _secured(plain, where, self._ca_file)
             connection.sendall(http.get(where, first, last))
             while not heads or (wanted and wanted[0].missing):
-                data = connection.recv(READ_BYTES)
+                try:
+                    data = connection.recv(READ_BYTES)
+                except TimeoutError:
+                    raise Broken(failure_reasons.NO_ANSWER) from None
                 if not data or answer.done:
-                    raise ProtocolError("the connection ended before the last byte")
+                    raise Broken(f"{failure_reasons.CLOSED} before the last byte")
                 answer.feed(memoryview(data))
         return digest.hexdigest(), heads[0]
 
@@ -381,7 +389,7 @@ class BlockingModule:
 def _secured(plain: socket.socket, where: http.Place, ca_file: str | None) -> socket.socket:
     if not where.secure:
         return plain
-    return tls.create_default_context(cafile=ca_file).wrap_socket(plain, server_hostname=where.host)
+    return trusting(ca_file).wrap_socket(plain, server_hostname=where.host)
 
 
 __all__ = ["BlockingModule"]

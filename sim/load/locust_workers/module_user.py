@@ -5,24 +5,26 @@ It suits hundreds of modules among other users; the native worker carries tens o
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 from locust import User, constant, task
 
+from sim.engines.live import failure_reasons
+from sim.engines.live.fetch import check_url
+from sim.engines.live.json_documents import mapping, parsed
 from sim.engines.live.live_target import TOKEN, Limits, Target, checked_url, target_of
 from sim.engines.world.build import World, build
-from sim.errors import FotasimError
+from sim.errors import FotasimError, RemoteProtocolError
 from sim.load.locust_workers.blocking_module import BlockingModule
 from sim.load.locust_workers.worker_protocol import METHOD
 from sim.scenario import Scenario
-from sim.wire import http
 
 TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 1 << 20
@@ -62,7 +64,7 @@ class ModuleUser(User):
         self._module = BlockingModule(
             world.modules[number], kind._target, firmware, self._measured, time_scale=self.time_scale
         )
-        self._module.allow(lambda url: limits.check(http.place(url).host))
+        self._module.allow(lambda url: check_url(url, limits))
 
     @task
     def live(self) -> None:
@@ -103,11 +105,29 @@ def find(cloud: str, limits: Limits, plan: int | None) -> Target:
     address = f"{cloud.rstrip('/')}/api/v1/live" + ("" if plan is None else f"?plan_id={plan}")
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            found: dict[str, Any] = json.loads(answer.read(MAX_ANSWER_BYTES))
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise FotasimError(f"{address}: the cloud cannot be asked: {error}") from None
-    return target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=limits)
+        with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
+            found = mapping(parsed(answer.read(MAX_ANSWER_BYTES)), "the answer")
+    except urllib.error.HTTPError as error:
+        raise FotasimError(f"{address}: the cloud answered HTTP {error.code}") from None
+    except RemoteProtocolError as error:
+        raise FotasimError(f"{address}: the cloud's answer cannot be used: {error}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        words = failure_reasons.of_error(reason) if isinstance(reason, OSError) else str(reason)
+        raise FotasimError(f"{address}: the cloud cannot be asked: {words}") from None
+    named = f"{address}: mqtt in the cloud's answer"
+    return target_of(str(found.get("mqtt", "")), api=cloud, found=found, limits=limits, what=named)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The token goes to the cloud alone, wherever that points."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """See HTTPRedirectHandler: the redirect itself is the answer."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
+"""Straight to the cloud."""
 
 
 __all__ = ["ModuleUser"]

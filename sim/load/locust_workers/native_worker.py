@@ -265,6 +265,7 @@ class Worker:
         ours.update(final=final, left=left, complaints=self._complaints, health=self._health(judged=judged))
         if self._fleet is not None:
             stands = asdict(self._fleet.snapshot())
+            ours["faults"] = stands["faults"]
             ours["snapshot"] = {name: stands[name] for name in stands if name not in _MASTER_KNOWS}
         if compared is not None:
             ours["reconciliation"] = compared.as_dict()

@@ -95,7 +95,9 @@ class Gathered:
         if part.clock_off_s is None or abs(off_s) < abs(part.clock_off_s):
             part.clock_off_s = off_s
         part.health = ours.get("health") or part.health
-        part.faults += [fault for fault in part.health.get("faults", []) if fault not in part.faults]
+        for fault in (*part.health.get("faults", ()), *ours.get("faults", ())):
+            if fault not in part.faults:
+                part.faults.append(fault)
         part.complaints += [text for text in ours.get("complaints", []) if text not in part.complaints]
         part.stands = ours.get("snapshot") or part.stands
         if ours.get("reconciliation"):
@@ -178,7 +180,7 @@ class Gathered:
                 )
             if part.left:
                 lines.append(f"worker {worker} left in mid-run, and {part.users:,} modules with it")
-            lines += [f"worker {worker} was the bottleneck, this run is void: {fault}" for fault in part.faults]
+            lines += [f"worker {worker}: this run is void: {fault}" for fault in part.faults]
             lines += [f"worker {worker}: {text}" for text in part.complaints]
             if part.clock_off_s is not None and abs(part.clock_off_s) > CLOCK_SLACK_S:
                 lines.append(f"worker {worker}: its clock is {part.clock_off_s:+.1f} s off the master's")

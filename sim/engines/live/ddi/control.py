@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import aiohttp
 
+from sim.engines.live.client_reasons import reason_of
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
 from sim.engines.live.ddi.device_states import Counters, DeviceState
-from sim.engines.live.http_answers import parsed, reason_of
+from sim.engines.live.json_documents import parsed
 from sim.errors import FotasimError, InputError, RemoteProtocolError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sim.engines.live.ddi.device_states import reconcile_states
 from sim.engines.live.ddi.identity import Identities
 from sim.engines.live.ddi.json_requests import Http
 from sim.engines.live.ddi.operator import Operator, operator_of
-from sim.engines.live.http_answers import as_documented
+from sim.engines.live.json_documents import as_documented
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.world.build import World
 from sim.errors import FotasimError

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from sim.engines.live.http_answers import reason_of
+from sim.engines.live.client_reasons import reason_of
 from sim.wire.ddi.client import Request
 from sim.wire.ddi.documents import MAX_BODY_BYTES
 

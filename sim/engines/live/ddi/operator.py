@@ -10,7 +10,7 @@ from sim.engines.live.ddi.control import MANAGEMENT, Refused, control_of, judged
 from sim.engines.live.ddi.ddi_target import PASSWORD, USER, DdiTarget
 from sim.engines.live.ddi.duties import REQUESTS, Duties, Wait, duties_of
 from sim.engines.live.ddi.hawkbit_api import Hawkbit
-from sim.engines.live.http_answers import as_documented
+from sim.engines.live.json_documents import as_documented
 from sim.errors import FotasimError, InputError
 from sim.scenario.plan import PlanSection
 

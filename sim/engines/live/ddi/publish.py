@@ -13,7 +13,7 @@ from sim.engines.live.ddi import goosebit_api, hawkbit_bodies
 from sim.engines.live.ddi.control import MANAGEMENT, Control, control_of
 from sim.engines.live.ddi.ddi_target import PASSWORD, TARGET_TOKEN, USER, ddi_target
 from sim.engines.live.ddi.publication import Publication, publication_of, refuse_losses
-from sim.engines.live.http_answers import as_documented
+from sim.engines.live.json_documents import as_documented
 from sim.engines.live.publishing import DEFAULTS, How
 from sim.engines.world.build import build
 from sim.errors import FotasimError, InputError

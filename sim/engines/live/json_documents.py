@@ -1,4 +1,4 @@
-"""What a cloud's HTTP API answers, and why it does not: JSON of the documented form, and errors of the client in plain words."""
+"""What a cloud's HTTP API answers, read by its documented form: RemoteProtocolError for anything else."""
 
 from __future__ import annotations
 
@@ -7,29 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import aiohttp
-
-from sim.engines.live import failure_reasons
-from sim.errors import LocalProtocolError, RemoteProtocolError
+from sim.errors import RemoteProtocolError
 
 _WRONG_FORM = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 """What reading a document raises that has not the form it should have."""
 _MOST_CHARS = 100
-
-
-def reason_of(error: Exception) -> str:
-    """aiohttp's own errors in the words of all clients; a connection that never came is told from an answer that did not."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return failure_reasons.CLOSED
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"{failure_reasons.CLOSED} in mid-answer"
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return failure_reasons.NO_ANSWER
-    if isinstance(error, aiohttp.InvalidURL):
-        return failure_reasons.of_protocol(LocalProtocolError(str(error)))
-    if isinstance(error, aiohttp.ClientResponseError):
-        return failure_reasons.of_protocol(RemoteProtocolError(error.message))
-    return failure_reasons.of_error(error)
 
 
 def parsed(body: bytes) -> Any:
@@ -82,4 +64,4 @@ def as_documented(what: str) -> Iterator[None]:
         raise RemoteProtocolError(f"{what}: the answer has not the documented form ({told})") from error
 
 
-__all__ = ["as_documented", "count", "mapping", "parsed", "reason_of", "sequence"]
+__all__ = ["as_documented", "count", "mapping", "parsed", "sequence"]
