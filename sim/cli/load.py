@@ -46,6 +46,7 @@ from sim.cli.live import (
 )
 from sim.cli.metrics import Otlp, Progress, Prometheus, watching
 from sim.cli.signals import held
+from sim.errors import RecordsError
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -146,7 +147,12 @@ def _end(
     """Writes the page, says what was found, ends with the status of the verdict."""
     as_json, marginal_as = how
     with held(f"{folder}"):
-        _tell(found, _page(folder, loaded, found, start, **given), as_json)
+        try:
+            page = _page(folder, loaded, found, start, **given)
+        except (OSError, RecordsError):  # a full disk, say: what was found is at least told
+            _tell(found, None, as_json)
+            raise
+        _tell(found, page, as_json)
     raise typer.Exit(_exit_status(found, marginal_as))
 
 
@@ -341,7 +347,7 @@ def _verdict_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {text}"
 
 
-def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
+def _tell(found: dict[str, Any], page: Path | None, as_json: bool) -> None:
     from sim.engines.live.reconciliation import from_dict
 
     if as_json:
@@ -367,6 +373,7 @@ def _tell(found: dict[str, Any], page: Path, as_json: bool) -> None:
         print(f"  ENDED EARLY, broken: {', '.join(found['aborted'])}")
     for line in _verdict_lines(found):
         print(line)
-    print(f"report: {page}")
+    if page is not None:
+        print(f"report: {page}")
     for fault in found["faults"]:
         print(f"fotasim: {fault}", file=sys.stderr)

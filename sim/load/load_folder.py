@@ -24,7 +24,8 @@ REPORT = "load.json"
 
 
 def save_load(folder: Path, scenario: Scenario, found: Mapping[str, Any], **how: Any) -> Path:
-    """Writes manifest, scenario and page of a load run whose `load.json` is there; `how` are its options. The page."""
+    """Writes what was found of a load run, with manifest, scenario and page; `how` are its options. The page."""
+    (folder / REPORT).write_text(json.dumps(found, indent=1), encoding="utf-8")
     inputs = run_inputs.inputs_of(scenario)
     origin = {**provenance(scenario, inputs), "engine": "live", "wall_s": _lasted_s(found), "repeat": _repeat(how)}
     del origin["kind"]

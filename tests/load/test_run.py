@@ -100,8 +100,10 @@ def test_a_run_tells_of_a_killed_and_of_a_starved_worker_and_stops_at_ctrl_c(tmp
             until(lambda: (told := lines_of(progress)) and told[-1]["modules"] == 30, "a report of every worker")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
                 metrics = answer.read().decode()
+            killed_at = time.monotonic()
             workers[0].kill()
             until(lambda: any("ended with status -9" in f for f in lines_of(progress)[-1]["faults"]), "the dead worker")
+            print(f"a killed worker was told after {time.monotonic() - killed_at:.2f} s")
             starve(workers[1])
             started.send_signal(signal.SIGINT)
             out, err = started.communicate(timeout=PATIENCE_S)

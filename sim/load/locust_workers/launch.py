@@ -84,26 +84,24 @@ def share(settings: Settings, most: int, workers: int) -> tuple[Settings, int]:
 
 
 def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None = None) -> dict[str, Any]:
-    """A master and its workers as processes; `worker` is the command of one. Gives the merged report.
+    """A master and its workers as processes; `worker` is the command of one. Gives the merged report; Locust writes to `out`.
 
     Ctrl-C stops all load at once, then every worker disconnects from the cloud and reports; the report says that the run
     was interrupted. A second one kills all processes.
     """
     out.mkdir(parents=True, exist_ok=True)
-    report = out / REPORT
-    report.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:  # a locust.conf that lies about elsewhere is not ours
         processes = _Processes(Path(folder), watch, aborts=start.abort_on_failure)
         with processes.running(_master(start, out, Path(folder)), [worker] * start.workers):
             processes.wait()
-    if not report.exists():
-        raise FotasimError("Locust's master ended without a report; what it printed says why")
-    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        report = Path(folder) / REPORT  # not in `out`, whose disk may be full
+        if not report.exists():
+            raise FotasimError("Locust's master ended without a report; what it printed says why")
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     interrupted = processes.interrupted_at is not None and (found["ended"] or 0.0) >= processes.interrupted_at
     if interrupted:
         found["complete"] = False
     found["interrupted"], found["aborted"] = interrupted, list(processes.broken)
-    report.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return found
 
 
@@ -204,7 +202,7 @@ def _master(start: Start, out: Path, folder: Path) -> list[str]:
         sys.executable, "-m", "locust", "--master", "-f", str(LOCUSTFILE), "--master-bind-host", start.bind,
         "--master-bind-port", str(start.port), "--expect-workers", str(max(start.workers, 1)),
         "-u", str(start.users), "-r", f"{start.ramp_per_s:g}", "--html", str((out / "locust.html").resolve()),
-        "--csv", str((out / STATISTICS).resolve()), "--fotasim-report", str((out / REPORT).resolve()),
+        "--csv", str((out / STATISTICS).resolve()), "--fotasim-report", str(folder / REPORT),
         "--fotasim-progress", str(folder / PROGRESS), "--fotasim-parent", str(os.getpid()),
     ]  # fmt: skip
     if start.curve is not None:

@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 from locust import User, constant, events, task
 from locust.html import get_html_report
+from locust.runners import STATE_MISSING
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from sim.load.locust_workers.scenario_shape import CurveShape
@@ -84,9 +85,14 @@ def _begin(environment: Any, **_: Any) -> None:
 def _watch_workers(runner: Any) -> None:
     """A worker whose heart stands still is told at once, not at the end of the run."""
     while gathered.ended is None:
-        if any([gathered.silent(client.id) for client in runner.clients.missing]):  # noqa: C419 - every one is to be told
+        if any([gathered.silent(client.id) for client in _unheard(runner)]):  # noqa: C419 - every one is to be told
             _tell()
         gevent.sleep(LOOK_S)
+
+
+def _unheard(runner: Any) -> list[Any]:
+    """Workers that Locust misses, and those whose last three heartbeats it has not had: it counts them down from three."""
+    return [client for client in runner.clients.all if client.state == STATE_MISSING or client.heartbeat <= 0]
 
 
 def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:
@@ -112,6 +118,7 @@ def _end(environment: Any, **_: Any) -> None:
     while _awaited(runner) and time.monotonic() < until:
         gevent.sleep(LOOK_S)
     _tell()
+    _write()  # whatever Locust's own reports meet
     gevent.sleep(CSV_STATS_INTERVAL_SEC + LOOK_S)  # Locust's own files are to have the last reports too
     html = gathered.options.get("html_file")
     if html:  # Locust itself writes none when it is told to end
@@ -125,17 +132,21 @@ def _awaited(runner: Any) -> list[str]:
     return [w for w, part in gathered.parts.items() if not part.final and w in runner.clients and w not in gone]
 
 
-def _write(**_: Any) -> None:
+def _write() -> None:
     path = gathered.options.get("fotasim_report")
     if path:
         Path(path).write_text(gathered.to_json(), encoding="utf-8")
+
+
+def _quit(**_: Any) -> None:
+    _write()
     for line in gathered.faults():
         logger.warning(line)
 
 
 _LISTENERS: dict[str, Any] = {
     "init_command_line_parser": _options, "init": _remember, "test_start": _begin, "worker_report": _take,
-    "test_stop": _end, "quit": _write,
+    "test_stop": _end, "quit": _quit,
 }  # fmt: skip
 for _name, _listener in _LISTENERS.items():
     _hook: Any = getattr(events, _name)
