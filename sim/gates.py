@@ -9,7 +9,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -107,6 +107,8 @@ class Judged:
     high: float | None
     judged: float | None
     margin: float | None
+    met: bool
+    """Whether it is met beyond doubt."""
     state: str
     by: str = ""
     of: str = ""
@@ -114,14 +116,9 @@ class Judged:
     needs: int | None = None
     replications: int | None = None
 
-    @property
-    def met(self) -> bool:
-        """Whether it is met beyond doubt."""
-        return self.state == State.MET
-
     def plain(self) -> dict[str, Any]:
-        """For JSON, `met` included."""
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "met": self.met}
+        """For JSON."""
+        return asdict(self)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -247,7 +244,7 @@ def judge(gate: Gate, found: Figure, of: str = "", replications: int = 1) -> Jud
     needs = _needs(gate, found) if state is State.TOO_LITTLE else None
     return Judged(
         gate.text, gate.metric, gate.bound, gate.sign, gate.limit, found.value, found.low, found.high, judged, margin,
-        str(state), gate.by, of, found.total, needs, _replications(gate, found, state, needs, replications),
+        state is State.MET, str(state), gate.by, of, found.total, needs, _replications(gate, found, state, needs, replications),
     )  # fmt: skip
 
 

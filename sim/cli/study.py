@@ -113,7 +113,7 @@ def sweep(
     if as_json:
         print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
     else:
-        print(_shown(summary.drop(columns="point")))
+        print(_settings(summary.drop(columns="point"), "success_rate"))
         print(f"page: {folder / 'report.html'}")
     _end(result.complete)
 
@@ -145,6 +145,15 @@ def _records(frame: Any) -> list[dict[str, Any]]:
     """Rows as plain values, None where there is nothing."""
     listed: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return listed
+
+
+def _settings(summary: Any, metric: str) -> str:
+    """The settings of a sweep with a metric's mean and interval, as a reader knows them."""
+    from sim.report.show import kind_of, metric_words, show
+
+    names = {"value": metric_words(metric), "low": "95 % low", "high": "95 % high"}
+    shown = {name: [show(kind_of(metric), value) for value in summary[name]] for name in names}
+    return _shown(summary.assign(**shown).rename(columns=names))
 
 
 def _shown(frame: Any) -> str:
@@ -211,7 +220,7 @@ def _tuning_plain(result: Any) -> dict[str, Any]:
 
 def _tuning_lines(result: Any, folder: Path) -> Iterator[str]:
     """What a search prints: its answer, how sure it is, and what the recommended setting does on each scenario."""
-    from sim.report.pages.tuning_words import WORDS, headline, reasons, scenario_lines, shown
+    from sim.report.pages.tuning_words import WORDS, headline, reach, reasons, scenario_lines, shown
 
     lead, settings = headline(result)
     yield f"{WORDS[result.answer]}: {lead[0].lower()}{lead[1:]} {settings}"
@@ -222,7 +231,7 @@ def _tuning_lines(result: Any, folder: Path) -> Iterator[str]:
     measured = [(name, name, e) for name, e in found.objectives.items()]
     measured += [(c.text, c.metric, found.constraints[c.text]) for c in result.constraints]
     for name, metric, e in measured:
-        yield f"  {name}: {shown(metric, e.value)} [{shown(metric, e.low)} to {shown(metric, e.high)}]"
+        yield f"  {name}: {shown(metric, e.value)} [{reach(metric, e)}]"
     if len(result.scenarios) > 1:
         for title, candidate in (("this setting on", found), ("as it is on", result.present)):
             yield from (f"  {title} {line}" for line in scenario_lines(result, candidate))

@@ -63,6 +63,14 @@ def words(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+_SUFFIXES = re.compile(r"_(percent|dbm|s|per_h)$")
+
+
+def quantity_words(name: object) -> str:
+    """A key or an input as words, without the unit that its values carry: `min_rsrp_dbm` becomes `min RSRP`."""
+    return words(_SUFFIXES.sub("", str(name))).replace("rsrp", "RSRP")
+
+
 def printable(text: str) -> str:
     """Text without control characters and broken code points, which no format can hold; each becomes a question mark."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

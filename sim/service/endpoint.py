@@ -270,7 +270,7 @@ class _Connection(asyncio.Protocol):
             transport.abort()
 
     def _gone(self) -> None:
-        """Leaves the endpoint's books; tells once."""
+        """Takes the connection out of the endpoint's lists; tells once."""
         if self.transport is None:
             return
         self.transport = None

@@ -35,9 +35,9 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a verdict on a live run rests on beside its tables: both sides' books, objectives, the generator."""
+    """What a verdict on a live run rests on beside its tables: whether client and cloud counted the same, objectives, the generator."""
 
-    books_agree: bool | None = None
+    counts_agree: bool | None = None
     slo: Sequence[SloResult] = ()
     generator: Sequence[str] = ()
     aborted: bool = False
@@ -64,7 +64,7 @@ def verdict_of(
     counted, live = counts(grounds.modules), live or Beside()
     return decide(Evidence(
         results, counted["targets"], counted["touched"], grounds.replications, grounds.complete,
-        self_stops(grounds.modules, grounds.decisions), sampled, live.books_agree, live.slo,
+        self_stops(grounds.modules, grounds.decisions), sampled, live.counts_agree, live.slo,
         live.generator, live.aborted,
     ))  # fmt: skip
 

@@ -32,7 +32,7 @@ class Why(StrEnum):
     ALL_MET = "all met"
     NO_GATES = "no gates"
     INTERRUPTED = "interrupted"
-    BOOKS = "books disagree"
+    COUNTS_DIFFER = "counts differ"
     GENERATOR = "generator failed"
     NOBODY_NEEDED_IT = "nobody needed it"
     STOPPED = "stopped itself"
@@ -75,7 +75,7 @@ class Evidence:
     complete: bool = True
     stops: Sequence[SelfStop] = ()
     sampled: Sequence[Sampled] = ()
-    books_agree: bool | None = None
+    counts_agree: bool | None = None
     slo: Sequence[SloResult] = ()
     """Objectives of a live or load run, its tolerance for failures among them."""
     generator: Sequence[str] = ()
@@ -114,7 +114,7 @@ class Decision:
         """The status a command ends with; `marginal_as` (go, no-go) decides a gate in doubt, but no run is a yes that judged
         nothing, or whose plan stopped itself in some campaign."""
         status = _STATUS[self.verdict]
-        if self.reasons and self.reasons[0].why in (Why.BOOKS, Why.GENERATOR):
+        if self.reasons and self.reasons[0].why in (Why.COUNTS_DIFFER, Why.GENERATOR):
             return ExitStatus.RUN_FAILED
         if self.reasons and self.reasons[0].why is Why.INTERRUPTED:
             return ExitStatus.INTERRUPTED
@@ -163,7 +163,7 @@ def _void(known: Evidence) -> list[Why]:
     """What makes all figures worthless."""
     found = [] if known.complete or known.aborted else [Why.INTERRUPTED]
     found += [Why.GENERATOR] if known.generator else []
-    return [*found, Why.BOOKS] if known.books_agree is False else found
+    return [*found, Why.COUNTS_DIFFER] if known.counts_agree is False else found
 
 
 def _doubts(known: Evidence) -> list[Reason]:

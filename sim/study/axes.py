@@ -79,7 +79,9 @@ class Axis:
             return str(value) if isinstance(value, str) else json.dumps(value)
         if self.unit in _SHOWN:
             return _SHOWN[self.unit](value)
-        return f"{value:.4g} %" if self.name.endswith("percent") else f"{value:.6g}"
+        if self.name.endswith("percent"):
+            return f"{value:.4g} %"
+        return f"{value:.6g} dBm" if self.name.endswith("_dbm") else f"{value:.6g}"
 
 
 def parse_axis(text: str) -> Axis:

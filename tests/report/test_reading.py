@@ -126,14 +126,14 @@ def test_a_sweep_recommends_a_setting_with_its_interval():
     told = next(b for b in sweep_page(result).verdict.blocks if getattr(b, "strong", "") == "Recommended:")
     half = 3.182446 * np.std([0.96, 0.95, 0.94, 0.95], ddof=1) / 2  # t(0.975, 3) * s / sqrt(4)
     low, high = f"{100 * (0.95 - half):.2f} %", f"{100 * (0.95 + half):.2f} %"
-    assert told.text == f"min battery percent 10 %: success 95.00 % (95 % interval {low} to {high})."
+    assert told.text == f"min battery 10 %: success 95.00 % (95 % interval {low} to {high})."
 
 
 def test_a_sweep_says_which_settings_cannot_be_told_from_the_recommended_one():
     """Two settings whose intervals meet are equal; the third lies apart."""
     result = swept({10: [0.96, 0.92, 0.94, 0.95], 30: [0.95, 0.93, 0.92, 0.95], 60: [0.85, 0.851, 0.852, 0.85]})
     told = next(b for b in sweep_page(result).verdict.blocks if getattr(b, "strong", "") == "Recommended:")
-    assert told.text.startswith("min battery percent 10 %: success 94.25 %")
+    assert told.text.startswith("min battery 10 %: success 94.25 %")
     assert told.text.endswith("1 other setting cannot be distinguished from it.")
 
 

@@ -62,7 +62,7 @@ CASES = [
     (evidence(GOOD, sampled=[Sampled("success_rate", 1.0, 64)]), "go", "Ship it"),
     (evidence(GOOD, sampled=[Sampled("success_rate", 0.95, 64)]), "go", "Ship it"),
     (evidence(GOOD, sampled=[Sampled("bricked", 0.1, 64)]), "go", "Ship it"),
-    (evidence(GOOD, books_agree=True), "go", "Ship it"),
+    (evidence(GOOD, counts_agree=True), "go", "Ship it"),
     (evidence(FINE, replications=20), "go", "Ship it"),
     (evidence(replace(FINE, by="hardware", of="A")), "go", "Bricked of hardware revision A is 0.00 %"),
     # No go: one gate is missed for certain
@@ -113,7 +113,7 @@ CASES = [
     (evidence(GOOD, complete=False), "invalid", "The run was interrupted: its figures end where it stopped and decide nothing."),
     (evidence(complete=False), "invalid", "The run was interrupted"),
     (evidence(BAD, complete=False, stops=[PAUSED]), "invalid", "The run was interrupted"),
-    (evidence(GOOD, books_agree=False), "invalid", "Void: the modules' records and the cloud's do not agree."),
+    (evidence(GOOD, counts_agree=False), "invalid", "Void: client and cloud counted different numbers."),
     (evidence(UNNEEDED, targets=0, touched=0), "invalid", "Nothing to judge: every module runs the target version already."),
     (evidence(FEW), "invalid", "No verdict: too few modules to judge a gate."),
     (evidence(FEW), "invalid", "To show that takes 3,688 at least: about 33 replications."),
@@ -154,7 +154,7 @@ def test_verdict_and_sentence(known, verdict, sentence):
         (evidence(GOOD, stops=[PAUSED], replications=20), (4, 4, 1)),
         (evidence(FEW), (4, 0, 1)), (evidence(NOBODY, touched=0), (4, 4, 1)),
         (evidence(UNNEEDED, targets=0, touched=0), (4, 4, 1)), (evidence(GOOD, complete=False), (130, 130, 130)),
-        (evidence(GOOD, books_agree=False), (3, 3, 3)),
+        (evidence(GOOD, counts_agree=False), (3, 3, 3)),
     ],
 )  # fmt: skip
 def test_exit_statuses(known, statuses):

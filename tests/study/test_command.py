@@ -77,7 +77,7 @@ def test_compare(fotasim, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("min_battery_percent 70 % instead of 30 %: ")
     assert {p.name for p in (tmp_path / "c").iterdir()} == {
-        "SHA256SUMS", "manifest.json", "report.html", "differences.parquet", "campaigns.parquet", "changed.parquet", "flows.parquet",
+        "SHA256SUMS", "manifest.json", "report.html", "scenarios", "differences.parquet", "campaigns.parquet", "changed.parquet", "flows.parquet",
     }  # fmt: skip
     for folder in "ab":
         fotasim("run", "s.yaml", *TINY, "--out", folder)
@@ -107,7 +107,7 @@ def test_tune_writes_a_strategy_that_loads(fotasim, tmp_path):
         "bricked<=0.5", "--trials", "6", "--replications", "1", "--final-replications", "2", "--out", "t",
     )  # fmt: skip
     assert done.returncode == 4, done.stderr  # two campaigns of thirty modules show no gain
-    assert done.stdout.startswith("Undecided: recommended: min battery percent")
+    assert done.stdout.startswith("Undecided: recommended: min battery ")
     text = (tmp_path / "t" / "strategy.yaml").read_text()
     flow = json.dumps(__import__("ruamel.yaml", fromlist=["YAML"]).YAML(typ="safe").load(text))
     assert Scenario.load(tmp_path / "s.yaml", [f"plan.strategy={flow}"])

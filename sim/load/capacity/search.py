@@ -358,10 +358,18 @@ def _nothing_proved(probes: _Probes) -> SearchResult:
     if last.answer is Answer.UNDECIDED:
         reason = (
             f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break "
-            f"the SLO: {_open(probes)}"
+            f"the SLO: {_open(probes)}{_longer(probes)}"
         )
         return SearchResult(None, reason, points, undecided=True)
     return SearchResult(None, "no load was held for the confirmation time", points)
+
+
+def _longer(probes: _Probes) -> str:
+    """How long the last load has to be held for the samples it lacks; empty where it lacks none."""
+    last = probes.points[-1]
+    known = [(last.evidence[text].tried, last.evidence[text].needed(last.confidence)) for text in last.open]
+    short = max((needed / tried for tried, needed in known if 0 < tried < needed), default=None)
+    return "" if short is None else f"; --budget {ceil(probes.held_s(last.load) * short)}s holds it long enough"
 
 
 def _open(probes: _Probes) -> str:

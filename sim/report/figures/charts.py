@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from sim.report.show import printable
@@ -42,6 +42,9 @@ MAX_SERIES = len(SERIES)
 DAY_S = 86400.0
 _TIME_AXES = ((DAY_S, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 _MOST_POINTS = 400
+_MOST_TICKS = 7
+_ROOM_FOR_MARKS = 0.12
+"""Share of the height of an axis added above it, for the names of marks."""
 Array = NDArray[np.float64]
 _Draw = Callable[..., Figure]
 
@@ -199,7 +202,7 @@ def heat_map(
     x: Sequence[Any], y: Sequence[Any], values: ArrayLike, *, x_label: str, y_label: str, value_label: str,
     shown: Callable[[float], str] = "{:.3g}".format, width: float = WIDTH,
 ) -> Figure:  # fmt: skip
-    """`values[row of y, column of x]` as coloured cells, each with its value while there is room."""
+    """`values[row of y, column of x]` as coloured cells, each with its value while there is room, else with a bar of colours."""
     grid = np.asarray(values, dtype=float)
     figure, axes = canvas(width, max(2.6, 0.34 * len(y) + 1.2))
     image = axes.imshow(grid, aspect="auto", cmap=BLUES, origin="lower")
@@ -207,13 +210,15 @@ def heat_map(
     axes.set_yticks(range(len(y)), [plain(f"{v:g}" if isinstance(v, float) else str(v)) for v in y])
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, label=value_label)
     if len(x) <= 0.14 * 100 * width / WIDTH and np.isfinite(grid).any():
+        axes.set_title(plain(value_label), fontsize=10)
         middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
         for (row, column), value in np.ndenumerate(grid):
             if np.isfinite(value):
                 ink = "white" if value > middle else INK
                 axes.text(column, row, shown(value), ha="center", va="center", color=ink, fontsize=9)
+    else:
+        figure.colorbar(image, ax=axes, label=value_label)
     return figure
 
 
@@ -229,13 +234,32 @@ def scatter(
             np.asarray(x, dtype=float), np.asarray(y, dtype=float), marker, color=colour, label=plain(name),
             gid="series", alpha=0.85, markersize=5, linestyle="",
         )  # fmt: skip
-    for name, at in (marks or {}).items():
-        axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.6)
-        axes.annotate(plain(name), at, (9, 9), textcoords="offset points")
     axes.set(xlabel=x_label, ylabel=y_label)
+    axes.xaxis.set_major_locator(_few_ticks())
+    if marks:
+        _name_marks(axes, marks)
     if len(points) > 1:
         legend_above(axes)
     return figure
+
+
+def _name_marks(axes: Axes, marks: Mapping[str, tuple[float, float]]) -> None:
+    """Rings with their names; of two that are close together the second has its name below."""
+    for at in marks.values():
+        axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.6)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + _ROOM_FOR_MARKS * (high - low))
+    spans = [float(np.ptp(axes.get_xlim())), float(np.ptp(axes.get_ylim()))]
+    named: list[tuple[float, float]] = []
+    for name, at in marks.items():
+        close = any(abs(at[0] - x) < 0.4 * spans[0] and abs(at[1] - y) < 0.1 * spans[1] for x, y in named)
+        axes.annotate(plain(name), at, (9, -17 if close else 9), textcoords="offset points")
+        named.append(at)
+
+
+def _few_ticks() -> MaxNLocator:
+    """So few that their labels do not run into each other."""
+    return MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10])
 
 
 def legend_above(axes: Axes) -> None:
@@ -248,13 +272,16 @@ def label_ends(axes: Axes) -> None:
     lines = [line for line in axes.get_lines() if line.get_gid() == "series"]
     if len(lines) < 2:
         return
-    low, high = axes.get_ylim()
-    ends = sorted((float(np.asarray(line.get_ydata(orig=False))[-1]), i) for i, line in enumerate(lines))
+    scale = axes.yaxis.get_transform()
+    low, high = scale.transform(axes.get_ylim())
+    ends = sorted(
+        (float(scale.transform(np.asarray(line.get_ydata(orig=False))[-1:])[0]), i) for i, line in enumerate(lines)
+    )
     if len(lines) > MAX_SERIES or not np.isfinite([end for end, _ in ends]).all():
         legend_above(axes)
         return
     right = max(float(np.asarray(line.get_xdata(orig=False))[-1]) for line in lines)
-    places = _apart([end for end, _ in ends], 0.075 * (high - low), low, high)
+    places = scale.inverted().transform(_apart([end for end, _ in ends], 0.075 * (high - low), low, high))
     for (_, number), place in zip(ends, places, strict=True):
         axes.annotate(
             str(lines[number].get_label()), (right, place), (5, 0), textcoords="offset points", va="center",

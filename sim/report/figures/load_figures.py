@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from sim.report.figures.charts import DASHES, GREEN, INK, RED, SERIES, SOFT, WIDTH, canvas, label_ends, plain, styled
@@ -64,6 +64,7 @@ def _scales(figure: Figure, top: float, limit: float, *, log: bool) -> None:
         return
     axes.set_yscale("log")
     axes.set_ylim(max(axes.get_ylim()[0], _DECADES_BELOW * limit), 2.0 * max(top, limit))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.grid(visible=True, which="minor", axis="y", linewidth=0.3)
     axes.tick_params(axis="y", which="minor", labelleft=False, color=SOFT)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sim.metrics import SHARES
 from sim.report.figures import charts
 from sim.report.figures.charts import BLUE, INK, MAX_SERIES, SERIES, SKY, SOFT, WIDE, canvas, styled
-from sim.report.show import kind_of, metric_of, metric_words, words
+from sim.report.show import kind_of, metric_of, metric_words, quantity_words, words
 from sim.stats.campaigns import estimate
 from sim.units import DURATIONS, SIZES
 
@@ -71,16 +71,16 @@ def _largest(values: pd.Series[Any]) -> float:
 
 def axis_scale(axis: Varied, values: NDArray[np.float64]) -> tuple[float, str]:
     """Factor and axis label for a varied key."""
-    name = words(axis.name)
+    name = quantity_words(axis.name)
     if axis.unit == "duration":
         unit = _duration_unit(float(np.max(values)))
         return 1.0 / DURATIONS[unit], f"{name}, {unit}"
     if axis.unit == "size":
         return 1.0 / SIZES["MB"], f"{name}, MB"
     if axis.name.endswith("_percent"):
-        return 1.0, f"{words(axis.name.removesuffix('_percent'))}, %"
+        return 1.0, f"{name}, %"
     if axis.name.endswith("_dbm"):
-        return 1.0, f"{words(axis.name.removesuffix('_dbm'))}, dBm"
+        return 1.0, f"{name}, dBm"
     return 1.0, name
 
 
@@ -207,7 +207,7 @@ def _curves(summary: pd.DataFrame, first: Varied, by: Varied | None, factor: flo
     series, bands = {}, {}
     for value, part in [("mean", summary)] if by is None else summary.groupby(by.key, sort=False):
         line = part.sort_values(first.key)
-        title = "mean" if by is None else f"{words(by.name)} {by.show(value)}"
+        title = "mean" if by is None else f"{quantity_words(by.name)} {by.show(value)}"
         at = scale * line[first.key].to_numpy(dtype=float)
         series[title] = (at, factor * line["value"].to_numpy())
         if by is None or summary[by.key].nunique() <= _MOST_BANDS:
@@ -225,7 +225,7 @@ def heat_map(summary: pd.DataFrame, axes: Sequence[Varied], metric: str) -> Figu
     places, names = [], []
     for axis, values in ((across, grid.columns), (up, grid.index)):
         plain = axis.numeric and not axis.unit
-        names.append(axis_scale(axis, values.to_numpy(dtype=float))[1] if plain else words(axis.name))
+        names.append(axis_scale(axis, values.to_numpy(dtype=float))[1] if plain else quantity_words(axis.name))
         places.append([f"{float(v):.4g}" if plain else axis.show(v) for v in values.tolist()])
     return charts.heat_map(
         places[0], places[1], factor * grid.to_numpy(), x_label=names[0], y_label=names[1], value_label=label
@@ -305,9 +305,9 @@ def tornado(rows: pd.DataFrame, metric: str, *, limit: float | None = None, most
             left=nominal,
             color=colour,
             height=0.6,
-            label=words(end).replace("at", "input at its"),
+            label=f"at the {words(end).removeprefix('at ')} end of its range",
         )
-    axes.set_yticks(np.arange(len(shown)), [words(name) for name in shown["input"]])
+    axes.set_yticks(np.arange(len(shown)), [quantity_words(name) for name in shown["input"]])
     axes.axvline(nominal, color=INK, linewidth=1.0)
     if limit is not None:
         axes.axvline(factor * limit, color=INK, linewidth=1.2, linestyle="--", label="gate")
@@ -321,7 +321,9 @@ def screening(rows: pd.DataFrame, metric: str) -> Figure:
     """Morris: strength against non-linearity of each input; the three strongest are named."""
     factor, label = metric_scale(metric, _largest(rows["mu_star"]))
     strongest = rows[rows["mu_star"] > 0].nlargest(3, "mu_star")
-    marks = {words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)}
+    marks = {
+        quantity_words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)
+    }
     return charts.scatter(
         {"inputs": (factor * rows["mu_star"], factor * rows["sigma"])}, marks=marks,
         x_label=f"effect on {label}", y_label="spread of the effect",

@@ -17,8 +17,12 @@ from sim.report.show import printable, words
 
 _LONG_TEXT = 40
 _LONG_WORD = re.compile(r"[\w./=-]{20,}")
-_FIGURE = re.compile(r"[-+]?[\d.,]+ \S{1,6}")
-"""A number with its unit, which stay on one line."""
+_FIGURE = re.compile(r"[-+]?[\d.,]+ \S{1,6}( to [-+]?[\d.,]+ \S{1,6})?")
+"""A number with its unit, or an interval of two, which stay on one line."""
+_ARGUMENT = re.compile(r"\S+")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+_WHOLE = r'<span class="argument">\g<0></span>'
+"""What breaks over lines as a whole only."""
 _JOINTS = re.compile(r"(?<=[A-Za-z0-9][._/=])(?=[A-Za-z0-9])")
 
 
@@ -37,7 +41,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters.update(
         words=words, kind=lambda block: type(block).__name__, svg=lambda chart: Markup(to_svg(chart.figure, chart.alt)),
-        cells=_cells, breakable=_breakable,
+        cells=_cells, breakable=_breakable, command=_command,
     )  # fmt: skip
     return made
 
@@ -47,8 +51,16 @@ def _printable(value: object) -> object:
 
 
 def _breakable(text: str) -> Markup:
-    """Text, escaped, in which long identifiers may break after a dot, a slash or an underscore instead of in mid-word."""
-    return Markup(_LONG_WORD.sub(lambda m: _JOINTS.sub("<wbr>", m[0]), str(escape(_printable(text)))))
+    """Text, escaped; long identifiers may break after a dot, a slash or an underscore only, options of a command nowhere."""
+    parted = _LONG_WORD.sub(lambda m: _JOINTS.sub("<wbr>", m[0]), str(escape(_printable(text))))
+    return Markup(_OPTION.sub(_WHOLE, parted))
+
+
+def _command(text: str) -> Markup:
+    """Lines to copy, escaped; those of a command break between its arguments, not after the dashes of an option."""
+    if not text.startswith("fotasim "):
+        return escape(_printable(text))
+    return Markup(_ARGUMENT.sub(_WHOLE, str(escape(_printable(text)))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def decision_of(found: Mapping[str, Any]) -> Decision:
     void = bool(found.get("void")) or not whole
     faults = [str(fault) for fault in found.get("faults", ())] or ["a worker did not report"]
     return decide(Evidence(
-        (), 0, 0, complete=not found.get("interrupted"), books_agree=(found.get("reconciliation") or {}).get("agrees"),
+        (), 0, 0, complete=not found.get("interrupted"), counts_agree=(found.get("reconciliation") or {}).get("agrees"),
         slo=slo_of(found), generator=faults if void else (), aborted=bool(found.get("aborted")),
     ))  # fmt: skip
 

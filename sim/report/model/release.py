@@ -9,7 +9,7 @@ from typing import Any
 from sim.records import Run
 from sim.report.show import share
 from sim.scenario.strategy import StrategySection
-from sim.units import show_duration, show_size
+from sim.units import DURATIONS, show_duration, show_size
 
 _TIMES = ("value", "mean", "median", "sd", "low", "high")
 """Parameters of a distribution of times that are times themselves."""
@@ -146,7 +146,7 @@ def _shown(key: str, value: Any, described: Mapping[str, Any]) -> str:
             return show_size(value)
         return f"{value:,.6g} %" if key.endswith("_percent") else f"{value:,.6g}"
     if isinstance(value, Mapping):
-        time = quantity == "duration"
+        time = quantity == "duration" or any(map(_is_duration, described.get("examples", ())))
         return ", ".join(
             f"{k} {show_duration(v) if time and k in _TIMES and isinstance(v, int | float) else _plain(v)}"
             for k, v in value.items() if v not in (None, [], {})
@@ -154,6 +154,11 @@ def _shown(key: str, value: Any, described: Mapping[str, Any]) -> str:
     if isinstance(value, list):
         return "; ".join(_shown("", v, {}) if isinstance(v, Mapping) else str(v) for v in value[:20])
     return str(value)
+
+
+def _is_duration(example: Any) -> bool:
+    """Whether an example of a setting is a time with its unit, such as 4h."""
+    return isinstance(example, str) and any(example.endswith(unit) for unit in DURATIONS) and example[:1].isdigit()
 
 
 def _plain(value: Any) -> str:

@@ -57,29 +57,6 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class GateResult:
-    """A gate, or a slice of one, the figure it judged, the margin to its limit, and what it came to; see `sim.gates`."""
-
-    gate: str
-    metric: str
-    bound: str
-    sign: str
-    limit: float
-    value: float | None
-    low: float | None
-    high: float | None
-    judged: float | None
-    margin: float | None
-    met: bool
-    state: str = ""
-    by: str = ""
-    of: str = ""
-    total: int | None = None
-    needs: int | None = None
-    replications: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Loss:
     """Modules that got no further than `stage`, held back by `cause`."""
 
@@ -186,7 +163,7 @@ class RunReport:
     exit_statuses: dict[str, int]
     """The status a command ends with: `as it is`, and with `--marginal-as go` and `no-go`."""
     interval_over: Literal["campaigns", "modules"]
-    gates: list[GateResult]
+    gates: list[gate_rules.Judged]
     metrics: dict[str, Measure]
     outcomes: dict[str, int]
     causes: dict[str, int]
@@ -225,7 +202,7 @@ def build(
     lost = _losses(modules)
     loads, live, studied = _loads(run), live_of(run.path, run.manifest), sensitivity_of(folders)
     decision = _judged(run, metrics, gates, sampled_gates(studied, run.scenario), live)
-    results = [GateResult(**gate.plain()) for gate in decision.evidence.gates]
+    results = list(decision.evidence.gates)
     return RunReport(
         facts=_facts(run, label), verdict=str(decision.verdict), told=tell(decision), exit_statuses=_statuses(decision),  # type: ignore[arg-type]
         interval_over="campaigns" if summary["replications"] > 1 else "modules",

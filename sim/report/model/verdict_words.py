@@ -51,8 +51,8 @@ def _headline(decision: Decision, first: Reason) -> str:
             return "Done, and nothing was judged: the scenario sets no gates."
         case Why.INTERRUPTED:
             return "The run was interrupted: its figures end where it stopped and decide nothing."
-        case Why.BOOKS:
-            return "Void: the modules' records and the cloud's do not agree."
+        case Why.COUNTS_DIFFER:
+            return "Void: client and cloud counted different numbers."
         case Why.GENERATOR:
             return "Void: the generator, not the cloud, made these figures."
         case Why.NOBODY_NEEDED_IT:

@@ -39,6 +39,10 @@ from sim.report.pages.origin_section import origin_section
 from sim.report.show import Kind, plural, show
 
 _FORMAT = 1
+_OUTCOMES = (
+    "A load that was held several times is judged by all of its repetitions together: the outcome may differ from what the "
+    "figures of one row say."
+)
 _LOADS = {
     "releases": "Modules wake up evenly, and each takes the whole upgrade: it connects, logs in, asks, is offered the "
     "upgrade, confirms, downloads, installs and reports.",
@@ -85,7 +89,7 @@ def capacity_page(found: dict[str, Any], manifest: dict[str, Any]) -> Page:
         facts=f"Cloud: {target} · fotasim {manifest['fotasim']} · seed {manifest['seed']}",
         verdict=_verdict(s), opening=[_tiles(s)],
         sections=[
-            *evidence(s), *agreement(s), *afterwards(s), *levers(s), *at_capacity(s), Section("Every step", steps(s)),
+            *evidence(s), *agreement(s), *afterwards(s), *levers(s), *at_capacity(s), Section("Every step", [*steps(s), Text(_OUTCOMES, hint=True)]),
             *generator(s), Section("What was assumed", _assumed(s)), origin_section(origin, "Repeat this search", _REPEAT),
         ],
         checks=_checks(s), properties=origin.rows(),
@@ -119,11 +123,11 @@ def _verdict(s: Found) -> Verdict:
     return Verdict(_key(s), _word(s), blocks)
 
 
-def _key(s: Found) -> Literal["go", "no-go", "none", "partial"]:
+def _key(s: Found) -> Literal["go", "no-go", "marginal", "none", "partial"]:
     if not s.main["complete"]:
         return "partial"
     if _undecided(s):
-        return "none"
+        return "marginal"
     if s.found["met"] is False or s.main["capacity"] is None:
         return "no-go"
     return "go" if s.found["met"] or s.clouds[0] == "live" else "none"
@@ -168,8 +172,14 @@ def _tiles(s: Found) -> Tiles:
     tiles, difference = [], difference_of(s)
     for name in s.clouds:
         verdict = s.found[name]
-        value = "none" if verdict["capacity"] is None else f"{verdict['capacity']:,.0f}"
-        note = f"{s.unit}, {'confirmed' if verdict['confirmed'] else 'NOT confirmed'}"
+        value = (
+            f"{verdict['capacity']:,.0f}"
+            if verdict["capacity"] is not None
+            else "undecided"
+            if _undecided(s)
+            else "none"
+        )
+        note = f"{s.unit}, {'confirmed' if verdict['confirmed'] else 'not confirmed'}"
         if name != s.clouds[0] and difference is not None:
             note = f"{apart(difference)} the measurement"
         tiles.append(Tile(f"Capacity, {NAMES[name]}", value, note))

@@ -32,7 +32,7 @@ def comparison_page(result: Comparison, manifest: Mapping[str, Any] | None = Non
     sections += [*_run_sides(manifest or {}), *evidence.sections()]
     return Page(
         title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
-        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed}", verdict=verdict, opening=_pictures(result), sections=sections,
+        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed} · 95 % intervals in brackets", verdict=verdict, opening=_pictures(result), sections=sections,
         checks=whole(result.complete, base.name), properties=evidence.properties(),
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ def _difference_section(result: Comparison, name: str) -> Section:
         cells.append([
             label(row["metric"]), show(kind, row["a"]), show(kind, row["b"]), signed(row["metric"], row["difference"]),
             reach, row["p_holm"],
-            "yes" if row["differs"] else "no significant difference", factor,
+            "yes" if row["differs"] else "no", factor,
         ])  # fmt: skip
     how = (
         "Both sides ran on the same random numbers and are compared campaign by campaign. The last column: how many times "

@@ -76,6 +76,12 @@ def label(metric: str) -> str:
     return metric_words(metric)
 
 
+def title(metric: str) -> str:
+    """A metric's name as a heading or the beginning of a sentence."""
+    name = label(metric)
+    return name[:1].upper() + name[1:]
+
+
 def signed(metric: str, value: float) -> str:
     """A difference in a metric with its sign and unit."""
     kind = "points" if kind_of(metric) == "share" else kind_of(metric)

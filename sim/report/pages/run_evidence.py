@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sim.gates import Judged
 from sim.records import Run
 from sim.report.figures import charts, rollout_figures
 from sim.report.model.nearby_studies import Sensitivity
 from sim.report.model.risk import HARM
-from sim.report.model.run_report import Assumption, GateResult, RunReport
+from sim.report.model.run_report import Assumption, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.pages.live_sections import live_sections
 from sim.report.pages.run_provenance import appendix_sections, release_sections
@@ -88,7 +89,7 @@ def _dependence(report: RunReport, found: Sensitivity) -> list[Block]:
     ]  # fmt: skip
 
 
-def _flips(gate: GateResult, at_low: float | None, at_high: float | None) -> bool:
+def _flips(gate: Judged, at_low: float | None, at_high: float | None) -> bool:
     """Whether the gate's answer differs between the ends of an input's range."""
     values = [v for v in (at_low, at_high) if v is not None]
     beyond = [v >= gate.limit if gate.sign.startswith(">") else v <= gate.limit for v in values]
@@ -230,7 +231,12 @@ def _milestone_table(report: RunReport) -> Table:
         (m.share, m.time_s, m.earliest_s, m.latest_s, f"{m.reached_in} of {m.campaigns}")[:shown]
         for m in report.finish.milestones
     ]
-    return Table("milestones", columns[:shown], rows, caption="When so much of the fleet is done")
+    return Table(
+        "milestones",
+        columns[:shown],
+        rows,
+        caption=f"When so much of the fleet is done (–: not within {show_duration(report.facts.watched_s)})",
+    )
 
 
 def _finish_text(report: RunReport) -> str:

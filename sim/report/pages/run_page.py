@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.exit_status import ExitStatus
-from sim.gates import State, slice_words
+from sim.gates import Judged, State, slice_words
 from sim.records import Run
 from sim.report.model.advice import CONSEQUENCES
-from sim.report.model.run_report import Facts, GateResult, RunReport
+from sim.report.model.run_report import Facts, RunReport
 from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
@@ -56,7 +56,7 @@ def _not_carried_over(report: RunReport) -> list[Block]:
     return [lead, Points([Text(f"{x.value}: {x.why}.", f"{x.key}:") for x in report.not_carried_over])]
 
 
-def gate_table(gates: Sequence[GateResult], name: str = "gates") -> Table:
+def gate_table(gates: Sequence[Judged], name: str = "gates") -> Table:
     """Every gate with what was wanted and found, the interval, the margin and whether it is met."""
     return Table(name, GATE_COLUMNS, [_gate_row(gate) for gate in gates])
 
@@ -253,7 +253,7 @@ def _reason(report: RunReport) -> Text:
     return Text(" ".join(report.told.reasons), report.told.headline)
 
 
-def _gate_row(gate: GateResult) -> tuple[object, ...]:
+def _gate_row(gate: Judged) -> tuple[object, ...]:
     kind = kind_of(gate.metric)
     name = metric_words(gate.metric) + {"value": "", "lower": ", lower bound", "upper": ", upper bound"}[gate.bound]
     name += f", {slice_words(gate.by)} {gate.of}" if gate.of else ""

@@ -13,29 +13,37 @@ from sim.report.pages.difference_words import label
 from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import facts
 from sim.report.pages.study_results import Sensitivity
-from sim.report.show import kind_of, show, words
+from sim.report.show import kind_of, quantity_words, show
 
 
 def sensitivity_page(result: Sensitivity, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a study of the inputs: what the result depends on."""
     evidence = evidence_of(manifest)
     metric, kind = result.metric, kind_of(result.metric)
-    strongest = ", ".join(words(n) for n in result.table["input"].head(3))
+    strongest = _strongest(result)
     method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
     return Page(
         title=f"What {label(metric)} depends on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
-        lead=f"Strongest inputs: {strongest}.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
+        lead=f"Strongest inputs: {strongest}." if strongest else "No index is resolved: give more --samples.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
         verdict=_hanging(result),
         sections=[
             Section("Each input alone", [
                 Text(f"{label(metric).capitalize()} is {show(kind, result.nominal)} with every input at its value in the scenario."),
                 Chart(result.plot(), alt=_swings(result)),
             ]),
-            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest}"), Text(_METHODS[result.method], hint=True)]),
+            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest or 'not resolved'}"), Text(_METHODS[result.method], hint=True)]),
             Section("Inputs", [_inputs(result)]), *evidence.sections(),
         ],
         checks=_gate_check(result), properties=evidence.properties(),
     )  # fmt: skip
+
+
+def _strongest(result: Sensitivity) -> str:
+    """The strongest inputs by name, of indices those that are resolved."""
+    rows = study_figures.as_rows(result.table)
+    if result.method == "sobol":
+        rows = [row for row in rows if study_figures.resolved(row["total"], row["total_conf"])]
+    return ", ".join(quantity_words(row["input"]) for row in rows[:3])
 
 
 _METHODS = {
@@ -51,8 +59,8 @@ def dependence(result: Sensitivity) -> str:
     kind = kind_of(result.metric)
     strongest = result.table.iloc[0]
     told = (
-        f"{label(result.metric)} depends most on {words(strongest['input'])}: {show(kind, strongest['at_low'])} at its low "
-        f"end, {show(kind, strongest['at_high'])} at its high end."
+        f"{label(result.metric)} depends most on {quantity_words(strongest['input'])}: {show(kind, strongest['at_low'])} at the low "
+        f"end of its range, {show(kind, strongest['at_high'])} at the high end."
     )
     if result.gate is None:
         return told
@@ -60,9 +68,9 @@ def dependence(result: Sensitivity) -> str:
     gate = f"{label(result.metric)} {limit_words(sign)} {show(kind, limit)}"
     flips = result.flips
     alone = (
-        f"Within its range each of these changes the answer by itself: {', '.join(map(words, flips))}."
+        f"Each of these, alone within its range, changes the answer: {', '.join(map(quantity_words, flips))}."
         if flips
-        else "No input changes the answer by itself."
+        else "No input alone changes the answer."
     )
     return f"{told} The gate ({gate}) is met in {100 * (result.share_met or 0):.0f} % of {len(result.samples):,} sampled worlds. {alone}"
 
@@ -95,7 +103,9 @@ def _gate_check(result: Sensitivity) -> list[Check]:
 def _swings(result: Sensitivity) -> str:
     kind = kind_of(result.metric)
     rows = study_figures.as_rows(result.table.nlargest(5, "swing"))
-    return "; ".join(f"{words(r['input'])} {show(kind, r['at_low'])} to {show(kind, r['at_high'])}" for r in rows)
+    return "; ".join(
+        f"{quantity_words(r['input'])} {show(kind, r['at_low'])} to {show(kind, r['at_high'])}" for r in rows
+    )
 
 
 def _inputs(result: Sensitivity) -> Table:
@@ -111,7 +121,9 @@ def _inputs(result: Sensitivity) -> Table:
     rows = []
     for row in study_figures.as_rows(result.table):
         known = PARAMETERS[row["input"]]
-        given = {**row, "unit": known.unit, "meaning": known.meaning}
+        given = {**row, "input": quantity_words(row["input"]), "unit": known.unit, "meaning": known.meaning}
+        if known.unit == "s":
+            given |= {end: Value("duration", row[end]) for end in ("low", "nominal", "high")}
         if result.method == "sobol" and not study_figures.resolved(row["total"], row["total_conf"]):
             given |= {"total": Value("text", "not resolved"), "first": Value("text", "not resolved")}
         rows.append([given[c.key] for c in columns])

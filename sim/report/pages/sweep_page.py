@@ -13,11 +13,11 @@ from sim.exit_status import ExitStatus
 from sim.gates import Figure, State
 from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
-from sim.report.pages.difference_words import label
+from sim.report.pages.difference_words import label, title
 from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import PARTIAL, axis_cell, axis_kind, facts, whole
 from sim.report.pages.study_results import Axis, Sweep
-from sim.report.show import kind_of, plural, show, words
+from sim.report.show import kind_of, plural, quantity_words, show
 
 SHOWN = (
     "success_rate",
@@ -38,8 +38,8 @@ def sweep_page(result: Sweep, manifest: Mapping[str, Any] | None = None) -> Page
     """The page of a sweep: which settings meet the gates, the metrics over the varied keys, and every point."""
     evidence = evidence_of(manifest)
     metrics = [m for m in SHOWN if result.summary(m)["value"].notna().any()] if len(result.frame) else []
-    same = [m for m in metrics if result.summary(m)["value"].nunique() == 1]
-    names = " and ".join(words(a.name) for a in result.axes)
+    same = [m for m in metrics if len({show(kind_of(m), value) for value in result.summary(m)["value"]}) == 1]
+    names = " and ".join(quantity_words(a.name) for a in result.axes)
     return Page(
         title=f"{result.scenario.name}: {names}", kind="sweep", kicker="Sweep",
         lead=f"{len(result.points)} settings, {result.replications} campaigns each, all on the same random numbers.",
@@ -47,7 +47,7 @@ def sweep_page(result: Sweep, manifest: Mapping[str, Any] | None = None) -> Page
         verdict=_sweep_verdict(result), checks=_sweep_checks(result),
         sections=[
             *(_metric_section(result, m) for m in metrics if m not in same), *_same_section(result, same),
-            Section("Every point", [_point_table(result, metrics), _interval_table(result, metrics)]),
+            Section("Every setting", [_point_table(result, metrics), _interval_table(result, metrics)]),
             *evidence.sections(),
         ],
         properties=evidence.properties(),
@@ -89,13 +89,20 @@ def _sweep_verdict(result: Sweep) -> Verdict | None:
     fits = [row for row, fate in zip(points, fates, strict=True) if fate == State.MET]
     open_ = [row for row, fate in zip(points, fates, strict=True) if fate in (State.UNDECIDED, State.TOO_LITTLE)]
     count = f"{len(fits)} of {plural(len(points), 'setting')}"
-    doubt = f" At {len(open_)} more an interval reaches past a limit: more replications would tell." if open_ else ""
+    doubt = (
+        f" {plural(len(open_), 'more setting')} {'is' if len(open_) == 1 else 'are'} undecided: an interval reaches past a limit."
+        if open_
+        else ""
+    )
     if fits:
         text = f"{'meets' if len(fits) == 1 else 'meet'} every gate of the scenario: {_listed(result, fits)}.{doubt}"
         word = "All fit" if len(fits) == len(points) else "Some fit"
         return Verdict("go", word, [Text(text, strong=count), _recommendation(result, fits)])
     if open_:
-        text = f"meet every gate beyond doubt. Not shown to miss one: {_listed(result, open_)}.{doubt}"
+        text = (
+            f"meet every gate beyond doubt; at {len(open_)} an interval reaches past a limit, so more --replications could "
+            f"decide: {_listed(result, open_)}."
+        )
         return Verdict("marginal", "Not decided", [Text(text, strong=count)])
     worst = [str(gate) for gate in states if (states[gate] == State.NOT_MET).all()]
     hard = f" None meets {', '.join(worst)}." if worst else " Each gate is met somewhere, but never all at once."
@@ -165,7 +172,7 @@ def _same_section(result: Sweep, metrics: Sequence[str]) -> list[Section]:
     for metric in metrics:
         summary, kind = result.summary(metric), kind_of(metric)
         text = f"{show(kind, summary['value'].iloc[0])}; the intervals reach up to {show(kind, float(summary['high'].max()))}"
-        lines.append(Text(text, strong=f"{label(metric)}:"))
+        lines.append(Text(text, strong=f"{title(metric)}:"))
     return [Section("The same at every setting", [Points(lines)])] if lines else []
 
 
@@ -173,23 +180,26 @@ def _metric_section(result: Sweep, metric: str) -> Section:
     summary = result.summary(metric)
     low, high = summary.iloc[int(summary["value"].argmin())], summary.iloc[int(summary["value"].argmax())]
     told = (
-        f"{label(metric)} from {show(kind_of(metric), low['value'])} at {_settings(result.axes, low)} "
-        f"to {show(kind_of(metric), high['value'])} at {_settings(result.axes, high)}"
+        f"lowest {show(kind_of(metric), low['value'])} at {_settings(result.axes, low)}; "
+        f"highest {show(kind_of(metric), high['value'])} at {_settings(result.axes, high)}"
     )
-    blocks: list[Any] = [Text(f"{told[0].upper()}{told[1:]}."), Chart(result.plot(metric), alt=told)]
+    blocks: list[Any] = [
+        Text(f"{told[0].upper()}{told[1:]}."),
+        Chart(result.plot(metric), alt=f"{label(metric)}: {told}"),
+    ]
     crossed = len(result.axes) == 2 and summary.groupby([a.key for a in result.axes]).ngroups == len(summary)
     if crossed and all(summary[a.key].nunique() > 2 for a in result.axes) and len(summary) <= _MOST_ROWS:
-        blocks.append(Chart(result.plot_heatmap(metric), alt=f"the same as a map: {told}"))
-    return Section(label(metric), blocks, half=True)
+        blocks.append(Chart(result.plot_heatmap(metric), alt=f"{label(metric)} as a map: {told}"))
+    return Section(title(metric), blocks, half=True)
 
 
 def _settings(axes: Sequence[Axis], row: Any) -> str:
-    return ", ".join(f"{words(a.name)} {a.show(row[a.key])}" for a in axes)
+    return ", ".join(f"{quantity_words(a.name)} {a.show(row[a.key])}" for a in axes)
 
 
 def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
     """Every setting with whether it meets the gates and the mean of each metric."""
-    columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
+    columns = [Column(a.key, quantity_words(a.name), axis_kind(a)) for a in result.axes]
     parts = [result.summary(m) for m in metrics]
     fates = _together(gate_states(result)) if result.scenario.gates and parts else None
     if fates is not None:
@@ -207,7 +217,7 @@ def _point_table(result: Sweep, metrics: Sequence[str]) -> Table:
 def _interval_table(result: Sweep, metrics: Sequence[str]) -> Table:
     """Every mean with its interval, a row for each setting and metric."""
     columns = [
-        *(Column(a.key, words(a.name), axis_kind(a)) for a in result.axes), Column("metric", "Figure", "metric"),
+        *(Column(a.key, quantity_words(a.name), axis_kind(a)) for a in result.axes), Column("metric", "Figure", "metric"),
         Column("value", "Mean", "number"), Column("low", "95 % low", "number"), Column("high", "95 % high", "number"),
     ]  # fmt: skip
     rows = [

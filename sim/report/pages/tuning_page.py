@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 from sim.exit_status import ExitStatus
 from sim.report.page import Block, Chart, Check, Code, Column, Page, Section, Table, Text, Tile, Tiles, Verdict
-from sim.report.pages.difference_words import label
+from sim.report.pages.difference_words import label, title
 from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import axis_cell, axis_kind, facts, whole
 from sim.report.pages.study_results import Tuning
-from sim.report.pages.tuning_words import WORDS, bounds, headline, reasons, shown, state_of
-from sim.report.show import Kind, kind_of, metric_of, metric_words, words
+from sim.report.pages.tuning_words import WORDS, bounds, headline, reach, reasons, shown, state_of
+from sim.report.show import Kind, kind_of, metric_of, metric_words, quantity_words
 
 
 def tuning_page(result: Tuning, strategy: str, manifest: Mapping[str, Any] | None = None) -> Page:
     """The page of a search: what is recommended, what it is worth on fresh campaigns, how the search went; `strategy` is its file's text."""
     evidence = evidence_of(manifest)
-    names = ", ".join(words(a.name) for a in result.axes)
+    names = ", ".join(quantity_words(a.name) for a in result.axes)
     goals = " and ".join(f"{'smallest' if o.sign > 0 else 'largest'} {label(o.text)}" for o in result.objectives)
     bounds = f", subject to {' and '.join(c.text for c in result.constraints)}" if result.constraints else ""
     return Page(
@@ -63,10 +63,11 @@ def _checks(result: Tuning) -> list[Check]:
 
 def _value_tiles(result: Tuning) -> Tiles:
     assert result.recommended is not None
-    tiles = [Tile(label(n), shown(n, e.value), bounds(n, e)) for n, e in result.recommended.objectives.items()]
+    tiles = [Tile(title(n), shown(n, e.value), bounds(n, e)) for n, e in result.recommended.objectives.items()]
     for constraint in result.constraints:
         found = result.recommended.constraints[constraint.text]
-        tiles.append(Tile(constraint.text, shown(constraint.metric, found.value), bounds(constraint.metric, found)))
+        note = f"{bounds(constraint.metric, found)}; constraint: {constraint.text}"
+        tiles.append(Tile(title(constraint.metric), shown(constraint.metric, found.value), note))
     return Tiles(tiles)
 
 
@@ -77,14 +78,14 @@ def _recommendation(result: Tuning, strategy: str) -> list[Section]:
         f"These values come from {len(result.recommended.frame)} campaigns that neither the search nor the choice among "
         "the finalists has seen, so they carry no selection bias."
     )
-    title = "The nearest strategy: it breaks a constraint" if result.answer == "none fits" else "The strategy to use"
-    return [Section(title, [Code(strategy), Text(note, hint=True)])]
+    heading = "The nearest strategy: it breaks a constraint" if result.answer == "none fits" else "The strategy to use"
+    return [Section(heading, [Code(strategy), Text(note, hint=True)])]
 
 
 def _finalists(result: Tuning) -> list[Section]:
     if not result.finalists:
         return []
-    columns = [Column(a.key, words(a.name), axis_kind(a)) for a in result.axes]
+    columns = [Column(a.key, quantity_words(a.name), axis_kind(a)) for a in result.axes]
     kinds: dict[str, Kind] = {o.text: kind_of(o.text) if metric_of(o.text) else "number" for o in result.objectives}
     for o in result.objectives:
         columns += [Column(o.text, label(o.text), kinds[o.text]), Column(f"{o.text}_interval", "95 % interval")]
@@ -93,7 +94,7 @@ def _finalists(result: Tuning) -> list[Section]:
     for c in result.finalists:
         row: list[Any] = [axis_cell(a, c.settings[a.key]) for a in result.axes]
         for name, found in c.objectives.items():
-            row += [found.value, f"{shown(name, found.low)} to {shown(name, found.high)}"]
+            row += [found.value, reach(name, found)]
         rows.append([*row, c.feasible])
     several = len(result.objectives) > 1
     text = (
@@ -119,7 +120,7 @@ def _across(result: Tuning) -> list[Section]:
         Column("interval", "95 % interval", "text"),
     ]
     rows = [
-        [name, scenario, metric_words(metric), shown(metric, e.value), f"{shown(metric, e.low)} to {shown(metric, e.high)}"]
+        [name, scenario, metric_words(metric), shown(metric, e.value), reach(metric, e)]
         for name, candidate in judged
         for scenario, metrics in result.across(candidate).items()
         for metric, e in metrics.items()
@@ -136,11 +137,11 @@ def _course(result: Tuning) -> list[Section]:
     if not len(result.trials):
         return []
     told = f"{len(result.trials)} trials, {int(result.trials['feasible'].sum())} of them within the constraints"
-    title = "The front" if len(result.objectives) > 1 else "The course of the search"
+    course = "The front" if len(result.objectives) > 1 else "The course of the search"
     sections = [
-        Section(title, [Text(f"{told}, all on the same campaigns."), Chart(result.plot(), alt=told)], half=True)
+        Section(course, [Text(f"{told}, all on the same campaigns."), Chart(result.plot(), alt=told)], half=True)
     ]
     for axis in result.axes:
-        chart = Chart(result.plot_setting(axis.key), alt=f"{label(first)} over {words(axis.name)}: {told}")
-        sections.append(Section(f"{label(first)} over {words(axis.name)}", [chart], half=True))
+        chart = Chart(result.plot_setting(axis.key), alt=f"{label(first)} over {quantity_words(axis.name)}: {told}")
+        sections.append(Section(f"{title(first)} over {quantity_words(axis.name)}", [chart], half=True))
     return sections

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
-from sim.report.pages.difference_words import label, signed
+from sim.report.pages.difference_words import label, signed, title
 from sim.report.pages.study_results import Candidate, Constraint, Tuning
-from sim.report.show import kind_of, metric_of, metric_words, plural, show, words
+from sim.report.show import kind_of, metric_of, metric_words, plural, quantity_words, show
 from sim.stats.paired import Difference
 from sim.stats.replicated import Estimate
 
@@ -16,18 +17,26 @@ WORDS = {"found": "Found", "undecided": "Undecided", "none fits": "None fits", "
 
 
 def shown(name: str, value: float) -> str:
-    """A metric's value, or that of a weighted sum, with its unit."""
+    """A metric's value, or that of a weighted sum, with its unit; a time without one was not reached."""
+    if metric_of(name) and kind_of(name) == "duration" and not isfinite(value):
+        return "not reached"
     return show(kind_of(name), value) if metric_of(name) else f"{value:.4g}"
 
 
 def bounds(name: str, found: Estimate) -> str:
     """The interval of a metric or weighted sum."""
-    return f"95 % interval {shown(name, found.low)} to {shown(name, found.high)}"
+    return f"95 % interval {reach(name, found)}"
+
+
+def reach(name: str, found: Estimate) -> str:
+    """The ends of an interval in words; of a time that no campaign reached there is one word for both."""
+    low, high = shown(name, found.low), shown(name, found.high)
+    return low if low == high == "not reached" else f"{low} to {high}"
 
 
 def settings_in_words(result: Tuning, settings: Mapping[str, Any]) -> str:
     """Settings as a reader knows them."""
-    return ", ".join(f"{words(a.name)} {a.show(settings[a.key])}" for a in result.axes)
+    return ", ".join(f"{quantity_words(a.name)} {a.show(settings[a.key])}" for a in result.axes)
 
 
 def headline(result: Tuning) -> tuple[str, str]:
@@ -66,7 +75,7 @@ def reasons(result: Tuning) -> Iterator[str]:
         if state != "kept":
             yield f"{constraint.text} is {state}: found {shown(constraint.metric, known.value)}, {bounds(constraint.metric, known)}."
     for name, gain in result.gain.items():
-        yield f"{label(name)} {_change(name, gain)} against the scenario as it is."
+        yield f"{title(name)}: {_change(name, gain)} compared with the scenario as it is."
     if not result.gains:
         yield f"No objective is shown to gain in {plural(len(found.frame), 'campaign')}: raise --final-replications, or keep the scenario as it is."
 
@@ -91,14 +100,14 @@ def _present(result: Tuning) -> str:
 def _change(name: str, gain: Difference) -> str:
     known = gain.estimate
     if metric_of(name):
-        return f"{signed(name, known.value)} [{signed(name, known.low)} to {signed(name, known.high)}]"
-    return f"{known.value:+.4g} [{known.low:+.4g} to {known.high:+.4g}]"
+        return f"{signed(name, known.value)} (95 % interval {signed(name, known.low)} to {signed(name, known.high)})"
+    return f"{known.value:+.4g} (95 % interval {known.low:+.4g} to {known.high:+.4g})"
 
 
 def scenario_lines(result: Tuning, candidate: Candidate) -> Iterator[str]:
     """What a candidate does on each scenario, a line each."""
     for scenario, metrics in result.across(candidate).items():
         told = [
-            f"{metric_words(m)} {shown(m, e.value)} [{shown(m, e.low)} to {shown(m, e.high)}]" for m, e in metrics.items()
+            f"{metric_words(m)} {shown(m, e.value)} [{reach(m, e)}]" for m, e in metrics.items()
         ]  # fmt: skip
         yield f"{scenario}: {', '.join(told)}"
