@@ -541,6 +541,39 @@ def test_hawkbit_losses(fields, key):
     StrategySection.model_validate(rollout(LOSSY, **fields).strategy)
 
 
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (["グループ一", "グループ二", "group"], ["group", "group-2", "group-3"]),
+        (["Gruppe 1", "Gruppe-1"], ["Gruppe-1", "Gruppe-1-2"]),
+        (["a", "b", "A"], ["a", "b", "A"]),
+    ],
+)
+def test_hawkbit_names_stay_apart(given, written):
+    """Names that differ in the file differ in the scenario, too."""
+    share = 100 // len(given)
+    found = rollout(groups=[
+        *({"name": name, "targetPercentage": share} for name in given[:-1]), {"name": given[-1], "targetPercentage": 100},
+    ], amountGroups=None)  # fmt: skip
+    assert [group["name"] for group in found.strategy["rollout"]["groups"]] == written
+
+
+def test_hawkbit_refuses_equal_names():
+    """The server wants the groups of a rollout to have different names."""
+    groups = [{"name": "a", "targetPercentage": 50}, {"name": "a", "targetPercentage": 50}]
+    assert [p.key for p in refused({"name": "r", "distributionSetId": 1, "groups": groups})] == ["groups[1].name"]
+
+
+@pytest.mark.parametrize("start_ms", [0, -5])
+def test_hawkbit_start_at_nought(start_ms):
+    """A start of 0 is none: a forced time is not counted from 1970."""
+    created, forced = 1772496000000, 1772582400000
+    found = rollout(startAt=start_ms, createdAt=created, type="timeforced", forcetime=forced)
+    assert found.strategy["delivery"]["force_time"] == "1d"
+    assert "schedule" not in found.strategy
+    assert any(note.startswith("startAt: no time after 1970") for note in found.notes)
+
+
 def test_notes_of_hawkbit():
     """What changes nothing is a note."""
     read = rollout(type="timeforced", weight=0, amountGroups=1, pollingTime="00:01:00~10%")
@@ -625,7 +658,7 @@ def test_foreign_text_stays_in_its_comment():
         (cron.from_aws, "cron(0 5 ? * 7 *)", "2026-03-07 05:00"),
         (cron.from_aws, "cron(0 5 ? * 3#2 *)", "2026-03-10 05:00"),  # the second Tuesday
         (cron.from_aws, "cron(15 10 L * ? *)", "2026-03-31 10:15"),
-        (cron.from_aws, "0 3 * * 1", "2026-03-02 03:00"),  # five fields: Monday is 1
+        (cron.from_aws, "0 3 ? * 2 *", "2026-03-02 03:00"),
         (cron.from_quartz, "0 15 10 ? * 6L", "2026-03-27 10:15"),  # the last Friday
         (cron.from_quartz, "0 0 12 1 * ? *", "2026-03-01 12:00"),
         (cron.from_quartz, "0 0/30 8 ? * MON,WED", "2026-03-02 08:00"),
@@ -638,6 +671,60 @@ def test_foreign_text_stays_in_its_comment():
 def test_cron(reader, text, opens):
     """The first opening after the last moment of February 2026, by the calendar."""
     assert reader(text).next_after(datetime(2026, 2, 28, 23, 59)) == datetime.fromisoformat(opens)
+
+
+@pytest.mark.parametrize(
+    ("weekday", "days"),
+    [
+        ("2/2", {"Mon", "Wed", "Fri"}),  # a cron's 1/2 would come to Sunday again
+        ("6/1", {"Fri", "Sat"}),
+        ("FRI/1", {"Fri", "Sat"}),
+        ("*/3", {"Sun", "Wed", "Sat"}),
+        ("2-6/2", {"Mon", "Wed", "Fri"}),
+        ("mon-thu/3", {"Mon", "Thu"}),
+        ("1-7", {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}),
+        ("MON,4", {"Mon", "Wed"}),
+        ("MON-6", {"Mon", "Tue", "Wed", "Thu", "Fri"}),
+        ("1", {"Sun"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reader", "form"), [(cron.from_aws, "cron(0 2 ? * {} *)"), (cron.from_quartz, "0 0 2 ? * {}")]
+)
+def test_weekdays(weekday, days, reader, form):
+    """Weekdays count from 1 for Sunday and end with 7 for Saturday: which days of three weeks a window opens on."""
+    opens, at = set(), datetime(2026, 2, 28, 23, 59)
+    while (at := reader(form.format(weekday)).next_after(at)) < datetime(2026, 3, 21):
+        opens.add(f"{at:%a}")
+    assert opens == days
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        (cron.from_aws, "cron(0 2 1 * 2 *)"),  # a cron would open on either, and the products take neither
+        (cron.from_aws, "cron(0 2 * * * *)"),
+        (cron.from_aws, "cron(0 2 ? * ? *)"),
+        (cron.from_aws, "cron(0 2 ? * 0 *)"),
+        (cron.from_aws, "cron(0 2 ? * 8 *)"),
+        (cron.from_aws, "cron(0 2 ? * 2/0 *)"),
+        (cron.from_aws, "cron(0 2 ? * MONDAY *)"),
+        (cron.from_quartz, "0 0 2 1 * MON"),
+        (cron.from_quartz, "0 0 2 * * *"),
+        (cron.from_quartz, "0 0 2 ? * 2-8"),
+    ],
+)
+def test_cron_that_the_products_refuse(reader, text):
+    """Both days given, none of them, or a weekday beyond 7."""
+    with pytest.raises(cron.NotAllowed):
+        reader(text)
+
+
+@pytest.mark.parametrize("text", ["0 3 * * 1", "cron(0 3 * * 1)", "rate(5 minutes)", "cron(0 2 ? * 6-2/2 *)"])
+def test_cron_that_is_not_carried(text):
+    """Five fields do not say whether 1 is a Monday."""
+    with pytest.raises(ValueError, match=r"six fields|not supported"):
+        cron.from_aws(text)
 
 
 # --- in a scenario, and on the command line --------------------------------------------------------------------------

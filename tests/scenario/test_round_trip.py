@@ -15,7 +15,8 @@ from sim.cli.common import app
 from sim.errors import ScenarioError
 from sim.scenario import imports
 from sim.scenario.exports import WRITERS, export
-from sim.scenario.strategy import StrategySection
+from sim.scenario.exports.times import aws_cron
+from sim.scenario.strategy import StrategySection, Window
 from tests.strategies import STRATEGY
 from tests.support import BASE
 
@@ -54,6 +55,7 @@ RETRY = st.one_of(
 AWS_WINDOW = st.fixed_dictionaries({
     "startTime": st.sampled_from([
         "cron(30 22 ? * MON-FRI *)", "cron(0 2 ? * 7 *)", "cron(15 3 1 * ? 2027)", "cron(0/30 1 ? * 3#2 2027-2029)", "cron(0 5 L * ? *)",
+        "cron(0 2 ? * 2/2 *)", "cron(0 2 ? * */3 2027)", "cron(0 2 ? * 1-7 *)",
     ]),
     "durationInMinutes": st.integers(1, 1430),
 })  # fmt: skip
@@ -109,6 +111,14 @@ GROUP = st.fixed_dictionaries(
     optional={"name": st.sampled_from(["a", "canary", "x.1"]), **CONDITIONS,
               "targetFilterQuery": st.sampled_from(["tag==internal", "attribute.site=in=(lab,'plant 2')", "controllerId==pump-*"])},
 )  # fmt: skip
+
+
+def named_apart(groups: list[dict[str, Any]]) -> bool:
+    """Whether no two groups have the same name, which the server refuses."""
+    names = [group["name"] for group in groups if "name" in group]
+    return len(set(names)) == len(names)
+
+
 HAWKBIT_FIELDS: dict[str, Any] = {
     **CONDITIONS, "type": st.sampled_from(["forced", "soft", "downloadonly"]), "confirmationRequired": st.booleans(),
     "startAt": st.integers(1_770_000_000, 1_800_000_000).map(lambda s: s * 1000), "dynamic": st.booleans(),
@@ -121,7 +131,8 @@ HAWKBIT_FIELDS: dict[str, Any] = {
 HAWKBIT = st.one_of(
     st.fixed_dictionaries({"distributionSetId": st.just(1), "amountGroups": st.integers(1, 20)}, optional=HAWKBIT_FIELDS),
     st.fixed_dictionaries(
-        {"distributionSetId": st.just(1), "groups": st.lists(GROUP, max_size=4).map(lambda groups: [*groups, {}])},
+        {"distributionSetId": st.just(1),
+         "groups": st.lists(GROUP, max_size=4).filter(named_apart).map(lambda groups: [*groups, {}])},
         optional=HAWKBIT_FIELDS,
     ),
     st.fixed_dictionaries(
@@ -267,3 +278,22 @@ def test_the_command(tmp_path):
     assert [g["targetPercentage"] for g in json.loads(shown.stdout)["groups"]] == [50.0, 100.0]
     assert "LOST plan.strategy.rollout.maximum_per_minute: 5" in shown.stderr
     assert CliRunner().invoke(app, ["export", str(path), "--dialect", "hawk"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("weekday", "written"),
+    [
+        ("1/2", "1,2,4,6"),  # Monday, Wednesday, Friday, and the Sunday that is 7
+        ("5-7", "1,6,7"),
+        ("*/3", "1,4,7"),
+        ("0-6/2", "1,3,5,7"),
+        ("7", "1"),
+        ("1-5", "2-6"),
+        ("MON-FRI", "MON-FRI"),
+        ("2#3", "3#3"),
+        ("5L", "6L"),
+    ],
+)
+def test_weekdays_for_aws(weekday, written):
+    """A cron counts Sunday as 0 and as 7; AWS as 1 alone."""
+    assert aws_cron(Window(cron=f"0 2 * * {weekday}", duration="1h")) == f"cron(0 2 ? * {written} *)"

@@ -9,6 +9,7 @@ from typing import Any
 from sim.scenario.strategy import Schedule, Window
 
 _WEEKDAY_NUMBER = re.compile(r"(?<![#/\d])(\d)(?!\d)")
+_STEPS = re.compile(r"(\*|[0-7])(?:-([0-7]))?(?:/(\d))?")
 
 
 def start_utc(schedule: Schedule) -> datetime:
@@ -43,4 +44,15 @@ def _either_day(fields: list[str]) -> list[Any]:
         return [minute, hour, day, month, "?"]
     if day != "*":
         raise ValueError("a day of the month and a weekday cannot both be given")
-    return [minute, hour, "?", month, _WEEKDAY_NUMBER.sub(lambda m: str(int(m[1]) % 7 + 1), weekday)]
+    return [minute, hour, "?", month, ",".join(_weekday(part) for part in weekday.split(","))]
+
+
+def _weekday(part: str) -> str:
+    """One part of a list of weekdays; what ends on a second Sunday (`5-7`, `1/2`) or has steps is written out."""
+    match = _STEPS.fullmatch(part)
+    if match is None or (match[3] is None and match[2] != "7"):
+        return _WEEKDAY_NUMBER.sub(lambda m: str(int(m[1]) % 7 + 1), part)
+    first = 0 if match[1] == "*" else int(match[1])
+    last = int(match[2]) if match[2] is not None else 6 if match[1] == "*" else 7 if match[3] is not None else first
+    numbers = {number % 7 + 1 for number in range(first, last + 1, int(match[3] or 1))}
+    return ",".join(map(str, sorted(numbers)))

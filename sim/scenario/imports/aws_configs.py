@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sim.scenario.imports.cron import from_aws
+from sim.scenario.imports.cron import NotAllowed, from_aws
 from sim.scenario.imports.fields import Fields, duration, moment, put
 
 MANY = 2**31 - 1
@@ -147,6 +147,9 @@ def _window(given: Fields) -> dict[str, Any] | None:
         return None
     try:
         times = from_aws(text)
+    except NotAllowed as error:
+        given.refuse("startTime", text, str(error))
+        return None
     except ValueError as error:
         given.lose("startTime", text, str(error), "write the window into schedule.maintenance_windows by hand")
         return None

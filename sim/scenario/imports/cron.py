@@ -9,9 +9,16 @@ from datetime import datetime
 
 from cronsim import CronSim, CronSimError
 
-_WEEKDAY_NUMBER = re.compile(r"(?<![#/\d])(\d)(?!\d)")
+_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_DAY = rf"[1-7]|{'|'.join(_NAMES)}"
+_WEEKDAYS = re.compile(rf"(\*|{_DAY})(?:-({_DAY}))?(?:/([1-7]))?", re.IGNORECASE)
+_ONE_WEEKDAY = re.compile(rf"({_DAY})(L|#[1-5])", re.IGNORECASE)
 _YEARS = re.compile(r"(\d{4})(?:-(\d{4}))?(?:/(\d{1,2}))?")
 FIRST_YEAR, LAST_YEAR = 1970, 2199
+
+
+class NotAllowed(ValueError):
+    """What the products refuse themselves: a weekday that there is none of, or not exactly one `?` for the days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,9 @@ class Times:
 
 
 def from_aws(text: str) -> Times:
-    """`cron(minute hour day month weekday year)`, with or without the word; also plain five fields. ValueError."""
+    """`cron(minute hour day month weekday year)`, with or without the word. ValueError for what cannot be read."""
     inner = re.fullmatch(r"\s*cron\((.*)\)\s*", text, re.IGNORECASE | re.DOTALL)
     fields = (inner[1] if inner else text).split()
-    if len(fields) == 5 and inner is None:
-        return _checked(fields, ())
     if len(fields) != 6:
         raise ValueError("six fields are expected: minute hour day month weekday year")
     return _checked(_unix(fields[:5]), _years(fields[5]))
@@ -84,9 +89,35 @@ def _known(year: int) -> bool:
 
 def _unix(fields: Sequence[str]) -> list[str]:
     """Weekdays from 1 = Sunday to 0 = Sunday, `?` to `*`, a lone `L` weekday to Saturday."""
-    minute, hour, day, month, weekday = ("*" if field == "?" else field for field in fields)
-    weekday = "6" if weekday.upper() == "L" else _WEEKDAY_NUMBER.sub(lambda m: str((int(m[1]) - 1) % 7), weekday)
-    return [minute, hour, day, month, weekday]
+    *_, day, _, weekday = fields
+    if (day == "?") == (weekday == "?"):
+        raise NotAllowed("of the day of the month and the weekday exactly one has to be ?")
+    days = "*" if weekday in ("?", "*") else ",".join(_weekday(part) for part in weekday.split(","))
+    return ["*" if field == "?" else field for field in fields[:4]] + [days]
+
+
+def _weekday(part: str) -> str:
+    """One part of a list of weekdays. Steps are written out: they end on Saturday here, and on a second Sunday in a cron."""
+    if part.upper() == "L":
+        return "6"
+    if (one := _ONE_WEEKDAY.fullmatch(part)) is not None:
+        return f"{_number(one[1]) if one[1].isdigit() else one[1]}{one[2].upper()}"
+    match = _WEEKDAYS.fullmatch(part)
+    if match is None or (match[1] == "*" and match[2]):
+        raise NotAllowed(f"the weekday {part[:40]} cannot be read: 1 (Sunday) to 7 (Saturday), or SUN to SAT")
+    if match[3] is None:
+        numbered = any(c.isdigit() for c in part)
+        return "-".join(str(_number(end)) for end in match.groups()[:2] if end) if numbered else part
+    first = 0 if match[1] == "*" else _number(match[1])
+    last = 6 if match[2] is None else _number(match[2])
+    if last < first:
+        raise ValueError("a range of weekdays over the end of the week with steps, not supported here")
+    return ",".join(str(number) for number in range(first, last + 1, int(match[3])))
+
+
+def _number(weekday: str) -> int:
+    """From 0 for Sunday."""
+    return int(weekday) - 1 if weekday.isdigit() else _NAMES.index(weekday.upper())
 
 
 def _checked(fields: Sequence[str], years: tuple[int, ...]) -> Times:

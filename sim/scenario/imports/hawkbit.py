@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sim.scenario.imports import hawkbit_groups, rsql
-from sim.scenario.imports.cron import from_quartz
+from sim.scenario.imports.cron import NotAllowed, from_quartz
 from sim.scenario.imports.dialect import Options
 from sim.scenario.imports.fields import Fields, duration, moment
 from sim.scenario.imports.findings import Findings
@@ -64,7 +64,7 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     else:
         asked = given.flag("confirmationRequired")
         strategy["rollout"], confirmed = {"groups": []}, [] if asked is None else [asked]
-    start = given.milliseconds("startAt")
+    start = _start(given)
     delivery = {**_delivery(given, start or created, confirmed), **_polling(given)}
     if delivery:
         strategy["delivery"] = delivery
@@ -73,6 +73,15 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
         strategy["schedule"] = schedule
     given.done()
     return title, strategy
+
+
+def _start(given: Fields) -> datetime | None:
+    """When the rollout starts by itself; 0 is how a client without a time writes that it does so at once."""
+    start = given.milliseconds("startAt")
+    if start is None or start.timestamp() > 0:
+        return start
+    given.note("startAt", "no time after 1970: the server starts the rollout at once, read as without a start")
+    return None
 
 
 def _targets(given: Fields) -> None:
@@ -190,6 +199,9 @@ def _window(given: Fields, local: datetime) -> list[dict[str, Any]]:
         return []
     try:
         times = from_quartz(text)
+    except NotAllowed as error:
+        given.refuse("schedule", text, str(error))
+        return []
     except ValueError as error:
         given.lose("schedule", text, str(error), "write the window into schedule.maintenance_windows by hand")
         return []

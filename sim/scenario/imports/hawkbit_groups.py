@@ -95,9 +95,10 @@ def _equal(amount: int, of_all: bool, conditions: dict[str, Any]) -> list[dict[s
 def _sizes(entries: list[Fields], of_all: bool) -> list[dict[str, Any]]:
     """Name, percentage and filter of each group; the last takes the rest, which the server wants to be all of it."""
     served: dict[str, float] = {}
+    names: dict[str, str] = {}
     found = []
     for number, entry in enumerate(entries):
-        size = _named(entry)
+        size = _named(entry, names)
         percent = entry.number("targetPercentage", 1.0 if of_all else 0.0, 100, above=not of_all)
         percent = 100.0 if percent is None else percent
         last = number == len(entries) - 1
@@ -117,11 +118,20 @@ def _sizes(entries: list[Fields], of_all: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _named(given: Fields) -> dict[str, Any]:
+def _named(given: Fields, names: dict[str, str]) -> dict[str, Any]:
+    """The group's name in letters that a scenario takes; `names` holds those before it, ours by the file's."""
     name = given.text("name")
     if name is None:
         return {}
-    written = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "group"
+    if name in names:
+        given.refuse("name", name, "the server wants the names of the groups to differ")
+        return {}
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "group"
+    written, number = plain, 1
+    while written in names.values():
+        number += 1
+        written = f"{plain[:90]}-{number}"
+    names[name] = written
     if written != name:
         given.note("name", f"written as {written}")
     return {"name": written}
