@@ -11,7 +11,10 @@ import sys
 import pytest
 
 from sim.engines.live.latency import Latencies
+from sim.engines.live.live_cloud import find_target
+from sim.engines.live.live_engine import Settings
 from sim.exit_status import ExitStatus
+from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.worker_protocol import Statistics
 from sim.load.locust_workers.worker_reports import Gathered, encoded_legs
 from sim.report.formats.html_page import render
@@ -134,9 +137,11 @@ def run(folder, does, *more, **options):
     return asyncio.run(both())
 
 
-def test_half_of_the_connections_reset_is_no_go_through_the_command(tmp_path):
-    code, out, err = run(tmp_path, "reset", "--duration", "8s")
+def test_half_of_the_connections_reset_ends_a_load_that_is_to_end_on_failure(tmp_path):
+    """Without an objective by the tolerance, through master and worker, with reason, verdict, status and page."""
+    code, out, err = run(tmp_path, "reset", "--duration", "100s", "--abort-on-failure")
     assert code == 1, err
+    assert "ENDED EARLY, broken: error_rate(login)<1%" in out
     assert "failed: connection reset" in out
     assert "No go: Not sustained: login failed more often than tolerated." in out
     report = json.loads((tmp_path / "out" / "load.json").read_text())
@@ -144,14 +149,37 @@ def test_half_of_the_connections_reset_is_no_go_through_the_command(tmp_path):
     assert "No go" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_load_that_is_to_end_on_failure_ends_early(tmp_path):
-    code, out, err = run(tmp_path, "reset", "--duration", "100s", "--slo", "error_rate(login)<5%", "--abort-on-failure")
-    assert code == 1, err
-    assert "ENDED EARLY, broken: error_rate(login)<5%" in out
-
-
 def test_sigterm_is_an_orderly_end(tmp_path):
-    code, out, err = run(tmp_path, "reset", "--duration", "100s", number=signal.SIGTERM)
+    code, out, err = run(
+        tmp_path, "reset", "--duration", "100s", "--slo", "error_rate(login, group=all)<5%", number=signal.SIGTERM
+    )
     assert code == 143, err
     assert "INTERRUPTED: this run is partial" in out
-    assert json.loads((tmp_path / "out" / "load.json").read_text())["interrupted"] is True
+    report = json.loads((tmp_path / "out" / "load.json").read_text())
+    assert report["interrupted"] is True
+    (asked,) = [row for row in report["slo"] if row["asked"]]
+    assert (asked["text"], asked["group"]) == ("error_rate(login, group=all)<5%", "all")
+
+
+def test_an_error_in_a_timer_of_a_worker_voids_the_load():
+    """Through a fleet as a worker drives it, its report, and what the master makes of that."""
+
+    async def fault():
+        cloud = LiveCloud(FLEET)
+        await cloud.start()
+        fleet = LoadFleet(FLEET, await find_target(cloud.url, Settings()), Settings(), Latencies())
+        await fleet.open()
+        asyncio.get_running_loop().call_soon(lambda: {}["injected"])
+        await asyncio.sleep(0.05)
+        found = fleet.snapshot().faults
+        await fleet.close()
+        await cloud.stop()
+        return found
+
+    faults = asyncio.run(asyncio.wait_for(fault(), 60))
+    assert faults == ("error inside fotasim (KeyError): a connection ended with it",)
+    gathered = Gathered(lambda: 0.0)
+    gathered.take("w1", {"fotasim": {"time": 0.0, "final": True, "faults": list(faults)}, "user_count": 1})
+    found = {**json.loads(gathered.to_json()), "interrupted": False, "aborted": []}
+    assert decision_of(found).exit_status() == ExitStatus.RUN_FAILED
+    assert found["faults"][0] == f"worker w1: this run is void: {faults[0]}"

@@ -113,6 +113,9 @@ class BlockingModule:
     def _read(self, wait_s: float) -> None:
         connection, session = self._socket, self._session
         assert connection is not None and session is not None
+        if self._write_failed:  # the socket is closed
+            self._lost(self._write_failed)
+            return
         connection.settimeout(wait_s)
         why = failure_reasons.CLOSED
         try:
@@ -122,7 +125,7 @@ class BlockingModule:
         except OSError as error:
             data, why = b"", failure_reasons.of_error(error)
         if not data:
-            self._lost(self._write_failed or why)
+            self._lost(why)
             return
         try:
             session.receive(data, time.monotonic())
@@ -175,7 +178,7 @@ class BlockingModule:
                 self._socket.sendall(data)
             except OSError as error:
                 self._write_failed = failure_reasons.of_error(error)
-                self._socket.close()  # the next read finds out
+                self._socket.close()  # the next look finds out
 
     def on_ready(self) -> None:
         """See Events."""
