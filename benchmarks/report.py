@@ -1,6 +1,6 @@
-"""Time and size of the report of a large fleet: a run's modules sampled with replacement to the size asked for.
+"""Time and memory of the report of a large fleet, from its run folder on disk to the files, in a fresh process each.
 
-python benchmarks/report.py [--modules 1000000] [--scenario scenarios/bad_release.yaml]
+python benchmarks/report.py [--modules 1000000] [--scenario scenarios/bad_release.yaml] [--folder RUN]
 """
 
 from __future__ import annotations
@@ -8,53 +8,56 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from sim.engines.run import save, simulate
-from sim.records import Run
 from sim.report.formats.write import FORMATS, write_formats
 from sim.report.from_runs import single
 from sim.scenario import Scenario
-from sim.stats.summary import summarise
+
+_SETS = {"html": ["html"], "all formats": list(FORMATS)}
 
 
-def enlarged(run: Run, modules: int) -> None:
-    """Rewrites the folder's modules and summary as those of a fleet of `modules`."""
-    rng = np.random.default_rng(1)
-    table = run.modules.iloc[rng.integers(0, len(run.modules), modules)].reset_index(drop=True)
-    table["module"] = [f"m{i:07d}" for i in range(modules)]
-    table["cell"] = rng.integers(0, 2000, modules).astype("int32")
-    table["upgraded_s"] += rng.uniform(0, 600, modules)  # distinct times, as a real run has
-    table.to_parquet(run.path / "modules.parquet", index=False)
-    old = run.summary
-    summary = summarise(
-        table, scenario=old["scenario"], engine=old["engine"], seed=old["seed"], replications=1, complete=True,
-        gates=dict(run.scenario["gates"]), cloud_peaks=old["cloud"], wall_s=old["wall_s"],
-        decisions=run.decisions,
-    )  # fmt: skip
-    (run.path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+def measured(folder: Path, formats: list[str], out: Path) -> dict[str, float]:
+    """Wall and processor seconds from the folder to the files, their bytes, and the most memory of this process, MiB."""
+    started, worked = time.perf_counter(), time.process_time()
+    page, plain = single(folder)
+    written = write_formats(page, out, formats, runs=plain)
+    return {
+        "wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - worked,
+        "bytes": float(sum(path.stat().st_size for path in written)),
+        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+    }  # fmt: skip
 
 
 def main() -> None:
-    """Prints a line for each format: seconds from the folder on disk to the file, and its size."""
+    """Runs the scenario unless a folder is given, then prints a line for HTML alone and one for all formats."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--modules", type=int, default=1_000_000)
     parser.add_argument("--scenario", type=Path, default=Path("scenarios/bad_release.yaml"))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--formats", choices=_SETS, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    print(f"report of {given.modules:,} modules, Python {platform.python_version()}, {platform.machine()}")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "run"
-        enlarged(save(simulate(Scenario.load(given.scenario, ["fleet.size=20000"])), folder), given.modules)
-        for wanted in FORMATS:
-            started = time.perf_counter()
-            page, plain = single(folder)
-            written = write_formats(page, folder, [wanted], runs=plain)
-            size = sum(path.stat().st_size for path in written)
-            print(f"{wanted:<8} {time.perf_counter() - started:6.2f} s   {size / 1e6:6.3f} MB")
+        if given.formats:
+            print(json.dumps(measured(given.folder, _SETS[given.formats], Path(name))))
+            return
+        folder = given.folder or Path(name) / "run"
+        if given.folder is None:
+            save(simulate(Scenario.load(given.scenario, [f"fleet.size={given.modules}"])), folder)
+        print(f"report of {folder}, Python {platform.python_version()}, {platform.machine()}")
+        for formats in _SETS:
+            command = [sys.executable, __file__, "--folder", str(folder), "--formats", formats]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            print(
+                f"{formats:<12} {found['wall_s']:6.2f} s, {found['cpu_s']:6.2f} s of the processor, "
+                f"{found['rss_mib']:,.0f} MiB, {found['bytes'] / 1e6:.2f} MB written"
+            )
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def _lost(report: RunReport) -> Iterator[Section]:
         note += f" The plan had nothing for {plural(unneeded, 'module')}, which are not lost."
     yield Section(
         "How far the modules got, and where they are lost",
-        [Chart(rollout_figures.loss_flow(stages, losses), alt, note=note), funnel, lost],
+        [Chart(rollout_figures.loss_flow(stages, losses), alt, note=note), funnel, *([lost] if lost.rows else [])],
     )
 
 
