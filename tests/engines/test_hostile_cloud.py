@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -13,6 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim.engines.live import slo
 from sim.engines.live.api import CloudApi
@@ -28,6 +34,7 @@ from sim.records import Run
 from sim.wire import http
 from sim.wire.ddi import documents
 from tests.engines.test_live import HARMLESS, SCALE, SOON
+from tests.hostile_proxy import hostile
 from tests.live_cloud import PRODUCT_KEY, PRODUCT_SECRET, LiveCloud
 from tests.support import scenario
 
@@ -270,6 +277,84 @@ def test_a_host_that_is_not_allowed_is_named_whole():
     check_url("http://127.0.0.1/firmware", Limits())
     with pytest.raises(RemoteProtocolError, match="http or https"):
         check_url("file:///etc/passwd", Limits())
+
+
+def signed(folder, address, days):
+    """A self-signed certificate for an address, valid for so many days from a day and a half ago; and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name, began = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")]), now - datetime.timedelta(days=1.5)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(began).not_valid_after(began + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("address", "days", "trusted", "words"),
+    [
+        ("127.0.0.1", 1, True, "expired"), ("127.0.0.9", 9, True, "IP address mismatch"),
+        ("127.0.0.1", 9, False, "self-signed certificate"),
+    ],
+)  # fmt: skip
+def test_a_certificate_that_is_not_trusted_says_why_over_mqtt_and_http(
+    address, days, trusted, words, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FOTASIM_PRODUCT_KEY", PRODUCT_KEY)
+    monkeypatch.setenv("FOTASIM_PRODUCT_SECRET", PRODUCT_SECRET)
+    context = signed(tmp_path, address, days)
+    ca = str(tmp_path / "cert.pem") if trusted else None
+
+    async def run():
+        server = await asyncio.start_server(takes_a_request_and_says_nothing, "127.0.0.1", 0, ssl=context)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            settings = Settings(ramp_per_s=1000.0, time_scale=SCALE, duration_s=1.5, ca_file=ca)
+            found = await live(scenario(*FLEET), f"mqtts://127.0.0.1:{port}", settings)
+            api = CloudApi(f"https://127.0.0.1:{port}", ca_file=ca)
+            with pytest.raises(FotasimError, match=r"TLS: certificate not trusted .*--ca") as told:
+                await api.states(7)
+            await api.close()
+            return found, str(told.value)
+
+    found, told = asyncio.run(asyncio.wait_for(run(), 60))
+    failures = found.outcome.manifest["live"]["failures"]
+    assert set(failures) == {"connect"}
+    assert all(why.startswith("TLS: certificate not trusted (") and words in why for why in failures["connect"])
+    assert words in told
+    assert found.outcome.summary["verdict"] == "no-go"
+
+
+@pytest.mark.parametrize(("nth", "verdicts"), [(2, {"no-go"}), (10, {"no-go", "marginal"})])
+def test_a_share_of_connections_reset_is_never_a_go(nth, verdicts, monkeypatch):
+    """Half of them, and a tenth; every module is upgraded all the same."""
+    monkeypatch.setenv("FOTASIM_PRODUCT_KEY", PRODUCT_KEY)
+    monkeypatch.setenv("FOTASIM_PRODUCT_SECRET", PRODUCT_SECRET)
+    given = scenario(*FLEET, "fleet.size=20", "gates={success_rate: '>= 0.5'}")
+
+    async def run():
+        cloud = LiveCloud(given, time_scale=SCALE)
+        await cloud.start()
+        try:
+            async with hostile(cloud.endpoint.port, "reset", nth) as proxy:
+                settings = Settings(ramp_per_s=1000.0, time_scale=SCALE, duration_s=9.0)
+                return await live(given, f"mqtt://127.0.0.1:{proxy.port}", settings), proxy
+        finally:
+            await cloud.stop()
+
+    found, proxy = asyncio.run(asyncio.wait_for(run(), 60))
+    assert found.outcome.summary["verdict"] in verdicts
+    told = found.outcome.manifest["live"]["failures"]
+    assert set(told["login"]) == {"connection reset"}
+    assert proxy.hit - 2 <= told["login"]["connection reset"] <= proxy.hit
 
 
 # --- what a device may not send --------------------------------------------------------------------------------------

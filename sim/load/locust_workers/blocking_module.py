@@ -172,7 +172,7 @@ class BlockingModule:
         )
 
     def _write(self, data: bytes) -> None:
-        if self._socket is not None:
+        if self._socket is not None and not self._write_failed:
             try:
                 self._socket.settimeout(CONNECT_TIMEOUT_S)
                 self._socket.sendall(data)
