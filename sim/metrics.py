@@ -71,10 +71,12 @@ COUNTS: dict[str, str] = {
     "touched": "modules that confirmed the offer",
     "touched_succeeded": "touched modules that were upgraded",
     "touched_failed": "touched modules that failed or were given up",
+    "touched_ended": "modules that confirmed the offer and are done",
     "first_attempts": "modules whose first attempt has ended",
     "first_attempts_succeeded": "modules whose first attempt succeeded",
     "attempts": "attempts the cloud began: a URL for each component and try",
     "installed": "modules that began to install the image",
+    "installed_ended": "modules whose installation has ended",
     "installations": "installations begun, further attempts included",
     "first_installations_failed": "modules whose first installation failed",
     "rolled_back": "modules that went back to the previous image",
@@ -82,6 +84,8 @@ COUNTS: dict[str, str] = {
     "late": "modules that were upgraded after the cloud had given them up",
     "cloud_succeeded": "modules the cloud counts as succeeded",
     "cloud_failed": "modules the cloud counts as failed or timed out",
+    "cloud_touched_failed": "touched modules the cloud counts as failed or timed out",
+    "cloud_touched_finished": "touched modules the cloud is done with",
     "cloud_finished": "modules the cloud is done with, those that needed nothing left out",
     "cloud_mistaken": "modules whose end the cloud does not know or has wrong",
 }  # fmt: skip
@@ -101,25 +105,26 @@ _TABLE = (
            before="it was of all modules in the plan"),
     Metric("incompatible", "incompatible", _S, "less", numerator="incompatible", denominator="targets"),
     Metric("bricked_of_targets", "bricked, of all targets", _S, "less", numerator="bricked", denominator="targets"),
-    # of the modules that confirmed
+    # of the modules that confirmed; harm of those that are done, since one that is still at it has shown nothing yet
     Metric("success_of_touched", "success of touched", _S, "more", numerator="touched_succeeded", denominator="touched"),
-    Metric("failed", "failed", _S, "less", numerator="touched_failed", denominator="touched", harm=True,
+    Metric("failed", "failed", _S, "less", numerator="touched_failed", denominator="touched_ended", harm=True,
            before="it was of all modules in the plan, touched or not"),
     Metric("first_attempt_success", "success at the first attempt", _S, "more", numerator="first_attempts_succeeded",
            denominator="first_attempts", harm=True),
     Metric("attempts_per_module", "attempts per module", Unit.RATIO, "less", _CLOUD, "attempts", "touched"),
-    # of the modules that installed, and of attempts
-    Metric("bricked", "bricked", _S, "less", numerator="bricked", denominator="installed", harm=True,
+    # of the modules whose installation has ended, and of attempts
+    Metric("bricked", "bricked", _S, "less", numerator="bricked", denominator="installed_ended", harm=True,
            before="it was of all modules in the plan, touched or not"),
-    Metric("rolled_back", "rolled back", _S, "less", numerator="rolled_back", denominator="installed", harm=True),
+    Metric("rolled_back", "rolled back", _S, "less", numerator="rolled_back", denominator="installed_ended", harm=True),
     Metric("first_installation_failed", "first installation failed", _S, "less",
-           numerator="first_installations_failed", denominator="installed", harm=True),
+           numerator="first_installations_failed", denominator="installed_ended", harm=True),
     Metric("attempt_success", "success per attempt", _S, "more", numerator="touched_succeeded", denominator="attempts"),
     # what the cloud says, and where it is wrong
     Metric("cloud_success_rate", "success as the cloud sees it", _S, "more", _CLOUD, "cloud_succeeded", "targets"),
     Metric("success_of_finished", "success of finished, as the cloud sees it", _S, "more", _CLOUD, "cloud_succeeded",
            "cloud_finished", before="it counted true successes; it is now the figure of the cloud's console"),
-    Metric("cloud_failed", "failed as the cloud sees it", _S, "less", _CLOUD, "cloud_failed", "touched"),
+    Metric("cloud_failed", "failed as the cloud sees it", _S, "less", _CLOUD, "cloud_touched_failed",
+           "cloud_touched_finished"),
     Metric("late_success", "upgraded after the cloud gave up", _S, "less", numerator="late", denominator="touched"),
     Metric("cloud_mistaken", "ended otherwise than the cloud knows", _S, "less", numerator="cloud_mistaken",
            denominator="targets"),
@@ -158,6 +163,12 @@ METRICS: dict[str, Metric] = {
 
 ALIASES = frozenset(_CLEAR.values())
 """Metrics that are the figure of another name: shown once where all are listed."""
+
+
+def figure(name: str) -> str:
+    """The one name of a metric's figure: `bricked` and `bricked_of_installed` are the same."""
+    return (METRICS[name].clear or name) if name in METRICS else name
+
 
 SHARES: dict[str, Metric] = {name: m for name, m in METRICS.items() if m.unit is Unit.SHARE and m.numerator}
 """Metrics that are a count of modules over a count of modules or attempts."""

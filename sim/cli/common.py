@@ -173,8 +173,8 @@ def progress(quiet: bool) -> Progress:
 
 _ATTEMPTS = (
     ("first attempt failed:", ((1, "first_attempts"), (-1, "first_attempts_succeeded")), ((1, "first_attempts"),)),
-    ("rolled back:", ((1, "rolled_back"),), ((1, "installed"),)),
-    ("failed in the end:", ((1, "touched_failed"),), ((1, "touched"),)),
+    ("rolled back:", ((1, "rolled_back"),), ((1, "installed_ended"),)),
+    ("failed in the end:", ((1, "touched_failed"),), ((1, "touched_ended"),)),
 )  # fmt: skip
 """What further attempts hide: a text, the counts that add up to the numerator, those of the denominator."""
 

@@ -27,6 +27,8 @@ NOT_REACHED = ("pending", "never_online")
 ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
 _GIVEN_UP = ("failed", "timed_out", "rejected", "canceled")
 
+_MAY_BE_UNDER_WAY = (*NOT_REACHED, "timed_out", "canceled")
+
 Mask = NDArray[np.bool_]
 
 
@@ -41,10 +43,12 @@ def counts(modules: pd.DataFrame) -> dict[str, int]:
         "timed_out": outcome("timed_out"), "rejected": outcome("rejected"), "canceled": outcome("canceled"),
         "incompatible": outcome("incompatible"), "not_reached": outcome(*NOT_REACHED), "touched": touched,
         "touched_succeeded": touched & succeeded, "touched_failed": touched & outcome(*FAILED),
-        "installed": installed, "bricked": _is(modules["cause"])("bricked"),
+        "touched_ended": touched & ~outcome(*NOT_REACHED), "installed": installed,
+        "installed_ended": installed & _shown(modules, outcome), "bricked": _is(modules["cause"])("bricked"),
         "late": touched & succeeded & cloud(*_GIVEN_UP),
         "cloud_succeeded": cloud("succeeded"), "cloud_failed": cloud(*FAILED),
-        "cloud_finished": cloud("succeeded", *_GIVEN_UP), "cloud_mistaken": _mistaken(outcome, cloud),
+        "cloud_touched_failed": touched & cloud(*FAILED),
+        "cloud_touched_finished": touched & cloud("succeeded", *_GIVEN_UP), "cloud_finished": cloud("succeeded", *_GIVEN_UP), "cloud_mistaken": _mistaken(outcome, cloud),
     }  # fmt: skip
     if "first_fault" in modules:
         faultless = _is(modules["first_fault"])("")
@@ -57,6 +61,16 @@ def counts(modules: pd.DataFrame) -> dict[str, int]:
         **{name: int(mask.sum()) for name, mask in found.items()},
         **{name: n for name, n in sums.items() if n is not None},
     }
+
+
+def _shown(modules: pd.DataFrame, outcome: Any) -> Mask:
+    """Whether an installation has shown what it does: not of a module that is in the midst of its first one at the
+    horizon, also one the cloud has given up meanwhile. Fewer days watched must not look like less harm.
+    """
+    open_ = outcome(*_MAY_BE_UNDER_WAY) & ~_there(modules, "upgraded_s") & (modules["components_done"] == 0)
+    if "installation_failed" in modules:
+        open_ &= ~(modules["installation_failed"] | modules["fell_back"])
+    return np.asarray(~open_, dtype=bool)
 
 
 def _mistaken(outcome: Any, cloud: Any) -> Mask:

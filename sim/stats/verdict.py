@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sim.exit_status import ExitStatus
 from sim.gates import Judged, State
+from sim.metrics import figure
 from sim.stats.slo_result import SloResult
 
 SURE = 0.95
@@ -35,6 +36,7 @@ class Why(StrEnum):
     COUNTS_DIFFER = "counts differ"
     GENERATOR = "generator failed"
     NOBODY_NEEDED_IT = "nobody needed it"
+    NOBODY_TOUCHED = "nobody touched"
     STOPPED = "stopped itself"
     STOPS_AT_TIMES = "stops itself at times"
     NOT_MET = "not met"
@@ -150,6 +152,8 @@ def decide(known: Evidence) -> Decision:
         return Decision(Verdict.INVALID, [Reason(Why.NOBODY_NEEDED_IT)], known)
     too_little = [Reason(Why.TOO_LITTLE, gate=g) for g in known.gates if g.state == State.TOO_LITTLE]
     doubts = _doubts(known)
+    if known.touched == 0 and known.gates:
+        return Decision(Verdict.INVALID, [Reason(Why.NOBODY_TOUCHED), *too_little, *doubts], known)
     if too_little:
         return Decision(Verdict.INVALID, [*too_little, *doubts], known)
     if doubts:
@@ -170,6 +174,6 @@ def _doubts(known: Evidence) -> list[Reason]:
     undecided = [Reason(Why.UNDECIDED, gate=g) for g in known.gates if g.state == State.UNDECIDED]
     undecided += [Reason(Why.SLO_UNDECIDED, slo=s) for s in known.slo if s.state == "undecided"]
     at_times = [Reason(Why.STOPS_AT_TIMES, stop=known.stops[0])] if known.stops else []
-    gated = {gate.metric for gate in known.gates}
-    inputs = [Reason(Why.INPUTS, sampled=s) for s in known.sampled if s.metric in gated and s.share_met < SURE]
+    gated = {figure(gate.metric) for gate in known.gates}
+    inputs = [Reason(Why.INPUTS, sampled=s) for s in known.sampled if figure(s.metric) in gated and s.share_met < SURE]
     return [*at_times, *undecided, *inputs]

@@ -57,10 +57,18 @@ class Objective:
         return total
 
     def estimate(self, frame: pd.DataFrame) -> Estimate:
-        """Mean over campaigns with Student's interval."""
+        """Mean over campaigns with its interval: a metric's own; of a sum Student's, wider by what the interval of each
+        rare share is beyond Student's, so that harm that was not seen is never a sum known to the point."""
         if self.metric:
             return estimate(part(frame, self.terms[0][2]), self.metric)
-        return t_interval(self.values(frame))
+        known = t_interval(self.values(frame))
+        below = above = 0.0
+        for weight, metric, of in self.terms:
+            spread = t_interval(frame[column(metric, of)])
+            whole = estimate(part(frame, of), metric)
+            below += weight * max(0.0, (whole.value - whole.low) - (spread.value - spread.low))
+            above += weight * max(0.0, (whole.high - whole.value) - (spread.high - spread.value))
+        return Estimate(known.value, known.low - below, known.high + above)
 
     def mean(self, frame: pd.DataFrame) -> float:
         """The mean over campaigns; NaN where a campaign has no value of a sum, for what is missing is not small."""

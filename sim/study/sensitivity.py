@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim import gates as gate_rules
 from sim.errors import StudyError
+from sim.metrics import figure
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS
 from sim.study.arguments import check_counts, check_lists
@@ -245,10 +246,11 @@ def _run(
 
 
 def gate_on(scenario: Scenario, metric: str) -> tuple[str, float] | None:
-    """The scenario's gate on a metric as (sign, limit), if it has one."""
-    if metric not in scenario.gates:
+    """The scenario's gate on a metric, under either of its names, as (sign, limit), if it has one."""
+    name = next((given for given in scenario.gates if figure(given) == figure(metric)), None)
+    if name is None:
         return None
-    gate = gate_rules.parse_entry(metric, scenario.gates[metric])
+    gate = gate_rules.parse_entry(name, scenario.gates[name])
     return gate.sign, gate.limit
 
 

@@ -183,18 +183,25 @@ class Tuning:
 
 
 def _difference(objective: Objective, before: pd.DataFrame, after: pd.DataFrame) -> Difference:
-    """After minus before, campaign by campaign; of a share within its bounds and never a point."""
+    """After minus before, campaign by campaign; a share that no campaign shows to differ widens it by what may be unseen,
+    and a share alone stays within its bounds."""
     found = paired_difference(objective.values(before), objective.values(after))
-    if objective.metric not in SHARES and objective.metric != "stopped":
-        return found
-    of = objective.terms[0][2]
-    cases = (
-        len(after)
-        if objective.metric == "stopped"
-        else int(min(f[column("modules", of)].sum() for f in (before, after)))
-    )
-    known = not_a_point(found, cases).estimate
-    return replace(found, estimate=Estimate(known.value, max(-1.0, known.low), min(1.0, known.high)))
+    unseen = sum(weight * _unseen(metric, of, before, after) for weight, metric, of in objective.terms)
+    low, high = found.estimate.low - unseen, found.estimate.high + unseen
+    if objective.metric in SHARES or objective.metric == "stopped":
+        low, high = max(-1.0, low), min(1.0, high)
+    return replace(found, estimate=Estimate(found.estimate.value, low, high))
+
+
+def _unseen(metric: str, of: str, before: pd.DataFrame, after: pd.DataFrame) -> float:
+    """How far a share that differs by the same in every campaign may still be from that, by what it is a share of."""
+    if metric not in SHARES and metric != "stopped":
+        return 0.0
+    name = column(metric, of)
+    found = paired_difference(before[name], after[name])
+    counted = "" if metric == "stopped" else column(f"n_{SHARES[metric].denominator}", of)
+    cases = len(after) if not counted else int(min(frame[counted].sum() for frame in (before, after)))
+    return not_a_point(found, cases).estimate.high - found.estimate.high
 
 
 def _better(objective: Objective, gain: Difference) -> bool:

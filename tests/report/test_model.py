@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -163,6 +164,53 @@ def test_studies_beside_the_run_are_found(tmp_path):
     assert "brick changes the answer of the gate" in texts
     with pytest.raises(RecordsError, match="holds no result"):
         build(run, studies=[tmp_path])
+
+
+def sensitivity_beside(run, metric, values, scenario=None):
+    """RUN-sensitivity of these sampled worlds, with its scenario where one is given."""
+    folder = run.with_name(f"{run.name}-sensitivity")
+    folder.mkdir()
+    influence = {"input": ["brick"], "low": [0.0], "high": [1.0], "at_low": [0.0], "at_high": [0.2], "mu_star": [0.1]}
+    pd.DataFrame(influence).to_parquet(folder / "inputs.parquet")
+    pd.DataFrame({"brick": np.linspace(0.0, 1.0, len(values)), metric: values}).to_parquet(folder / "samples.parquet")
+    if scenario is not None:
+        (folder / "scenario.yaml").write_text(scenario)
+    return folder
+
+
+@pytest.mark.parametrize("asked", ["bricked", "bricked_of_installed"])
+@pytest.mark.parametrize("studied", ["bricked", "bricked_of_installed"])
+@pytest.mark.parametrize("by_option", [False, True])
+def test_a_study_of_a_figure_is_one_of_either_of_its_names(tmp_path, asked, studied, by_option):
+    """A gate that half of the sampled worlds break is no Go, whichever name gate and study use, in the file or as --gate."""
+    given = {} if by_option else {asked: "<= 0.1"}
+    run = made_run(tmp_path / "r", [module()] * 200, gates=given)
+    assert build(run, gates=[gates.parse(asked, "<= 0.1")] if by_option else []).verdict == "go"
+    sensitivity_beside(run.path, studied, [0.0, 0.2])
+    report = build(run, gates=[gates.parse(asked, "<= 0.1")] if by_option else [])
+    assert report.verdict == "marginal"
+    assert "met in 50.00 % of the 2 worlds" in " ".join(report.told.reasons)
+
+
+def test_a_study_of_another_scenario_says_nothing_of_this_one(tmp_path):
+    """Left out with the key where it lies beside the run, refused when it is given; another seed, other gates, and a
+    smaller fleet are the same question."""
+    run = made_run(tmp_path / "r", [module()] * 200, gates={"bricked": "<= 0.1"})
+    mine = "name: a\nseed: 1\nfleet: {size: 200, failures: {brick: 0.1}}\nplan: {components: [{size: 1 MB}]}\n"
+    (run.path / "scenario.yaml").write_text(mine)
+    folder = sensitivity_beside(run.path, "bricked", [0.0, 0.2], mine.replace("1 MB", "2 MB"))
+    report = build(run)
+    assert report.verdict == "go" and report.sensitivity is None
+    said = "r-sensitivity: a study of another scenario: plan.components.0.size is 2 MB there and 1 MB here"
+    assert report.studies_left_out == [said]
+    texts = [block.text for block in run_page(report, run).blocks() if isinstance(block, Text)]
+    assert f"{said}." in texts
+    with pytest.raises(RecordsError, match="a study of another scenario"):
+        build(run, studies=[folder])
+    (folder / "scenario.yaml").write_text(
+        mine.replace("200", "20").replace("seed: 1", "seed: 7").replace("name: a", "name: b")
+    )
+    assert build(run).verdict == "marginal" and build(run).studies_left_out == []
 
 
 def test_further_gates_are_judged(tmp_path):

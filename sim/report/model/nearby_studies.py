@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from sim import gates as gate_rules
 from sim.errors import RecordsError
+from sim.metrics import figure
 from sim.stats.campaigns import STUDY_METRICS
 from sim.stats.verdict import Sampled
 
 INPUTS, SAMPLES, FINALISTS = "inputs.parquet", "samples.parquet", "finalists.parquet"
 _SUFFIXES = ("-sensitivity", "-tune")
+_FREE = ("name", "description", "seed", "gates", "fleet.size", "fleet.modules")
+"""Keys in which a study may differ from the run beside it."""
 _STRENGTHS = (("total", "Sobol, total index"), ("mu_star", "Morris, mean absolute effect"))
 
 
@@ -56,13 +61,65 @@ class Candidate:
     answer: str = ""
 
 
-def beside(run: Path, further: Sequence[Path] = ()) -> list[Path]:
-    """Folders a study may lie in: those given, the run's own, and its neighbours RUN-sensitivity and RUN-tune."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Folders a study of a run may lie in, and of those left out, why."""
+
+    folders: list[Path]
+    left_out: list[str] = field(default_factory=list)
+
+
+def beside(run: Path, further: Sequence[Path] = ()) -> Beside:
+    """Folders a study may lie in: those given, the run's own, and its neighbours RUN-sensitivity and RUN-tune.
+
+    A study of another scenario answers another question: a neighbour is left out and said, one that was given refused.
+    """
     for folder in further:
         if not any((folder / name).exists() for name in (INPUTS, FINALISTS)):
             raise RecordsError(f"{folder}: holds no result of fotasim sensitivity or tune")
+        if other := another_scenario(run, folder):
+            raise RecordsError(f"{folder}: a study of another scenario: {other}; run it again on the scenario of {run}")
     whole = run.resolve()
-    return [*further, whole, *(whole.with_name(whole.name + suffix) for suffix in _SUFFIXES)]
+    neighbours = {
+        folder: another_scenario(run, folder) for folder in (whole.with_name(whole.name + s) for s in _SUFFIXES)
+    }
+    return Beside(
+        [*further, whole, *(folder for folder, other in neighbours.items() if not other)],
+        [f"{folder.name}: a study of another scenario: {other}" for folder, other in neighbours.items() if other],
+    )
+
+
+def another_scenario(run: Path, study: Path) -> str:
+    """The first key in which the scenarios of a run and a study differ, with both values; empty when they agree.
+
+    A study may have other gates, another seed and a smaller fleet; a search may have started from another strategy. Folders
+    without a scenario, and keys that one version does not know, say nothing.
+    """
+    one, other = _scenario(run), _scenario(study)
+    free = {*_FREE, *(("plan.strategy",) if (study / FINALISTS).exists() else ())}
+    found = None if one is None or other is None else _difference(one, other, free)
+    return "" if found is None else f"{found[0]} is {found[2]} there and {found[1]} here"
+
+
+def _scenario(folder: Path) -> Any:
+    try:
+        return YAML(typ="safe").load((folder / "scenario.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError):
+        return None
+
+
+def _difference(one: Any, other: Any, free: set[str], key: str = "") -> tuple[str, Any, Any] | None:
+    """The first key that both have with different values."""
+    if key in free:
+        return None
+    if isinstance(one, dict) and isinstance(other, dict):
+        within = ((name, one[name], other[name]) for name in one if name in other)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        within = ((str(i), *pair) for i, pair in enumerate(zip(one, other, strict=True)))
+    else:
+        return None if one == other else (key, one, other)
+    found = (_difference(a, b, free, f"{key}.{name}".lstrip(".")) for name, a, b in within)
+    return next((x for x in found if x is not None), None)
 
 
 def sensitivity_of(folders: Sequence[Path]) -> Sensitivity | None:
@@ -84,14 +141,21 @@ def sensitivity_of(folders: Sequence[Path]) -> Sensitivity | None:
     return None
 
 
-def sampled_gates(found: Sensitivity | None, scenario: Mapping[str, Any]) -> list[Sampled]:
-    """In how many of the sampled worlds the scenario's gate on the studied metric is met; empty without such a gate."""
-    entry = scenario.get("gates", {}).get(found.metric) if found is not None else None
-    if found is None or entry is None or not found.sampled:
+def sampled_gates(
+    found: Sensitivity | None, scenario: Mapping[str, Any], further: Sequence[gate_rules.Gate] = ()
+) -> list[Sampled]:
+    """In how many of the sampled worlds each gate on the studied figure is met, under either of its names; empty without
+    such a gate. `further` gates stand beside those of the scenario."""
+    if found is None or not found.sampled:
         return []
-    gate = gate_rules.parse_entry(found.metric, entry)
-    met = sum(value is not None and gate.holds(value) for value in found.sampled)
-    return [Sampled(found.metric, met / len(found.sampled), len(found.sampled))]
+    gates = [gate_rules.parse_entry(metric, entry) for metric, entry in scenario.get("gates", {}).items()]
+    return [
+        Sampled(
+            g.metric, sum(v is not None and g.holds(v) for v in found.sampled) / len(found.sampled), len(found.sampled)
+        )
+        for g in (*gates, *further)
+        if figure(g.metric) == figure(found.metric)
+    ]
 
 
 def candidates_of(folders: Sequence[Path]) -> list[Candidate]:

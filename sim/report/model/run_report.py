@@ -181,6 +181,8 @@ class RunReport:
     live: Live | None = None
     sensitivity: Sensitivity | None = None
     candidates: list[Candidate] = field(default_factory=list)
+    studies_left_out: list[str] = field(default_factory=list)
+    """Studies beside the run that are of another scenario, and in which key."""
     not_carried_over: list[NotCarriedOver] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
@@ -196,12 +198,13 @@ def build(
 
     `studies` are folders of `fotasim sensitivity` and `tune`, beside those found next to the run.
     """
-    folders = beside(run.path, studies)
+    found = beside(run.path, studies)
+    folders = found.folders
     summary, modules = run.summary, run.modules
     metrics = _metrics(run)
     lost = _losses(modules)
     loads, live, studied = _loads(run), live_of(run.path, run.manifest), sensitivity_of(folders)
-    decision = _judged(run, metrics, gates, sampled_gates(studied, run.scenario), live)
+    decision = _judged(run, metrics, gates, sampled_gates(studied, run.scenario, gates), live)
     results = list(decision.evidence.gates)
     return RunReport(
         facts=_facts(run, label), verdict=str(decision.verdict), told=tell(decision), exit_statuses=_statuses(decision),  # type: ignore[arg-type]
@@ -213,6 +216,7 @@ def build(
         risk=risk_of(run), loads=loads, costs=_costs(summary, price_per_mb), breakdowns=_breakdowns(modules),
         assumptions=_assumptions(run.manifest), release=release_of(run),
         origin=origin_of({**run.manifest, "repeat": _repeat(run.manifest)}), live=live, sensitivity=studied, candidates=candidates_of(folders),
+        studies_left_out=found.left_out,
         not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
     )  # fmt: skip
 

@@ -55,6 +55,8 @@ def _headline(decision: Decision, first: Reason) -> str:
             return "Void: client and cloud counted different numbers."
         case Why.GENERATOR:
             return "Void: the generator, not the cloud, made these figures."
+        case Why.NOBODY_TOUCHED:
+            return "Nothing to judge: no module confirmed the offer."
         case Why.NOBODY_NEEDED_IT:
             return "Nothing to judge: every module runs the target version already."
         case Why.STOPPED:

@@ -35,11 +35,12 @@ def _assumed(report: RunReport) -> Iterator[Section]:
     estimated = sum(a.provenance == "estimated" for a in listed)
     changed = [a for a in listed if a.changed]
     blocks: list[Block] = []
+    blocks += [Text(f"{study}.", "Not used:") for study in report.studies_left_out]
     if report.sensitivity is not None and report.sensitivity.influences:
         blocks += _dependence(report, report.sensitivity)
     else:
         blocks.append(Text(
-            f"{estimated} of {len(listed)} inputs are engineering estimates. No sensitivity study lies beside this run, "
+            f"{estimated} of {len(listed)} inputs are engineering estimates. No sensitivity study of this scenario lies beside this run, "
             "so it is not known which of them the verdict depends on: run fotasim sensitivity.", "What the verdict depends on.",
         ))  # fmt: skip
     if report.release.defects:
