@@ -61,6 +61,8 @@ class HawkbitDouble:
     def __init__(self, *, sleep: str = "00:00:01", starting: int = 2) -> None:
         self.settings: dict[str, Any] = {"pollingTime": "00:05:00", "user.confirmation.flow.enabled": False}
         self.sleep, self.token = sleep, ""
+        self.held: set[str] = set()  # kinds of requests of devices that have no answer while the double runs
+        self.stopped = asyncio.Event()
         self.starting = starting  # times a rollout that starts is looked at before it runs
         self.targets: dict[str, dict[str, Any]] = {}
         self.modules: dict[int, dict[str, Any]] = {}
@@ -92,6 +94,7 @@ class HawkbitDouble:
 
     async def stop(self) -> None:
         """Ends."""
+        self.stopped.set()
         await self._runner.cleanup()
 
     def action(self, target: str) -> Action:
@@ -337,6 +340,8 @@ class HawkbitDouble:
                 chunks = [self._chunk(self.assigned)]
                 self.actions.append(Action(self._number(), name, 0, 0, chunks, status="running"))
         given = json.loads(await request.text() or "null")
+        if kind in self.held:
+            await self.stopped.wait()
         if kind == "poll":
             return self._poll(name)
         if kind == "configData":

@@ -211,6 +211,12 @@ def test_without_a_rollout_of_this_name_nothing_is_judged_by_chance():
     assert "--plan NUMBER" in found.reconciliation.note
 
 
-def test_requests_under_way_at_the_end_are_counted():
-    found, _, _ = run("plan.strategy.rollout.groups=[{}]")
-    assert found.outcome.manifest["live"]["requests_in_flight_at_end"] >= 0
+@pytest.mark.parametrize(("held", "under_way"), [(set(), 0), ({"deploymentBase"}, 8)])
+def test_requests_under_way_at_the_end_are_counted(held, under_way):
+    """Each of the eight modules waits for its deployment, which the server never sends."""
+
+    def hold(double):
+        double.held = held
+
+    found, _, _ = run("plan.strategy.rollout.groups=[{}]", before=hold, seconds=20.0 if not held else 5.0)
+    assert found.outcome.manifest["live"]["requests_in_flight_at_end"] == under_way

@@ -144,6 +144,17 @@ FAULTY = {
     "volts": (f"imei,rsrp,battery\n{IDS[0]},-95,3.6 V\n", 2, "battery", "3.6 V", "unit 'V'"),
     "a formula": ("imei,rsrp,battery\n=A1+1,-95,80\n", 2, "imei", "=A1+1", "formula"),
     "control characters": (f"imei,rsrp,battery\n{IDS[0]}\x1b[2J,-95,80\n", 2, "imei", "\\x1b", "control"),
+    "the header again": (GOOD + "imei,-95,80\n", 4, "imei", "imei", "header again"),
+    "a line of totals": (GOOD + "Total,-95,80\n", 4, "imei", "Total", "totals"),
+    "a line of totals with a number": (GOOD + "Summe: 2,-95,80\n", 4, "imei", "Summe: 2", "totals"),
+    "what a database counts": (GOOD + "(2 rows),-95,80\n", 4, "imei", "(2 rows)", "totals"),
+    "a comment": (GOOD + "#860688000000003,-95,80\n", 4, "imei", "#860688000000003", "comment"),
+    "a drawn line": ("imei,rsrp,battery\n---,-95,80\n" + GOOD.partition("\n")[2], 2, "imei", "---", "drawn"),
+    "a date for an id": (GOOD + "01.12.2026,-95,80\n", 4, "imei", "01.12.2026", "date"),
+    "an id that Excel took for a date": (GOOD + "3-Mar,-95,80\n", 4, "imei", "3-Mar", "date"),
+    "a character that is not seen": (GOOD + "860688\u200b000000003,-95,80\n", 4, "imei", "860688", "not seen"),
+    "ids rounded and written out": ("imei,rsrp,battery\n860688000000000,-95,80\n860689000000000,-95,80\n", 2, "imei", "860688000000000", "rounded"),
+    "long ids rounded": ("imei,rsrp,battery\n8949020000012340000,-95,80\n8949020000012350000,-95,80\n", 3, "imei", "8949020000012350000", "rounded"),
     "one field too many": (GOOD + f"{IDS[0]},-95,5,80\n", 4, "line", IDS[0], "quotes"),
     "line after a quoted break": (f'imei,rsrp,battery\n"{IDS[0]}",-95,80\n\n"x\ny",-95,80\nz,5,80\n', 6, "rsrp", "5", "unsigned"),
 }  # fmt: skip
@@ -184,6 +195,11 @@ DOUBTFUL = {
     "an unknown column": ("batery\n80\n", "battery_percent: battery", "did you mean 'batery'"),
     "a column twice": ("battery,battery\n80,70\n", "battery_percent: battery", "2 columns have this name"),
     "a time zone": ("tz\nCEST\n", "time_zone: tz", "Europe/Berlin"),
+    "thousands by dots": ("free;x\n1.024;1\n512;1\n", "free_space: {column: free, unit: kB}", "decimal"),
+    "a version with a decimal comma": ("fw;x\n1,10;1\n", "version: fw", "decimal comma"),
+    "two versions": ('fw,x\n"1.0,2.0",1\n', "version: fw", "several versions"),
+    "a version that became a day": ("fw\n1.2.4\n01.02.2003\n", "version: fw", "date"),
+    "a version that became a moment": ("fw\n1.2.4\n2003-02-01 00:00:00\n", "version: fw", "date"),
     "a version that became a date": ("fw\n10-Jan\n", "version: fw", "date"),
 }  # fmt: skip
 
@@ -193,6 +209,50 @@ def test_doubt_is_asked_for(kind, tmp_path):
     """What can be read two ways is not guessed."""
     text, columns, cure = DOUBTFUL[kind]
     assert any(cure in f[3] for f in faults(write(tmp_path, text), f"{{{columns}}}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{IDS[0]}\n{IDS[1]}\n",
+        f"{IDS[0]},1.1,-95\n{IDS[1]},1.1,-97\n",
+        "d1,1.1,-95\nd2,1.1,-97\n",
+        "+----+-----+\n| id | fw  |\n+----+-----+\n| d1 | 1.1 |\n+----+-----+\n",
+    ],
+)
+def test_a_list_without_a_header(text, tmp_path):
+    """The first module would be taken for the names, and be missing."""
+    [(_, key, found, cure)] = faults(write(tmp_path, text), "{module: imei}")
+    assert key == "header" and found == f"a header of {', '.join(text.splitlines()[0].split(','))}" and "names" in cure
+
+
+def test_a_sheet_without_a_header(tmp_path):
+    """The same in a workbook."""
+    book = Workbook()
+    book.active.append(["d1", 1.1, -95])
+    book.active.append(["d2", 1.2, -97])
+    book.save(tmp_path / "fleet.xlsx")
+    assert [fault[1] for fault in faults(tmp_path / "fleet.xlsx", "{module: imei}")] == ["header"]
+
+
+def test_a_key_twice_in_json(tmp_path):
+    """Readers disagree about which counts."""
+    path = write(tmp_path, '[{"imei": "a"},\n {"imei": "b", "imei": "c"}]', "fleet.json")
+    [(_, key, _, cure)] = faults(path, "{module: imei}")
+    assert key == "file" and "the key 'imei' occurs twice" in cure
+
+
+def test_what_only_looks_damaged(tmp_path):
+    """Dates as versions throughout, ids with months and noughts in them, numbers of JSON with three decimals."""
+    text = "id,fw\nsum-1,01.02.2003\nmarina-01,03.02.2003\n860688000000000,01.02.2003\n860688000000001,01.02.2003\n"
+    known = table(write(tmp_path, text), "{module: id, version: fw}").known
+    assert known.names == ["sum-1", "marina-01", "860688000000000", "860688000000001"]
+    assert known.versions["fw"].names == ("01.02.2003", "03.02.2003")
+    path = write(tmp_path, '[{"id": "a", "free": 1.024}, {"id": "b", "free": 512}]', "fleet.json")
+    assert table(path, "{module: id, free_space: {column: free, unit: kB}}").known.numbers["free_space"].tolist() == [
+        1024.0,
+        512e3,
+    ]
 
 
 UNITS = {

@@ -103,7 +103,7 @@ def read_documents(path: Path, text: str, encoding: str) -> Raw:
 
 
 def _documents(path: Path, text: str) -> Iterator[Any]:
-    decoder = json.JSONDecoder(parse_float=str, parse_int=str)
+    decoder = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=_apart)
     at, end = 0, len(text)
     number = 0
     while True:
@@ -118,8 +118,18 @@ def _documents(path: Path, text: str) -> Iterator[Any]:
             document, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, getattr(error, "pos", at)) + 1
-            raise refuse(path, f"broken JSON in line {line}", f"fix it ({getattr(error, 'msg', 'too deep')})") from None
+            why = "too deep" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
+            raise refuse(path, f"broken JSON in line {line}", f"fix it ({why})") from None
         yield document
+
+
+def _apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of which no key is there twice: readers disagree about which of them counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        again = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {again[:60]!r} occurs twice in one object")
+    return found
 
 
 def _listed(path: Path, documents: list[Any], listing: Listing) -> tuple[list[Any], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,13 +24,17 @@ from sim.scenario.fleet_files.raw import Cell, Raw
 from sim.scenario.fleet_files.values import (
     DAMAGED,
     MONTH,
+    NO_IDS,
+    NO_VERSIONS,
     NOT_PRINTABLE,
     NOTHING,
     QUANTITIES,
     Texts,
     check_texts,
+    dates_among,
     days_of,
     numbers_of,
+    rounded,
     split,
     texts_of,
     zones_of,
@@ -42,10 +47,14 @@ NONE_IS_NONE = ("cell", "last_seen", "label")
 """Roles of which an empty field means that there is none."""
 NO_MODULES = "holds no modules: a row for each is needed below the header"
 MOST_VERSIONS = 30_000
+_TOOK_FOR_A_DATE = "Excel took a version for a date: format the column as text and type it again"
 _VERSION = (
-    (MONTH, "Excel took a version for a date: format the column as text and type it again"),
+    (MONTH, _TOOK_FOR_A_DATE),
+    *NO_VERSIONS,
     *(entry for entry in DAMAGED if "took it for a number" not in entry[1] and "rounded" not in entry[1]),
 )
+_VALUE = re.compile(r"\d{10,}|-\d+|[+-]?\d+[.,]\d+")
+"""What is a value and no name of a column."""
 _TYPED = {
     Cell.REAL: "a number in the file: 1.10 and 1.1 are the same there; ",
     Cell.DATE: "a date in the file: ",
@@ -89,11 +98,22 @@ def read_raw(path: Path, sheet_name: str | None = None, wanted: frozenset[str] |
     if data[:4] == content.PARQUET:
         raise content.refuse(path, "a packed Parquet file", "unpack it first")
     if data[:4] == content.ZIP:
-        return sheet.read_sheet(path, data, sheet_name)
+        return _headed(path, sheet.read_sheet(path, data, sheet_name))
     text, encoding = content.decode(path, data)
     if text.lstrip()[:1] in ("{", "["):
         return documents.read_documents(path, text, encoding)
-    return delimited.read_delimited(path, text, encoding)
+    return _headed(path, delimited.read_delimited(path, text, encoding))
+
+
+def _headed(path: Path, raw: Raw) -> Raw:
+    """The table, unless its header is a row: then that module would be missing, and nothing had a name."""
+    names = [name for name in raw.names if name]
+    if any(_VALUE.fullmatch(name) for name in names) or not any(c.isalpha() for name in names for c in name):
+        raise content.refuse(
+            path, f"a header of {', '.join(names)[:80] or 'nothing'}",
+            "put a line with the names of the columns above the rows", "header",
+        )  # fmt: skip
+    return raw
 
 
 def _opened(path: Path) -> io.BufferedReader:
@@ -297,7 +317,8 @@ class _Reading:
                 given = self.columns[key]
                 texts = self._texts(key, given)
                 before = len(self.faults.found)
-                numbers[key] = numbers_of(texts, key, given, self.faults)
+                of_csv = self.raw.place == "line"
+                numbers[key] = numbers_of(texts, key, given, self.faults, dots_are_decimal=not of_csv)
                 if given.missing == "sample":
                     sampled.add(key)
                     if len(self.faults.found) == before and not np.isfinite(numbers[key]).any():
@@ -315,7 +336,16 @@ class _Reading:
             return None
         given = self.columns["module"]
         texts = self._texts("module", given)
-        self.damaged = check_texts(texts, given.column, self.faults)
+        self.damaged = check_texts(texts, given.column, self.faults, (*NO_IDS, *DAMAGED))
+        self._refuse(texts, given, "the header again: delete this line", [
+            i for i, text in enumerate(texts.distinct) if text == given.column
+        ])  # fmt: skip
+        self._refuse(
+            texts,
+            given,
+            "most ids end in noughts: a program has rounded them; export the column as text again",
+            rounded(texts),
+        )
         digits = [len(t) for t in texts.distinct if t.isdigit()]
         if digits and len(digits) == len(texts.distinct):
             usual = max(set(digits), key=digits.count)
@@ -326,6 +356,12 @@ class _Reading:
                 )
         return texts
 
+    def _refuse(self, texts: Texts, given: Column, why: str, codes: list[int]) -> None:
+        """Adds the rows that have these texts to the faults."""
+        rows, values, count = texts.rows_of(codes, 25)
+        if count:
+            self.faults.add(given.column, why, rows, values, count)
+
     def _coded(self, role: str, given: Column) -> Texts:
         texts = self._texts(role, given)
         if role == "last_seen":
@@ -334,10 +370,9 @@ class _Reading:
             return zones_of(texts, given, self.faults)
         if role in ("version", "hardware"):
             check_texts(texts, given.column, self.faults, _VERSION)
+            self._refuse(texts, given, _TOOK_FOR_A_DATE, dates_among(texts))
             long = [i for i, text in enumerate(texts.distinct) if len(text) > MAX_VERSION_CHARS]
-            rows, values, count = texts.rows_of(long, 25)
-            if count:
-                self.faults.add(given.column, f"at most {MAX_VERSION_CHARS} characters", rows, values, count)
+            self._refuse(texts, given, f"at most {MAX_VERSION_CHARS} characters", long)
             if len(texts.distinct) > MOST_VERSIONS:
                 self.faults.add(given.column, f"{len(texts.distinct):,} different values: is this the right column?")
         elif role in ("cell", "label"):

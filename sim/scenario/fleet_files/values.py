@@ -26,6 +26,7 @@ NOTHING = frozenset({"", "na", "n/a", "#n/a", "null", "none", "nan", "-", "--", 
 """Texts that mean that there is no value, in any case; of ids only the empty one does."""
 _NUMBER = re.compile(r"([+-]?)((?:\d[\d.,]*|[.,]\d+))(?:[eE]([+-]?\d{1,3}))?(\D*)")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ '’\u00a0\u202f\u2009](?=\d{3}(?!\d))")
+_PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _THOUSANDS_COMMA, _THOUSANDS_DOT = re.compile(r"\d{1,3}(,\d{3})+"), re.compile(r"\d{1,3}(\.\d{3}){2,}")
 
 
@@ -102,10 +103,11 @@ def split(text: str) -> tuple[str, str, str] | None:
     return match[1] + match[2], match[3] or "0", match[4].strip()
 
 
-def decimal_mark(numbers: Sequence[str], *, small: bool) -> str | None:
+def decimal_mark(numbers: Sequence[str], *, small: bool, dots_are_decimal: bool = False) -> str | None:
     """The decimal mark of a column's numbers: `.` or `,`, or None when they can be read both ways.
 
-    `small`: values of four digits cannot be meant, so that `80,125` is no eighty thousand.
+    `small`: values of four digits cannot be meant, so that `80,125` is no eighty thousand. `dots_are_decimal`: the file's
+    kind has numbers of its own, with a dot.
     """
     both = [n for n in numbers if "," in n and "." in n]
     if both:
@@ -114,6 +116,8 @@ def decimal_mark(numbers: Sequence[str], *, small: bool) -> str | None:
     commas = [n for n in numbers if "," in n]
     dots = [n for n in numbers if "." in n]
     if not commas:
+        if not small and not dots_are_decimal and dots and all(_PERHAPS_THOUSANDS.fullmatch(n) for n in dots):
+            return None
         return "," if any(_THOUSANDS_DOT.fullmatch(n.lstrip("+-")) for n in dots) else "."
     grouped = [n for n in commas if _THOUSANDS_COMMA.fullmatch(n.lstrip("+-"))]
     if small or len(grouped) < len(commas):
@@ -126,16 +130,19 @@ def _value(digits: str, exponent: str, mark: str) -> float:
     return float(f"{digits.replace(other, '').replace(',', '.')}e{exponent}")
 
 
-def numbers_of(texts: Texts, key: str, given: Column, faults: Faults) -> Array:
+def numbers_of(texts: Texts, key: str, given: Column, faults: Faults, *, dots_are_decimal: bool = False) -> Array:
     """A column of numbers in our units, NaN where there is no value; faults are added, not raised."""
     quantity = QUANTITIES[key]
     parts = [split(text) for text in texts.distinct]
     read = [part for part in parts if part is not None]
-    mark = given.decimal or decimal_mark([digits for digits, _, _ in read], small=key != "free_space")
+    mark = given.decimal or decimal_mark(
+        [digits for digits, _, _ in read], small=key != "free_space", dots_are_decimal=dots_are_decimal
+    )
     if mark is None:
+        doubtful = [t for t in texts.distinct if "," in t] or [t for t in texts.distinct if "." in t]
         faults.add(
             given.column, 'the decimal mark is in doubt: write decimal: "," or decimal: "." for this column',
-            values=[t for t in texts.distinct if "," in t][:3],
+            values=doubtful[:3],
         )  # fmt: skip
         return np.full(len(texts.codes), np.nan)
     bare = np.array([part is None or not part[2] for part in parts], dtype=np.bool_)
@@ -282,6 +289,7 @@ def renamed(texts: Texts, names: Sequence[str]) -> Texts:
 
 NOT_PRINTABLE = (
     (re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd].*", re.DOTALL), "control or broken characters: export it again"),
+    (re.compile(r".*[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff].*", re.DOTALL), "characters that are not seen: type it again"),
 )  # fmt: skip
 """What no text of a list of devices is."""
 DAMAGED = (
@@ -292,6 +300,20 @@ DAMAGED = (
     (re.compile(r".{129,}", re.DOTALL), "at most 128 characters"),
 )  # fmt: skip
 """What an id looks like that is not what it was."""
+_DATE = r"(?:\d{1,2}([./])\d{1,2}\1\d{4}|(?:19|20)\d{2}-\d{2}-\d{2})(?:[ T].*)?"
+NO_IDS = (
+    (re.compile(r"(?:grand ?|sub)?(?:totals?|sum|summe|gesamt|gesamtsumme|somme|totale)(?:\s*[:=].*|\s+[\d.,]+)?", re.IGNORECASE),
+     "a line of totals is no module: delete it"),
+    (re.compile(r"\(?\d+ rows?\)?(?: in set.*)?", re.IGNORECASE), "a line of totals is no module: delete it"),
+    (re.compile(r"#.*|//.*"), "a comment is no module: delete the line"),
+    (re.compile(r"[-=+_|:*~ ]{3,}"), "a drawn line is no module: delete it"),
+    (re.compile(rf"{_DATE}|\d{{1,2}}-(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:-\d{{2,4}})?", re.IGNORECASE),
+     "a date is no id of a module: take another column, or export it as text again"),
+)  # fmt: skip
+"""What stands in a column of ids and is none."""
+NO_VERSIONS = (
+    (re.compile(r"\d[\d.]*(?:,\d[\d.]*)+"), "a decimal comma, or several versions: write the one version as text, such as 1.10"),
+)  # fmt: skip
 MOST_PLAIN = 100
 """Digits alone, no more than these, are as they were."""
 MONTH = re.compile(
@@ -319,3 +341,19 @@ def check_texts(
         if count:
             faults.add(column, why, rows, values, count)
     return [code for codes in wrong.values() for code in codes]
+
+
+def dates_among(texts: Texts) -> list[int]:
+    """Versions that are dates where others are none: what a program makes of 1.2.2003. All dates are meant as such."""
+    dates = [i for i, text in enumerate(texts.distinct) if re.fullmatch(_DATE, text)]
+    return dates if len(dates) < len(texts.distinct) else []
+
+
+def rounded(texts: Texts) -> list[int]:
+    """Long numbers that end in noughts, where most of the column's do: 8.60688E+14 written out again."""
+    long = [i for i, text in enumerate(texts.distinct) if text.isdigit() and 12 <= len(text) < MOST_PLAIN]
+    found = [
+        i for i in long
+        if (text := texts.distinct[i]).endswith("000000") or (len(text) >= 18 and not text[15:].strip("0"))
+    ]  # fmt: skip
+    return found if len(found) >= 2 and 2 * len(found) > len(long) else []
