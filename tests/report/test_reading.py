@@ -11,7 +11,7 @@ import pytest
 
 from sim.metrics import SHARES
 from sim.report.figures import charts, study_figures
-from sim.report.formats.svg import _VARIABLES
+from sim.report.formats.svg import _VARIABLES, to_svg
 from sim.report.page import Value
 from sim.report.pages.comparison_page import comparison_page
 from sim.report.pages.sensitivity_page import sensitivity_page
@@ -217,6 +217,13 @@ def test_every_colour_of_figures_follows_the_mode():
     drawn = {c.lower() for c in (charts.INK, charts.SOFT, charts.FAINT, charts.RED, charts.ORANGE, *charts.SERIES)}
     assert drawn <= set(_VARIABLES)
     assert {name.removeprefix("--") for name in _VARIABLES.values()} <= set(colours(True)) & set(colours(False))
+
+
+def test_letters_on_light_cells_stay_dark_in_dark_mode():
+    """The cells of a heat map keep their colours, so letters on light ones must not follow the mode."""
+    svg = to_svg(charts.heat_map(["a", "b"], ["c"], [[0.0, 1.0]], x_label="x", y_label="y", value_label="v"), "a map")
+    assert charts.ON_LIGHT.lower() not in _VARIABLES
+    assert f"fill: {charts.ON_LIGHT}" in svg and contrast(charts.ON_LIGHT, "#f3f8fc") >= 4.5
 
 
 def test_one_colour_one_meaning():

@@ -49,7 +49,7 @@ class Reconciliation:
     checks: tuple[Check, ...] = ()
     note: str = ""
     findings: tuple[str, ...] = ()
-    """Where the cloud contradicts itself: worth a report there, no disagreement with the modules."""
+    """What else the cloud told: where it contradicts itself, what an earlier run left; no disagreement with the modules."""
     by: str = ""
     """What of the cloud was compared, such as `rollout 7 'fw-1.1.0'`; empty: all there is."""
 

@@ -27,6 +27,8 @@ SERIES = (BLUE, GREEN, PURPLE, "#7A5C00", SKY, "#566573")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1)), (0, (9, 3)))
 """Dashes of series, in order of use."""
 INK, SOFT, FAINT = "#22313f", "#566573", "#d5dce3"
+ON_LIGHT = "#14202b"
+"""Letters on the light cells of a heat map, which stay light in dark mode: no variable of the page."""
 BLUES = LinearSegmentedColormap.from_list("fotasim", ["#f3f8fc", "#9cc6e3", BLUE, "#003a5c"])
 """Colours of heat maps, light to dark with the value."""
 
@@ -215,7 +217,7 @@ def heat_map(
         middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
         for (row, column), value in np.ndenumerate(grid):
             if np.isfinite(value):
-                ink = "white" if value > middle else INK
+                ink = "white" if value > middle else ON_LIGHT
                 axes.text(column, row, shown(value), ha="center", va="center", color=ink, fontsize=9)
     else:
         figure.colorbar(image, ax=axes, label=value_label)

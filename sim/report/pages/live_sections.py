@@ -30,9 +30,8 @@ def agreement_check(compared: Compared, suite: str) -> list[Check]:
 def agreement_text(compared: Compared) -> Text:
     """Whether the figures can be trusted, in one line."""
     if compared.agrees is None:
-        return Text(
-            compared.note or "Nobody could be asked for the cloud's side.", "Not compared with the cloud's counts."
-        )
+        why = compared.note or "nobody could be asked for the cloud's side"
+        return Text(f"{why.rstrip('.')}.", "Not compared with the cloud's counts:")
     if compared.agrees:
         return Text("every count of the modules is the cloud's too.", "Client and cloud agree:")
     apart = max(compared.checks, key=lambda c: c.differ)
@@ -120,7 +119,7 @@ def comparison_sections(compared: Compared) -> Iterator[Section]:
     if rows:
         blocks.append(Table("client_and_cloud", shown, [row[: len(shown)] for row in rows]))
     if compared.findings:
-        blocks += [Text("", "What the cloud contradicts itself in:"), Points([Text(f) for f in compared.findings])]
+        blocks += [Text("", "What the counts do not say:"), Points([Text(f) for f in compared.findings])]
     yield Section("Client and cloud", blocks)
 
 

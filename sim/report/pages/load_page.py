@@ -102,7 +102,7 @@ def _verdict(run: LoadRun) -> Verdict:
             decision.verdict.value, told_by.word, [reason, *slo_blocks(objectives), agreement_text(run.compared), *told]
         )
     carried = Text(
-        f"{plural(failures, 'exchange')} of {done + failures:,} failed; the generator kept up, so the times are the cloud's.",
+        f"{f'{failures:,}' if failures else 'None'} of {plural(done + failures, 'exchange')} failed; the generator kept up, so the times are the cloud's.",
         "The figures can be trusted." if not failures else "Some exchanges failed.",
     )
     bound = Text(
@@ -120,7 +120,10 @@ def _tiles(run: LoadRun) -> Tiles:
         p99 = None if leg is None else leg.p99_s
         if leg is not None and p99 is not None:
             tiles.append(Tile(f"{name}, 99 % within".capitalize(), f"{number(MS * p99)} ms", f"{leg.count:,} measured"))
-    return Tiles([*tiles, Tile("Failures", f"{_failures(run):,}", "of all legs together")])
+    tried = sum(leg.count for leg in run.legs if leg.name not in SPANS) + _failures(run)
+    return Tiles(
+        [*tiles, Tile("Failures", f"{_failures(run):,}", f"of {plural(tried, 'exchange')}, all legs together")]
+    )
 
 
 def _failures(run: LoadRun) -> int:
