@@ -519,3 +519,29 @@ def test_a_signal_waits_until_what_was_measured_is_written(name, status):
     )
     assert (done.returncode, done.stdout) == (status, "whole\n"), done.stderr
     assert "FOLDER is being written first" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["deploymentBase", "configData"])
+def test_a_link_to_another_server_is_a_failure_and_nothing_is_sent_there(kind):
+    from tests.ddi_server import DocumentedServer
+    from tests.engines.test_live_ddi import PACKAGE, READY
+
+    class Elsewhere(DocumentedServer):
+        async def _base(self, request):
+            link = f'{{"{kind}": {{"href": "http://127.0.0.1:1/elsewhere"}}}}'
+            return web.Response(text=f'{{"config": {{"polling": {{"sleep": "00:00:01"}}}}, "_links": {link}}}')
+
+    async def run():
+        server = Elsewhere(PACKAGE)
+        await server.start()
+        try:
+            settings = Settings(ramp_per_s=100.0, time_scale=600.0, duration_s=3.0)
+            return await live(scenario(*READY, "fleet.size=3"), server.url, settings)
+        finally:
+            await server.stop()
+
+    found = asyncio.run(asyncio.wait_for(run(), 60))
+    failures = found.outcome.manifest["live"]["failures"]
+    assert set(failures) == {kind}
+    assert set(failures[kind]) == {"protocol error, the server's: a link to another server"}
+    assert found.outcome.summary["verdict"] == "no-go"

@@ -95,6 +95,7 @@ class Closed:
 class Refused:
     """The server refuses a request for good, or will not let the device in (401, 403; the request is sent again).
 
+    With status NOT_ASKED nothing was sent: the link leads to another server, which the credentials are not for.
     `tag` is that of the feedback which is thereby spent.
     """
 
@@ -103,6 +104,7 @@ class Refused:
     tag: Any = None
 
 
+NOT_ASKED = 0
 Event = Polled | Offered | ConfirmationAsked | CancelAsked | Acknowledged | Closed | Refused
 
 
@@ -307,6 +309,8 @@ class Client:
             url = links.get("configData", f"{self._url}/configData")
             if self._at_home(url):
                 self._tell_attributes(url)
+            else:
+                events.append(Refused("configData", NOT_ASKED))
         for kind in ("cancelAction", "confirmationBase", "deploymentBase"):
             href = links.get(kind)
             if href is None:
@@ -322,7 +326,7 @@ class Client:
             ):
                 events.append(_offer(kind, read_before[1], False))
             elif not self._at_home(href):
-                events.append(Refused(kind, 0))
+                events.append(Refused(kind, NOT_ASKED))
             elif href not in self._asked:
                 self._asked.add(href)
                 self._send("GET", href, b"", kind)

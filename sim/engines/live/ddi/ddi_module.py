@@ -26,7 +26,7 @@ from sim.engines.live.ddi.json_requests import NoAnswer
 from sim.engines.live.fetch import Package
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.reconciliation import mirror
-from sim.errors import InputError, LocalProtocolError, ProtocolError
+from sim.errors import InputError, LocalProtocolError, ProtocolError, RemoteProtocolError
 from sim.module.inputs import Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
@@ -338,6 +338,8 @@ class DdiModule(LiveModule):
             self._acknowledged(event.tag)
         elif isinstance(event, dc.Closed):
             self._on_closed(event)
+        elif event.status == dc.NOT_ASKED:
+            self._fail(_LEGS[event.what], failure_reasons.of_protocol(RemoteProtocolError("a link to another server")))
         elif event.tag is not None:  # spent: a cancel's answer after the success (405), or a report that is not taken
             self._unacked = max(0, self._unacked - 1)
 
