@@ -27,6 +27,7 @@ BACKLOG = 4096
 SLICE_BYTES = 4096
 """Of what one client has sent, read at a time before the others have their turn."""
 TLS_HANDSHAKE_S = 10.0
+"""From the connection to the end of its handshake, of MQTT and of HTTP."""
 STRANGER_S = 5.0
 """A client that is let in only to be told why it is refused has this long to hear it."""
 MAX_STRANGERS = 8192

@@ -9,6 +9,7 @@ import asyncio
 import re
 import secrets
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +20,7 @@ from sim.errors import ProtocolError, RemoteProtocolError
 from sim.service.activated_plan import Rollout
 from sim.service.cloud import Cloud
 from sim.service.endpoint import Stranger
-from sim.service.known_device import Device
+from sim.service.known_device import EARLIER, Device
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
@@ -56,6 +57,8 @@ class Session:
     reported: commands.Reported = field(default_factory=commands.Reported)
     packet_id: int = 0
     strikes: int = 0
+    unanswered: deque[str] = field(default_factory=deque)
+    """Behind a broker: identities of what was taken and is not committed yet, so the broker may send it again."""
 
 
 class Gateway:
@@ -265,17 +268,25 @@ class Gateway:
     def _seen(self, session: Session, opened: frame.Frame) -> bool:
         """Whether a message came before: a broker that delivers at least once repeats it, marked, under its identity.
 
-        Packet ids start over with every session of a module, which its 0x0044 opens.
+        Packet ids start over with every session of a module, which its 0x0044 opens. Of the session before only those
+        count that the broker may still repeat.
         """
         device = session.device
         if opened.command == commands.INFO_REPORT and not session.repeated:
             device.identities.clear()
+            device.identities.extend(EARLIER + identity for identity in session.unanswered)
         identity = f"{opened.packet_id:x}.{opened.command:x}.{zlib.crc32(opened.payload):x}"
-        if identity in device.identities and (session.repeated or opened.command == commands.OTA_STATUS):
+        session.unanswered.append(identity)
+        self.cloud.journal.then(partial(_discard_oldest, session.unanswered))
+        if identity in device.identities:
+            seen = session.repeated or opened.command == commands.OTA_STATUS
+        else:
+            seen = session.repeated and EARLIER + identity in device.identities
+        if seen:
             self.repeated += 1
-            return True
-        device.identities.append(identity)
-        return False
+        else:
+            device.identities.append(identity)
+        return seen
 
     # --- down ----------------------------------------------------------------------------------------------------
 
@@ -390,6 +401,10 @@ def uplink_kind(client_id: str, topic: str) -> str | None:
     if levels[:4] != ["q", "2", "d", client_id] or len(levels) not in (5, 6) or levels[4] not in KINDS:
         return None
     return levels[4] if len(levels) == 5 or 0 < len(levels[5]) <= MAX_ENDPOINT_CHARS else None
+
+
+def _discard_oldest(identities: deque[str]) -> None:
+    identities.popleft()
 
 
 def _pass_on(stored: asyncio.Future[None], _done: object) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = 32
 """Reports of a module behind a broker that are told from their repetitions."""
+EARLIER = "~"
+"""Marks the identity of a report that the module sent in its session before this one."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class Device:
     authenticated: bool = False
     """It has logged in with its secret: a bootstrap is refused until an operator resets it."""
     identities: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    """Behind a broker: the latest reports since the module began its session, oldest first."""
+    """Behind a broker: the latest reports since the module began its session, oldest first; before them those of the
+    session before whose acknowledgement was not out yet, marked EARLIER."""
     reoffer: bool = False
     """Its connection was taken over: what it was offered there, it may never have got."""
     busy: Rollout | None = None

@@ -22,6 +22,7 @@ import uvicorn
 from sim.errors import FotasimError
 from sim.messages import ToModule
 from sim.service import cloud as parts
+from sim.service import endpoint
 from sim.service.activated_plan import Rollout
 from sim.service.broker import Broker
 from sim.service.cloud import Cloud
@@ -39,7 +40,7 @@ from sim.service.store.journal import Journal
 from sim.service.throttle import Connections
 from sim.service.trouble import Trouble
 from sim.service.web import app as web
-from sim.service.web.connection import protocol
+from sim.service.web.connection import MAX_HEAD_BYTES, protocol
 
 STOP_S = 5.0
 WATCH_S = 2.0
@@ -151,7 +152,7 @@ class Server:
         config = uvicorn.Config(
             application, http=protocol(self._connections), ws="none", lifespan="off", log_config=None, access_log=False,
             ssl_certfile=options.tls_cert, ssl_keyfile=options.tls_key, backlog=4096, server_header=False,
-            timeout_graceful_shutdown=int(STOP_S),
+            timeout_graceful_shutdown=int(STOP_S), h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )  # fmt: skip
         logging.getLogger("uvicorn.error").addFilter(_quiet)
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # forms that are none are answered, not told
@@ -233,6 +234,23 @@ async def running(
 
 class _Web(uvicorn.Server):
     """uvicorn without signal handlers: the command decides what Ctrl-C means."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens as uvicorn does, with an end to TLS handshakes that none of its options set."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connected() -> asyncio.Protocol:
+            return config.http_protocol_class(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+
+        self.servers = []
+        for sock in sockets or []:
+            self.servers.append(
+                await loop.create_server(
+                    connected, sock=sock, ssl=config.ssl, backlog=config.backlog,
+                    ssl_handshake_timeout=endpoint.TLS_HANDSHAKE_S if config.ssl else None,
+                )
+            )  # fmt: skip
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -187,3 +187,39 @@ def test_connections_cannot_be_dropped_behind_a_broker(tmp_path, mosquitto):
                 pass
 
     asyncio.run(scene())
+
+
+def test_a_report_of_the_session_before_is_told_from_its_repetition(tmp_path, mosquitto):
+    """The cloud ends with a report and the session that follows it unanswered: the broker repeats both, one report was sent.
+
+    Once a report was answered, the broker cannot repeat it: an equal one of the next session is another one.
+    """
+    status = ota.encode_status(ota.Status(msg.PLAN_RECEIVED, "fw", msg.FIRMWARE, ""))
+    info = commands.encode_info_report({"fw": "1.0.0"}, "fw")
+
+    async def scene():
+        client_id = ""
+
+        def take(server, command, payload, packet_id, *, repeated=False):
+            assert server.gateway.adopt(client_id, repeated=repeated)
+            return server.gateway.on_message(client_id, *uplink(client_id, command, payload, packet_id))
+
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            await prepare(client, strategy=STRATEGY)
+            client_id = FakeModule(await live_of(client), "device01").client_id
+            await take(server, commands.INFO_REPORT, info, 1)
+            take(server, commands.OTA_STATUS, status, 2)
+            await take(server, commands.INFO_REPORT, info, 1)  # one batch of the store with the report
+        async with served(tmp_path, broker=mosquitto.url) as (server, client):
+            device = server.cloud.rollouts.device(1, "device01")
+            for _ in range(2):
+                take(server, commands.OTA_STATUS, status, 2, repeated=True)
+            await take(server, commands.INFO_REPORT, info, 1, repeated=True)
+            assert (device.reports, server.gateway.repeated) == (1, 3)
+            await take(server, commands.OTA_STATUS, status, 2)
+            assert device.reports == 2, "of the new session, by its number"
+            await take(server, commands.INFO_REPORT, info, 1)
+            await take(server, commands.OTA_STATUS, status, 2, repeated=True)
+            assert device.reports == 3, "the one before was answered"
+
+    asyncio.run(scene())

@@ -17,6 +17,14 @@ HEAD_S = 15.0
 STALLED_S = 300.0
 """An answer of which the client takes nothing for this long ends the connection."""
 LOOK_S = 15.0
+MAX_HEAD_BYTES = 64 * 1024
+PIECE_BYTES = 4 * 1024
+"""Of what one read has brought, parsed at a time: a head is too long however many of its bytes come at once."""
+
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 24\r\nConnection: close\r\n\r\nThe headers are too long"
+)
 
 
 class Limited(H11Protocol):
@@ -43,8 +51,18 @@ class Limited(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a connection that was taken in."""
-        if self._source is not None:
-            super().data_received(data)
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._source is None or self.transport.is_closing():
+                return
+            super().data_received(data[start : start + PIECE_BYTES])
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is told so; a head that does not end within the parser's limit is told 431."""
+        if len(self.conn.trailing_data[0]) > MAX_HEAD_BYTES:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
 
     def handle_events(self) -> None:
         """A head that has come in time stops its clock."""
