@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sim.metrics import METRICS
 from sim.scenario.versions import is_older
+from sim.scenario.windows import opens
 
 if TYPE_CHECKING:
     from sim.scenario.fleet_section import Group
@@ -17,7 +18,13 @@ _BATTERY_KEYS = ("battery", "battery_percent")
 
 def doubts(scenario: Scenario) -> list[str]:
     """One line for each; empty for most scenarios."""
-    return [*_gates(scenario), *_targets(scenario), *_batteries(scenario), *_rollout_groups(scenario)]
+    return [
+        *_gates(scenario),
+        *_targets(scenario),
+        *_batteries(scenario),
+        *_rollout_groups(scenario),
+        *_windows(scenario),
+    ]
 
 
 def _gates(scenario: Scenario) -> Iterator[str]:
@@ -73,6 +80,18 @@ def _rollout_groups(scenario: Scenario) -> Iterator[str]:
             yield (
                 f"{key}: group {group.name or number + 1} opens {opens_s / 86400.0:.4g} d after the activation, {activation}; "
                 f"the run is judged after {scenario.horizon / 86400.0:.4g} d (horizon), so nobody in it is upgraded"
+            )
+
+
+def _windows(scenario: Scenario) -> Iterator[str]:
+    """Maintenance windows that are not open once while the plan runs."""
+    schedule = scenario.plan.strategy.schedule
+    for number, window in enumerate(schedule.maintenance_windows):
+        if not opens(window, schedule, scenario.horizon):
+            yield (
+                f"plan.strategy.schedule.maintenance_windows.{number}: it does not open between the activation, "
+                f"{schedule.start_time:%Y-%m-%d %H:%M} (schedule.start_time), and the end of the run, "
+                f"{scenario.horizon / 86400.0:.4g} d later (horizon): set schedule.start_time, or another window"
             )
 
 

@@ -42,6 +42,15 @@ def windows(schedule: Schedule, horizon_s: float) -> list[tuple[float, float]]:
     return merged or [(horizon_s, horizon_s)] * bool(schedule.maintenance_windows)
 
 
+def opens(window: Window, schedule: Schedule, horizon_s: float) -> bool:
+    """Whether a window of the schedule is open at any time between activation and horizon."""
+    start = schedule.start_time
+    until = start + timedelta(seconds=horizon_s, days=2)
+    origin_s = start.replace(tzinfo=schedule.zone).timestamp()
+    moments = (at.timestamp() - origin_s for at in _openings(window, start - timedelta(days=2), until, schedule.zone))
+    return any(opened_s + window.duration > 0.0 and opened_s < horizon_s for opened_s in moments)
+
+
 def _openings(window: Window, since: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
     """Moments at which a window opens, between two local times."""
     if window.cron is not None:

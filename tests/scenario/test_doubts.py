@@ -147,3 +147,26 @@ def test_one_unit_speaks_for_both_ends():
     """And zero needs none."""
     assert (parse_axis("horizon=7d:21d").low, parse_axis("horizon=7d:21d").high) == (7 * 86400.0, 21 * 86400.0)
     assert parse_axis("plan.strategy.retry.retry_interval=0,10min").levels == (0, "10min")
+
+
+@pytest.mark.parametrize(
+    ("window", "opened"),
+    [
+        ('{cron: "0 2 * * 1", years: [2020], duration: 1h}', False),  # a window of an old export
+        ('{cron: "0 2 * * 1", years: [2026], duration: 1h}', True),  # the activation, 2026-03-02, is a Monday
+        ('{cron: "0 2 9 3 *", duration: 1h}', False),  # a day after the end
+        ('{cron: "0 2 8 3 *", duration: 1h}', True),
+        ('{cron: "0 23 1 3 *", duration: 1h}', False),  # closes with the activation
+        ('{cron: "0 23 1 3 *", duration: 61min}', True),  # open still
+        ('{start: "22:00", duration: 1h}', True),
+    ],
+)
+def test_a_window_that_never_opens(window, opened):
+    """Nobody is upgraded then, and the run alone does not say why."""
+    given = scenario(
+        MAINS, "horizon=7d", 'plan.strategy.schedule.start_time="2026-03-02T00:00:00"',
+        "plan.strategy.schedule.time_zone=UTC", f"plan.strategy.schedule.maintenance_windows=[{window}]",
+    )  # fmt: skip
+    found = [line for line in doubts(given) if "maintenance_windows.0" in line]
+    assert len(found) == (0 if opened else 1)
+    assert opened or "does not open between the activation, 2026-03-02 00:00" in found[0]
