@@ -50,7 +50,7 @@ def test_kept_records_make_the_run_folder_of_the_reference():
 def test_zero_events_still_have_an_upper_bound():
     """Nothing can brick here, and 20 campaigns cannot know that: of n installations at most 1 - 0.025 ** (1 / n) brick."""
     done = replicate(scenario(*SMALL, *HARMLESS), 20, workers=1)
-    found, installed = done.estimate("bricked"), int(done.frame["n_installed"].sum())
+    found, installed = done.estimate("bricked"), int(done.frame["n_installed_ended"].sum())
     assert (found.value, found.low) == (0.0, 0.0)
     assert 900 < installed < 1200
     assert found.high == pytest.approx(1.0 - 0.025 ** (1.0 / installed))

@@ -100,7 +100,7 @@ def judged(recommended, present, *, minimise="failed", subject_to=(), complete=T
 
     def frame(rows):
         return pd.DataFrame([
-            {"replication": i, "modules": 1000, **row, **{f"n_{name}": 1000 for name in ("targets", "touched", "installed")},
+            {"replication": i, "modules": 1000, **row, **{f"n_{name}": 1000 for name in ("targets", "touched_ended", "installed_ended")},
              "n_touched_failed": round(1000 * row["failed"]), "n_bricked": round(1000 * row["bricked"])}
             for i, row in enumerate(rows)
         ])  # fmt: skip
