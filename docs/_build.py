@@ -310,6 +310,15 @@ def metrics() -> str:
     return _table(("metric", "counts", "out of", "unit", "view", "", "changed"), rows)
 
 
+def published() -> str:
+    """The model against published figures."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.published import table
+
+    head = ("area", "figure", "model", "published", "ratio", "spread", "within", "unit", "source")
+    return _table(head, table())
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table; columns without any text are left out."""
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
@@ -326,6 +335,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "checks": checks,
     "metrics": metrics,
+    "published": published,
 }
 
 CHECKED_IN = {"parameters": parameters, "states": states}
