@@ -105,7 +105,9 @@ def test_a_proxy_that_breaks_every_second_connection_is_never_a_go(does, step, r
     failures = found.outcome.manifest["live"]["failures"]
     counted = failures[step]
     assert sum(counted.values()) == sum(sum(row.values()) for row in failures.values())
-    assert set(counted) == {reason}
+    cut_off = "no answer (acknowledgement, until its next connection)"  # on a busy host, before the reset is there
+    assert {reason} <= set(counted) <= {reason, cut_off}
+    assert step == "session" or set(counted) == {reason}
     assert 0 < counted[reason] <= proxy.hit
     if step == "login":  # a module may be gone in order before its session is reset
         assert proxy.hit - counted[reason] <= 2  # those under way as the run ended
@@ -117,7 +119,8 @@ def test_a_proxy_that_breaks_every_second_connection_is_never_a_go(does, step, r
     assert report.told.headline == f"Do not ship: {step} failed more often than tolerated."
     (row,) = next(t for t in page.tables() if t.name == "slo").raw()
     assert row[0] == f"error_rate({step})<1%"
-    assert (row[3], row[5]) == (counted[reason], f"{reason} ({counted[reason]:,})")
+    assert row[3] == sum(counted.values())
+    assert f"{reason} ({counted[reason]:,})" in row[5]
     assert [c.status for c in page.checks if not c.passed] == [1]
 
 
