@@ -58,7 +58,7 @@ def _stated(found: Mapping[str, Any]) -> dict[str, Any]:
             "kept": [p["kept"] for p in told["curve"]], "missed": [True for p in told["curve"]],
             "first to give way at": [part["load"] for part in told["first_to_give_way"][:1]],
         }  # fmt: skip
-    return {"recommended": found["recommended"], **clouds}
+    return {"recommended": found["recommended"], "answer": found.get("answer"), **clouds}
 
 
 def _worked_out(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,21 @@ def _worked_out(found: Mapping[str, Any]) -> dict[str, Any]:
         }  # fmt: skip
     capacity = found[_clouds(found)[0]]["capacity"]
     recommended = None if capacity is None else floor(capacity * (1.0 - found["headroom"]))
-    return {"recommended": recommended, **clouds}
+    return {"recommended": recommended, "answer": _answer(found), **clouds}
+
+
+def _answer(found: Mapping[str, Any]) -> str | None:
+    """What a search came to by its verdict; in folders of version 0.1 there is none. A needed load that the capacity does not
+    reach may be broken or undecided: that is as written, unless it says kept."""
+    written: str | None = found.get("answer")
+    told, need = found[_clouds(found)[0]], found["need"]
+    if written is None:
+        return None
+    if told["confirmed"] and (need is None or told["capacity"] >= need):
+        return "kept"
+    if need is not None and written != "kept":
+        return written
+    return "undecided" if told["undecided"] else "broken"
 
 
 def _missed(point: Mapping[str, Any], allowed: Mapping[str, float]) -> list[str]:

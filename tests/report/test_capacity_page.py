@@ -6,15 +6,18 @@ import copy
 import csv
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import jsonschema
 import pytest
 
-from sim.cli.result_folders import page_of
+from sim import archive
+from sim.cli.result_folders import figures_by_kind, page_of
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
+from sim.engines.verification import check_folder
 from sim.errors import FolderInUse, RecordsError
 from sim.exit_status import ExitStatus
 from sim.load.capacity.findings import KINDS, Findings, Search, save
@@ -283,3 +286,26 @@ def test_the_page_is_made_anew_from_the_folder_alone(folder):
 )  # fmt: skip
 def test_a_prediction_that_agrees_is_not_below_by_nothing(difference, text):
     assert apart(difference) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda d: d["live"].update(capacity=5000.0), "capacity was kept"),
+        (lambda d: d.update(answer="undecided"), "answer is 'undecided'"),
+        (lambda d: d.update(recommended=9999), "recommended is 9999"),
+        (lambda d: d["live"].update(confirmed=not d["live"]["confirmed"]), "confirmed"),
+    ],
+)
+def test_a_changed_search_is_found_out_by_its_steps(folder, tmp_path, change, told):
+    """Somebody who changes what a search came to, and hashes anew, is found out; as it was written nothing differs."""
+    changed = tmp_path / "changed"
+    shutil.copytree(folder, changed)
+    archive.seal(changed)
+    assert check_folder(changed, figures=figures_by_kind())["findings"] == []
+    found = json.loads((changed / "capacity.json").read_text())
+    change(found)
+    (changed / "capacity.json").write_text(json.dumps(found))
+    archive.seal(changed)
+    findings = [f.what for f in check_folder(changed, figures=figures_by_kind())["findings"]]
+    assert any(told in text for text in findings), findings
