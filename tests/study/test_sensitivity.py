@@ -48,7 +48,7 @@ def test_what_the_verdict_depends_on(tmp_path):
     assert found.flips == ["never_online"]
     assert 0.2 < found.share_met < 0.8
     page = found.save(tmp_path).read_text()
-    assert "changes the answer by itself: never online." in page
+    assert "alone within its range, changes the answer: never online." in page
     assert {p.name for p in tmp_path.iterdir()} == {
         "manifest.json",
         "report.html",
