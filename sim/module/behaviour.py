@@ -25,20 +25,17 @@ from sim.messages import (
     UPDATING,
     unmet,
 )
-from sim.module import battery, check_in, flash, image, link_states, outage, radio, states
+from sim.module import battery, bookings, check_in, flash, image, link_states, outage, radio, states
 from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
 from sim.module.link_states import LinkMove, LinkState
 from sim.module.profile import Profile
-from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, NAN, CheckIn, ModuleRow, OutageKind, Power
+from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, CheckIn, ModuleRow, OutageKind, Power
 
 FAILURES_BEFORE_LONG_BACK_OFF = 6
 """Failed connections with the short back-off (QuecThing, net errors)."""
 
 EMPTY_PERCENT = 1e-6
 """A battery that holds no more than that is empty: what is computed for the moment it runs dry is not exactly 0."""
-
-LINGER_S = 60.0
-"""A module that is back in the middle of things, or still at work, looks again after so long whether to sleep."""
 
 _BUSY = (SUBMITTED, DOWNLOAD_START, DOWNLOADING, DOWNLOADED, UPDATING)
 
@@ -192,7 +189,7 @@ def _connected(row: ModuleRow, profile: Profile, now: float) -> int:
     if row.session_end_s == INF and profile.check_in != CheckIn.ALWAYS:
         row.session_end_s = now + profile.awake_s
     row.link_then = Input.SLEEP
-    row.link_at = _asleep_at_s(row, profile, now)
+    row.link_at = check_in.asleep_at_s(row, profile, now)
     effects: int = Effect.HELLO
     if row.cached:
         row.published = row.cached
@@ -202,18 +199,6 @@ def _connected(row: ModuleRow, profile: Profile, now: float) -> int:
         row.ota_at = now
         row.ota_then = Input.DECIDE
     return effects
-
-
-def _asleep_at_s(row: ModuleRow, profile: Profile, now: float) -> float:
-    """When a module that has just connected looks whether its session is over.
-
-    A vehicle stays to the end of its trip; parked, it keeps its supply until what it has to report is out.
-    """
-    if profile.check_in == CheckIn.ALWAYS:
-        return now + profile.check_in_every_s
-    if profile.check_in == CheckIn.DIURNAL and row.cached == 0:
-        return max(row.session_end_s, now)
-    return max(row.session_end_s, now + min(profile.awake_s, LINGER_S))
 
 
 def _reconnect_later(row: ModuleRow, profile: Profile, now: float) -> int:
@@ -238,7 +223,7 @@ def _back_off(row: ModuleRow, profile: Profile, now: float) -> None:
 def _link_lost(row: ModuleRow, profile: Profile, now: float) -> int:
     if row.link != LinkState.ONLINE:
         return Effect.REFUSED_INPUT
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     _reconnect_later(row, profile, now)
     if row.status in (DOWNLOAD_START, DOWNLOADING):
         return _ota(row, profile, Input.BROKEN, now)
@@ -252,10 +237,10 @@ def _sleep(row: ModuleRow, profile: Profile, now: float) -> int:
     if profile.check_in == CheckIn.DIURNAL and row.status != UPDATING:
         return _switched_off(row, profile, now)
     if row.status in _BUSY and not (row.status == DOWNLOADED and row.hold):
-        row.link_at = now + min(profile.awake_s, LINGER_S)
+        row.link_at = now + min(profile.awake_s, check_in.LINGER_S)
         row.link_then = Input.SLEEP
         return 0
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     return _offline(row, profile, now) | Effect.DISCONNECT
 
 
@@ -275,7 +260,7 @@ def _report_again(row: ModuleRow, profile: Profile, now: float) -> int:
 def _switched_off(row: ModuleRow, profile: Profile, now: float) -> int:
     """Supply goes away in order, in the middle of a session."""
     stop = Effect.STOP_FETCH if row.status in (DOWNLOAD_START, DOWNLOADING) else 0
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     return Effect.DISCONNECT | stop | _parked(row, profile, now)
 
 
@@ -294,15 +279,6 @@ def _offline(row: ModuleRow, profile: Profile, now: float) -> int:
     row.link_at = check_in.next_check_in_s(row, profile, now)
     row.link_then = Input.CHECK_IN
     return 0
-
-
-def _book_awake(row: ModuleRow, profile: Profile, now: float) -> None:
-    """Energy of having been awake, without a transfer, for longer than the module's own habits ask for."""
-    if row.transfer_start_s == row.transfer_start_s:
-        return
-    if profile.power == Power.BATTERY:
-        battery.spend(row, battery.awake_w(profile) * max(0.0, now - max(row.idle_since_s, row.session_end_s)))
-    row.idle_since_s = now
 
 
 # --- power -----------------------------------------------------------------------------------------------------
@@ -342,7 +318,7 @@ def _begin_flash(row: ModuleRow, profile: Profile, now: float) -> int:
     effects: int = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
     if flash.tells_early(row, profile):
         effects |= _ota(row, profile, Input.UPDATED, now)
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     link_states.enter(row, LinkMove.FLASH)
     row.link_at = now + duration
     row.link_then = Input.FLASH_ENDED
@@ -353,7 +329,7 @@ def _hang(row: ModuleRow, profile: Profile, now: float) -> int:
     """Nothing is written and nothing said until somebody, or a watchdog, cycles the power: then the old image boots."""
     row.flash_result = Cause.HUNG
     effects = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     link_states.enter(row, LinkMove.FLASH)
     row.link_at = now + flash.hang_s(row, profile)
     row.link_then = Input.FLASH_ENDED
@@ -381,12 +357,12 @@ def _flash_ended(row: ModuleRow, profile: Profile, now: float) -> int:
 def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
     """The new image fails: the module runs the previous one again, or is lost. It waits for whatever is under way."""
     if row.status != NO_PLAN or row.link not in (LinkState.OFFLINE, LinkState.ONLINE):
-        row.late_at = now + LINGER_S
+        row.late_at = now + check_in.LINGER_S
         return 0
     online = row.link == LinkState.ONLINE
     effects: int = Effect.DISCONNECT if online else 0
     if online:
-        _book_awake(row, profile, now)
+        bookings.book_awake(row, profile, now)
     drained = battery.true_percent(row, profile, now) <= EMPTY_PERCENT
     row.at_target &= ~row.upgraded
     row.upgraded = 0
@@ -406,7 +382,7 @@ def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
 def _battery_empty(row: ModuleRow, profile: Profile, now: float) -> int:
     stop = Effect.STOP_FETCH if row.status in (DOWNLOAD_START, DOWNLOADING) else 0
     gone = Effect.DISCONNECT if row.link == LinkState.ONLINE else 0
-    _end_transfer(row, profile, now)
+    bookings.end_transfer(row, profile, now)
     row.spent_cycle_j = profile.capacity_j  # whatever is left cannot carry the module
     row.ota_at = INF
     back = battery.recharged_at_s(row, profile, now)
@@ -484,9 +460,11 @@ def _enter(row: ModuleRow, profile: Profile, status: int, input_: int, now: floa
     elif status == DOWNLOAD_START:
         return _start_download(row, profile, input_, now)
     elif status == DOWNLOADING:
-        _begin_transfer(row, profile, now)
+        bookings.begin_transfer(row, profile, now)
+        if profile.download_limit_s > 0.0:
+            _arm(row, now + profile.download_limit_s, Input.BROKEN)
     elif status == DOWNLOADED:
-        _end_transfer(row, profile, now)
+        bookings.end_transfer(row, profile, now)
         _piece_complete(row, profile, now)
     elif status == DOWNLOAD_ERROR:
         return _download_error(row, profile, input_, now)
@@ -504,7 +482,7 @@ def _refused(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     if input_ != Input.CANCEL:
         row.refusals += 1
         return 0
-    _end_transfer(row, profile, now)
+    bookings.end_transfer(row, profile, now)
     row.cause = Cause.CANCELED
     row.kept_bytes = 0.0
     return Effect.STOP_FETCH | Effect.ERASE
@@ -562,27 +540,6 @@ def _start_download(row: ModuleRow, profile: Profile, input_: int, now: float) -
     return Effect.FETCH
 
 
-def _begin_transfer(row: ModuleRow, profile: Profile, now: float) -> None:
-    _book_awake(row, profile, now)
-    row.transfer_start_s = now
-    row.power_at = now + battery.empty_after_s(row, profile, now, radio.download_w(row, profile))
-    if profile.download_limit_s > 0.0:
-        _arm(row, now + profile.download_limit_s, Input.BROKEN)
-
-
-def _end_transfer(row: ModuleRow, profile: Profile, now: float) -> None:
-    """Books the energy of the transfer, beyond what the module would have used awake in its ordinary session."""
-    row.power_at = INF
-    if row.transfer_start_s != row.transfer_start_s:
-        return
-    if profile.power == Power.BATTERY:
-        awake_anyway_s = max(0.0, min(now, row.session_end_s) - row.transfer_start_s)
-        used = radio.download_w(row, profile) * (now - row.transfer_start_s)
-        battery.spend(row, max(0.0, used - battery.awake_w(profile) * awake_anyway_s))
-    row.transfer_start_s = NAN
-    row.idle_since_s = now
-
-
 def _piece_complete(row: ModuleRow, profile: Profile, now: float) -> None:
     row.download_errors = 0
     row.kept_bytes = 0.0
@@ -603,7 +560,7 @@ def _piece_complete(row: ModuleRow, profile: Profile, now: float) -> None:
 
 def _download_error(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     """Reports 6 and erases, unless the profile can resume: then the cloud's next URL goes on where this stopped."""
-    _end_transfer(row, profile, now)
+    bookings.end_transfer(row, profile, now)
     if input_ == Input.TIMEOUT:
         row.cause = Cause.SERVER_BUSY
     if input_ != Input.BOOT_OLD:
@@ -632,12 +589,12 @@ def _revoked(row: ModuleRow, profile: Profile, now: float) -> int:
         return Effect.REFUSED_INPUT
     row.at_target &= ~row.upgraded
     image.return_to_old(row, profile, now)
-    _book_awake(row, profile, now)
+    bookings.book_awake(row, profile, now)
     return Effect.DISCONNECT | _attach(row, profile, now, True)
 
 
 def _update_error(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
-    _end_transfer(row, profile, now)
+    bookings.end_transfer(row, profile, now)
     if input_ == Input.TIMEOUT:
         row.cause = Cause.MCU_TIMEOUT if row.piece_bytes else Cause.URL_TIMEOUT
     elif input_ == Input.NO_ROOM:

@@ -17,6 +17,8 @@ _CLOCKS_MOVE_S = 3.0 * 3600.0
 """Clocks change by no more than that."""
 _LONGEST_TRIP = 3.5
 """A trip is at most so many times its median: all but one in 60,000 are shorter."""
+LINGER_S = 60.0
+"""A module that is back in the middle of things, or still at work, looks again after so long whether to sleep."""
 
 
 def first_check_in_s(row: ModuleRow, profile: Profile, now: float) -> float:
@@ -54,6 +56,18 @@ def next_check_in_s(row: ModuleRow, profile: Profile, now: float) -> float:
     if profile.check_in == CheckIn.DIURNAL:
         return _next_trip_s(row, profile, now, under_way=False)
     return _next_period_s(row, profile, now)
+
+
+def asleep_at_s(row: ModuleRow, profile: Profile, now: float) -> float:
+    """When a module that has just connected looks whether its session is over.
+
+    A vehicle stays to the end of its trip; parked, it keeps its supply until what it has to report is out.
+    """
+    if profile.check_in == CheckIn.ALWAYS:
+        return now + profile.check_in_every_s
+    if profile.check_in == CheckIn.DIURNAL and row.cached == 0:
+        return max(row.session_end_s, now)
+    return max(row.session_end_s, now + min(profile.awake_s, LINGER_S))
 
 
 def next_poll_s(row: ModuleRow, profile: Profile) -> float:
