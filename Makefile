@@ -46,7 +46,8 @@ test-all: $(DEV) ## run the whole test suite
 	$(BIN)/python -m pytest
 
 coverage: $(DEV) ## branch coverage of the pure rooms by their own tests; what is not covered is listed
-	$(BIN)/python -m coverage run -m pytest -n 0 -q -p no:cacheprovider -m 'not slow and not long' \
+	$(BIN)/python -m coverage run -m pytest -n 0 -q -p no:cacheprovider --timeout 0 \
+	    -m 'not slow and not long and not hypothesis' \
 	    tests/module tests/cloud tests/strategy tests/wire -k 'not mutation'
 	$(BIN)/python -m coverage report
 

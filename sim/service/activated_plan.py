@@ -26,7 +26,9 @@ from sim.cloud.plan_states import PlanState
 from sim.engines.world.fleet_records import filtered
 from sim.engines.world.plan_settings import build_plan, group_of, release_ranks
 from sim.scenario import Scenario
+from sim.scenario.beyond_the_cloud import beyond_the_cloud
 from sim.scenario.lists import Matcher, targeting
+from sim.scenario.strategy import StrategySection
 from sim.service.errors import Refused
 from sim.service.known_device import Device
 from sim.strategy import preconditions
@@ -186,7 +188,7 @@ def build(
 
     `versions` are those of the plan's components, in order, with their files.
     """
-    scenario = as_scenario(plan, versions)
+    scenario = as_scenario(plan, versions, restored=executions is not None)
     key = draws.key(plan["id"], 0)
     ranks = release_ranks(scenario, key, np.arange(len(devices)))
     if executions is None:
@@ -205,8 +207,11 @@ def build(
     )  # fmt: skip
 
 
-def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenario:
-    """The plan in the vocabulary of a scenario file, so that there is one reading of a strategy. Raises Refused."""
+def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]], *, restored: bool = False) -> Scenario:
+    """The plan in the vocabulary of a scenario file, so that there is one reading of a strategy.
+
+    Raises Refused. A plan that is `restored` runs already and goes on, whatever a newer cloud would refuse.
+    """
     parts = [
         {
             "component": part["identifier"], "type": part["kind"], "target_version": part["target_version"],
@@ -225,9 +230,13 @@ def as_scenario(plan: dict[str, Any], versions: list[dict[str, Any]]) -> Scenari
         },
     }  # fmt: skip
     try:
-        made = Scenario.model_validate(given)
+        beyond = [] if restored else beyond_the_cloud(StrategySection.model_validate(definition["strategy"]))
+        if not beyond:
+            made = Scenario.model_validate(given)
     except ValueError as error:
         raise Refused(f"plan {plan['name']}: {error}") from None
+    if beyond:
+        raise Refused(f"plan {plan['name']}: {'; '.join(str(setting) for setting in beyond)}")
     if made.plan.strategy.rollback:
         raise Refused(f"plan {plan['name']}: the mock cloud keeps no previous package to roll back to")
     settings = build_plan(made).settings

@@ -17,6 +17,8 @@ SAMPLE = (
     ("ota", Input.SETTLE, DOWNLOAD_ERROR, PLAN_RECEIVED, "busy server"),
     ("ota", Input.SETTLE, UPDATE_SUCCESS, PLAN_RECEIVED, "plain"),
     ("ota", Input.BOOT_OLD, NO_PLAN, UPDATE_SUCCESS, "vehicles"),
+    ("ota", Input.BOOT_TARGET, NO_PLAN, PLAN_RECEIVED, "told too early"),
+    ("execution", ExecutionMove.WITHDRAW, ExecutionState.SUCCEEDED, ExecutionState.SUCCEEDED, "told too early"),
     ("group", GroupMove.FAIL, GroupState.PASSED, GroupState.RUNNING, "group fails after it passed"),
     ("plan", PlanMove.RESUME, PlanState.SUSPENDED, PlanState.ENDED, "stopped and resumed"),
     ("execution", ExecutionMove.SUCCEED_LATE, ExecutionState.TIMED_OUT, ExecutionState.FAILED, "late"),

@@ -31,6 +31,7 @@ from sim.module import battery, radio, states
 from sim.module.inputs import Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
+from sim.scenario.beyond_the_cloud import beyond_the_cloud
 from sim.strategy.settings import Settings as StrategySettings
 from sim.wire.quecthing import login, ota
 from sim.wire.quecthing.client import CONFIG_TIMEOUT_S, Product, QuecThingClient, kind_of
@@ -454,6 +455,7 @@ class QuecThing:
         self._before: dict[str, dict[str, Any]] = {}
         _check_device_keys(world.modules)
         _check_limits(world.plan.settings)
+        _check_strategy(world.scenario)
 
     def module(self, engine: LiveEngine, module: Module) -> QuecThingModule:
         """See Cloud."""
@@ -593,6 +595,13 @@ def _check_limits(settings: StrategySettings) -> None:
     fraction = ota.fraction_in_limits(settings.min_battery_percent, settings.min_rsrp_dbm)
     if fraction:
         raise FotasimError(f"plan.strategy.preconditions.{fraction}")
+
+
+def _check_strategy(scenario: Scenario) -> None:
+    """FotasimError for settings that no plan of such a cloud follows: a report would judge them as if it had."""
+    beyond = beyond_the_cloud(scenario.plan.strategy)
+    if beyond:
+        raise FotasimError("; ".join(f"plan.strategy.{setting}" for setting in beyond))
 
 
 def _check_device_keys(modules: Sequence[Module]) -> None:
