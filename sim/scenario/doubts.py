@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sim.metrics import METRICS
+from sim.scenario.fleet_files import all_names
+from sim.scenario.lists import unmatched
 from sim.scenario.versions import is_older
 from sim.scenario.windows import opens
 
@@ -21,6 +23,7 @@ def doubts(scenario: Scenario) -> list[str]:
     return [
         *_gates(scenario),
         *_targets(scenario),
+        *_lists(scenario),
         *_batteries(scenario),
         *_rollout_groups(scenario),
         *_windows(scenario),
@@ -54,6 +57,23 @@ def _targets(scenario: Scenario) -> Iterator[str]:
                     f"{key}: {component.target_version} is older than {', '.join(newer)} of group {group.name}: a downgrade; "
                     "if it is meant, check that the bootloader allows it (anti_rollback: true refuses it)"
                 )
+
+
+def _lists(scenario: Scenario) -> Iterator[str]:
+    """Entries of the lists that no module of the fleet answers to: who was meant to be spared is not."""
+    lists = {"whitelist": scenario.plan.whitelist, "blacklist": scenario.plan.blacklist}
+    if not any(lists.values()):
+        return
+    names = all_names(scenario)
+    for key, entries in lists.items():
+        strangers = unmatched(entries, names)
+        if strangers:
+            meant = "not left out" if key == "blacklist" else "not in the plan"
+            shown = ", ".join(f"{entry:.60}" for entry in strangers[:3]) + (", …" if len(strangers) > 3 else "")
+            yield (
+                f"plan.{key}: {len(strangers):,} of {len(entries):,} entries match no module of the fleet, so whoever was "
+                f"meant is {meant}: {shown}; correct the ids, or take them out"
+            )
 
 
 def _batteries(scenario: Scenario) -> Iterator[str]:

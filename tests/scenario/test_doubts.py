@@ -12,8 +12,9 @@ from sim.engines.world.build import build
 from sim.errors import InputError, ScenarioError, StudyError
 from sim.metrics import METRICS
 from sim.scenario.doubts import doubts
+from sim.scenario.load import check
 from sim.study.axes import parse_axis
-from tests.support import scenario
+from tests.support import BASE, scenario
 
 MAINS = "fleet.groups.0.power=mains"
 
@@ -170,3 +171,28 @@ def test_a_window_that_never_opens(window, opened):
     found = [line for line in doubts(given) if "maintenance_windows.0" in line]
     assert len(found) == (0 if opened else 1)
     assert opened or "does not open between the activation, 2026-03-02 00:00" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "entries", "told"),
+    [
+        ("blacklist", ["m0000007", "m00000O8"], "plan.blacklist: 1 of 2 entries match no module of the fleet, so whoever was meant is not left out: m00000O8"),
+        ("blacklist", ["M0000007"], "plan.blacklist: 1 of 1 entries match no module of the fleet, so whoever was meant is not left out: M0000007"),
+        ("whitelist", ["m000000*", "x*", "m0000200", "m0000199"], "plan.whitelist: 2 of 4 entries match no module of the fleet, so whoever was meant is not in the plan: x*, m0000200"),
+        ("blacklist", ["m0000000", "m0000199", "m000001[0-9]"], None),
+        ("whitelist", [], None),
+    ],
+)  # fmt: skip
+def test_entries_of_the_lists_that_match_nobody_are_named(key: str, entries: list[str], told: str | None) -> None:
+    found = [line for line in doubts(scenario(f"plan.{key}={entries}")) if line.startswith(f"plan.{key}")]
+    assert (found == []) if told is None else (len(found) == 1 and found[0].startswith(told + "; "))
+
+
+def test_entries_are_looked_up_among_the_ids_of_a_fleet_file(tmp_path: Path) -> None:
+    (tmp_path / "fleet.csv").write_text("module,rsrp_dbm\nIMEI-01,-90\nIMEI-02,-95\n")
+    text = BASE.replace("  size: 200\n", "").replace(
+        "      share: 1.0\n", "      file: fleet.csv\n      columns: {module: module, rsrp_dbm: rsrp_dbm}\n"
+    )
+    made = check(text + "  blacklist: [IMEI-02, m0000001, 'IMEI-0?']\n", "s.yaml", (), tmp_path)
+    (line,) = [line for line in doubts(made) if line.startswith("plan.blacklist")]
+    assert "1 of 3 entries" in line and "m0000001" in line

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.errors import FleetFileError, Problem
+from sim.module.identity import numbered
 
 if TYPE_CHECKING:
     from sim.module.sampling import KnownModules
@@ -97,3 +98,17 @@ def known_modules(scenario: Scenario, group: Group) -> KnownModules | None:
 
     ranks = Philox(key=[scenario.seed, number]).random_raw(known.count)
     return known.take(np.sort(np.argsort(ranks, kind="stable")[:size]))
+
+
+def all_names(scenario: Scenario) -> set[str]:
+    """The ids of all modules: those of the files, and the numbers of modules that have none."""
+    names: set[str] = set()
+    first = 0
+    for group, size in zip(scenario.fleet.groups, group_sizes(scenario), strict=True):
+        known = known_modules(scenario, group)
+        if known is not None and known.names:
+            names.update(known.names)
+        else:
+            names.update(map(numbered, range(first, first + size)))
+            first += size
+    return names
