@@ -94,7 +94,18 @@ ROWS = [
     # what no key of the strategy cures: the cause taken away
     *((MAINS, [f"{F}{name}=0.3", ONCE], cause, "", f"{F}{name}=0", "success_rate") for cause, name in (
         ("server_error", "server_error"), ("checksum", "checksum_error"), ("image_mismatch", "image_mismatch"),
-        ("flash_error", "flash_error"), ("boot_failure", "boot_failure"), ("bricked", "brick"), ("never_online", "never_online"))),
+        ("flash_error", "flash_error"), ("boot_failure", "boot_failure"), ("bricked", "brick"), ("never_online", "never_online"),
+        ("other_version", "other_version"))),
+    (MAINS, [f"{F}duplicate_identity=0.3", f"{F}duplicate_takeover_s=2", "plan.components.0.size=4 MB"], "duplicate_identity",
+     "", f"{F}duplicate_identity=0", "success_rate"),
+    (MAINS, ["fleet.groups.0.anti_rollback=true", "fleet.groups.0.components={fw: '005'}"], "downgrade_refused", "",
+     "plan.components.0.target_version='006'", "success_rate"),
+    # what shows later, or to all together
+    (MAINS, [f"{F}late_failure=0.3", f"{F}late_failure_median_s=1h"], "late_failure", f"{S}abort.withdraw_success",
+     f"{S}abort.withdraw_success=true", "cloud_mistaken"),
+    (MAINS, ["cloud.outages=[{at: 1s, lasts: 1d}]", "horizon=2h"], "outage", "horizon", "horizon=3d", "success_rate"),
+    (MAINS, ["fleet.physics.data_plan_bytes=150000", f"{F}checksum_error=0.5"], "data_plan_empty", "plan.components.0.size", "plan.components.0.size=20 kB",
+     "success_rate"),
     (MAINS, ["fleet.groups.0.rsrp_dbm=-134", f"{S}preconditions.min_rsrp_dbm=-140"], "no_service", "",
      "fleet.groups.0.rsrp_dbm=-90", "success_rate"),
     (MCU, ["fleet.physics.mcu_read_s=300"], "mcu_timeout", "", "fleet.physics.mcu_read_s=0.05", "success_rate"),

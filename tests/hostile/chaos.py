@@ -154,6 +154,9 @@ async def play(
             await _check(client, plan, fleet, result)
     finally:
         await _end(tasks, cloud, broker, result)
+    errors = folder / "data" / "errors.log"
+    if errors.exists():  # of every process of the cloud, also of those that were killed
+        result.violations.append(f"an error inside: {errors.read_text()[:4000]}")
     return result
 
 
