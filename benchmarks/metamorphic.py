@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from sim.engines.run import campaign_records
+from sim.scenario.fields import WITH_UNITS
 from tests.strategies import FLEET, overrides
 from tests.support import HARMLESS, scenario
 
@@ -98,9 +99,10 @@ def groups_split_alike_are_one(keys: Keys) -> None:
     """Two halves with the settings of the whole are the whole."""
     alone = {**keys, **ALONE, "fleet.size": "20"}
     one = modules(alone).drop(columns="group")
-    group = scenario(*overrides(alone)).model_dump(mode="json", exclude_unset=True, exclude_none=True)["fleet"][
-        "groups"
-    ][0]
+    written = scenario(*overrides(alone)).model_dump(
+        mode="json", exclude_unset=True, exclude_none=True, context=WITH_UNITS
+    )
+    group = written["fleet"]["groups"][0]
     halves = [{**group, "name": name, "share": 0.5} for name in ("a", "b")]
     two = modules(
         {key: value for key, value in alone.items() if not key.startswith("fleet.groups")}, f"fleet.groups={halves!r}"
