@@ -102,7 +102,7 @@ def test_its_figures_reach_the_world(third_kind):
     assert (settings.polled, settings.need_push, settings.retries) == (1, 0, 0)
     assert world.talk_costs == {
         "login_round_trips": 0, "hello_requests": 0, "round_trips_there": 2.5, "round_trips_back": 0.5, "reads_document": 0,
-        "tells_attributes": 0,
+        "tells_attributes": 0, "serves_files": 1,
     }  # fmt: skip
 
 
