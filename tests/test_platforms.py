@@ -43,7 +43,6 @@ def test_a_run_needs_no_posix(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [
     ("cloud", "--http", "0", "--mqtt", "0"),
     ("load", SCENARIO, "--cloud", "http://127.0.0.1:1", "--headless"),
-    ("capacity", SCENARIO, "--cloud", "http://127.0.0.1:1"),
 ], ids=lambda arguments: arguments[0])  # fmt: skip
 def test_what_needs_posix_says_so(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = command(tmp_path, *arguments)

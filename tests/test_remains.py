@@ -66,12 +66,23 @@ def test_a_hidden_folder_that_was_just_made_stays(tmp_path):
 
 SMALL = ("fleet.size=3000", "horizon=30d")
 COMMANDS = {
-    "run": ["run", "s.yaml", "--modules", "60000"],
-    "replicate": ["run", "s.yaml", "--replications", "400"],
+    "run": ["run", "s.yaml", "--modules", "100000", "--engine", "simpy"],
+    "replicate": ["run", "s.yaml", "--replications", "4000"],
     "sweep": ["sweep", "s.yaml", "--vary", "fleet.groups.0.battery_percent=10:90:40"],
     "tune": ["tune", "s.yaml", "--vary", "fleet.groups.0.battery_percent=10:90", "--maximise", "success_rate"],
-    "compare": ["compare", "s.yaml", "--variant", "fleet.groups.0.battery_percent=20", "--replications", "400"],
-    "capacity": ["capacity", "s.yaml", "--of", "wakeups", "--need", "50000", "--slo", "p99(notify)<2s"],
+    "compare": ["compare", "s.yaml", "--variant", "fleet.groups.0.battery_percent=20", "--replications", "4000"],
+    "capacity": [
+        "capacity",
+        "s.yaml",
+        "--of",
+        "wakeups",
+        "--slo",
+        "p99(notify)<2s",
+        "--hold",
+        "30min",
+        "--confirm",
+        "2h",
+    ],
     "sensitivity": ["sensitivity", "s.yaml", "--samples", "100"],
 }
 
