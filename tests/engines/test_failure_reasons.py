@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -504,7 +505,9 @@ def test_the_command_says_no_go_with_reasons_where_half_of_the_connections_are_r
     code, out, err = asyncio.run(both())
     assert code == 1, err
     assert "login failed: connection reset:" in out
-    assert "No go: Do not ship: login failed more often than tolerated." in out
+    assert re.search(
+        "No go: Do not ship: (connect and )?login failed more often than tolerated[.]", out
+    )  # a reset may be told early
     assert "tolerated 1" in out
 
 
