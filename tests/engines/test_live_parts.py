@@ -14,7 +14,7 @@ from sim.engines.live.latency import Latencies
 from sim.engines.live.live_target import is_loopback
 from sim.engines.live.pace import Pace
 from sim.engines.live.reconciliation import ModuleCounts, Reconciliation, reconcile
-from sim.errors import FotasimError
+from sim.errors import FotasimError, InputError
 
 
 def file(data, name):
@@ -96,7 +96,9 @@ def test_source_addresses_when_one_has_too_few_ports():
     assert sources_for(10_000, "127.0.0.1", ()) == ()
     assert sources_for(25_000, "127.0.0.1", ()) == ("", "127.0.0.2", "127.0.0.3")
     assert sources_for(25_000, "cloud", ()) == ()
-    assert sources_for(60_000, "cloud", ("10.0.0.1",)) == ("10.0.0.1",)
+    assert sources_for(60_000, "cloud", ("127.0.0.1",)) == ("127.0.0.1",)
+    with pytest.raises(InputError, match="--source 192.0.2.1: not usable on this machine"):
+        sources_for(60_000, "cloud", ("192.0.2.1",))
     with pytest.raises(FotasimError, match="need 3 source addresses"):
         sources_for(60_000, "cloud", ())
 
