@@ -97,7 +97,7 @@ def test_source_addresses_when_one_has_too_few_ports():
     assert sources_for(25_000, "127.0.0.1", ()) == ("", "127.0.0.2", "127.0.0.3")
     assert sources_for(25_000, "cloud", ()) == ()
     assert sources_for(60_000, "cloud", ("127.0.0.1",)) == ("127.0.0.1",)
-    with pytest.raises(InputError, match="--source 192.0.2.1: not usable on this machine"):
+    with pytest.raises(InputError, match=r"--source 192\.0\.2\.1: not usable on this machine"):
         sources_for(60_000, "cloud", ("192.0.2.1",))
     with pytest.raises(FotasimError, match="need 3 source addresses"):
         sources_for(60_000, "cloud", ())
