@@ -273,6 +273,10 @@ def _stage(m: NDArray[Any], e: NDArray[Any]) -> NDArray[np.int64]:
     return reached
 
 
+_OF_THE_LINK = (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE)
+"""What may befall a module after its refusal, and hides why it refused; without a limit of the plan it was the user."""
+
+
 def outcomes(
     m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -284,7 +288,7 @@ def outcomes(
     over = np.isin(state, (ExecutionState.NOT_NEEDED, ExecutionState.CANCELED, ExecutionState.REJECTED))
     died_later = over & (cause == Cause.BATTERY_DEAD) & (e["ended_s"] <= m["ended_s"])  # of its ordinary life
     dark = (m["link"] == LinkState.DARK) & np.isin(m["cause"], (Cause.BRICKED, Cause.BATTERY_DEAD)) & ~died_later
-    refusal = np.where(died_later, int(Cause.LOW_BATTERY), cause)
+    refusal = np.where(died_later, int(Cause.LOW_BATTERY), np.where(np.isin(cause, _OF_THE_LINK), Cause.NONE, cause))
     in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
     waiting = np.where(in_progress, Cause.IN_PROGRESS, _first(limits, cause, Cause.WAITING))
     rules = (
@@ -295,7 +299,7 @@ def outcomes(
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),
-        (state == ExecutionState.REJECTED, REJECTED, _first(limits, refusal)),
+        (state == ExecutionState.REJECTED, REJECTED, _first(limits, refusal, Cause.USER_REFUSED)),
         (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, Cause.LINK_LOST)),
         (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, Cause.LINK_LOST)),
     )
