@@ -86,6 +86,18 @@ def check(folder: Path) -> tuple[int, list[Finding]]:
     return len(sums), findings
 
 
+def edited(folder: Path) -> list[str]:
+    """Files of a sealed folder that are no longer as they were written or are gone; its pages, which are made anew, aside."""
+    if not (folder / SUMS).exists():
+        return []
+    _, findings = check(folder)
+    return [
+        f.file
+        for f in findings
+        if f.what in ("changed", "is missing") and not f.file.startswith(("report.", "tables/"))
+    ]
+
+
 def sign(folder: Path, key_file: Path) -> str:
     """Signs the hashes with an Ed25519 private key (PEM, not encrypted); gives the fingerprint of its public key."""
     key = _private_key(key_file)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, MarginalAs, MarginalOption, app, fail
+from sim.cli.common import AsJson, MarginalAs, MarginalOption, app, fail, say
 from sim.exit_status import ExitStatus
 from sim.report.show import plural
 
@@ -53,9 +53,34 @@ def report(
 
     formats = formats_of(format_)
     options = Options([_gate(text) for text in gate], price_per_mb, against, study, fail_on_regression)
+    _check_target(folders, out)
+    whole = [_as_written(folder) for folder in folders]
     page, plain = _made(folders, options)
     target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
-    _end(write_formats(page, target, formats, runs=plain), page, as_json, marginal_as)
+    _end(write_formats(page, target, formats, runs=plain), page, as_json, marginal_as, whole=all(whole))
+
+
+def _check_target(folders: list[Path], out: Path | None) -> None:
+    """No page is written over that of another result."""
+    from sim.cli.result_folders import KINDS, kind_of
+    from sim.records import MANIFEST
+
+    if out is None or not (out / MANIFEST).exists() or [folder.resolve() for folder in folders] == [out.resolve()]:
+        return
+    fail(f"--out {out}: holds a {KINDS[kind_of(out)]}, whose page would be replaced; choose another folder")
+
+
+def _as_written(folder: Path) -> bool:
+    """Whether a folder's files are those that were sealed; says which are not."""
+    from sim import archive
+
+    changed = archive.edited(folder)
+    if changed:
+        say(
+            f"{folder}: not as it was written: {', '.join(changed)}; the page shows what is there now and decides nothing; "
+            "fotasim verify says more"
+        )
+    return not changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +146,10 @@ def trend(
     _end(write_formats(page, out or folder, formats_of(format_), name="trend"), page, as_json, marginal_as)
 
 
-def _end(written: list[Path], page: Any, as_json: bool, marginal_as: MarginalAs | None) -> None:
-    """Says what was written and ends with the status of the checks."""
+def _end(
+    written: list[Path], page: Any, as_json: bool, marginal_as: MarginalAs | None, *, whole: bool = True
+) -> None:  # fmt: skip
+    """Says what was written and ends with the status of the checks; with 3 where the folders are not `whole` any more."""
     unmet = [check for check in page.checks if not check.passed]
     if as_json:
         verdict = page.verdict.word if page.verdict else ""
@@ -136,7 +163,7 @@ def _end(written: list[Path], page: Any, as_json: bool, marginal_as: MarginalAs 
             print(
                 f"  {'UNDECIDED' if check.status == ExitStatus.UNDECIDED else 'NOT MET'}: {check.suite}: {check.name}: {check.text}"
             )
-    status = _status([check.status for check in unmet], marginal_as)
+    status = _status([check.status for check in unmet], marginal_as) if whole else ExitStatus.RUN_FAILED
     if status:
         raise typer.Exit(status)
 

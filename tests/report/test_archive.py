@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from sim import archive
+from sim.cli import app
 from sim.engines.run import save, simulate
 from sim.engines.verification import Again, check_folder, made_again
 from sim.errors import EngineUnavailable, FolderInUse, InputError, RecordsError
@@ -167,3 +169,29 @@ def test_large_fleet_files_are_named_not_copied(tmp_path, monkeypatch):
     kept = made.manifest["inputs"][0]
     assert (kept["rows"], kept["copy"]) == (2, "")
     assert not (made.path / "inputs").exists()
+
+
+@pytest.mark.parametrize("name", ["scenario.yaml", "summary.json", "manifest.json"])
+def test_a_page_of_an_edited_folder_is_no_go(tmp_path, name):
+    """A limit made looser by hand: the page is made, which file changed is said, and the exit status is 3, never 0."""
+    folder = tmp_path / "run"
+    save(simulate(scenario(*SMALL, "gates={success_rate: '>= 0.01'}"), engine="simpy"), folder)
+    assert CliRunner().invoke(app, ["report", str(folder)]).exit_code == 0
+    path = folder / name
+    path.write_text(path.read_text().replace("0.01", "0.02"))
+    done = CliRunner().invoke(app, ["report", str(folder)])
+    assert done.exit_code == 3
+    assert f"not as it was written: {name}; " in done.output
+
+
+def test_no_page_is_written_over_that_of_another_result(tmp_path):
+    """Two runs side by side, or one of them, into the folder of the other: refused, and the page there stays."""
+    for seed, name in ((1, "one"), (2, "two")):
+        save(simulate(scenario(*SMALL, f"seed={seed}"), engine="simpy"), tmp_path / name)
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert CliRunner().invoke(app, ["report", one]).exit_code == 0
+    before = (tmp_path / "one" / "report.html").read_bytes()
+    for folders in ([one, two], [two]):
+        done = CliRunner().invoke(app, ["report", *folders, "--out", one])
+        assert done.exit_code == 2 and "holds a run, whose page would be replaced" in done.output
+    assert (tmp_path / "one" / "report.html").read_bytes() == before
