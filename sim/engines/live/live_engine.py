@@ -39,6 +39,8 @@ ABORTED = "broken: "
 """Begins why a run ended that was to end on failure."""
 JUDGE_S = 10.0
 """The generator is judged over stretches of this length."""
+SHORTEST_LOOK_S = 1.0
+"""A shorter stretch at the end is not judged by itself."""
 MOST_SURPRISES = 10
 LONG_BACK_OFF_S = 60.0
 """From so many real seconds on a module's wait before its next attempt is shown as a long one."""
@@ -184,7 +186,7 @@ class LiveEngine:
             ramp.cancel()
             with suppress(asyncio.CancelledError):
                 await ramp
-            self.health.append(self.check.look(self.recorder.under_way[0]))
+            self._judge_the_end()
             await self.check.stop()
             await self.close()
             self.cpu_s = time.process_time() - cpu
@@ -262,6 +264,11 @@ class LiveEngine:
                     return True
         finally:
             question.withdraw()
+
+    def _judge_the_end(self) -> None:
+        """Judges the rest of a run; a fraction of a second says nothing of how busy the generator was."""
+        if not self.health or self.check.span_s >= SHORTEST_LOOK_S:
+            self.health.append(self.check.look(self.recorder.under_way[0]))
 
     def _look(self) -> None:
         """Judges the generator, and the run where it is to end on failure."""
