@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, Overrides, app, fail, load_scenario, needs_extra
+from sim.cli.common import AsJson, Overrides, app, fail, load_scenario, needs_extra, option_value
 from sim.exit_status import ExitStatus
 from sim.units import duration
 
@@ -52,7 +52,7 @@ def cloud(
         fail("--activate needs --scenario")
     options = Options(
         data, _without_password(db, "--db", "PGPASSWORD"), listen, allow_remote, mqtt, http, _broker_url(broker), tls_cert, tls_key,
-        link_lifetime_s=_seconds(link_lifetime), time_scale=time_scale, faults=_faults(fault),
+        link_lifetime_s=option_value(f"--link-lifetime {link_lifetime}", link_lifetime, duration), time_scale=time_scale, faults=_faults(fault),
         **({"token": given} if given is not None else {}),
     )  # fmt: skip
     loaded = load_scenario(scenario, set_) if scenario else None
@@ -85,13 +85,6 @@ def _broker_url(url: str | None) -> str | None:
     if not parts.username:
         fail(f"{BROKER_PASSWORD} is set, but --broker names no user: write mqtt://USER@HOST:PORT")
     return parts._replace(netloc=f"{parts.username}:{quote(given, safe='')}@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
-def _seconds(text: str) -> float:
-    try:
-        return duration(text)
-    except ValueError as error:
-        fail(f"--link-lifetime {text}: {error}")
 
 
 def _faults(given: list[str]) -> Faults:

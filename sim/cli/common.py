@@ -7,7 +7,7 @@ import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -154,6 +154,14 @@ def fail(text: str) -> NoReturn:
     """Ends the command: wrong use."""
     print(f"fotasim: {text}", file=sys.stderr)
     raise typer.Exit(ExitStatus.WRONG_INPUT)
+
+
+def option_value(option: str, text: str, read: Callable[[str], float]) -> float:
+    """What an option's text says, read by one of `sim.units`; wrong use ends the command."""
+    try:
+        return read(text)
+    except ValueError as error:
+        fail(f"{option}: {error}")
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, app, fail, say
+from sim.cli.common import AsJson, app, fail, option_value, say
 from sim.units import size
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJso
 
 
 def _size(text: str) -> float:
-    try:
-        found = size(text)
-    except ValueError as error:
-        fail(f"--package {text}: {error}")
+    found = option_value(f"--package {text}", text, size)
     if found <= 0:
         fail(f"--package {text}: a package has at least one byte")
     return found

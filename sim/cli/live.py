@@ -23,6 +23,7 @@ from sim.cli.common import (
     end_as,
     fail,
     load_scenario,
+    option_value,
     outcome_lines,
     sign_folder,
     verdict_lines,
@@ -34,7 +35,7 @@ from sim.errors import FotasimError, RecordsError
 from sim.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sim.engines.live.live_engine import Settings
     from sim.engines.live.live_run import LiveOutcome
@@ -196,23 +197,18 @@ def seconds(option: str, text: str) -> float:
     """A duration an option was given; wrong use ends the command."""
     from sim.units import duration
 
-    try:
-        given = duration(text)
-    except ValueError as error:
-        fail(f"{option}: {error}")
-    if given <= 0.0:
-        fail(f"{option} {text}: more than nothing is needed")
-    return given
+    return _above_nothing(option, text, duration)
 
 
 def rate_of(option: str, text: str) -> float:
     """A rate above nothing, per second; wrong use otherwise."""
     from sim.units import rate
 
-    try:
-        given = rate(text)
-    except ValueError as error:
-        fail(f"{option}: {error}")
+    return _above_nothing(option, text, rate)
+
+
+def _above_nothing(option: str, text: str, read: Callable[[str], float]) -> float:
+    given = option_value(option, text, read)
     if given <= 0.0:
         fail(f"{option} {text}: more than nothing is needed")
     return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from fnmatch import fnmatchcase
 
 Matcher = Callable[[str], bool]
@@ -14,12 +14,11 @@ def targeting(whitelist: Sequence[str], blacklist: Sequence[str]) -> Matcher:
     return lambda name: not denied(name) and (not whitelist or allowed(name))
 
 
-def unmatched(entries: Sequence[str], names: Collection[str]) -> list[str]:
+def unmatched(entries: Sequence[str], names: Set[str]) -> list[str]:
     """The entries that no name is or matches, in their order: slips of a pen, or modules of another fleet."""
-    known = names if isinstance(names, (set, frozenset)) else set(names)
     return [
         entry for entry in entries
-        if entry not in known and not (is_glob(entry) and any(fnmatchcase(name, entry) for name in known))
+        if entry not in names and not (is_glob(entry) and any(fnmatchcase(name, entry) for name in names))
     ]  # fmt: skip
 
 

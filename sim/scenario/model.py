@@ -149,10 +149,10 @@ class Scenario(Section):
     @classmethod
     def _format_known(cls, given: Any) -> Any:
         """Files of a newer version are refused as a whole: their keys may mean something else there."""
-        if isinstance(given, int) and not isinstance(given, bool) and given > FORMAT:
-            raise ValueError(f"this fotasim reads scenario format {FORMAT}; upgrade with: pip install -U fotasim")
-        if type(given) is not int or given != FORMAT:
+        if type(given) is not int or given < FORMAT:
             raise ValueError(f"write format: {FORMAT}, or leave it out")
+        if given > FORMAT:
+            raise ValueError(f"this fotasim reads scenario format {FORMAT}; upgrade with: pip install -U fotasim")
         return given
 
     @model_validator(mode="after")
