@@ -193,7 +193,7 @@ def test_a_live_run_exports_what_it_does(tmp_path):
             time.sleep(0.05)
         seen = "" if work.done() else metrics(port)
         done = work.result(90)
-    assert done.exit_code in (0, 1), done.output  # 1: a gate; whether it is met is not the question
+    assert done.exit_code in (0, 1, 3), done.output  # a gate, and whether this host keeps up, are not the question
     assert "fotasim_modules 8.0" in seen.splitlines()
     last = json.loads(progress.read_text().splitlines()[-1])
     assert (last["modules"], last["done"], last["counts"]["notice"], last["failures"]) == (8, 8, 8, {})

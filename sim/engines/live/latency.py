@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import cache
+from math import ceil, log2
+from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
@@ -35,6 +37,9 @@ MAX_REASONS = 50
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
+HISTOGRAM_SCALE = 3
+"""Of exponential histograms: 2^3 buckets for each doubling, so each is 9 % wide."""
+
 _BITS = 11
 """Bits of a value that count: a histogram of three digits has 2048 steps up to 2048, then 1024 for each doubling."""
 
@@ -47,6 +52,37 @@ def step_of(seconds: float) -> int:
 def _step(value: int) -> int:
     shift = value.bit_length() - _BITS
     return value >> shift << shift if shift > 0 else value
+
+
+@cache
+def _bucket(step_us: int) -> int:
+    """The exponential bucket of a step, see ExponentialHistogram; there are only some 24,000 steps."""
+    return ceil(log2(step_us / 1e6) * (1 << HISTOGRAM_SCALE))
+
+
+class ExponentialHistogram(NamedTuple):
+    """Measurements in exponential buckets, as Prometheus and OpenTelemetry take them, and their sum in seconds.
+
+    Bucket i holds what is longer than 2^((i - 1) / 2^HISTOGRAM_SCALE) s and at most 2^(i / 2^HISTOGRAM_SCALE) s. `buckets`
+    are pairs of index and count, by index, none of them empty.
+    """
+
+    sum_s: float
+    buckets: list[tuple[int, int]]
+
+    @property
+    def measurements(self) -> int:
+        """How many there are in all."""
+        return sum(count for _, count in self.buckets)
+
+
+def added(parts: Iterable[ExponentialHistogram]) -> ExponentialHistogram:
+    """Several histograms as one."""
+    counts, sum_s = Counter[int](), 0.0
+    for part_s, buckets in parts:
+        sum_s += part_s
+        counts.update(dict(buckets))
+    return ExponentialHistogram(sum_s, sorted(counts.items()))
 
 
 class Latencies:
@@ -119,6 +155,18 @@ class Latencies:
     def shown_s(self, legs: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
         """p50 and p99 of some legs, seconds."""
         return {leg: (self.quantile_s(leg, 50.0), self.quantile_s(leg, 99.0)) for leg in legs}
+
+    def exponential(self) -> dict[str, ExponentialHistogram]:
+        """Each leg that was measured as an exponential histogram."""
+        found = {}
+        for leg, counts in self._legs.items():
+            if counts:
+                sum_s = sum(step_us * n for step_us, n in counts.items()) / 1e6
+                buckets = Counter[int]()
+                for step_us, n in counts.items():
+                    buckets[_bucket(step_us)] += n
+                found[leg] = ExponentialHistogram(sum_s, sorted(buckets.items()))
+        return found
 
     def encoded(self, leg: str) -> str:
         """The leg's histogram, compressed and in base64, to be merged elsewhere."""

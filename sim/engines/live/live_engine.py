@@ -298,6 +298,7 @@ class LiveEngine:
             dict(states), connections, downloads, *self.cloud.traffic, recorder.delivered_bits,
             self.latencies.shown_s(SHOWN_LEGS), *self.latencies.totals(), faults=tuple(self.faults),
             reasons=dict(self.latencies.failures_by_reason().most_common(SHOWN_REASONS)), notes=tuple(self.notes),
+            histograms=self.latencies.exponential(),
         )  # fmt: skip
 
     @property

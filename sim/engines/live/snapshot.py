@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from sim.engines.live.latency import ExponentialHistogram, added
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Snapshot:
     """What is to be known of the run before it begins."""
     left_s: float | None = None
     """Real seconds until the run ends at the latest; None where that is not known."""
+    histograms: dict[str, ExponentialHistogram] = field(default_factory=dict)
+    """Measurements of every leg so far."""
 
 
 Watch = Callable[[Snapshot], None]
@@ -47,6 +52,13 @@ SHOWN_LEGS = ("connect", "notice", "url", "download", "report")
 SHOWN_REASONS = 8
 
 _ADDED_UP = ("modules", "done", "connections", "downloads", "sent", "received", "delivered_bits", "workers")
+
+
+def from_json(line: str) -> Snapshot:
+    """The snapshot that was written as a JSON object of its fields."""
+    row = json.loads(line)
+    histograms = {leg: ExponentialHistogram(*found) for leg, found in row.pop("histograms", {}).items()}
+    return Snapshot(**row, histograms=histograms)
 
 
 def together(parts: Sequence[Snapshot]) -> Snapshot:
@@ -62,6 +74,7 @@ def together(parts: Sequence[Snapshot]) -> Snapshot:
         max((part.real_s for part in parts), default=0.0), max((part.run_s for part in parts), default=0.0),
         states=dict(states), latencies_s=_worst(parts), counts=dict(counts), failures=dict(failures),
         faults=tuple(fault for part in parts for fault in part.faults), reasons=dict(reasons.most_common(SHOWN_REASONS)),
+        histograms={leg: added(p.histograms[leg] for p in parts if leg in p.histograms) for leg in counts},
         **sums,
     )  # fmt: skip
 
@@ -78,4 +91,4 @@ def _larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
 
 
-__all__ = ["SHOWN_LEGS", "SHOWN_REASONS", "Snapshot", "Watch", "together"]
+__all__ = ["SHOWN_LEGS", "SHOWN_REASONS", "Snapshot", "Watch", "from_json", "together"]

@@ -19,7 +19,7 @@ from typing import Any
 from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.live_run import loop_factory
-from sim.engines.live.snapshot import Snapshot, Watch
+from sim.engines.live.snapshot import Snapshot, Watch, from_json
 from sim.errors import FotasimError
 from sim.load.load_fleet import LoadFleet, share_of
 from sim.load.locust_workers.native_worker import Worker
@@ -188,7 +188,7 @@ class _Processes:
             lines.seek(self._read_to)
             while (line := lines.readline()).endswith("\n"):
                 self._read_to = lines.tell()
-                yield Snapshot(**json.loads(line))
+                yield from_json(line)
 
 
 def _started(command: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[bytes]:

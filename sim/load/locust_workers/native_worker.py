@@ -296,7 +296,7 @@ class Worker:
                 logger.warning("%s", error)
 
 
-_MASTER_KNOWS = ("latencies_s", "counts", "failures", "workers", "faults")
+_MASTER_KNOWS = ("latencies_s", "counts", "failures", "workers", "faults", "histograms")
 """Fields of a snapshot that it gets from the measurements themselves."""
 
 

@@ -141,6 +141,7 @@ class Gathered:
             faults=tuple(fault for worker, part in self.parts.items() for fault in _faults(worker, part)),
             reasons=dict(merged.failures_by_reason().most_common(SHOWN_REASONS)),
             broken=tuple(broken_so_far(self.slo, {EVERYBODY: merged, **merged.groups})), left_s=self._left_s(),
+            histograms=merged.exponential(),
         )  # fmt: skip
 
     def _left_s(self) -> float | None:
