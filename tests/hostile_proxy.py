@@ -15,7 +15,8 @@ LINGER_RESET = struct.pack("ii", 1, 0)
 class HostileProxy:
     """Hands connections on to a port; every `nth` one, counted from 1, meets `does` instead of the server.
 
-    `does`: reset (RST at once), close (FIN once the client has said something), stall (taken, and never a byte), garbage (bytes that are no protocol),
+    `does`: reset (RST at once, which a client hears while it connects or when it logs in, as its machine is fast), reset-login (RST once the
+    client has said something), close (FIN once the client has said something), stall (taken, and never a byte), garbage (bytes that are no protocol),
     reset-later (RST once the client has said something, and the server answered).
     """
 
@@ -58,6 +59,9 @@ class HostileProxy:
 
     async def _misbehave(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.does == "reset":
+            reset(writer)
+        elif self.does == "reset-login":
+            await reader.read(65536)
             reset(writer)
         elif self.does == "close":
             await reader.read(65536)  # what is unread when a socket closes turns FIN into RST

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sim.errors import LocalProtocolError, RemoteProtocolError
+from sim.service.lingering_close import LingeringClose
 from sim.service.throttle import Connections, Throttle, source_of
 from sim.service.trouble import Trouble
 from sim.wire import mqtt
@@ -178,6 +179,8 @@ class Endpoint:
             await asyncio.sleep(every_s)
             now = loop.time()
             for connection in list(watched):
+                if connection.transport is None:
+                    continue
                 session = connection.session
                 if session.deadline <= now:
                     connection.guarded(session.wake, now)
@@ -188,7 +191,18 @@ class Endpoint:
 class _Connection(asyncio.Protocol):
     """One client: owner of its session, between transport and endpoint."""
 
-    __slots__ = ("_unread", "client_id", "endpoint", "loop", "session", "source", "stranger", "transport")
+    __slots__ = (
+        "_leave",
+        "_socket",
+        "_unread",
+        "client_id",
+        "endpoint",
+        "loop",
+        "session",
+        "source",
+        "stranger",
+        "transport",
+    )
 
     session: ServerSession
 
@@ -198,7 +212,9 @@ class _Connection(asyncio.Protocol):
         self.client_id: str | None = None
         self.stranger: Stranger | None = None
         self.source: str | None = None  # while it counts among those that have not logged in
-        self.transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None  # while its session lasts
+        self._socket: asyncio.Transport | None = None
+        self._leave: LingeringClose | None = None
         self._unread = b""
 
     # --- transport ---------------------------------------------------------------------------------------------------
@@ -209,7 +225,7 @@ class _Connection(asyncio.Protocol):
         if len(endpoint._open) >= endpoint.max_connections or not endpoint.strangers.admit(source):
             transport.abort()
             return
-        self.transport, self.source = transport, source
+        self.transport, self._socket, self.source = transport, transport, source
         transport.set_write_buffer_limits(WRITE_LIMIT_BYTES)
         self.session = ServerSession(self, transport.write, self.loop.time(), endpoint.max_packet_bytes)
         endpoint._open.add(self)
@@ -261,23 +277,36 @@ class _Connection(asyncio.Protocol):
         self.abort()  # it does not read; memory is for those who do
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        self._gone()
+        self._closed()
 
     def abort(self) -> None:
         """Closes at once, unsent data lost."""
-        transport = self.transport
+        open_ = self._socket
+        self._closed()
+        if open_ is not None:
+            open_.abort()
+
+    def close(self) -> None:
+        """Ends the session; what is written still goes out, and its source has the connection until it is closed."""
+        if self.transport is not None and self._socket is not None:
+            self._gone()
+            self._leave = LingeringClose(self._socket)
+
+    def _closed(self) -> None:
+        """The socket is gone, and the session with it."""
         self._gone()
-        if transport is not None:
-            transport.abort()
+        self._socket = None
+        if self._leave is not None:
+            self._leave.over()
+        self._known()
+        self.endpoint._open.discard(self)
 
     def _gone(self) -> None:
-        """Takes the connection out of the endpoint's lists; tells once."""
+        """The session is over; tells once."""
         if self.transport is None:
             return
         self.transport = None
         endpoint = self.endpoint
-        self._known()
-        endpoint._open.discard(self)
         endpoint._in_flight.discard(self)
         if self.client_id is not None and endpoint._clients.get(self.client_id) is self:
             del endpoint._clients[self.client_id]
@@ -346,12 +375,10 @@ class _Connection(asyncio.Protocol):
             self.send(told.topic, told.payload, min(1, self.session.granted_qos(told.topic)))
 
     def on_end(self, why: str) -> None:
-        transport = self.transport
         if why == "keep-alive":
             self.abort()
-        elif transport is not None:
-            self._gone()
-            transport.close()  # what is written still goes out: a CONNACK that refuses
+        else:
+            self.close()  # a CONNACK that refuses still goes out
 
     def on_message(self, topic: str, payload: bytes, qos: int, packet_id: int) -> bool:
         if self.client_id is None or self.transport is None:
@@ -370,8 +397,8 @@ class _Connection(asyncio.Protocol):
             self.session.acknowledge(qos, packet_id)
 
     def on_acknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - a stranger was sent one message
-        if self.stranger is not None and self.transport is not None:
-            self.transport.close()
+        if self.stranger is not None:
+            self.close()
 
     def on_unacknowledged(self, packet_id: int) -> None:  # noqa: ARG002 - it is lost, whichever it was
         self.endpoint.counts.unacknowledged += 1

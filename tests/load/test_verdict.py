@@ -139,7 +139,7 @@ def run(folder, does, *more, **options):
 
 def test_half_of_the_connections_reset_ends_a_load_that_is_to_end_on_failure(tmp_path):
     """Without an objective by the tolerance, through master and worker, with reason, verdict, status and page."""
-    code, out, err = run(tmp_path, "reset", "--duration", "100s", "--abort-on-failure")
+    code, out, err = run(tmp_path, "reset-login", "--duration", "100s", "--abort-on-failure")
     assert code == 1, err
     assert "ENDED EARLY, broken: error_rate(login)<1%" in out
     assert "failed: connection reset" in out
@@ -151,7 +151,7 @@ def test_half_of_the_connections_reset_ends_a_load_that_is_to_end_on_failure(tmp
 
 def test_sigterm_is_an_orderly_end(tmp_path):
     code, out, err = run(
-        tmp_path, "reset", "--duration", "100s", "--slo", "error_rate(login, group=all)<5%", number=signal.SIGTERM
+        tmp_path, "reset-login", "--duration", "100s", "--slo", "error_rate(login, group=all)<5%", number=signal.SIGTERM
     )
     assert code == 143, err
     assert "INTERRUPTED: this run is partial" in out

@@ -1,6 +1,7 @@
 """HTTP connections with an end: limits by source, deadlines in total for heads, however they dribble in, and for answers.
 
-An answer that the client takes, however slowly, is whole; one that nobody takes ends its connection.
+An answer that the client takes, however slowly, is whole, also one that refuses a request before all of it has come;
+one that nobody takes ends its connection.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sim.service.lingering_close import LingeringClose
 from sim.service.throttle import Connections, source_of
 
 HEAD_S = 15.0
@@ -27,6 +30,32 @@ _TOO_LONG = (
 )
 
 
+class _Transport:
+    """A transport that closes as its connection wants it."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Limited) -> None:
+        self._transport, self._connection = transport, connection
+        self._leave: LingeringClose | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._leave is not None or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Lets a client that still sends read its answer first; a second call ends that, too."""
+        if self._leave is None and not self.is_closing() and self._connection.is_sending():
+            self._leave = LingeringClose(self._transport)
+        else:
+            self._transport.close()
+
+    def over(self) -> None:
+        """The connection is gone."""
+        if self._leave is not None:
+            self._leave.over()
+
+
 class Limited(H11Protocol):
     """uvicorn's protocol within these limits: one connection."""
 
@@ -42,7 +71,7 @@ class Limited(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection in, or ends it when its source has too many."""
         source = source_of(transport.get_extra_info("peername"))
-        super().connection_made(transport)
+        super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]
         if not self.by_source.admit(source):
             transport.abort()
             return
@@ -55,6 +84,10 @@ class Limited(H11Protocol):
             if self._source is None or self.transport.is_closing():
                 return
             super().data_received(data[start : start + PIECE_BYTES])
+
+    def is_sending(self) -> bool:
+        """Whether the client has not come to the end of what it sends, or sends what is no HTTP."""
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR) or bool(self.conn.trailing_data[0])
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is told so; a head that does not end within the parser's limit is told 431."""
@@ -84,6 +117,7 @@ class Limited(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Its source may have another one."""
         self._stop_waiting()
+        self.transport.over()  # type: ignore[attr-defined]
         if self._look is not None:
             self._look.cancel()
         if self._source is not None:
