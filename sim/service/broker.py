@@ -32,6 +32,28 @@ SWEEP_S = 10.0
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which watches a socket only while it is its own.
+
+    aiomqtt lets the loop watch a socket by its number a moment later: by then it may be closed, and the number another
+    connection's.
+    """
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's names
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def watch() -> None:
+            if client.socket() is sock:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(watch)
+
+
 class Broker:
     """A transport over somebody else's broker. `url` is mqtt://[user:password@]host[:port], or mqtts://."""
 
@@ -90,9 +112,7 @@ class Broker:
 
     def _connected(self) -> aiomqtt.Client:
         """A lasting session with manual acknowledgement: what is not stored comes again."""
-        client = aiomqtt.Client(
-            **self._options, identifier=IDENTIFIER, clean_session=False, max_queued_incoming_messages=0
-        )
+        client = _Client(**self._options, identifier=IDENTIFIER, clean_session=False, max_queued_incoming_messages=0)
         client._client.manual_ack_set(True)
         self._repeated.clear()
         deliver: Any = client._client.on_message

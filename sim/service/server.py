@@ -206,7 +206,8 @@ class Server:
         """An error in a callback of the event loop: counted and told, nothing ends."""
         error = context.get("exception")
         if error is not None and not isinstance(error, ConnectionError | TimeoutError | tls.SSLError):
-            self.cloud.trouble.report("the event loop", error)
+            what = str(context.get("message", "")).partition(" <")[0].partition("(")[0]  # what follows may hold values
+            self.cloud.trouble.report(f"the event loop: {what}", error)
 
     def _raise_if_failed(self) -> None:
         for task in self._tasks:

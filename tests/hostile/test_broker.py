@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 
 import aiomqtt
@@ -223,3 +225,41 @@ def test_a_report_of_the_session_before_is_told_from_its_repetition(tmp_path, mo
             assert device.reports == 3, "the one before was answered"
 
     asyncio.run(scene())
+
+
+def test_a_socket_that_was_closed_is_not_watched_under_its_number():
+    """The client asks to write, its socket closes, and another connection has the number before the loop comes to it."""
+
+    class Paho:
+        def __init__(self, now):
+            self.now, self.wrote = now, asyncio.Event()
+
+        def socket(self):
+            return self.now
+
+        def loop_write(self):
+            self.wrote.set()
+
+    async def scene():
+        loop, errors = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda _loop, context: errors.append(context))
+        client = Broker("mqtt://127.0.0.1:1", gateway=None)._connected()
+        (ours, its), (other, others) = socket.socketpair(), socket.socketpair()
+        paho, number = Paho(ours), ours.fileno()
+        client._on_socket_register_write(paho, None, ours)
+        await asyncio.wait_for(paho.wrote.wait(), 30)  # an open one is watched
+        loop.remove_writer(number)
+        paho.wrote.clear()
+        client._on_socket_register_write(paho, None, ours)
+        paho.now = None
+        ours.close()
+        os.dup2(other.fileno(), number)
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert not paho.wrote.is_set() and not errors
+        os.close(number)
+        for left in (its, other, others):
+            left.close()
+
+    asyncio.run(scene())
+    pytest.importorskip("uvloop").run(scene())
