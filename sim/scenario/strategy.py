@@ -299,6 +299,10 @@ class Rollout(Section):
         for group in self.groups[:-1]:
             if group.percent is None and group.count is None and group.filter is None:
                 raise ValueError("groups: every group but the last needs percent, count or filter")
+        names = [group.name or f"group-{number}" for number, group in enumerate(self.groups, 1)]
+        again = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if again is not None:
+            raise ValueError(f"groups: two are called {again}: results could not tell them apart; rename one")
         if sum(g.percent or 0.0 for g in self.groups) > 100.0 + 1e-9 and self.percent_of == "total":
             raise ValueError("groups: the percentages add up to more than 100")
         reached = [g.percent for g in self.groups if g.percent is not None]

@@ -196,3 +196,10 @@ def test_entries_are_looked_up_among_the_ids_of_a_fleet_file(tmp_path: Path) -> 
     made = check(text + "  blacklist: [IMEI-02, m0000001, 'IMEI-0?']\n", "s.yaml", (), tmp_path)
     (line,) = [line for line in doubts(made) if line.startswith("plan.blacklist")]
     assert "1 of 3 entries" in line and "m0000001" in line
+
+
+@pytest.mark.parametrize("groups", ["[{name: a, percent: 5}, {name: a}]", "[{percent: 5}, {name: group-1}]"])
+def test_two_rollout_groups_of_one_name(groups):
+    """Results name groups; a group without a name has its number."""
+    with pytest.raises(ScenarioError, match=r"rollout.groups: .*two are called (a|group-1)"):
+        scenario(f"plan.strategy.rollout.groups={groups}")

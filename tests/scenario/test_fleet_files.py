@@ -255,6 +255,24 @@ def test_what_only_looks_damaged(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [
+        ("marlin-20", True), ("decoder-12", True), ("2-marlin", True), ("1.junction", True), ("octet-2024", True), ("maya-10", True),
+        ("Oct-10", False), ("1-Oct", False), ("10. Okt", False), ("March-2024", False), ("1-May-2024", False), ("Mrz 24", False),
+        ("december-12", False),
+    ],
+)  # fmt: skip
+def test_names_that_begin_like_a_month(version, taken, tmp_path):
+    """Only a month is what a spreadsheet makes of 1.10; a product that begins with its letters is a version."""
+    path = write(tmp_path, f"id,fw\na,{version}\nb,1.2.0\n")
+    if taken:
+        assert table(path, "{module: id, version: fw}").known.versions["fw"].names == (version, "1.2.0")
+    else:
+        [(line, key, found, cure)] = faults(path, "{module: id, version: fw}")
+        assert (line, key, found) == (2, "fw", repr(version)) and "took a version for a date" in cure
+
+
 UNITS = {
     "{free_space: {column: x, unit: MB}}": ("1.5", "free_space", 1.5e6),
     "{free_space: {column: x, unit: KiB}}": ("512", "free_space", 512 * 1024.0),

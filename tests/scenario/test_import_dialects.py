@@ -433,3 +433,43 @@ def test_a_canceled_deployment_of_azure_updates_nobody():
     document = {"deploymentId": "d", "groupId": "g", "startDateTime": "2026-01-05T00:00:00Z"}
     assert [p.key for p in refused({**document, "isCanceled": True})] == ["isCanceled"]
     assert convert({**document, "isCanceled": False}).strategy == convert(document).strategy
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "over", "not_over"),
+    [
+        ({"jobId": "j", "status": ""}, "status", ["CANCELED", "DELETION_IN_PROGRESS"], ["IN_PROGRESS", "SCHEDULED", "COMPLETED"]),
+        ({"otaUpdateId": "u", "otaUpdateStatus": ""}, "otaUpdateStatus", ["CREATE_FAILED", "DELETE_IN_PROGRESS"], ["CREATE_COMPLETE"]),
+        ({"targetArn": "arn:aws:iot:x:1:thing/a", "deploymentStatus": ""}, "deploymentStatus", ["CANCELED", "FAILED", "INACTIVE"], ["ACTIVE"]),
+        ({"name": "r", "amountGroups": 2, "status": ""}, "status", ["deleted", "stopped", "paused", "approval_denied"], ["running", "ready", "finished"]),
+        ({"name": "r", "amountGroups": 2, "deleted": ""}, "deleted", [True], [False]),
+        ({"name": "m", "artifact_name": "a", "status": ""}, "status", ["paused"], ["inprogress", "pending"]),
+        ({"release": "1", "cohort": "c", "status": ""}, "status", ["pulled"], ["done"]),
+    ],
+)  # fmt: skip
+def test_a_plan_that_offers_nothing_any_more(document, key, over, not_over):
+    """Cancelled, deleted or paused there, it would run here: lost by name; accepted, the loss stands in the strategy."""
+    for state in over:
+        assert [(p.key, p.found) for p in refused({**document, key: state})] == [
+            (key, str(state).replace("True", "true"))
+        ]
+    assert [loss["key"] for loss in convert({**document, key: over[0]}, LOSSY).strategy["losses"]] == [key]
+    for state in not_over:
+        assert convert({**document, key: state}).losses == []
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        ({"deploymentId": "d", "startDateTime": "2026-01-05T09:30:00"}, "startDateTime"),
+        ({"jobId": "j", "schedulingConfig": {"startTime": "2026-01-05T09:30"}}, "schedulingConfig.startTime"),
+    ],
+)
+def test_a_time_without_an_offset_is_said(document, key):
+    """It is read as UTC, and that is told; with an offset there is nothing to tell."""
+    read = convert(document)
+    assert read.strategy["schedule"]["start_time"] == "2026-01-05T09:30:00"
+    assert any(n.startswith(f"{key}: ") and n.endswith("no offset from UTC: read as UTC") for n in read.notes)
+    with_offset = json.loads(json.dumps(document).replace('9:30:00"', '9:30:00+02:00"').replace('9:30"', '9:30+02:00"'))
+    assert convert(with_offset).strategy["schedule"]["start_time"] == "2026-01-05T07:30:00"
+    assert not any("no offset" in note for note in convert(with_offset).notes)

@@ -104,7 +104,10 @@ def test_create_job():
     }  # fmt: skip
     assert read.losses == []
     named = [note.split(":")[0] for note in read.notes]
-    assert named == ["document", "targets", "presignedUrlConfig", "tags", "schedulingConfig.maintenanceWindows"]
+    assert named == [
+        "document", "targets", "presignedUrlConfig", "tags", "schedulingConfig.startTime", "schedulingConfig.endTime",
+        "schedulingConfig.maintenanceWindows",
+    ]  # fmt: skip
 
 
 def test_hawkbit_groups():

@@ -316,12 +316,12 @@ NO_VERSIONS = (
 )  # fmt: skip
 MOST_PLAIN = 100
 """Digits alone, no more than these, are as they were."""
-MONTH = re.compile(
-    r"\d{1,2}[-. /](jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*\.?([-. /]\d{2,4})?"
-    r"|(jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*[-. /]\d{2,4}",
-    re.IGNORECASE,
+_MONTH = (
+    r"(?:jan(?:v|uar|uary)?|feb(?:ruar|ruary)?|mar(?:ch)?|mrz|m(?:ä|ae)rz?|apr(?:il)?|ma[yi]|june?|juni|july?|juli|aug(?:ust)?"
+    r"|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
 )
-"""What Excel makes of the version 1.10 when it takes it for a date."""
+MONTH = re.compile(rf"\d{{1,2}}[-. /]{{1,2}}{_MONTH}\.?(?:[-. /]\d{{2,4}})?|{_MONTH}\.?[-. /]\d{{2,4}}", re.IGNORECASE)
+"""What Excel makes of the version 1.10 when it takes it for a date; `marlin-20` begins with no name of a month."""
 
 
 def check_texts(

@@ -30,6 +30,16 @@ _OF_A_JOB = {
 }  # fmt: skip
 _OF_AN_OTA_UPDATE = {"otaUpdateId", "otaUpdateInfo", "otaUpdateArn", "otaUpdateFiles", *OTA_NAMES.values()}
 _OF_A_DEPLOYMENT = {"targetArn", "iotJobConfiguration", "deploymentPolicies"}
+_OVER = (
+    "canceled",
+    "deletion_in_progress",
+    "create_failed",
+    "delete_in_progress",
+    "delete_failed",
+    "failed",
+    "inactive",
+)
+"""States in which jobs, OTA updates and deployments offer nothing any more. A completed one has run as it is written."""
 _OF_ANY = {"targetSelection", "targets", "timeoutConfig", "presignedUrlConfig"}
 
 
@@ -74,6 +84,7 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
     given.leave(NOTHING, "namespaceId", "tags", "description", "comment", "reasonCode", "jobTemplateId")
     created = given.time("createdAt")
     printed = created is not None or "jobArn" in given or "status" in given
+    given.lose_if_over("status", _OVER)
     given.about(
         "jobArn", "status", "forceCanceled", "lastUpdatedAt", "completedAt", "jobProcessDetails", "isConcurrent",
         "scheduledJobRollouts", read=() if created is None else ("createdAt",),
@@ -111,6 +122,7 @@ def ota_update(document: Mapping[str, Any], findings: Findings, _options: Option
     given.leave(WHO, "targets")
     given.leave("download URLs do not expire here", "presignedUrlConfig")
     given.leave(NOTHING, "roleArn", "tags", "description")
+    given.lose_if_over("otaUpdateStatus", _OVER)
     given.about(
         "otaUpdateArn",
         "otaUpdateStatus",
@@ -142,6 +154,7 @@ def of_deployment(given: Fields) -> tuple[str, dict[str, Any]]:
         given.note("targetArn", f"not carried over: {WHO}")
     given.leave(SENT, "components")
     given.leave(NOTHING, "tags", "clientToken", "parentTargetArn")
+    given.lose_if_over("deploymentStatus", _OVER)
     given.about(
         "deploymentId",
         "revisionId",

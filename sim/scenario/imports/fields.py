@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,7 +120,7 @@ class Fields:
         return choices[value]
 
     def time(self, name: str, *, with_offset: bool = False) -> datetime | None:
-        """A moment in UTC: ISO 8601 (without an offset: UTC, or refused), or seconds since 1970."""
+        """A moment in UTC: ISO 8601 (without an offset: UTC, and said, or refused), or seconds since 1970."""
         value = self._typed(name, (str, int, float), "a time")
         if value is None or value == "":
             return None
@@ -130,6 +130,8 @@ class Fields:
             given = datetime.fromisoformat(value)
             if with_offset and given.tzinfo is None:
                 raise ValueError("no offset")
+            if given.tzinfo is None:
+                self.note(name, f"{value} has no offset from UTC: read as UTC")
             return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
         except (ValueError, OverflowError, OSError):
             self.refuse(name, value, "a time is expected, like 2026-03-02T22:00:00Z")
@@ -178,6 +180,15 @@ class Fields:
     def holds(self, name: str, kind: type) -> bool:
         """Whether a field that nobody has taken yet is of this kind."""
         return isinstance(self._left.get(self.spell(name)), kind)
+
+    def lose_if_over(self, name: str, states: Collection[str]) -> None:
+        """Loses the state of a plan that offers nothing to anybody (lower case); any other is told with the progress."""
+        state = self._left.get(self.spell(name))
+        if isinstance(state, str) and state.casefold() in states:
+            self.lose(
+                name, state, "such a plan offers nothing to anybody; here it runs", f"take {name} out of the file"
+            )
+            del self._left[self.spell(name)]
 
     def leave(self, reason: str, *names: str) -> None:
         """Fields that change nothing of the rollout: each that says something is named with the reason."""

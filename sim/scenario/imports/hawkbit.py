@@ -25,6 +25,10 @@ _OF_A_ROLLOUT = {
     "targetFilterQuery", "dynamicGroupTemplate",
 }  # fmt: skip
 _OF_AN_ASSIGNMENT = {"maintenanceWindow", "forcetime", "confirmationRequired"}
+_OVER = (
+    "paused", "stopping", "stopped", "approval_denied", "deleting", "deleted", "error_creating", "error_starting",
+)  # fmt: skip
+"""States in which a rollout offers nothing to anybody, or not before somebody resumes it."""
 TYPES = {"forced": "forced", "soft": "soft", "timeforced": "timeforced", "downloadonly": "download-only"}
 
 
@@ -48,9 +52,12 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     given.leave("it ranks several rollouts; a scenario runs one", "weight")
     given.leave("it says nothing about the rollout", "description", "approvalRemark", "approveDecidedBy")
     created = given.milliseconds("createdAt")
+    given.lose_if_over("status", _OVER)
+    if given.flag("deleted"):
+        given.lose("deleted", True, "a deleted rollout offers nothing to anybody; here it runs", "set it to false")
     given.about(
-        "id", "createdBy", "lastModifiedBy", "lastModifiedAt", "status", "totalTargets", "totalTargetsPerStatus",
-        "deleted", "_links", read=() if created is None else ("createdAt",),
+        "id", "createdBy", "lastModifiedBy", "lastModifiedAt", "status", "totalTargets", "totalTargetsPerStatus", "_links",
+        read=() if created is None else ("createdAt",),
     )  # fmt: skip
     strategy: dict[str, Any] = {"preset": "hawkbit"}
     if given.flag("dynamic"):
