@@ -12,6 +12,7 @@ FotasimError
 │   ├── RemoteProtocolError  the peer sent what breaks the format
 │   └── LocalProtocolError   we were about to send what breaks it; nothing was written
 ├── EngineUnavailable  the compiled engine cannot run here
+├── PluginError     a plug-in failed, or gave what its kind does not give
 └── MissingExtra    an optional part is not installed
 
 PlanFileWarning     (a warning) what a plan file of another product holds beyond a strategy
@@ -100,6 +101,10 @@ class EngineUnavailable(FotasimError):
 
     def __str__(self) -> str:
         return f"the compiled engine cannot run: {super().__str__()}"
+
+
+class PluginError(FotasimError):
+    """A plug-in failed, or gave what its kind does not give; names plug-in and file (exit status 70)."""
 
 
 def because(error: BaseException) -> str:

@@ -19,7 +19,7 @@ class ExitStatus(IntEnum):
     UNDECIDED = 4
     """Marginal, undecided, or too little to judge."""
     INTERNAL_ERROR = 70
-    """An error inside fotasim (EX_SOFTWARE of sysexits.h)."""
+    """An error inside fotasim, or in a plug-in (EX_SOFTWARE of sysexits.h)."""
     INTERRUPTED = 130
     """Ctrl-C (128 + SIGINT); what is there is kept and reported as partial."""
     OUTPUT_CLOSED = 141

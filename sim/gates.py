@@ -9,7 +9,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -131,17 +131,26 @@ def parse(metric: str, text: str, by: str = "") -> Gate:
     """
     if metric not in METRICS:
         raise ValueError(f"{metric} is not a metric; {unknown(metric)}")
-    match = _GATE.match(text)
-    if match is None:
-        raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
     if by == "component" and metric not in PER_COMPONENT:
         raise ValueError(
             f"{metric} is not known for each component; judge it for the whole plan or by hardware, or choose from "
             f"{', '.join(PER_COMPONENT)}"
         )
+    return _parsed(METRICS[metric], text, by)
+
+
+def parse_share(name: str, text: str) -> Gate:
+    """A gate on a share that is no metric of fotasim: modules counted over modules counted, as a plug-in does."""
+    return _parsed(replace(METRICS["success_rate"], name=name), text, "")
+
+
+def _parsed(metric: Metric, text: str, by: str) -> Gate:
+    match = _GATE.match(text)
+    if match is None:
+        raise ValueError('a gate is a comparison and a limit, such as ">= 0.95" or "upper <= 1e-4"')
     bound: Bound = "lower" if match[1] == "lower" else "upper" if match[1] == "upper" else "value"
-    gate = Gate(metric, bound, match[2], _limit(METRICS[metric], match[3]), _text(metric, text, by), by)
-    _sensible(gate, match[3])
+    gate = Gate(metric.name, bound, match[2], _limit(metric, match[3]), _text(metric.name, text, by), by)
+    _sensible(metric, gate, match[3])
     return gate
 
 
@@ -201,9 +210,9 @@ def _limit(metric: Metric, text: str) -> float:
     return number
 
 
-def _sensible(gate: Gate, limit: str) -> None:
+def _sensible(metric: Metric, gate: Gate, limit: str) -> None:
     """Refuses a limit that everything or nothing meets. ValueError says what would be right."""
-    share = METRICS[gate.metric].unit is Unit.SHARE
+    share = metric.unit is Unit.SHARE
     if gate.limit < 0.0 or (share and gate.limit > 1.0):
         cure = f'; for {gate.limit:g} % write "{gate.sign} {gate.limit / 100:g}"' if 1.0 < gate.limit <= 100.0 else ""
         raise ValueError(
@@ -213,7 +222,7 @@ def _sensible(gate: Gate, limit: str) -> None:
         raise ValueError(f"every result meets {gate.sign} {limit}; choose a limit that can fail, or leave the gate out")
     if (gate.sign == "<" and gate.limit == 0.0) or (share and gate.sign == ">" and gate.limit == 1.0):
         raise ValueError(f"no result meets {gate.sign} {limit}; choose a limit that can be met")
-    if not (share and METRICS[gate.metric].numerator) or _lenient(gate):
+    if not (share and metric.numerator) or _lenient(gate):
         return
     if (gate.sign == "<=" and gate.limit == 0.0) or (gate.sign == ">=" and gate.limit == 1.0):
         never = "never" if gate.limit == 0.0 else "always"
@@ -278,11 +287,13 @@ def _needs(gate: Gate, found: Figure) -> int | None:
 def cases_needed(gate: Gate) -> int | None:
     """How many cases a share needs so that a flawless result meets the gate; None where it is no count over a count.
 
+    What is no metric of fotasim is a plug-in's share of modules.
+
     The exact bound (Clopper and Pearson 1934) of 0 in n is 1 - 0.025^(1/n), so n = ln 0.025 / ln(1 - limit): with one
     tail of 5 % this is the rule of three.
     """
-    metric = METRICS[gate.metric]
-    if metric.unit is not Unit.SHARE or not metric.numerator:
+    metric = METRICS.get(gate.metric)
+    if metric is not None and (metric.unit is not Unit.SHARE or not metric.numerator):
         return None
     away = gate.limit if gate.at_most else 1.0 - gate.limit
     if not 0.0 < away < 1.0:

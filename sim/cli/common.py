@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from sim.cli.progress import TimeLeft
 from sim.errors import InputError, PlanFileWarning, missing_part
 from sim.exit_status import ExitStatus
+from sim.plugins import NO_PLUGINS, allow
 
 
 class Commands(TyperGroup):
@@ -50,6 +51,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable out
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result that the folder holds.")]
 SignKey = Annotated[
     Path | None, typer.Option("--sign", metavar="KEY", help="Sign the folder with an Ed25519 private key (PEM).")
+]
+
+
+def _allow_plugins(asked: bool) -> bool:
+    if asked:
+        allow()
+    return asked
+
+
+AllowPlugins = Annotated[
+    bool,
+    typer.Option("--allow-plugins", callback=_allow_plugins, help="Run the Python functions that the scenario names."),
 ]
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -130,15 +143,17 @@ def _options(
     del version  # its callback has done it
 
 
-def load_scenario(path: Path, overrides: list[str]) -> Any:
+def load_scenario(path: Path, overrides: list[str], *, plugins: bool = False) -> Any:
     """The checked scenario of a file, with overrides; what its plan file holds beyond a strategy, and what is
-    perhaps not meant, goes to stderr."""
+    perhaps not meant, goes to stderr. One with plug-ins is refused unless the command follows them (`plugins`)."""
     from sim.scenario import Scenario
     from sim.scenario.doubts import doubts
 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", PlanFileWarning)
         scenario = Scenario.load(path, overrides)
+    if scenario.plugins and not plugins:
+        raise InputError(f"{path}: {NO_PLUGINS}")
     for told in [*(str(note.message) for note in notes), *doubts(scenario)]:
         print(f"fotasim: {told}", file=sys.stderr)
     return scenario

@@ -30,10 +30,11 @@ Package = Annotated[str, typer.Option("--package", help="Size of the package tha
 def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJson = False) -> None:
     """Check this host and compile the engine, so that the first run need not wait for it.
 
-    Lists the kinds of clouds a scenario may name: fotasim's own and those of installed packages.
+    Lists the kinds of clouds a scenario may name, fotasim's own and those of installed packages, and the installed plug-ins.
     With --measure what a module costs in memory and CPU is measured, and remembered: figures of a load run then rest on
     this host's own.
     """
+    from sim import plugins
     from sim.cloud_kinds import registry
     from sim.engines import compile_ahead
 
@@ -42,11 +43,15 @@ def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJso
         print(f"compiled engine: process {other} compiles it in the background")
     engine, host = _engine(as_json), _host(measure=measure, quiet=as_json, package_bytes=_size(package))
     clouds = registry.installed()
+    plugged = [
+        {"entry_point": point.name, "python": point.value, "package": plugins.origin(point)}
+        for point in plugins.installed()
+    ]
     if as_json:
         shown = None if host is None else host.as_dict()
         print(json.dumps({
             "python": platform.python_version(), "cores": os.cpu_count(), "engine": engine, "load": shown,
-            "clouds": [asdict(row) for row in clouds],
+            "clouds": [asdict(row) for row in clouds], "plugins": plugged, "compiling_process": other,
         }))  # fmt: skip
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
@@ -58,6 +63,8 @@ def doctor(measure: Measure = False, package: Package = "400 kB", as_json: AsJso
     for row in clouds:
         state = f"CANNOT BE USED: {row.trouble}" if row.trouble else row.title
         print(f"cloud.kind {row.kind}: {state} ({row.origin})")
+    for point in plugged:
+        print(f"plug-in {point['entry_point']}: {point['python']} ({point['package']})")
     lines = ["load: not looked at: pip install 'fotasim[load]'"] if host is None else host.lines()
     print("\n".join(lines))
 

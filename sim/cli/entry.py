@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from sim.cli.common import KEPT, app
-from sim.errors import FotasimError, InputError, ScenarioError
+from sim.errors import FotasimError, InputError, PluginError, ScenarioError
 from sim.exit_status import ExitStatus
 
 DEBUG = "FOTASIM_DEBUG"
@@ -51,6 +51,10 @@ def _run() -> int:
     except InputError as error:
         _say(str(error) if isinstance(error, ScenarioError) else f"fotasim: {error}")
         return ExitStatus.WRONG_INPUT
+    except PluginError as error:
+        _say(f"fotasim: {error}; {_kept()}")
+        _show_traceback(error)
+        return ExitStatus.INTERNAL_ERROR
     except FotasimError as error:
         _say(f"fotasim: {error}")
         return ExitStatus.RUN_FAILED

@@ -11,6 +11,7 @@ import typer
 
 from sim.cli.common import (
     KEPT,
+    AllowPlugins,
     AsJson,
     MarginalOption,
     Overrides,
@@ -63,23 +64,28 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
     overwrite: Overwrite = False,
     sign: SignKey = None,
+    allow_plugins: AllowPlugins = False,
     marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
     from sim.engines.run import ENGINES, driver_for, write
+    from sim.plugins import load
 
     if engine not in ENGINES:
         fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
     _check_sample(events_of)
-    loaded = load_scenario(scenario, with_options(set_, seed, modules))
+    del allow_plugins  # its callback has done it
+    loaded = load_scenario(scenario, with_options(set_, seed, modules), plugins=True)
+    load(loaded.plugins)  # what is wrong with one is told before anything runs
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
     check_output(target, "run", overwrite=overwrite, sign=sign)
     repeated = until or (replications or 1) > 1
     if repeated and (events or events_of):
         fail("--events belongs to a single campaign, without --replications and --until")
     if repeated:
-        driver_for(engine, say)  # compiled once, before the workers need it
+        if not any(plugin.drives for plugin in loaded.plugins):
+            driver_for(engine, say)  # compiled once, before the workers need it
         outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
     else:
         outcome = _simulated(loaded, engine, events_of or events, as_json)
@@ -165,7 +171,7 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
     from sim.scenario.doubts import doubts
     from sim.scenario.fleet_files import fleet_size
 
-    loaded = load_scenario(scenario, set_)
+    loaded = load_scenario(scenario, set_, plugins=True)
     size, files = fleet_size(loaded), []
     if any(group.file is not None for group in loaded.fleet.groups):
         from sim.scenario.fleet_files.overview import lines, overview
@@ -181,6 +187,11 @@ def validate(scenario: ScenarioPath, set_: Overrides = [], as_json: AsJson = Fal
     print(f"{scenario}: valid ({loaded.name}, {size:,} modules)")
     for found in files:
         print("\n".join(lines(found)))
+    for plugin in loaded.plugins:
+        what = (
+            f"{plugin.python}, runs with --allow-plugins only" if plugin.python else f"entry point {plugin.entry_point}"
+        )
+        print(f"plug-in {plugin.name} ({plugin.kind}): {what}; not loaded by this check")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.common import AsJson, app, fail, say
+from sim.cli.common import AllowPlugins, AsJson, app, fail, say
 from sim.exit_status import ExitStatus
 from sim.report.show import plural
 
@@ -26,12 +26,14 @@ def verify(
     public_key: Annotated[
         Path | None, typer.Option("--public-key", help="Ed25519 public key (PEM) that must have signed the folder.")
     ] = None,
+    allow_plugins: AllowPlugins = False,
     as_json: AsJson = False,
 ) -> None:
     """Check an archived folder: every file against its hash, the signature, and its figures, worked out again.
 
     Exit status 3 when anything is not as it was written, or when the repeated run leaves other records.
     """
+    del allow_plugins  # its callback has done it
     from sim.cli.result_folders import figures_by_kind
     from sim.engines.verification import check_folder
 

@@ -157,6 +157,12 @@ class DeveloperCenter:
         plan_rules.next_group(self.rollout, now)
         return self._done()
 
+    def steer(self, rule: Callable[[RolloutState, float], None], now: float) -> list[Command]:
+        """Lets a rule that is not the plan's own act on the rollout, and the plan go on from there."""
+        rule(self.rollout, now)
+        plan_rules.settle(self.rollout, now)
+        return self._done()
+
     def end(self, now: float) -> list[Command]:
         """The plan's end time."""
         plan_rules.end(self.rollout, now)

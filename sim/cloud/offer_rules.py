@@ -130,7 +130,7 @@ def _has_room(rollout: RolloutState, execution: Execution, now: float) -> bool:
 
 def capped(settings: Settings) -> bool:
     """Whether offers are held back by how many are under way."""
-    return concurrency.capped_by_cell(settings) or (settings.max_in_progress > 0 and settings.counts_from_release == 0)
+    return concurrency.capped_by_cell(settings) or (settings.max_in_progress != 0 and settings.counts_from_release == 0)
 
 
 def _cell_has_room(rollout: RolloutState, execution: Execution) -> bool:

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,12 @@ import pandas as pd
 
 from sim import records
 from sim.engines import compile_ahead, run_inputs
+from sim.engines.plugin_results import results_of
 from sim.engines.run_inputs import InputFile
 from sim.engines.world.build import World, build, build_profile
-from sim.errors import EngineUnavailable, because
+from sim.errors import EngineUnavailable, InputError, because
 from sim.module.parameters import PARAMETERS
+from sim.plugins import load
 from sim.records import Records, Run
 from sim.scenario import Scenario
 from sim.stats.campaigns import with_intervals
@@ -64,7 +66,11 @@ def simulate(
             if progress is not None:
                 progress(done + share / replications)
 
-        parts.append(campaign_records(scenario, replication, engine=engine, events=events, progress=advance, tell=tell))
+        parts.append(
+            campaign_records(
+                scenario, replication, engine=engine, events=events, progress=advance, tell=tell, plugins=True
+            )
+        )
         if not parts[-1].complete:
             break
     return assemble(scenario, parts)
@@ -78,9 +84,13 @@ def campaign_records(
     events: bool | str = False,
     progress: Callable[[float], None] | None = None,
     tell: Callable[[str], None] | None = None,
+    plugins: bool = False,
 ) -> Records:
-    """The records of one replication; `engine` is one of ENGINES, `progress` gets the finished share, 0-1."""
-    name, driver = driver_of(lambda: build(scenario, replication), engine, events=events, tell=tell)
+    """The records of one replication; `engine` is one of ENGINES, `progress` gets the finished share, 0-1.
+
+    `plugins` says that the caller keeps what plug-ins make of it; otherwise a scenario that has some is refused.
+    """
+    name, driver = driver_of(lambda: build(scenario, replication, plugins=plugins), engine, events=events, tell=tell)
     horizon_s = driver.world.horizon_s
     started = time.perf_counter()
     complete = driver.run(None if progress is None else lambda now: progress(now / horizon_s))
@@ -115,6 +125,9 @@ def driver_of(
     when `auto` falls back and why; `compiled` raises EngineUnavailable instead.
     """
     world = make_world()
+    plugged = [entry.name for entry in world.scenario.plugins if entry.drives]
+    if plugged:
+        return "simpy", _plugged(engine, plugged, tell)(world, events=events)
     waits = engine == "auto" and not _compiled_is_near()
     if waits and compile_ahead.simpy_s(world.scenario, len(world.fleet.rows)) < compile_ahead.expected_s():
         if compile_ahead.start() and tell is not None:
@@ -199,6 +212,18 @@ def _given_way(
     return _simpy()
 
 
+def _plugged(engine: str, names: Sequence[str], tell: Callable[[str], None] | None) -> Callable[..., VirtualDriver]:
+    """SimPy for a scenario with plug-ins that are asked during the run; InputError where the compiled engine is asked for."""
+    from sim.engines.reference.plugged_engine import PluggedEngine
+
+    why = f"the compiled engine cannot call plug-in {', '.join(names)}, which is Python code"
+    if engine == "compiled":
+        raise InputError(f"--engine compiled: {why}; use auto or simpy")
+    if engine == "auto" and tell is not None:
+        tell(f"SimPy runs this one: {why}")
+    return PluggedEngine
+
+
 def _simpy() -> tuple[str, Callable[..., VirtualDriver]]:
     from sim.engines.reference.simpy_engine import SimpyEngine
 
@@ -209,19 +234,21 @@ def assemble(scenario: Scenario, parts: list[Records], live: Beside | None = Non
     """One outcome from the records of all replications, in their order; `live` is what only a live run's verdict rests on."""
     merged = _merge(parts)
     peaks = [part.cloud_peaks for part in parts]
-    summary = summary_of(scenario, merged, peaks, live)
+    summary = summary_of(scenario, merged, peaks, live, results_of(scenario, merged) if scenario.plugins else ())
     inputs = run_inputs.inputs_of(scenario)
     manifest = {**_manifest(scenario, merged, len(parts), inputs), "cloud_peaks": peaks}
     return Outcome(scenario, merged, summary, manifest, inputs)
 
 
 def summary_of(
-    scenario: Scenario, merged: Records, peaks: list[dict[str, float]], live: Beside | None = None
-) -> dict[str, Any]:
-    """The figures of all replications; `peaks` are those of the cloud, for each replication."""
+    scenario: Scenario, merged: Records, peaks: list[dict[str, float]], live: Beside | None = None,
+    plugins: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """The figures of all replications; `peaks` are those of the cloud for each of them, `plugins` results of plug-ins."""
     gates = dict(scenario.gates)
     known: dict[str, Any] = {
         "watched_s": merged.watched_s, "components": tuple(c.component for c in scenario.plan.components),
+        "plugins": plugins,
     }  # fmt: skip
     summary = summarise(
         merged.table.frame([*SUMMARY_COLUMNS, *columns_of(gates)]), scenario=scenario.name, engine=merged.engine, seed=scenario.seed,
@@ -230,7 +257,7 @@ def summary_of(
     )  # fmt: skip
     if len(peaks) > 1:
         summary = with_intervals(summary, merged.modules, peaks, merged.decisions, gates=gates, **known)
-    return summary
+    return {**summary, "plugins": list(plugins)} if plugins else summary
 
 
 def save(outcome: Outcome, target: Path, *, overwrite: bool = False, command: str = "") -> Run:
@@ -309,6 +336,7 @@ def _manifest(
         "losses": [loss.model_dump() for loss in scenario.plan.strategy.losses],
         "scenario": run_inputs.with_copies(scenario.model_dump(mode="json"), inputs),
         "parameters": _parameters(scenario),
+        **({"plugins": [plugin.provenance() for plugin in load(scenario.plugins)]} if scenario.plugins else {}),  # type: ignore[arg-type]
     }
 
 

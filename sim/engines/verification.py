@@ -42,7 +42,12 @@ def figures_of(run: Run) -> tuple[int, list[Finding]]:
         decisions=run.decisions,
     )  # fmt: skip
     scenario = _scenario(run)
-    anew = summary_of(scenario, found, list(run.manifest.get("cloud_peaks") or [found.cloud_peaks]))
+    anew = summary_of(
+        scenario,
+        found,
+        list(run.manifest.get("cloud_peaks") or [found.cloud_peaks]),
+        plugins=run.summary.get("plugins", ()),
+    )
     return compared("summary.json", _shown(run.summary), _shown(anew))
 
 
@@ -82,6 +87,8 @@ def made_again(run: Run, tell: Callable[[str], None]) -> Again:
     except EngineUnavailable as error:
         changed.append(f"engine: {engine}, here simpy ({error})")
         again = simulate(scenario, engine="simpy", replications=replications, tell=tell)
+    was, now = ({entry["name"]: entry for entry in of.get("plugins", ())} for of in (manifest, again.manifest))
+    changed += [f"plug-in {name}: other code or options than then" for name in was if now.get(name) != was[name]]
     return Again(_differing(run, again), changed)
 
 

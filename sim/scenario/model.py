@@ -12,9 +12,11 @@ from sim import gates as gate_rules
 from sim.cloud_kinds import registry
 from sim.cloud_kinds.adapter import CloudAdapter, VirtualBehaviour
 from sim.errors import InputError
+from sim.metrics import METRICS
 from sim.scenario.fields import BitRate, Duration, Name, PositiveDuration, Rate, Section
 from sim.scenario.fleet_section import Fleet
 from sim.scenario.plan import PlanSection
+from sim.scenario.plugin_section import MOST_PLUGINS, PluginSection
 from sim.scenario.shared_fate import MOST_OUTAGES, CloudOutage
 
 
@@ -144,6 +146,8 @@ class Scenario(Section):
     gates: dict[str, str | GateSection] = Field(default_factory=dict)
     """Limits for a go, by metric: `success_rate: ">= 0.95"`, `time_to_95: "<= 7d"`, `bricked: "upper <= 1e-3"`; with
     `{limit: "<= 1e-3", by: hardware}` for each slice of the fleet by itself."""
+    plugins: list[PluginSection] = Field(default_factory=list, max_length=MOST_PLUGINS)
+    """Functions of other packages that a simulated run calls; docs/plugins.md."""
 
     @field_validator("format", mode="before")
     @classmethod
@@ -164,6 +168,10 @@ class Scenario(Section):
             except ValueError as error:
                 given = entry if isinstance(entry, str) else entry.limit
                 raise ValueError(f"gates.{metric}: {error}; found {given!r}") from None
+        names = [plugin.name for plugin in self.plugins]
+        twice = next((name for name in names if names.count(name) > 1 or name in METRICS), None)
+        if twice is not None:
+            raise ValueError(f"plugins: {twice}: each needs a name of its own that is no metric's")
         for refusal in self.cloud.adapter.refusals(self):
             raise ValueError(f"cloud.kind {self.cloud.kind}: {refusal}")
         self._labels_exist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,7 @@ def campaign_figures(frame: pd.DataFrame, watched_s: float | None = None) -> dic
 def with_intervals(
     summary: dict[str, Any], modules: pd.DataFrame, peaks: list[dict[str, float]], decisions: pd.DataFrame,
     *, gates: Mapping[str, Any], watched_s: float | None = None, components: tuple[str, ...] = (),
+    plugins: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The summary of several replications with intervals over campaigns in place of those over pooled modules.
 
@@ -111,7 +112,7 @@ def with_intervals(
     ]
     told = campaign_figures(pd.DataFrame([{**metrics, **counts} for metrics, counts in rows]), watched_s)
     replicated = {name: {"value": f.value, "low": f.low, "high": f.high} for name, f in told.items()}
-    grounds = Grounds(modules, told, decisions, len(parts), bool(summary["complete"]), components, watched_s)
+    grounds = Grounds(modules, told, decisions, len(parts), bool(summary["complete"]), components, watched_s, plugins)
     results = judged(gates, grounds)
     return {
         **summary, "success_rate": replicated["success_rate"], "coverage": replicated["coverage"],

@@ -14,6 +14,7 @@ from sim.gates import Figure, Gate, Judged
 from sim.metrics import METRICS, SHARES
 from sim.records import LABEL, label_columns
 from sim.stats.counts import counts, figures, metrics, part_of_component
+from sim.stats.plugin_shares import judged_shares
 from sim.stats.replicated import ratio_interval
 from sim.stats.slo_result import SloResult
 from sim.stats.stopping import self_stops
@@ -31,6 +32,8 @@ class Grounds:
     complete: bool = True
     components: tuple[str, ...] = ()
     watched_s: float | None = None
+    plugins: Sequence[Mapping[str, Any]] = ()
+    """Results of plug-ins; the gates among them are judged too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,10 @@ class Beside:
 
 
 def judged(given: Mapping[str, Any], grounds: Grounds, further: Sequence[Gate] = ()) -> list[Judged]:
-    """Every gate of a scenario and those `further` ones, one result for each slice it is judged by."""
+    """Every gate of a scenario and those `further` ones, one result for each slice it is judged by; then those of plug-ins."""
     gates = [rules.parse_entry(metric, entry) for metric, entry in given.items()]
-    return [result for gate in [*gates, *further] for result in _results(gate, grounds)]
+    own = [result for gate in [*gates, *further] for result in _results(gate, grounds)]
+    return [*own, *judged_shares(grounds.plugins)]
 
 
 def verdict_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,6 +36,7 @@ def summarise(
     watched_s: float | None = None,
     components: tuple[str, ...] = (),
     live: Beside | None = None,
+    plugins: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Counts, rates, quantiles, sums, gates and verdict of one run; plain values only, None where there is nothing to tell.
 
@@ -46,7 +47,7 @@ def summarise(
     counted = counts(modules)
     found = metrics(modules, counted, cloud_peaks, stopped=_ever_stopped(modules, decisions))
     told = figures(modules, counted, found, watched_s)
-    grounds = Grounds(modules, told, decisions, replications, complete, components, watched_s)
+    grounds = Grounds(modules, told, decisions, replications, complete, components, watched_s, plugins)
     results = judged(gates, grounds)
     decision = verdict_of(results, grounds, live=live)
     useful, wasted = int(modules["bytes_useful"].sum()), int(modules["bytes_wasted"].sum())

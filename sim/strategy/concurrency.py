@@ -12,9 +12,9 @@ from sim.strategy.settings import Settings
 
 
 def may_release(settings: Settings, progress: Progress) -> bool:
-    """Whether one more module may be released."""
+    """Whether one more module may be released; a cap below 0 holds everybody, 0 is none."""
     return (
-        settings.max_in_progress <= 0
+        settings.max_in_progress == 0
         or settings.counts_from_release == 0
         or progress.outstanding < settings.max_in_progress
     )
@@ -23,7 +23,7 @@ def may_release(settings: Settings, progress: Progress) -> bool:
 def may_offer(settings: Settings, progress: Progress) -> bool:
     """Whether one more offer may go out."""
     return (
-        settings.max_in_progress <= 0
+        settings.max_in_progress == 0
         or settings.counts_from_release == 1
         or progress.in_progress < settings.max_in_progress
     )

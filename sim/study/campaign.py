@@ -25,6 +25,8 @@ class Job:
     replication: int
     keep: Keep = "metrics"
     engine: str = "auto"
+    plugins: bool = False
+    """Whether what plug-ins make of it is kept: a study of many settings keeps none of it and refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Campaign:
 
 def run_campaign(job: Job) -> Campaign:
     """Runs one campaign. The same job gives the same result in any process, on any host of one architecture."""
-    records = campaign_records(job.scenario, job.replication, engine=job.engine)
+    records = campaign_records(job.scenario, job.replication, engine=job.engine, plugins=job.plugins)
     if not records.complete:
         raise KeyboardInterrupt
     metrics, counts = measure(records.modules, records.cloud_peaks, records.decisions)

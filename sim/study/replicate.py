@@ -130,7 +130,7 @@ def replicate(
     campaigns: list[Campaign] = []
     with Pool(workers, cluster) as pool:
         while True:
-            jobs = [Job(scenario, r, keep, engine) for r in range(len(campaigns), wanted)]
+            jobs = [Job(scenario, r, keep, engine, plugins=True) for r in range(len(campaigns), wanted)]
             before = len(campaigns)
             found, complete = collect(pool, jobs, progress=_shifted(progress, before))
             campaigns += _without_gaps(found)

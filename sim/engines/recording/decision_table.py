@@ -9,7 +9,9 @@ import pandas as pd
 
 from sim import records
 from sim.cloud.center import Decision
+from sim.plugins import Kind
 from sim.scenario import Scenario
+from sim.strategy.settings import Action
 from sim.units import show_duration
 
 
@@ -39,8 +41,13 @@ def _detail(scenario: Scenario, d: Decision) -> str:
     """The decision in words, with the setting it rests on."""
     groups = scenario.plan.strategy.rollout.groups
     listed: Any = groups[d.subject] if d.decision.startswith("group_") and groups else None
+    criteria = scenario.plan.strategy.abort.criteria
+    if d.decision == "criterion_fired" and d.subject >= len(criteria):
+        named = [plugin.name for plugin in scenario.plugins if plugin.kind is Kind.ABORT_CRITERION]
+        action = Action(int(d.value)).word.replace("_", "-")
+        return f"plug-in {named[d.subject - len(criteria)]}: {action}"
     if d.decision == "criterion_fired":
-        c = scenario.plan.strategy.abort.criteria[d.subject]
+        c = criteria[d.subject]
         return (
             f"criterion {d.subject + 1}: {d.value:.4g} % {c.failure_type} of {c.denominator}, limit "
             f"{c.threshold_percentage:g} % from {c.min_number_of_executed} on{_failed_too(c)}: {c.action}"

@@ -182,13 +182,17 @@ class SimpyEngine:
         world = self.world
         self._send(world.center.activate(0.0), 0.0)
         for i, row in enumerate(self.modules):
-            if row.link == LinkState.OFFLINE and behaviour.start(row, self.profiles[row.group], 0.0):
+            if row.link == LinkState.OFFLINE and self._is_awake(i, row):
                 event_rules.start_online(self, i)
             else:
                 module_rules.rearm(self, i)
         self._rearm_shared(0.0)
         for at, action in operator_actions(world):
             self.at(at, OPERATOR, lambda now, action=action: self._send(action(now), now))  # type: ignore[misc]
+
+    def _is_awake(self, i: int, row: DrivenRow) -> bool:  # noqa: ARG002
+        """Sets the first check-in of a module; whether it is awake at activation."""
+        return behaviour.start(row, self.profiles[row.group], 0.0)
 
     def _send(self, commands: list[Command] | None, now: float) -> None:
         """Messages of the cloud leave for their modules."""

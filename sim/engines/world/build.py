@@ -30,6 +30,7 @@ from sim.module.profile import Profile
 from sim.module.radio import LEVELS
 from sim.module.rows import TECHNOLOGIES, CheckIn, ModuleRow, Partition, Power
 from sim.network.cells import CARRIERS
+from sim.plugins import NO_PLUGINS
 from sim.prefetch import prefetch
 from sim.scenario import Scenario, fleet_files
 from sim.scenario.clocks import MOST_CHANGES, local_clock
@@ -150,8 +151,13 @@ class World:
         return min(self.scenario.cloud.capacity.downloads, len(self.fleet.rows))
 
 
-def build(scenario: Scenario, replication: int = 0) -> World:
-    """Samples the fleet of one replication and sets up its plan."""
+def build(scenario: Scenario, replication: int = 0, *, plugins: bool = False) -> World:
+    """Samples the fleet of one replication and sets up its plan.
+
+    InputError for a scenario with plug-ins, unless the caller says that it follows them (`plugins`).
+    """
+    if scenario.plugins and not plugins:
+        raise InputError(NO_PLUGINS)
     key = draws.key(scenario.seed, replication)
     plan = build_plan(scenario)
     plan.settings.key_0, plan.settings.key_1 = key

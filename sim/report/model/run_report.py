@@ -28,6 +28,7 @@ from sim.report.model.nearby_studies import (
     sensitivity_of,
 )
 from sim.report.model.origin import Origin, origin_of
+from sim.report.model.plugins_used import PluginUsed, plugins_of
 from sim.report.model.release import Release, release_of
 from sim.report.model.risk import Risk, risk_of
 from sim.report.model.verdict_words import Told, tell
@@ -184,6 +185,7 @@ class RunReport:
     studies_left_out: list[str] = field(default_factory=list)
     """Studies beside the run that are of another scenario, and in which key."""
     not_carried_over: list[NotCarriedOver] = field(default_factory=list)
+    plugins: list[PluginUsed] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """The report as dictionaries and lists, ready for JSON."""
@@ -218,6 +220,7 @@ def build(
         origin=origin_of({**run.manifest, "repeat": _repeat(run.manifest)}), live=live, sensitivity=studied, candidates=candidates_of(folders),
         studies_left_out=found.left_out,
         not_carried_over=[NotCarriedOver(x["key"], x["value"], x["why"]) for x in run.manifest.get("losses", [])],
+        plugins=plugins_of(run),
     )  # fmt: skip
 
 
@@ -239,7 +242,14 @@ def _judged(
         )
     components = tuple(c["component"] for c in run.scenario.get("plan", {}).get("components", []))
     grounds = Grounds(
-        run.modules, told, run.decisions, int(summary["replications"]), bool(summary["complete"]), components, watched_s
+        run.modules,
+        told,
+        run.decisions,
+        int(summary["replications"]),
+        bool(summary["complete"]),
+        components,
+        watched_s,
+        summary.get("plugins", ()),
     )
     results = judged(run.scenario.get("gates", {}), grounds, further)
     beside = None if live is None else Beside.of(run.manifest["live"])

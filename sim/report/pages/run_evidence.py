@@ -12,6 +12,7 @@ from sim.report.model.risk import HARM
 from sim.report.model.run_report import Assumption, RunReport
 from sim.report.page import Block, Chart, Column, Section, Table, Text, Value
 from sim.report.pages.live_sections import live_sections
+from sim.report.pages.plugin_section import plugin_sections
 from sim.report.pages.run_provenance import appendix_sections, release_sections
 from sim.report.pages.run_resources import breakdown_sections, cost_sections, load_sections
 from sim.report.pages.run_risk import risk_sections
@@ -24,7 +25,7 @@ def sections(report: RunReport, run: Run, variant: str = "") -> list[Section]:
     """Every section, in the order of a release review."""
     listed = [
         *(live_sections(report.live) if report.live else ()), *_assumed(report), *_recommended(report), *_lost(report), *_time(report, run), *risk_sections(report, run),
-        *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *release_sections(report), *appendix_sections(report),
+        *load_sections(report, run), *cost_sections(report), *breakdown_sections(report), *plugin_sections(report.plugins), *release_sections(report), *appendix_sections(report),
     ]  # fmt: skip
     return [Section(s.title, s.blocks, s.half, variant, s.minor) for s in listed]
 

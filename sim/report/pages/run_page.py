@@ -13,6 +13,7 @@ from sim.report.model.verdict_words import WORDS, gate_sentence, wanted
 from sim.report.page import Block, Check, Column, Page, Points, Section, Table, Text, Tile, Tiles, Value, Verdict
 from sim.report.pages import run_evidence
 from sim.report.pages.live_sections import agreement_check, agreement_text, generator_check, slo_blocks, slo_checks
+from sim.report.pages.plugin_section import plugins_text
 from sim.report.pages.run_provenance import provenance_rows
 from sim.report.show import interval, kind_of, metric_words, plural, share, show, was, words
 from sim.units import show_duration
@@ -37,6 +38,8 @@ def run_page(report: RunReport, run: Run, *, remarks: Sequence[Text] = (), extra
 def verdict(report: RunReport, remarks: Sequence[Text] = ()) -> Verdict:
     """The answer with its reasons, the risk and what to change."""
     blocks: list[Block] = [*_not_carried_over(report), _reason(report)]
+    if report.plugins:
+        blocks.append(plugins_text(report.plugins))
     if report.gates:
         blocks.append(gate_table(report.gates))
     if report.live is not None:
