@@ -64,18 +64,17 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; default reports/NAME-SEED.")] = None,
     overwrite: Overwrite = False,
     sign: SignKey = None,
-    allow_plugins: AllowPlugins = False,
+    allow_plugins: AllowPlugins = False,  # noqa: ARG001 - its callback has done it
     marginal_as: MarginalOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a rollout in virtual time; leave a run folder and its report."""
-    from sim.engines.run import ENGINES, driver_for, write
+    from sim.engines.run import ENGINES, write
     from sim.plugins import load
 
     if engine not in ENGINES:
         fail(f"--engine {engine}: choose one of {', '.join(ENGINES)}")
     _check_sample(events_of)
-    del allow_plugins  # its callback has done it
     loaded = load_scenario(scenario, with_options(set_, seed, modules), plugins=True)
     load(loaded.plugins)  # what is wrong with one is told before anything runs
     target = out or Path("reports") / f"{loaded.name}-{loaded.seed}"
@@ -84,8 +83,6 @@ def run(
     if repeated and (events or events_of):
         fail("--events belongs to a single campaign, without --replications and --until")
     if repeated:
-        if not any(plugin.drives for plugin in loaded.plugins):
-            driver_for(engine, say)  # compiled once, before the workers need it
         outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
     else:
         outcome = _simulated(loaded, engine, events_of or events, as_json)
@@ -143,8 +140,11 @@ def _replicated(
 ) -> Any:  # fmt: skip
     """The outcome of many campaigns; says when the wanted precision was not reached."""
     from sim.cli.progress import Reporter
+    from sim.engines.run import driver_for
     from sim.study.replicate import replicate
 
+    if not any(plugin.drives for plugin in scenario.plugins):
+        driver_for(engine, say)  # compiled once, before the workers need it
     try:
         with Reporter(scenario.name, quiet=as_json) as reporter:
             found = replicate(
