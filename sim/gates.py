@@ -5,15 +5,16 @@ A gate may ask for a bound of the metric's interval instead of the estimate, and
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from sim.metrics import METRICS, Metric, Unit, unknown
+from sim.metrics import METRICS, QUANTILES_PERCENT, REACH_PERCENT, Metric, Unit, figure, unknown
 from sim.units import bit_rate, duration, energy, rate, size
 
 Bound = Literal["value", "lower", "upper"]
@@ -31,6 +32,16 @@ PER_COMPONENT = (
 times are counted for the module as a whole."""
 CONFIDENCE_TAIL = 0.025
 """What an interval at 95 % leaves out on each side."""
+
+SETTLES_AT_MOST = 10_000
+"""From so many replications on a number is no advice any more."""
+_RESOLVED = 0.1
+"""A figure that lies at its limit is to be told from one that lies this part of the limit away."""
+_NEVER_ABOVE = (
+    ("bricked_of_targets", "took_image", "touched"), ("success_rate", "on_target"),
+    tuple(f"duration_p{q}" for q in QUANTILES_PERCENT), tuple(f"time_to_{q}" for q in REACH_PERCENT),
+)  # fmt: skip
+"""Figures none of which is ever larger than the next one."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
@@ -108,7 +119,7 @@ class Judged:
     judged: float | None
     margin: float | None
     met: bool
-    """Whether it is met beyond doubt."""
+    """Whether it is met: by its whole interval, or by the end of it that the gate asks for."""
     state: str
     by: str = ""
     of: str = ""
@@ -152,6 +163,23 @@ def _parsed(metric: Metric, text: str, by: str) -> Gate:
     gate = Gate(metric.name, bound, match[2], _limit(metric, match[3]), _text(metric.name, text, by), by)
     _sensible(metric, gate, match[3])
     return gate
+
+
+def check_together(gates: Sequence[Gate]) -> None:
+    """ValueError for two gates that no result meets both, such as bricked <= 0.1 % and bricked_of_installed >= 1 %."""
+    for least, most in itertools.product(gates, gates):
+        if least.at_most or not most.at_most or _lenient(least) or _lenient(most):
+            continue
+        strict = "=" not in least.sign or "=" not in most.sign
+        apart = least.limit > most.limit or (strict and least.limit == most.limit)
+        if apart and _never_above(figure(least.metric), figure(most.metric)):
+            raise ValueError(f'no result meets both "{least.text}" and "{most.text}"; change one, or leave it out')
+
+
+def _never_above(one: str, other: str) -> bool:
+    """Whether the first figure is never larger than the second."""
+    chain = next((chain for chain in _NEVER_ABOVE if one in chain and other in chain), ())
+    return one == other or (bool(chain) and chain.index(one) < chain.index(other))
 
 
 def check_slice(by: str, labels: Collection[str]) -> None:
@@ -250,11 +278,30 @@ def judge(gate: Gate, found: Figure, of: str = "", replications: int = 1) -> Jud
         judged = None
     margin = None if judged is None else (judged - gate.limit) * (-1.0 if gate.at_most else 1.0)
     state = _state(gate, found, judged)
-    needs = _needs(gate, found) if state is State.TOO_LITTLE else None
+    needs = cases_needed(gate) if state is State.TOO_LITTLE and found.total is not None else None
+    more = _replications(gate, found, state, needs, replications)
+    if state is State.UNDECIDED and more is None and (found.total or math.inf) < (enough := _to_resolve(gate) or 0):
+        state, needs = State.TOO_LITTLE, enough
+        more = _replications(gate, found, state, needs, replications)
     return Judged(
         gate.text, gate.metric, gate.bound, gate.sign, gate.limit, found.value, found.low, found.high, judged, margin,
-        state is State.MET, str(state), gate.by, of, found.total, needs, _replications(gate, found, state, needs, replications),
+        state is State.MET, str(state), gate.by, of, found.total, needs, more,
     )  # fmt: skip
+
+
+def by_the_better_end(gate: Judged) -> bool:
+    """Whether a gate is met by the better end of its interval, as it asks, and not by the worse one."""
+    lenient = gate.bound == ("lower" if gate.sign.startswith("<") else "upper")
+    worse = gate.high if gate.sign.startswith("<") else gate.low
+    return gate.met and lenient and (worse is None or not _COMPARE[gate.sign](worse, gate.limit))
+
+
+def upset_by(gate: Judged, share: float) -> bool:
+    """Whether a gate on a share that is met would not be if this further share (0-1) of its cases went wrong."""
+    at_most = gate.sign.startswith("<")
+    worse = gate.high if at_most else gate.low
+    judged = gate.judged if worse is None or by_the_better_end(gate) else worse
+    return judged is not None and not _COMPARE[gate.sign](judged + (share if at_most else -share), gate.limit)
 
 
 def _state(gate: Gate, found: Figure, judged: float | None) -> State:
@@ -265,8 +312,9 @@ def _state(gate: Gate, found: Figure, judged: float | None) -> State:
         return State.NOT_MET if late else State.TOO_LITTLE
     if _lenient(gate) and judged is not None:
         return State.MET if gate.holds(judged) else State.NOT_MET
+    too_few = found.total is not None and found.total < (cases_needed(gate) or 0)
     if found.low is None and found.high is None:
-        if gate.bound != "value":
+        if gate.bound != "value" or too_few:
             return State.TOO_LITTLE
         return State.MET if gate.holds(found.value) else State.NOT_MET
     low = -math.inf if found.low is None else found.low
@@ -276,29 +324,34 @@ def _state(gate: Gate, found: Figure, judged: float | None) -> State:
         return State.MET
     if not gate.holds(better):
         return State.NOT_MET
-    too_few = found.total is not None and found.total < (cases_needed(gate) or 0)
     return State.TOO_LITTLE if too_few else State.UNDECIDED
 
 
-def _needs(gate: Gate, found: Figure) -> int | None:
-    return cases_needed(gate) if found.total is not None else None
-
-
 def cases_needed(gate: Gate) -> int | None:
-    """How many cases a share needs so that a flawless result meets the gate; None where it is no count over a count.
+    """How many cases a gate needs so that the best result meets it; None where cases are not counted.
 
-    What is no metric of fotasim is a plug-in's share of modules.
-
-    The exact bound (Clopper and Pearson 1934) of 0 in n is 1 - 0.025^(1/n), so n = ln 0.025 / ln(1 - limit): with one
-    tail of 5 % this is the rule of three.
+    A share: the exact bound (Clopper and Pearson 1934) of 0 in n is 1 - 0.025^(1/n), so n = ln 0.025 / ln(1 - limit): with
+    one tail of 5 % this is the rule of three. A quantile q of times: the largest of n bounds it when q^n <= 0.025.
     """
+    if gate.metric.startswith(("duration_p", "time_to_")):
+        within = int(re.sub(r"\D", "", gate.metric)) / 100.0
+        return math.ceil(math.log(CONFIDENCE_TAIL) / math.log(within if gate.at_most else 1.0 - within) - 1e-9)
+    away = _away(gate)
+    return None if away is None else math.ceil(math.log(CONFIDENCE_TAIL) / math.log1p(-away) - 1e-9)
+
+
+def _away(gate: Gate) -> float | None:
+    """How far the limit of a count over a count lies from the flawless share; what is no metric of fotasim is a plug-in's share."""
     metric = METRICS.get(gate.metric)
-    if metric is not None and (metric.unit is not Unit.SHARE or not metric.numerator):
-        return None
     away = gate.limit if gate.at_most else 1.0 - gate.limit
-    if not 0.0 < away < 1.0:
-        return None
-    return math.ceil(math.log(CONFIDENCE_TAIL) / math.log1p(-away) - 1e-9)
+    share = metric is None or (metric.unit is Unit.SHARE and bool(metric.numerator))
+    return away if share and 0.0 < away < 1.0 else None
+
+
+def _to_resolve(gate: Gate) -> int | None:
+    """How many cases tell a share that lies a tenth of the way from the limit from one at it, by the normal approximation."""
+    away = _away(gate)
+    return None if away is None else math.ceil((1.96 / _RESOLVED) ** 2 * (1.0 - away) / away)
 
 
 def _replications(gate: Gate, found: Figure, state: State, needs: int | None, now: int) -> int | None:
@@ -311,4 +364,5 @@ def _replications(gate: Gate, found: Figure, state: State, needs: int | None, no
     edge = found.high if found.value < gate.limit else found.low
     if away == 0.0 or edge is None:
         return None
-    return max(now + 1, math.ceil(now * (abs(edge - found.value) / away) ** 2))
+    more = max(now + 1, math.ceil(now * (abs(edge - found.value) / away) ** 2))
+    return more if more <= SETTLES_AT_MOST else None

@@ -79,8 +79,10 @@ COUNTS: dict[str, str] = {
     "installed_ended": "modules whose installation has ended",
     "installations": "installations begun, further attempts included",
     "first_installations_failed": "modules whose first installation failed",
-    "rolled_back": "modules that went back to the previous image",
+    "rolled_back": "modules whose own bootloader went back to the previous image",
+    "rolled_back_by_plan": "modules that the plan sent back to the previous image",
     "bricked": "modules that never came back",
+    "fail_later": "upgraded modules whose image fails after the horizon, within a year of its success",
     "late": "modules that were upgraded after the cloud had given them up",
     "cloud_succeeded": "modules the cloud counts as succeeded",
     "cloud_failed": "modules the cloud counts as failed or timed out",
@@ -115,7 +117,10 @@ _TABLE = (
     # of the modules whose installation has ended, and of attempts
     Metric("bricked", "bricked", _S, "less", numerator="bricked", denominator="installed_ended", harm=True,
            before="it was of all modules in the plan, touched or not"),
-    Metric("rolled_back", "rolled back", _S, "less", numerator="rolled_back", denominator="installed_ended", harm=True),
+    Metric("rolled_back", "rolled back by the module", _S, "less", numerator="rolled_back", denominator="installed_ended",
+           harm=True, before="it counted modules that the plan sent back, too"),
+    Metric("rolled_back_by_plan", "rolled back by the plan", _S, "less", numerator="rolled_back_by_plan",
+           denominator="installed_ended"),
     Metric("first_installation_failed", "first installation failed", _S, "less",
            numerator="first_installations_failed", denominator="installed_ended", harm=True),
     Metric("attempt_success", "success per attempt", _S, "more", numerator="touched_succeeded", denominator="attempts"),
@@ -151,7 +156,7 @@ _TABLE = (
 
 _CLEAR = {
     "bricked": "bricked_of_installed", "failed": "failed_of_touched", "rejected": "rejected_of_targets",
-    "coverage": "on_target", "success_of_finished": "cloud_success_of_finished",
+    "coverage": "on_target", "success_of_finished": "cloud_success_of_finished", "rolled_back": "rolled_back_by_module",
 }  # fmt: skip
 """Names that meant another figure before, and the clear name of what they are now."""
 

@@ -54,7 +54,7 @@ MODULE_COLUMNS: dict[str, str] = {
     "sessions": "int32", "preambles": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
     "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
     "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
-    "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "energy_period_j": "float64", "battery_end_percent": "float64",
+    "fails_s": "float64", "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "energy_period_j": "float64", "battery_end_percent": "float64",
 }  # fmt: skip
 """Columns of modules.parquet: one row per module (and replication), times in seconds after activation, NaN never."""
 

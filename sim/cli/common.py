@@ -121,7 +121,7 @@ class MarginalAs(StrEnum):
 
 MarginalOption = Annotated[
     MarginalAs | None,
-    typer.Option("--marginal-as", help="Exit status of a gate in doubt: go 0, no-go 1, instead of 4."),
+    typer.Option("--marginal-as", help="Exit status of Marginal: go 0, no-go 1, instead of 4."),
 ]
 
 
@@ -196,7 +196,8 @@ def progress(quiet: bool) -> Progress:
 
 _ATTEMPTS = (
     ("first attempt failed:", ((1, "first_attempts"), (-1, "first_attempts_succeeded")), ((1, "first_attempts"),)),
-    ("rolled back:", ((1, "rolled_back"),), ((1, "installed_ended"),)),
+    ("rolled back by themselves:", ((1, "rolled_back"),), ((1, "installed_ended"),)),
+    ("rolled back by the plan:", ((1, "rolled_back_by_plan"),), ((1, "installed_ended"),)),
     ("failed in the end:", ((1, "touched_failed"),), ((1, "touched_ended"),)),
 )  # fmt: skip
 """What further attempts hide: a text, the counts that add up to the numerator, those of the denominator."""

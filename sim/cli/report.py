@@ -160,10 +160,8 @@ def _end(
         for line in _written(written):
             print(line)
         for check in unmet:
-            print(
-                f"  {'UNDECIDED' if check.status == ExitStatus.UNDECIDED else 'NOT MET'}: {check.suite}: {check.name}: {check.text}"
-            )
-    status = _status([check.status for check in unmet], marginal_as) if whole else ExitStatus.RUN_FAILED
+            print(f"  {check.state.upper()}: {check.suite}: {check.name}: {check.text}")
+    status = _status(unmet, marginal_as) if whole else ExitStatus.RUN_FAILED
     if status:
         raise typer.Exit(status)
 
@@ -171,12 +169,20 @@ def _end(
 _GRAVEST = (ExitStatus.INTERRUPTED, ExitStatus.RUN_FAILED, ExitStatus.NO_GO, ExitStatus.UNDECIDED)
 
 
-def _status(statuses: Sequence[int], marginal_as: MarginalAs | None) -> int:
-    """The gravest of the statuses of checks that did not hold; one in doubt counts as the pipeline wants it."""
+def _status(unmet: Sequence[Any], marginal_as: MarginalAs | None) -> int:
+    """The gravest status of the checks that did not hold; where that is doubt, and all of it by chance, as the pipeline wants."""
+    statuses = [check.status for check in unmet]
     gravest = next((status for status in _GRAVEST if status in statuses), ExitStatus.GO)
+    doubts = [check for check in unmet if check.status == ExitStatus.UNDECIDED]
     if gravest != ExitStatus.UNDECIDED or marginal_as is None:
         return gravest
-    return ExitStatus.GO if marginal_as is MarginalAs.GO else ExitStatus.NO_GO
+    if marginal_as is MarginalAs.GO:
+        return ExitStatus.GO if all(check.by_chance for check in doubts) else gravest
+    return (
+        gravest
+        if any(check.word in ("Invalid", "too little", "nothing to judge") for check in doubts)
+        else ExitStatus.NO_GO
+    )
 
 
 def _written(paths: list[Path]) -> Iterator[str]:

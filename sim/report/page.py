@@ -160,7 +160,9 @@ class Verdict:
 class Check:
     """Something that had to hold, such as a gate: its name, what it belongs to, whether it held, the figures.
 
-    `status` is the exit status of a command when it did not hold.
+    `status` is the exit status of a command when it did not hold; `word` says in the verdict's own words what it came to,
+    such as `too little`, and is empty where the status says enough. `by_chance`: more of the same would settle it, so
+    `--marginal-as` may decide it.
     """
 
     name: str
@@ -168,6 +170,18 @@ class Check:
     passed: bool
     text: str
     status: int = ExitStatus.NO_GO
+    word: str = ""
+    by_chance: bool = True
+
+    @property
+    def state(self) -> str:
+        """What it came to, in words."""
+        return "met" if self.passed else self.word or _STATES.get(self.status, "not met")
+
+
+_STATES: dict[int, str] = {
+    ExitStatus.UNDECIDED: "undecided", ExitStatus.RUN_FAILED: "void", ExitStatus.INTERRUPTED: "partial",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

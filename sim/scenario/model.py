@@ -161,9 +161,10 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
+        gates = []
         for metric, entry in self.gates.items():
             try:
-                gate = gate_rules.parse_entry(metric, entry)
+                gates.append(gate := gate_rules.parse_entry(metric, entry))
                 gate_rules.check_slice(gate.by, self.fleet.label_names)
             except ValueError as error:
                 given = entry if isinstance(entry, str) else entry.limit
@@ -172,6 +173,10 @@ class Scenario(Section):
         twice = next((name for name in names if names.count(name) > 1 or name in METRICS), None)
         if twice is not None:
             raise ValueError(f"plugins: {twice}: each needs a name of its own that is no metric's")
+        try:
+            gate_rules.check_together(gates)
+        except ValueError as error:
+            raise ValueError(f"gates: {error}") from None
         for refusal in self.cloud.adapter.refusals(self):
             raise ValueError(f"cloud.kind {self.cloud.kind}: {refusal}")
         self._labels_exist()

@@ -18,7 +18,7 @@ from sim.stats.survival import reach_interval, reached_at
 COLUMNS = (
     "group", "technology", "power", "hardware", "coverage_level", "outcome", "cause", "cloud_state", "component",
     "components_done", "attempts", "first_fault", "installations", "installation_failed", "fell_back", "deferrals",
-    "confirmed_s", "updating_s", "upgraded_s", "bytes_useful", "bytes_wasted", "energy_j", "energy_period_j",
+    "confirmed_s", "updating_s", "upgraded_s", "fails_s", "bytes_useful", "bytes_wasted", "energy_j", "energy_period_j",
 )  # fmt: skip
 """Columns of modules.parquet that counts and metrics come from."""
 
@@ -26,6 +26,10 @@ FAILED = ("failed", "timed_out")
 NOT_REACHED = ("pending", "never_online")
 ENDED_FOR_THE_CLOUD = ("succeeded", "failed", "timed_out", "rejected", "canceled", "not_needed")
 _GIVEN_UP = ("failed", "timed_out", "rejected", "canceled")
+
+LATER_S = 365 * 86400.0
+"""An image that fails more than a year after its success is not a release that was bad: batteries run empty some day."""
+_FELL_BACK_FIRST = ("boot_failure", "late_failure", "other_version")
 
 _MAY_BE_UNDER_WAY = (*NOT_REACHED, "timed_out", "canceled")
 
@@ -52,10 +56,16 @@ def counts(modules: pd.DataFrame) -> dict[str, int]:
     }  # fmt: skip
     if "first_fault" in modules:
         faultless = _is(modules["first_fault"])("")
-        found["first_attempts"] = touched & (succeeded | ~faultless)
-        found["first_attempts_succeeded"] = touched & succeeded & faultless
+        taken_back = installed & _is(modules["cause"])("rolled_back")
+        first_fell_back = _is(modules["first_fault"])(*_FELL_BACK_FIRST)
+        found["first_attempts"] = touched & (succeeded | taken_back | ~faultless)
+        found["first_attempts_succeeded"] = touched & (succeeded | taken_back) & faultless
         found["first_installations_failed"] = installed & modules["installation_failed"].to_numpy(dtype=bool)
-        found["rolled_back"] = installed & modules["fell_back"].to_numpy(dtype=bool)
+        found["rolled_back"] = installed & modules["fell_back"].to_numpy(dtype=bool) & (~taken_back | first_fell_back)
+        found["rolled_back_by_plan"] = taken_back
+    if "fails_s" in modules:
+        later_s = (modules["fails_s"] - modules["upgraded_s"]).to_numpy(dtype=float)
+        found["fail_later"] = succeeded & (later_s <= LATER_S)
     sums = {"attempts": _sum(modules, "attempts"), "installations": _sum(modules, "installations")}
     return {
         **{name: int(mask.sum()) for name, mask in found.items()},
@@ -127,6 +137,15 @@ def ratio(counted: Mapping[str, int], numerator: str, denominator: str) -> float
     return over / under if under and over is not None else None
 
 
+def cases(metric: str, counted: Mapping[str, int]) -> int | None:
+    """How many cases a figure of one run is over; None where it is no share and no time."""
+    if metric in SHARES:
+        return counted.get(SHARES[metric].denominator)
+    if metric.startswith("duration_p"):
+        return counted["succeeded"]
+    return counted["targets"] if metric.startswith("time_to_") else None
+
+
 def figures(
     modules: pd.DataFrame, counted: Mapping[str, int], found: Mapping[str, float | None], watched_s: float | None
 ) -> dict[str, Figure]:
@@ -147,10 +166,12 @@ def figures(
     done = finite(times)
     for q in QUANTILES_PERCENT:
         bounds = quantile_interval(done, q / 100.0).plain()
-        listed[f"duration_p{q}"] = Figure(found[f"duration_p{q}"], bounds["low"], bounds["high"], needed=needed)
+        listed[f"duration_p{q}"] = Figure(
+            found[f"duration_p{q}"], bounds["low"], bounds["high"], cases(f"duration_p{q}", counted), needed
+        )
     for q in REACH_PERCENT:
         low_s, high_s = reach_interval(times, q / 100.0)
-        listed[f"time_to_{q}"] = Figure(found[f"time_to_{q}"], low_s, high_s, needed=needed, at_least=watched_s)
+        listed[f"time_to_{q}"] = Figure(found[f"time_to_{q}"], low_s, high_s, counted["targets"], needed, watched_s)
     return listed
 
 

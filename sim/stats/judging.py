@@ -11,14 +11,24 @@ import pandas as pd
 from sim import gates as rules
 from sim.errors import InputError
 from sim.gates import Figure, Gate, Judged
-from sim.metrics import METRICS, SHARES
+from sim.metrics import METRICS, SHARES, figure
 from sim.records import LABEL, label_columns
 from sim.stats.counts import counts, figures, metrics, part_of_component
 from sim.stats.plugin_shares import judged_shares
 from sim.stats.replicated import ratio_interval
 from sim.stats.slo_result import SloResult
-from sim.stats.stopping import self_stops
-from sim.stats.verdict import Decision, Evidence, Sampled, decide
+from sim.stats.stopping import cuts, self_stops
+from sim.stats.verdict import Decision, Evidence, Part, Sampled, decide
+
+_JUDGED_BY: dict[str, tuple[str, ...]] = {
+    "bricked": ("bricked", "bricked_of_targets", "failed", "first_installation_failed", "first_attempt_success"),
+    "first_installations_failed": ("first_installation_failed", "first_attempt_success"),
+    "touched_failed": ("failed", "success_of_touched", "success_rate", "coverage", "first_attempt_success"),
+    "untouched": ("not_reached", "success_rate", "coverage", "touched", "took_image", "pending", "cloud_success_rate"),
+}
+"""Counts of what a release manager has to know of, and the metrics whose gates are about them."""
+_OUT_OF = {"bricked": "installed_ended", "first_installations_failed": "installed_ended", "touched_failed": "touched_ended",
+           "untouched": "targets"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,32 @@ def verdict_of(
     return decide(Evidence(
         results, counted["targets"], counted["touched"], grounds.replications, grounds.complete,
         self_stops(grounds.modules, grounds.decisions), sampled, live.counts_agree, live.slo,
-        live.generator, live.aborted,
+        live.generator, live.aborted, cuts(grounds.decisions), _fail_later(counted), unjudged(results, counted),
     ))  # fmt: skip
+
+
+def unjudged(results: Sequence[Judged], counted: Mapping[str, int]) -> list[Part]:
+    """What was seen and no gate is about, the largest share first; nothing of a run that has no gates.
+
+    Bricks are failed installations too: where they are judged, the others are only those beyond them.
+    """
+    gated = {figure(name) for name in (result.metric for result in results)}
+    missing = {name for name, by in _JUDGED_BY.items() if gated.isdisjoint(figure(metric) for metric in by)}
+    if any(name.startswith("time_to_") for name in gated):
+        missing -= {"untouched"}
+    seen = {**counted, "untouched": counted["targets"] - counted["touched"]}
+    told = 0 if "bricked" in missing else counted.get("bricked", 0)
+    found = [
+        Part(name, seen[name], seen[_OUT_OF[name]])
+        for name in _JUDGED_BY
+        if gated and name in missing and seen.get(name, 0) > (told if name != "untouched" else 0)
+    ]
+    return sorted(found, key=lambda part: -part.count / max(part.total, 1))
+
+
+def _fail_later(counted: Mapping[str, int]) -> Part | None:
+    later = counted.get("fail_later", 0)
+    return Part("fail_later", later, counted["succeeded"]) if later else None
 
 
 def _results(gate: Gate, grounds: Grounds) -> Iterator[Judged]:

@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from sim.records import STOPS
-from sim.stats.verdict import SelfStop
+from sim.stats.verdict import Cut, SelfStop
 
 _GROUNDS = ("criterion_fired", "group_failed", "group_passed")
 _HALTS = (*STOPS, "rollout_stopped")
+_CUTS = (*_HALTS, "terminated", "ended", "max_devices_reached")
 
 
 def stopped(modules: pd.DataFrame, decisions: pd.DataFrame) -> dict[str, Any] | None:
@@ -50,8 +51,24 @@ def self_stop(modules: pd.DataFrame, decisions: pd.DataFrame) -> SelfStop | None
             ground = (bad if len(bad) else grounds).iloc[0]
             why = _ground(ground["group"], ground["detail"])
             took = int((modules["updating_s"] <= row["time_s"]).sum())
-            return SelfStop(str(row["decision"]), why, float(row["time_s"]), took)
+            return SelfStop(str(row["decision"]), why, float(row["time_s"]), took, planned=not len(bad))
     return None
+
+
+def cut(decisions: pd.DataFrame) -> Cut | None:
+    """What ended one campaign, or keeps it paused at the horizon: the operator, the calendar or a limit of devices."""
+    resumed_s = decisions.loc[decisions["decision"] == "resumed", "time_s"].max()
+    last = decisions[decisions["decision"].isin(_CUTS) & ~(decisions["time_s"] <= resumed_s)]
+    if last.empty:
+        return None
+    first = last.sort_values("time_s", kind="stable").iloc[0]
+    return Cut(str(first["decision"]), float(first["time_s"]))
+
+
+def cuts(decisions: pd.DataFrame) -> list[Cut]:
+    """The campaigns that were cut short, one entry each."""
+    found = [cut(own) for _, own in decisions.groupby("replication", sort=True)] if len(decisions) else []
+    return [one for one in found if one is not None]
 
 
 def self_stops(modules: pd.DataFrame, decisions: pd.DataFrame) -> list[SelfStop]:

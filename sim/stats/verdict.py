@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sim.exit_status import ExitStatus
-from sim.gates import Judged, State
-from sim.metrics import figure
+from sim.gates import Judged, State, by_the_better_end, upset_by
+from sim.metrics import METRICS, figure
 from sim.stats.slo_result import SloResult
 
 SURE = 0.95
@@ -45,16 +45,49 @@ class Why(StrEnum):
     TOO_LITTLE = "too little"
     UNDECIDED = "undecided"
     INPUTS = "inputs decide"
+    WAITS = "waits for the operator"
+    FEW_REACHED = "few reached"
+    LATER = "fails later"
+    BETTER_END = "better end"
+    UNJUDGED = "no gate judges it"
+
+
+MOST_REACHED = 0.5
+"""Gates that ask nothing of the reach speak for a fleet of which this share at least was touched."""
+_REACHED = ("succeeded", "on_target", "touched", "installed", "not_reached", "cloud_succeeded")
+_UPSET = ("succeeded", "on_target", "touched_succeeded", "first_attempts_succeeded")
+"""Numerators that modules which fail later are in."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelfStop:
-    """A plan that stopped itself in one campaign: what it did and why, after how long, how many had taken the image."""
+    """A plan that stopped itself in one campaign: what it did and why, after how long, how many had taken the image.
+
+    `planned`: a pause between groups that its strategy asks for, after which nobody resumed it.
+    """
 
     decision: str
     why: str
     time_s: float
     took_image: int
+    planned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the operator or the calendar ended or left paused in one campaign, and when."""
+
+    decision: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many of `total`: `name` is a count of the table of metrics, or `untouched` for targets that never confirmed."""
+
+    name: str
+    count: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +117,11 @@ class Evidence:
     """Why the generator of a live or load run, and not the cloud, made its figures."""
     aborted: bool = False
     """It ended early because an objective was broken: incomplete, and decided."""
+    cuts: Sequence[Cut] = ()
+    fail_later: Part | None = None
+    """Upgraded modules whose image fails after the horizon: no figure of the run has them."""
+    unjudged: Sequence[Part] = ()
+    """Harm that was seen and that no gate is about, the largest share first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +133,7 @@ class Reason:
     stop: SelfStop | None = None
     sampled: Sampled | None = None
     slo: SloResult | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +152,21 @@ class Decision:
         return max(known) if known and len(known) == len(open_) else None
 
     def exit_status(self, marginal_as: str = "") -> ExitStatus:
-        """The status a command ends with; `marginal_as` (go, no-go) decides a gate in doubt, but no run is a yes that judged
-        nothing, or whose plan stopped itself in some campaign."""
-        status = _STATUS[self.verdict]
+        """The status a command ends with; `marginal_as` (go, no-go) decides what is Marginal, and nothing else. No run is a
+        yes whose plan stopped itself in some campaign, waits for its operator or reached few."""
         if self.reasons and self.reasons[0].why in (Why.COUNTS_DIFFER, Why.GENERATOR):
             return ExitStatus.RUN_FAILED
         if self.reasons and self.reasons[0].why is Why.INTERRUPTED:
             return ExitStatus.INTERRUPTED
-        if status != ExitStatus.UNDECIDED or not marginal_as:
-            return status
+        if self.verdict is not Verdict.MARGINAL or not marginal_as:
+            return _STATUS[self.verdict]
         if marginal_as == "no-go":
             return ExitStatus.NO_GO
-        judged_nothing = self.verdict is Verdict.INVALID and self.evidence.touched == 0
-        return ExitStatus.UNDECIDED if judged_nothing or self.evidence.stops else ExitStatus.GO
+        return ExitStatus.GO if all(reason.why in _BY_CHANCE for reason in self.reasons) else ExitStatus.UNDECIDED
 
 
+_BY_CHANCE = (Why.UNDECIDED, Why.SLO_UNDECIDED, Why.INPUTS)
+"""Doubts that more replications or better inputs would settle; the others are known to be so."""
 _STATUS = {
     Verdict.GO: ExitStatus.GO, Verdict.NONE: ExitStatus.GO, Verdict.NO_GO: ExitStatus.NO_GO,
     Verdict.STOPPED: ExitStatus.NO_GO, Verdict.MARGINAL: ExitStatus.UNDECIDED, Verdict.INVALID: ExitStatus.UNDECIDED,
@@ -137,21 +176,25 @@ _STATUS = {
 def decide(known: Evidence) -> Decision:
     """The verdict. First match: interrupted, void or contradicted, stopped itself, not met, too little, doubt, Go.
 
-    A plan that stopped itself in any campaign is never a Go: in half of them or more it is Stopped, else Marginal.
+    A plan that stopped itself in any campaign is never a Go: in half of them or more it is Stopped, else Marginal. One that
+    waits for its operator, as its strategy says, is Marginal: what it has not reached yet is no fault of the release.
     """
     reasons = [Reason(why) for why in _void(known)]
     if reasons:
         return Decision(Verdict.INVALID, reasons, known)
     not_met = [Reason(Why.NOT_MET, gate=g) for g in known.gates if g.state == State.NOT_MET]
-    if known.stops and 2 * len(known.stops) >= known.replications:
-        return Decision(Verdict.STOPPED, [Reason(Why.STOPPED, stop=known.stops[0]), *not_met], known)
+    stops = [stop for stop in known.stops if not stop.planned]
+    if stops and 2 * len(stops) >= known.replications:
+        return Decision(Verdict.STOPPED, [Reason(Why.STOPPED, stop=stops[0]), *not_met], known)
     broken = [Reason(Why.SLO_BROKEN, slo=s) for s in known.slo if s.state == "broken"]
+    doubts = _doubts(known)
+    if doubts and doubts[0].why is Why.WAITS and all(r.gate and about_reach(r.gate.metric) for r in not_met):
+        doubts, not_met = [doubts[0], *not_met, *doubts[1:]], []
     if not_met or broken:
         return Decision(Verdict.NO_GO, [*not_met, *broken], known)
     if known.targets == 0 and known.gates:
         return Decision(Verdict.INVALID, [Reason(Why.NOBODY_NEEDED_IT)], known)
     too_little = [Reason(Why.TOO_LITTLE, gate=g) for g in known.gates if g.state == State.TOO_LITTLE]
-    doubts = _doubts(known)
     if known.touched == 0 and known.gates:
         return Decision(Verdict.INVALID, [Reason(Why.NOBODY_TOUCHED), *too_little, *doubts], known)
     if too_little:
@@ -160,7 +203,14 @@ def decide(known: Evidence) -> Decision:
         return Decision(Verdict.MARGINAL, doubts, known)
     if not known.gates and not any(s.asked for s in known.slo):
         return Decision(Verdict.NONE, [Reason(Why.NO_GATES)], known)
-    return Decision(Verdict.GO, [Reason(Why.ALL_MET)], known)
+    return Decision(Verdict.GO, [Reason(Why.ALL_MET), *_reservations(known)], known)
+
+
+def about_reach(metric: str) -> bool:
+    """Whether a metric says how much of the fleet a plan came to."""
+    m = METRICS.get(metric)  # None of a plug-in's
+    share = m is not None and m.numerator in _REACHED and m.denominator in ("targets", "modules")
+    return metric.startswith("time_to_") or share
 
 
 def _void(known: Evidence) -> list[Why]:
@@ -171,9 +221,37 @@ def _void(known: Evidence) -> list[Why]:
 
 
 def _doubts(known: Evidence) -> list[Reason]:
-    undecided = [Reason(Why.UNDECIDED, gate=g) for g in known.gates if g.state == State.UNDECIDED]
-    undecided += [Reason(Why.SLO_UNDECIDED, slo=s) for s in known.slo if s.state == "undecided"]
-    at_times = [Reason(Why.STOPS_AT_TIMES, stop=known.stops[0])] if known.stops else []
+    """What keeps a run from a Go though no gate is missed."""
+    waits = [stop for stop in known.stops if stop.planned]
+    stops = [stop for stop in known.stops if not stop.planned]
+    found = [Reason(Why.WAITS, stop=waits[0])] if waits else []
+    found += [Reason(Why.STOPS_AT_TIMES, stop=stops[0])] if stops else []
+    found += [Reason(Why.FEW_REACHED)] if not waits and _few_reached(known) else []
+    found += [Reason(Why.UNDECIDED, gate=g) for g in known.gates if g.state == State.UNDECIDED]
+    found += [Reason(Why.SLO_UNDECIDED, slo=s) for s in known.slo if s.state == "undecided"]
     gated = {figure(gate.metric) for gate in known.gates}
-    inputs = [Reason(Why.INPUTS, sampled=s) for s in known.sampled if figure(s.metric) in gated and s.share_met < SURE]
-    return [*at_times, *undecided, *inputs]
+    found += [Reason(Why.INPUTS, sampled=s) for s in known.sampled if figure(s.metric) in gated and s.share_met < SURE]
+    later = known.fail_later
+    upset = [] if later is None else [g for g in known.gates if g.state == State.MET and _upset(g, later)]
+    return [*found, *(Reason(Why.LATER, gate=g, part=later) for g in upset)]
+
+
+def _few_reached(known: Evidence) -> bool:
+    """Whether most of the fleet was not touched, and no gate asks how many were."""
+    asked = any(about_reach(gate.metric) for gate in known.gates)
+    return bool(known.gates) and not asked and known.touched < MOST_REACHED * known.targets
+
+
+def _upset(gate: Judged, later: Part) -> bool:
+    """Whether a gate that is met would not be, had the run seen the modules fail that fail later."""
+    m = METRICS.get(gate.metric)
+    if m is None or not gate.total or not (m.harm or m.numerator in _UPSET):
+        return False
+    return upset_by(gate, min(1.0, later.count / gate.total))
+
+
+def _reservations(known: Evidence) -> list[Reason]:
+    """What a Go does not say: it is beyond doubt without any of these."""
+    found = [Reason(Why.BETTER_END, gate=g) for g in known.gates if by_the_better_end(g)]
+    found += [Reason(Why.LATER, part=known.fail_later)] if known.fail_later else []
+    return [*found, *(Reason(Why.UNJUDGED, part=part) for part in known.unjudged)]

@@ -159,7 +159,9 @@ def test_the_terminal_tells_what_retries_hide():
         f"({100 * first / counted['first_attempts']:.2f} %)" in lines
     )
     assert any(
-        line.startswith(f"  rolled back: {counted['rolled_back']} of 1,000 modules whose installation has ended")
+        line.startswith(
+            f"  rolled back by themselves: {counted['rolled_back']} of 1,000 modules whose installation has ended"
+        )
         for line in lines
     )
 
@@ -262,3 +264,92 @@ def test_campaigns_are_counted_per_campaign():
         if line.endswith("%"):
             *_, count, percent, _sign = line.split()
             assert float(count.replace(",", "")) <= 200 and float(percent) <= 100
+
+
+# --- what a Go does not say -------------------------------------------------------------------------------------------
+
+
+def words_of(found, tmp_path):
+    """The verdict on a run in the words of its page, and the statuses a command ends with."""
+    from sim.engines.run import write
+    from sim.records import Run
+    from sim.report.model.run_report import build
+
+    report = build(Run.load(write(found, tmp_path / "run")))
+    return report, " ".join([report.told.headline, *report.told.reasons])
+
+
+def test_harm_that_no_gate_judges_is_told(tmp_path):
+    """One in six does not boot at first, the only gate is on time: a Go that names the failed installations, of how many."""
+    found = mains("fleet.failures.boot_failure=0.15", "gates={duration_p95: '<= 1d'}")
+    counted = found.summary["counts"]
+    report, told = words_of(found, tmp_path)
+    assert report.verdict == "go" and "Ship it" not in told
+    assert f"no gate judges that {counted['first_installations_failed']} of 200 first installations failed" in told
+    judged = mains(
+        "fleet.failures.boot_failure=0.15", "gates={duration_p95: '<= 1d', first_installation_failed: '<= 50 %'}"
+    )
+    assert "first installations" not in words_of(judged, tmp_path / "judged")[1]
+
+
+@pytest.mark.parametrize("action", ["plan.operator=[{at: 30min, do: terminate}]", "plan.operator=[{at: 30min, do: suspend}]",
+                                    "plan.strategy.schedule.end_time=30min"])  # fmt: skip
+def test_what_the_operator_cut_short_is_no_go_for_the_fleet(action, tmp_path):
+    """Most of the fleet was never touched, and no gate asks for it; with one that asks, the gate is not met."""
+    slow = ("plan.strategy.rollout.maximum_per_minute=3", action)
+    report, told = words_of(mains(*slow, "gates={bricked: '<= 40 %'}"), tmp_path)
+    touched = report.metrics["touched"].value * 200
+    assert report.verdict == "marginal" and 10 < touched < 80
+    assert f"only {touched:.0f} of 200 targets confirmed the offer" in told and "30 min after activation" in told
+    assert report.exit_statuses == {"as it is": 4, "go": 4, "no-go": 1}
+    assert mains(*slow, "gates={success_rate: '>= 90 %'}").summary["verdict"] == "no-go"
+
+
+@pytest.mark.parametrize(("median", "verdict"), [("30d", "marginal"), ("10min", "no-go")])
+def test_a_defect_that_shows_after_the_horizon_is_not_a_go(median, verdict, tmp_path):
+    """Half the modules fail late: within the horizon they count, after it the run says that it cannot have seen them."""
+    found = mains(
+        "plan.components.0.defects=[{late_failure: 0.5}]", f"fleet.failures.late_failure_median_s={median}",
+        "gates={success_rate: '>= 80 %'}",
+    )  # fmt: skip
+    counted, modules = found.summary["counts"], found.records.modules
+    assert found.summary["verdict"] == verdict
+    later = modules["fails_s"] - modules["upgraded_s"]
+    assert counted["fail_later"] == (later <= 365 * 86400).sum() and not (modules["fails_s"] <= 2 * 86400).any()
+    assert 70 < counted["fail_later"] + counted["touched_failed"] < 130
+    if verdict == "marginal":
+        assert (
+            f"{counted['fail_later']} of {counted['succeeded']} upgraded modules will fail after the horizon"
+            in words_of(found, tmp_path)[1]
+        )
+
+
+def test_a_horizon_twice_as_long_sees_who_was_said_to_fail_later():
+    """What the shorter run announces is what the longer one finds."""
+    late = ("plan.components.0.defects=[{late_failure: 0.5}]", "fleet.failures.late_failure_median_s=3d")
+    short, long = (mains(*late, f"horizon={horizon}").records.modules for horizon in ("2d", "60d"))
+    announced = short["fails_s"].notna() & (short["fails_s"] < 59 * 86400)
+    assert announced.sum() > 30
+    assert (long.loc[announced, "outcome"] == "failed").all() and (long.loc[announced, "cause"] == "late_failure").all()
+
+
+def test_what_the_plan_takes_back_is_not_what_a_bootloader_takes_back():
+    """Two figures: successes that the plan rolls back keep their first attempt, and are no failures of the image."""
+    found = mains(
+        "fleet.failures.boot_failure=0.3", "plan.strategy.rollout.maximum_per_minute=5", NO_RETRIES,
+        "plan.strategy.abort.criteria=[{failure_type: failed, threshold_percentage: 5, min_number_of_executed: 60, action: rollback}]",
+        "plan.strategy.rollback=[{component: fw, version: '001', size: 100 kB}]",
+    )  # fmt: skip
+    counted = found.summary["counts"]
+    assert counted["rolled_back_by_plan"] > 30 and 5 < counted["rolled_back"] < 40
+    assert counted["first_attempts"] == counted["touched"]
+    assert counted["first_attempts_succeeded"] >= counted["rolled_back_by_plan"]
+    assert found.summary["metrics"]["rolled_back"] != found.summary["metrics"]["rolled_back_by_plan"]
+
+
+def test_modules_never_seen_that_run_the_target_need_nothing():
+    """Of a fleet that is up to date some are never online: there is nobody to upgrade, and no gate to miss."""
+    found = mains(
+        "plan.components.0.target_version='001'", "fleet.failures.never_online=0.2", "gates={success_rate: '>= 90 %'}"
+    )
+    assert found.summary["outcomes"]["not_needed"] == 200 and found.summary["verdict"] == "invalid"

@@ -112,8 +112,8 @@ def test_damaged_and_partial_runs_are_passed_over(releases, tmp_path):
     [
         (("report", "1.9.0", "--format", "json,md"), 0, "report.md"),
         (("report", "1.9.0", "--gate", "bricked upper <= 1e-6"), 4, "too little"),
-        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "go"), 0, "Invalid"),
-        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "no-go"), 1, "Invalid"),
+        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "go"), 4, "TOO LITTLE"),
+        (("report", "1.9.0", "--gate", "bricked upper <= 1e-6", "--marginal-as", "no-go"), 4, "Invalid"),
         (("report", "1.9.0", "--gate", "success_rate >= 0.9999"), 1, "NOT MET"),
         (("report", "1.9.0", "--gate", "speed <= 1"), 2, "is not a metric"),
         (("report", "1.9.0", "--format", "docx"), 2, "choose from html, pdf"),

@@ -218,7 +218,7 @@ def test_further_gates_are_judged(tmp_path):
     extra = [gates.parse_expression("bricked upper <= 0.5 %")]
     report = build(made_run(tmp_path, [module()] * 10), gates=extra)
     assert (report.verdict, report.gates[0].bound, report.gates[0].met) == ("invalid", "upper", False)
-    assert (report.gates[0].needs, report.exit_statuses) == (736, {"as it is": 4, "go": 0, "no-go": 1})
+    assert (report.gates[0].needs, report.exit_statuses) == (736, {"as it is": 4, "go": 4, "no-go": 4})
 
 
 @pytest.mark.parametrize(
@@ -309,6 +309,9 @@ def test_page_one_answers_whether_to_ship(tmp_path):
     assert "Nothing in the strategy would stop a bad image" in said
     guarded = {"strategy": {"abort": {"criteria": [{"failure_type": "failed"}]}}}
     said = _said(tmp_path / "b", *[module()] * 2, lost("no_space"), gates={"bricked": "<= 0.9"}, plan=guarded)
+    assert "no gate judges that 1 of 3 targets never confirmed the offer (33.33 %)" in said
+    asked = {"bricked": "<= 0.9", "not_reached": "<= 0.99"}
+    said = _said(tmp_path / "c", *[module()] * 2, lost("no_space"), gates=asked, plan=guarded)
     assert "Ship it: every gate is met beyond doubt." in said and "No gate requires a change." in said
     assert "None of 2 modules that took the image bricked" in said and "would stop a bad image" not in said
 

@@ -94,7 +94,7 @@ def test_states_and_margins(text, figure, state, margin):
 @pytest.mark.parametrize(
     ("text", "cases"),
     [("bricked <= 1e-3", 3688), ("bricked <= 1e-4", 36887), ("success_rate >= 0.99", 368), ("bricked upper <= 1 %", 368),
-     ("duration_p95 <= 7d", None), ("wasted_share <= 0.1", None)],
+     ("wasted_share <= 0.1", None)],
 )  # fmt: skip
 def test_cases_needed(text, cases):
     """ln 0.025 / ln(1 - limit): with one case less a flawless result does not meet the gate, with so many it does."""
@@ -112,9 +112,52 @@ def test_replications_that_would_settle_it():
     """Intervals shrink with the root of the cases; at the limit itself no number helps; too few needs the cases."""
     gate = gates.parse_expression("bricked <= 0.02")
     assert gates.judge(gate, Figure(0.01, 0.001, 0.04, 1000), replications=3).replications == 27
-    assert gates.judge(gate, Figure(0.02, 0.01, 0.04, 1000)).replications is None
+    at_it = gates.judge(gate, Figure(0.02, 0.01, 0.04, 1000))
+    assert (at_it.state, at_it.needs, at_it.replications) == (State.TOO_LITTLE, 18_824, 19)
+    enough = gates.judge(gate, Figure(0.02, 0.019, 0.021, 18_824))
+    assert (enough.state, enough.needs, enough.replications) == (State.UNDECIDED, None, None)
     few = gates.judge(gates.parse_expression("bricked <= 1e-3"), Figure(0.0, 0.0, 0.0324, 112))
     assert (few.needs, few.replications) == (3688, 33)
+
+
+@pytest.mark.parametrize(
+    ("text", "cases"),
+    [("duration_p50 <= 7d", 6), ("duration_p95 <= 7d", 72), ("duration_p99 <= 7d", 368), ("time_to_80 <= 7d", 17),
+     ("duration_p95 >= 1h", 2), ("duration_p50 >= 1h", 6)],
+)  # fmt: skip
+def test_cases_a_quantile_of_times_needs(text, cases):
+    """From so many on an order statistic bounds it on the side of the limit; with one less none does, and it is too little."""
+    from sim.stats.replicated import quantile_interval
+
+    gate = gates.parse_expression(text)
+    assert gates.cases_needed(gate) == cases
+    share = int("".join(filter(str.isdigit, gate.metric))) / 100
+    for count, there in ((cases, True), (cases - 1, False)):
+        found = quantile_interval(range(1, count + 1), share).plain()
+        assert (found["high" if gate.at_most else "low"] is not None) is there
+        judged = gates.judge(gate, Figure(found["value"], found["low"], found["high"], count))
+        assert (judged.state == State.TOO_LITTLE) is (not there), (count, judged.state)
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [(("bricked <= 0.1 %", "bricked_of_installed >= 1 %"), True), (("success_rate >= 99 %", "success_rate <= 90 %"), True),
+     (("success_rate upper <= 90 %", "success_rate >= 99 % by hardware"), True), (("bricked < 1 %", "bricked >= 1 %"), True),
+     (("bricked <= 1 %", "bricked >= 1 %"), False), (("bricked lower <= 0.1 %", "bricked >= 1 %"), False),
+     (("duration_p50 >= 2 d", "duration_p95 <= 1 d"), True), (("duration_p50 <= 1 d", "duration_p95 >= 2 d"), False),
+     (("time_to_99 <= 1 d", "time_to_50 >= 2 d"), True), (("success_rate >= 99 %", "coverage <= 50 %"), True), (("success_rate <= 50 %", "coverage >= 99 %"), False),
+     (("bricked_of_targets >= 5 %", "took_image <= 1 %"), True), (("success_rate >= 0.9", "bricked <= 1e-3"), False)],
+)  # fmt: skip
+def test_gates_that_no_result_meets_together(given, refused):
+    """They are refused in either order, with both named; those that some result meets are not."""
+    for listed in (given, given[::-1]):
+        parsed = [gates.parse_expression(text) for text in listed]
+        if not refused:
+            gates.check_together(parsed)
+            continue
+        with pytest.raises(ValueError, match="no result meets both") as error:
+            gates.check_together(parsed)
+        assert all(text in str(error.value) for text in given)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -67,7 +67,9 @@ class RowTable:
         counts = {name: np.zeros(len(names), dtype=np.int64) for name, names in self._choices().items()}
         for part in self._parts():
             m, e = ends.rows[part], ends.executions[part]
-            self._outcome[part], self._cause[part] = outcomes(m, e, _stored(world, e))
+            self._outcome[part], self._cause[part] = outcomes(
+                m, e, _stored(world, e), (1 << len(world.scenario.plan.components)) - 1
+            )
             for name, count in counts.items():
                 np.add(count, np.bincount(self._numbers(name, part), minlength=len(count)), out=count)
         self._names = {name: Names(self._choices()[name], count) for name, count in counts.items()}
@@ -151,6 +153,9 @@ class RowTable:
             "replication": lambda: np.full(len(m), world.replication, dtype=np.int16),
             "module": lambda: world.fleet.names_of(part),
             "components_done": lambda: np.bitwise_count(m["at_target"]),
+            "fails_s": lambda: np.where(
+                (self._outcome[part] == SUCCEEDED) & np.isfinite(late_s := self._rare("late_at", part)), late_s, np.nan
+            ),
             "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
             "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
             "bytes_wasted": lambda: np.negative(np.subtract(*_bytes(world, m, _stored(world, e)))),
@@ -278,9 +283,13 @@ _OF_THE_LINK = (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE)
 
 
 def outcomes(
-    m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_]
+    m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_], all_components: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What is true at the end, whatever the cloud believes: numbers of OUTCOMES and causes. First match wins."""
+    """What is true at the end, whatever the cloud believes: numbers of OUTCOMES and causes. First match wins.
+
+    `all_components` has a bit for each component of the plan. Who runs all targets and was never touched needed nothing,
+    whether the cloud has seen it or not.
+    """
     state, reason = e["state"], e["reason"]
     cause = m["cause"].astype(np.int64)
     reasons = CAUSE_OF_REASON[reason]
@@ -291,12 +300,14 @@ def outcomes(
     refusal = np.where(died_later, int(Cause.LOW_BATTERY), np.where(np.isin(cause, _OF_THE_LINK), Cause.NONE, cause))
     in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
     waiting = np.where(in_progress, Cause.IN_PROGRESS, _first(limits, cause, Cause.WAITING))
+    had_it = (m["at_target"] & ~m["upgraded"] == all_components) & np.isnan(m["confirmed_s"])
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
         (dark, FAILED, cause),
         (state == ExecutionState.SUCCEEDED, FAILED, _first(cause, Cause.LATE_FAILURE)),
         ((state == ExecutionState.NOT_NEEDED) & (reason == EndReason.SOURCE_MISMATCH), INCOMPATIBLE, reasons),
         (state == ExecutionState.NOT_NEEDED, NOT_NEEDED, reasons),
+        (had_it, NOT_NEEDED, int(Cause.NONE)),
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),
         (state == ExecutionState.REJECTED, REJECTED, _first(limits, refusal, Cause.USER_REFUSED)),

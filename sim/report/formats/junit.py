@@ -26,7 +26,7 @@ def to_junit(page: Page) -> str:
             case = ET.SubElement(suite, "testcase", classname=_xml(name), name=_xml(check.name))
             ET.SubElement(case, "system-out").text = _xml(check.text)
             if not check.passed:
-                ET.SubElement(case, "failure", message=_xml(check.text), type="gate not met").text = _xml(
+                ET.SubElement(case, "failure", message=_xml(check.text), type=check.state).text = _xml(
                     f"{check.name}: {check.text}"
                 )
     ET.indent(root)

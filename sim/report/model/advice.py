@@ -116,7 +116,7 @@ _BEHIND_A_STOP = ("waiting",)
 """Causes that follow from a plan that stopped itself, where it did."""
 _OF_GATE = {
     "bricked": ("bricked",), "failed": _HARM, "first_attempt_success": (*_HARM, "first_attempts"),
-    "first_installation_failed": (*_HARM, "first_attempts"), "rolled_back": ("boot_failure", "first_attempts"),
+    "first_installation_failed": (*_HARM, "first_attempts"), "rolled_back": ("boot_failure", "first_attempts"), "rolled_back_by_plan": ("rolled_back",),
     "success_of_finished": ("late_success",), "cloud_success_rate": ("late_success",), "rejected": ("low_battery", "weak_signal", "no_space", "user_refused"),
 }  # fmt: skip
 

@@ -46,12 +46,13 @@ class Stop:
 class Risk:
     """Harm and its visibility.
 
-    `took_image` modules began to flash; `first_harm_s` is when the first of those later counted as harmed did.
+    `took_image` modules began to flash, `first_failed` of them saw their first installation fail; `first_harm_s` is when the first of those later counted as harmed did.
     `seen_by_cloud` of the `harmed` ended in a state of the cloud that says failed or
     timed out; bricks are silence and mostly are not among them. `guarded`: the strategy sets criteria that could stop it.
     """
 
     took_image: int
+    first_failed: int
     harmed: int
     bricked: int
     seen_by_cloud: int
@@ -72,7 +73,7 @@ def risk_of(run: Run) -> Risk:
     seen = harmed & state.isin(["failed", "timed_out"])
     took = modules["updating_s"].to_numpy(dtype=float)
     return Risk(
-        took_image=int(np.isfinite(took).sum()), harmed=int(harmed.sum()), bricked=int((cause == "bricked").sum()),
+        took_image=int(np.isfinite(took).sum()), first_failed=int(modules["installation_failed"].sum()) if "installation_failed" in modules else 0, harmed=int(harmed.sum()), bricked=int((cause == "bricked").sum()),
         seen_by_cloud=int(seen.sum()), silent_losses=int(run.summary["silent_losses"]),
         guarded=_guarded(run.scenario),
         first_harm_s=_first(took[harmed.to_numpy()]), first_harm_seen_s=_first(modules.loc[seen, "ended_s"]),

@@ -32,7 +32,7 @@ from sim.report.model.plugins_used import PluginUsed, plugins_of
 from sim.report.model.release import Release, release_of
 from sim.report.model.risk import Risk, risk_of
 from sim.report.model.verdict_words import Told, tell
-from sim.stats.counts import counts, figures
+from sim.stats.counts import cases, counts, figures
 from sim.stats.counts import metrics as metrics_of
 from sim.stats.judging import Beside, Grounds, judged, verdict_of
 from sim.stats.slices import Slice, pairs, slices
@@ -236,7 +236,7 @@ def _judged(
     counted = counts(run.modules)
     told = {}
     for name, m in metrics.items():
-        total = counted.get(SHARES[name].denominator) if name in SHARES else None
+        total = cases(name, counted) if name in SHARES or summary["replications"] == 1 else None
         told[name] = gate_rules.Figure(
             m.value, m.low, m.high, total, counted["targets"] > 0, watched_s if name.startswith("time_to") else None
         )

@@ -18,8 +18,6 @@ WORDS: dict[str, str] = {
 }  # fmt: skip
 _SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 _REASONS = 4
-_MANY = 10_000
-"""From so many replications on a number is no advice any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +40,13 @@ def _headline(decision: Decision, first: Reason) -> str:
     gates = decision.evidence.gates
     match first.why:
         case Why.ALL_MET:
+            if not gates:
+                return "Sustained: every objective is kept beyond doubt."
+            further = _reservations(decision)
             return (
-                "Ship it: every gate is met beyond doubt."
-                if gates
-                else "Sustained: every objective is kept beyond doubt."
+                f"Every gate is met, not beyond doubt: {further}."
+                if further
+                else "Ship it: every gate is met beyond doubt."
             )
         case Why.NO_GATES:
             return "Done, and nothing was judged: the scenario sets no gates."
@@ -66,6 +67,38 @@ def _headline(decision: Decision, first: Reason) -> str:
         case Why.TOO_LITTLE:
             return "No verdict: too few modules to judge a gate."
     return f"Not decided: {_settling(decision)}"
+
+
+_SEEN = {
+    "bricked": ("installations", "bricked"), "first_installations_failed": ("first installations", "failed"),
+    "touched_failed": ("touched modules", "failed in the end"), "untouched": ("targets", "never confirmed the offer"),
+    "fail_later": ("upgraded modules", "will fail after the horizon"),
+}  # fmt: skip
+"""What no gate judges: of what it is a part, and what became of it."""
+
+
+def _reservations(decision: Decision) -> str:
+    """What a Go does not say, in a line; empty for one beyond doubt."""
+    of = {why: [r for r in decision.reasons if r.why is why] for why in (Why.BETTER_END, Why.LATER, Why.UNJUDGED)}
+    found = []
+    if of[Why.BETTER_END]:
+        total = len({gate.gate for gate in decision.evidence.gates})
+        lenient = len({r.gate.gate for r in of[Why.BETTER_END] if r.gate})
+        found.append(f"{lenient} of {plural(total, 'gate')} only by the better end of the interval")
+    found += [_seen(r, decision) for r in of[Why.LATER]]
+    if of[Why.UNJUDGED]:
+        others = ", among others" if len(of[Why.UNJUDGED]) > 1 else ""
+        found.append(f"no gate judges that {_seen(of[Why.UNJUDGED][0], decision)}{others}")
+    return "; ".join(found)
+
+
+def _seen(reason: Reason, decision: Decision) -> str:
+    """How many of what: `291 of 1,861 first installations failed (15.64 %)`."""
+    part, campaigns = reason.part, decision.evidence.replications
+    assert part is not None
+    of_what, became = _SEEN[part.name]
+    pooled = f" in {campaigns} campaigns" if campaigns > 1 else ""
+    return f"{part.count:,} of {part.total:,} {of_what}{pooled} {became} ({share(part.count / max(part.total, 1))})"
 
 
 def _not_met(decision: Decision) -> str:
@@ -116,15 +149,26 @@ def slo_sentence(slo: SloResult) -> str:
 def _settling(decision: Decision) -> str:
     """What would decide it."""
     reasons = {reason.why for reason in decision.reasons}
+    if Why.WAITS in reasons:
+        return "the plan paused between groups, as its strategy says, and nobody resumed it."
+    if Why.FEW_REACHED in reasons:
+        return f"{_touched(decision)}, and no gate asks how many."
     if Why.STOPS_AT_TIMES in reasons:
         return "the plan stops itself in some campaigns."
     if Why.SLO_UNDECIDED in reasons and Why.UNDECIDED not in reasons:
         return "too few samples to tell whether an objective is kept."
+    later = next((reason for reason in decision.reasons if reason.why is Why.LATER), None)
+    if later is not None and Why.UNDECIDED not in reasons:
+        return f"{_seen(later, decision)}, where no gate sees them."
     if Why.UNDECIDED not in reasons:
         return "the answer depends on inputs that are not known well enough."
     count = decision.replications
-    if count is None or count > _MANY:
-        return "a figure lies too close to its limit for any number of replications."
+    if any(r.why is Why.UNDECIDED and r.gate and _open_end(r.gate) for r in decision.reasons):
+        return (
+            "the interval of a time has no end while the run was watched: watch longer (horizon), or add replications."
+        )
+    if count is None:
+        return "a figure lies so close to its limit that no number of replications is sure to tell."
     return f"an interval reaches past its limit; about {count:,} replications (--replications {count}) would settle it."
 
 
@@ -137,15 +181,63 @@ def _sentence(reason: Reason, decision: Decision) -> str:
     if reason.why is Why.ALL_MET:
         met = [gate for gate in known.gates if gate.met and gate.margin is not None]
         return f"The tightest: {gate_sentence(min(met, key=_closeness))}" if met else ""
-    if reason.why in (Why.STOPPED, Why.STOPS_AT_TIMES) and reason.stop is not None:
-        return _stop_sentence(reason.stop, len(known.stops), known.replications)
+    if reason.stop is not None:
+        alike = sum(stop.planned == reason.stop.planned for stop in known.stops)
+        return _stop_sentence(reason.stop, alike, known.replications)
+    if reason.why is Why.FEW_REACHED:
+        return _reach_sentence(decision)
+    if reason.why is Why.LATER:
+        return _later_sentence(reason, decision)
+    if reason.why is Why.UNJUDGED:
+        return f"No gate judges that {_seen(reason, decision)}."
     if reason.why is Why.INPUTS and reason.sampled is not None:
         sampled = reason.sampled
         return (
             f"The gate on {metric_words(sampled.metric)} is met in {share(sampled.share_met)} of the {sampled.worlds:,} worlds "
             "that the sensitivity study sampled: the unknown inputs decide, not the number of modules."
         )
+    if reason.why is Why.BETTER_END and reason.gate is not None:
+        gate = reason.gate
+        return f"The gate asks for the {gate.bound} end of the interval alone; the other end is beyond the limit: {gate_sentence(gate)}"
     return gate_sentence(reason.gate) if reason.gate is not None else ""
+
+
+def _touched(decision: Decision) -> str:
+    known = decision.evidence
+    most = share(known.touched / max(known.targets, 1))
+    return f"only {known.touched:,} of {known.targets:,} targets confirmed the offer ({most})"
+
+
+def _reach_sentence(decision: Decision) -> str:
+    """What ended the plan, and what to ask for."""
+    known, text = decision.evidence, ""
+    if known.cuts:
+        first = known.cuts[0]
+        often = "" if known.replications == 1 else f" (so in {len(known.cuts)} of {known.replications} campaigns)"
+        told = _CUT.get(first.decision, "The plan was canceled {at} after activation")
+        text = f"{told.format(at=show_duration(first.time_s))}{often}. "
+    return (
+        f"{text}The gates speak for these modules alone: let one ask for success_rate or not_reached, or watch longer."
+    )
+
+
+_CUT = {
+    "paused": "The operator paused the plan {at} after activation and did not resume it",
+    "terminated": "The operator ended the plan {at} after activation", "ended": "The plan reached its end {at} after activation",
+    "max_devices_reached": "The plan had upgraded its max_devices {at} after activation",
+}  # fmt: skip
+
+
+def _later_sentence(reason: Reason, decision: Decision) -> str:
+    """Modules that fail when nobody looks any more, and what to do."""
+    if reason.gate is not None:
+        return f"With these among its cases this gate would not be met: {gate_sentence(reason.gate)}"
+    return f"{_seen(reason, decision)}: no figure of this run has them; watch longer (horizon) to see them."
+
+
+def _open_end(gate: Judged) -> bool:
+    """Whether the end of the interval that would decide a gate is not known."""
+    return (gate.high if gate.sign.startswith("<") else gate.low) is None
 
 
 def _closeness(gate: Judged) -> float:
@@ -175,17 +267,27 @@ def gate_sentence(gate: Any) -> str:
     """A gate with what was found, its interval, what it is a share of, and what was wanted."""
     where = f" of {slice_words(gate.by)} {gate.of}" if gate.of else ""
     name = f"{metric_words(gate.metric)[:1].upper()}{metric_words(gate.metric)[1:]}{where}"
-    out_of = COUNTS.get(METRICS[gate.metric].denominator, "") if gate.metric in METRICS else ""
+    out_of = _cases(gate.metric)
     if gate.value is None:
         return f"{name}: {_nothing(gate, out_of)}; limit: {wanted(gate)}."
     kind = kind_of(gate.metric)
     bounds = f" ({interval(kind, gate.low, gate.high)})" if None not in (gate.low, gate.high) else ""
-    of = f" of {gate.total:,} {out_of}" if gate.total is not None and out_of else ""
+    among = "over" if kind == "duration" else "of"
+    of = f" {among} {gate.total:,} {out_of}" if gate.total is not None and out_of else ""
     text = f"{name} is {show(kind, gate.value)}{bounds}{of}; limit: {wanted(gate)}."
     if gate.needs is not None:
         text += f" To show that takes {gate.needs:,} at least"
         text += f": about {gate.replications:,} replications." if gate.replications else "."
     return text
+
+
+def _cases(metric: str) -> str:
+    """What the figures of a metric are counted over."""
+    if metric.startswith("duration_p"):
+        return COUNTS["succeeded"]
+    return COUNTS.get(
+        "targets" if metric.startswith("time_to_") else getattr(METRICS.get(metric), "denominator", ""), ""
+    )
 
 
 def _nothing(gate: Judged, out_of: str) -> str:

@@ -74,13 +74,16 @@ def checks(report: RunReport) -> list[Check]:
             gate.met or gate.state == State.NOTHING,
             f"{gate.state}: {gate_sentence(gate)}",
             ExitStatus.NO_GO if gate.state == State.NOT_MET else ExitStatus.UNDECIDED,
+            gate.state,
+            gate.state == State.UNDECIDED,
         )
         for gate in report.gates
     ]
     told_by_gates = report.verdict == "no-go" or any(not check.passed for check in listed)
     told_by_gates |= report.live is not None and (report.live.compared.agrees is False or bool(report.live.generator))
     told_by_gates |= report.live is not None and any(slo.state != "kept" for slo in report.live.slo if slo.tried)
-    if report.verdict == "stopped" or (report.verdict not in ("go", "none") and not told_by_gates):
+    certain = report.verdict == "marginal" and report.exit_statuses["go"] != ExitStatus.GO
+    if report.verdict == "stopped" or certain or (report.verdict not in ("go", "none") and not told_by_gates):
         listed.append(
             Check(
                 "the verdict is Go",
@@ -88,6 +91,8 @@ def checks(report: RunReport) -> list[Check]:
                 False,
                 f"{report.told.word}: {report.told.headline}",
                 report.exit_statuses["as it is"],
+                report.told.word,
+                report.exit_statuses["go"] == ExitStatus.GO,
             )
         )
     if report.live is not None:
@@ -143,7 +148,7 @@ def _outcome_tiles(report: RunReport) -> list[Tile]:
     return [
         Tile("First attempt", show("share", metrics["first_attempt_success"].value),
              f"succeeded at once; {show('share', metrics['first_installation_failed'].value)} of first installations failed"),
-        Tile("Rolled back", show("share", metrics["rolled_back"].value), f"of {took:,} that took the image: back on the old one"),
+        Tile("Rolled back", show("share", metrics["rolled_back"].value), _rolled_back_note(report)),
         Tile("Bricked", f"{report.risk.bricked:,}", f"of {took:,} that took the image; at most {show('share', bricked.high)} at 95 %"),
         Tile("Failed", f"{outcomes['failed'] + outcomes['timed_out']:,}", f"of {_all_campaigns(report)}: {_failed_note(report)}"),
         Tile("Not reached", f"{unreached:,}", f"of {_all_campaigns(report)}; {outcomes['never_online']:,} never seen"),
@@ -177,6 +182,13 @@ def _all_campaigns(report: RunReport) -> str:
     """The modules that counts are out of: with replications those of all campaigns together."""
     total, campaigns = sum(report.outcomes.values()), report.facts.replications
     return f"{total:,}" if campaigns == 1 else f"{total:,} in {campaigns} campaigns"
+
+
+def _rolled_back_note(report: RunReport) -> str:
+    """Who went back to the old image by itself, and whom the plan sent back."""
+    by_plan = report.metrics.get("rolled_back_by_plan")  # a run of an earlier version has none
+    sent = f"; the plan sent {show('share', by_plan.value)} back" if by_plan is not None and by_plan.value else ""
+    return f"of {report.risk.took_image:,} that took the image: back on the old one by themselves{sent}"
 
 
 def _failed_note(report: RunReport) -> str:

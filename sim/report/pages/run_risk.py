@@ -44,7 +44,7 @@ def risk_sections(report: RunReport, run: Run) -> Iterator[Section]:
         Column("cause", "Cause", "name"), Column("modules", "Modules", "count"),
         Column("share", "Of those that took the image", "share"),
     )  # fmt: skip
-    nothing = Text("No module was harmed by the image or its flashing.")
+    nothing = Text("No module was left harmed by the image or its flashing.")
     yield Section("Harm by cause", [Table("harm", harm_columns, harm) if harm else nothing], half=True)
 
 
@@ -58,6 +58,11 @@ def _silent_text(losses: int) -> str:
 
 def _risk_text(report: RunReport) -> str:
     risk = report.risk
+    if not risk.harmed and risk.first_failed:
+        return (
+            f"{plural(risk.took_image, 'module')} took the image; the first installation of {risk.first_failed:,} of them failed, and "
+            "none was left harmed: further attempts or the bootloader saved them."
+        )
     if not risk.harmed:
         return f"{plural(risk.took_image, 'module')} took the image; none was harmed by it or its flashing."
     text = (
