@@ -40,16 +40,17 @@ class _Client(aiomqtt.Client):
     """
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's names
-        def write() -> None:
-            try:
-                client.loop_write()
-            except Exception as error:
-                if not self._disconnected.done():
-                    self._disconnected.set_exception(error)
-
         def watch() -> None:
             if client.socket() is sock:
-                self._loop.add_writer(sock.fileno(), write)
+                attempt(self._loop.add_writer, sock.fileno(), partial(attempt, client.loop_write))
+
+        def attempt(call: Callable[..., object], *arguments: object) -> None:
+            try:
+                call(*arguments)
+            except Exception as error:  # uvloop gives up a socket that was reset: nothing of it would be heard any more
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+                client._sock_close()
 
         self._loop.call_soon_threadsafe(watch)
 
@@ -149,7 +150,7 @@ class Broker:
         self._repeated.discard(message.mid)
         payload = message.payload if isinstance(message.payload, bytes) else b""
         try:
-            if not self.gateway.adopt(client_id, repeated=repeated):
+            if not self.gateway.adopt(client_id, repeated, message.mid):
                 return None
             self._heard[client_id] = time.monotonic()
             return self.gateway.on_message(client_id, topic, payload)

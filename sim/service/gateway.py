@@ -9,7 +9,6 @@ import asyncio
 import re
 import secrets
 import zlib
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +19,7 @@ from sim.errors import ProtocolError, RemoteProtocolError
 from sim.service.activated_plan import Rollout
 from sim.service.cloud import Cloud
 from sim.service.endpoint import Stranger
-from sim.service.known_device import EARLIER, Device
+from sim.service.known_device import DELIVERED, Device
 from sim.wire import mqtt
 from sim.wire.quecthing import commands, frame, login, ota
 
@@ -53,12 +52,12 @@ class Session:
     """Behind a broker, where connections are not seen."""
     repeated: bool = False
     """The message being taken was marked by the broker as sent before."""
+    delivery: int = 0
+    """The broker's packet id of the message being taken; a repetition keeps it."""
     session_key: bytes = b""
     reported: commands.Reported = field(default_factory=commands.Reported)
     packet_id: int = 0
     strikes: int = 0
-    unanswered: deque[str] = field(default_factory=deque)
-    """Behind a broker: identities of what was taken and is not committed yet, so the broker may send it again."""
 
 
 class Gateway:
@@ -184,17 +183,19 @@ class Gateway:
         if delay <= 0.0:
             return self._take(client_id, session, kind, payload)
         stored: asyncio.Future[None] = loop.create_future()
-        loop.call_later(delay, self._take_late, client_id, session, session.repeated, kind, payload, stored)
+        delivery = session.repeated, session.delivery
+        loop.call_later(delay, self._take_late, client_id, session, delivery, kind, payload, stored)
         return stored
 
     def _take_late(
-        self, client_id: str, session: Session, repeated: bool, kind: str, payload: bytes, stored: asyncio.Future[None]
-    ) -> None:
+        self, client_id: str, session: Session, delivery: tuple[bool, int], kind: str, payload: bytes,
+        stored: asyncio.Future[None],
+    ) -> None:  # fmt: skip
         """Takes a message whose turn came later, unless its connection has gone meanwhile.
 
         Behind a broker there is none to go: a message that were never acknowledged would hold one of the broker's places.
         """
-        if session.adopted and self.adopt(client_id, repeated=repeated):
+        if session.adopted and self.adopt(client_id, *delivery):
             session = self._sessions[client_id]
         if self._sessions.get(client_id) is not session:
             return
@@ -266,26 +267,26 @@ class Gateway:
             rollouts.condition(device, reported.battery_percent, reported.rsrp_dbm, reported.free_bytes)
 
     def _seen(self, session: Session, opened: frame.Frame) -> bool:
-        """Whether a message came before: a broker that delivers at least once repeats it, marked, under its identity.
+        """Whether a message came before.
 
-        Packet ids start over with every session of a module, which its 0x0044 opens. Of the session before only those
-        count that the broker may still repeat.
+        A broker that delivers at least once repeats it, marked, under the packet id it gave it first. A module repeats a
+        report under the identity it has in its session, which 0x0044 opens: there packet ids start over.
         """
-        device = session.device
-        if opened.command == commands.INFO_REPORT and not session.repeated:
-            device.identities.clear()
-            device.identities.extend(EARLIER + identity for identity in session.unanswered)
+        known = session.device.identities
         identity = f"{opened.packet_id:x}.{opened.command:x}.{zlib.crc32(opened.payload):x}"
-        session.unanswered.append(identity)
-        self.cloud.journal.then(partial(_discard_oldest, session.unanswered))
-        if identity in device.identities:
-            seen = session.repeated or opened.command == commands.OTA_STATUS
-        else:
-            seen = session.repeated and EARLIER + identity in device.identities
+        delivered = f"{DELIVERED}{session.delivery:x}.{identity}"
+        again = session.repeated and delivered in known
+        if opened.command == commands.INFO_REPORT and not again:
+            earlier = [delivery for delivery in known if delivery.startswith(DELIVERED)]
+            known.clear()
+            known.extend(earlier)
+        seen = again or (opened.command == commands.OTA_STATUS and identity in known)
         if seen:
             self.repeated += 1
         else:
-            device.identities.append(identity)
+            known.append(identity)
+        if not again:
+            known.append(delivered)
         return seen
 
     # --- down ----------------------------------------------------------------------------------------------------
@@ -346,14 +347,14 @@ class Gateway:
 
     # --- shared --------------------------------------------------------------------------------------------------
 
-    def adopt(self, client_id: str, *, repeated: bool = False) -> bool:
+    def adopt(self, client_id: str, repeated: bool = False, delivery: int = 0) -> bool:
         """A module behind a broker spoke: the broker has let it in, its device is created when it is unknown.
 
         False when its id fits no product, or several and none of them knows the device. `repeated`: the broker marks
-        the message as sent before.
+        the message as sent before; `delivery` is its packet id of it.
         """
         if (session := self._sessions.get(client_id)) is not None:
-            session.repeated = repeated
+            session.repeated, session.delivery = repeated, delivery
             return True
         fitting = self.cloud.products.fitting(client_id) if _CLIENT_ID.fullmatch(client_id) else []
         rollouts = self.cloud.rollouts
@@ -365,7 +366,7 @@ class Gateway:
         else:
             self.refused += 1
             return False
-        self._admit(client_id, Session(device, adopted=True, repeated=repeated))
+        self._admit(client_id, Session(device, adopted=True, repeated=repeated, delivery=delivery))
         return True
 
     def resume(self) -> list[str]:
@@ -401,10 +402,6 @@ def uplink_kind(client_id: str, topic: str) -> str | None:
     if levels[:4] != ["q", "2", "d", client_id] or len(levels) not in (5, 6) or levels[4] not in KINDS:
         return None
     return levels[4] if len(levels) == 5 or 0 < len(levels[5]) <= MAX_ENDPOINT_CHARS else None
-
-
-def _discard_oldest(identities: deque[str]) -> None:
-    identities.popleft()
 
 
 def _pass_on(stored: asyncio.Future[None], _done: object) -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from sim.service.activated_plan import Rollout
 
 
-REMEMBERED = 32
-"""Reports of a module behind a broker that are told from their repetitions."""
-EARLIER = "~"
-"""Marks the identity of a report that the module sent in its session before this one."""
+REMEMBERED = 64
+"""Of messages of a module behind a broker that are told from their repetitions: each takes two."""
+DELIVERED = "~"
+"""Marks a message under the packet id of the broker; without it stands the identity within the module's session."""
 
 
 @dataclass(slots=True)
@@ -40,8 +40,8 @@ class Device:
     authenticated: bool = False
     """It has logged in with its secret: a bootstrap is refused until an operator resets it."""
     identities: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    """Behind a broker: the latest reports since the module began its session, oldest first; before them those of the
-    session before whose acknowledgement was not out yet, marked EARLIER."""
+    """Behind a broker: the latest messages, oldest first, as the broker delivered them (marked DELIVERED) and, since the
+    module began its session, as the module sent them."""
     reoffer: bool = False
     """Its connection was taken over: what it was offered there, it may never have got."""
     busy: Rollout | None = None

@@ -13,6 +13,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -189,7 +190,11 @@ async def _kill(scene) -> None:
 
 
 async def _terminate(scene) -> None:
-    status = await asyncio.to_thread(scene.cloud.stop)
+    try:
+        status = await asyncio.to_thread(scene.cloud.stop)
+    except subprocess.TimeoutExpired as error:
+        scene.cloud.kill()
+        status = f"nothing within {error.timeout:g} s"
     if status != 143:
         scene.result.violations.append(f"SIGTERM ended with {status}")
     await asyncio.to_thread(scene.cloud.start)

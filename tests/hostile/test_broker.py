@@ -191,10 +191,11 @@ def test_connections_cannot_be_dropped_behind_a_broker(tmp_path, mosquitto):
     asyncio.run(scene())
 
 
-def test_a_report_of_the_session_before_is_told_from_its_repetition(tmp_path, mosquitto):
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_report_of_the_session_before_is_told_from_its_repetition(tmp_path, mosquitto, committed):
     """The cloud ends with a report and the session that follows it unanswered: the broker repeats both, one report was sent.
 
-    Once a report was answered, the broker cannot repeat it: an equal one of the next session is another one.
+    The broker's own number tells them: an equal report of the next session, marked or not, is another one.
     """
     status = ota.encode_status(ota.Status(msg.PLAN_RECEIVED, "fw", msg.FIRMWARE, ""))
     info = commands.encode_info_report({"fw": "1.0.0"}, "fw")
@@ -202,27 +203,31 @@ def test_a_report_of_the_session_before_is_told_from_its_repetition(tmp_path, mo
     async def scene():
         client_id = ""
 
-        def take(server, command, payload, packet_id, *, repeated=False):
-            assert server.gateway.adopt(client_id, repeated=repeated)
+        def take(server, command, payload, packet_id, delivery, *, repeated=False):
+            assert server.gateway.adopt(client_id, repeated, delivery)
             return server.gateway.on_message(client_id, *uplink(client_id, command, payload, packet_id))
 
         async with served(tmp_path, broker=mosquitto.url) as (server, client):
             await prepare(client, strategy=STRATEGY)
             client_id = FakeModule(await live_of(client), "device01").client_id
-            await take(server, commands.INFO_REPORT, info, 1)
-            take(server, commands.OTA_STATUS, status, 2)
-            await take(server, commands.INFO_REPORT, info, 1)  # one batch of the store with the report
+            await take(server, commands.INFO_REPORT, info, 1, 11)
+            reported = take(server, commands.OTA_STATUS, status, 2, 12)
+            if committed:  # and the broker may still repeat it: it has gone before it heard so
+                await reported
+            await take(server, commands.INFO_REPORT, info, 1, 13)  # else one batch of the store with the report
         async with served(tmp_path, broker=mosquitto.url) as (server, client):
             device = server.cloud.rollouts.device(1, "device01")
             for _ in range(2):
-                take(server, commands.OTA_STATUS, status, 2, repeated=True)
-            await take(server, commands.INFO_REPORT, info, 1, repeated=True)
+                take(server, commands.OTA_STATUS, status, 2, 12, repeated=True)
+            await take(server, commands.INFO_REPORT, info, 1, 13, repeated=True)
             assert (device.reports, server.gateway.repeated) == (1, 3)
-            await take(server, commands.OTA_STATUS, status, 2)
+            await take(server, commands.OTA_STATUS, status, 2, 14)
             assert device.reports == 2, "of the new session, by its number"
-            await take(server, commands.INFO_REPORT, info, 1)
-            await take(server, commands.OTA_STATUS, status, 2, repeated=True)
-            assert device.reports == 3, "the one before was answered"
+            await take(server, commands.OTA_STATUS, status, 2, 15)
+            assert device.reports == 2, "the module said it again"
+            await take(server, commands.INFO_REPORT, info, 1, 16, repeated=True)
+            await take(server, commands.OTA_STATUS, status, 2, 17, repeated=True)
+            assert device.reports == 3, "marked as repeated, and never heard before"
 
     asyncio.run(scene())
 
@@ -263,3 +268,38 @@ def test_a_socket_that_was_closed_is_not_watched_under_its_number():
 
     asyncio.run(scene())
     pytest.importorskip("uvloop").run(scene())
+
+
+def test_a_socket_that_cannot_be_watched_ends_its_connection():
+    """uvloop gives up the handle of a socket that was reset: the client hears of it, and connects again."""
+
+    class Paho:
+        closed = False
+
+        def socket(self):
+            return ours
+
+        def loop_write(self):
+            raise AssertionError
+
+        def _sock_close(self):
+            self.closed = True
+
+    class Loop:
+        def add_writer(self, *_):
+            raise RuntimeError("the handler is closed")
+
+        def call_soon_threadsafe(self, call):
+            call()
+
+    async def scene():
+        errors = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+        client, paho = Broker("mqtt://127.0.0.1:1", gateway=None)._connected(), Paho()
+        client._loop = Loop()
+        client._on_socket_register_write(paho, None, ours)
+        assert isinstance(client._disconnected.exception(), RuntimeError) and paho.closed and not errors
+
+    ours, its = socket.socketpair()
+    with ours, its:
+        asyncio.run(scene())
