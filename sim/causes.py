@@ -51,6 +51,7 @@ class Cause(NamedEnum):
     DUPLICATE_IDENTITY = 38
     OUTAGE = 39
     DATA_PLAN_EMPTY = 40
+    LEFT_FLEET = 41
 
     @property
     def word(self) -> str:

@@ -87,6 +87,7 @@ class Purpose(IntEnum):
     LATE_BRICK = 72
     LOT = 73
     REGION = 74
+    LEAVE = 75
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:

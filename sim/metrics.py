@@ -40,7 +40,8 @@ class Metric:
 
     `harm`: it measures damage by the release, so little exposure must never make it look good. `before`: what the name
     meant in an earlier version, told to whoever still uses it; `instead`: the name that replaces it; `clear`: the name of
-    the very same figure that never meant anything else.
+    the very same figure that never meant anything else. `by_image`: what the image does on a module decides it, so that
+    modules of a lot share it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Metric:
     numerator: str = ""
     denominator: str = ""
     harm: bool = False
+    by_image: bool = True
     before: str = ""
     instead: str = ""
     clear: str = ""
@@ -100,12 +102,12 @@ _TABLE = (
     Metric("success_rate", "success", _S, "more", numerator="succeeded", denominator="targets"),
     Metric("coverage", "coverage", _S, "more", numerator="on_target", denominator="modules",
            before="it counted modules a delta package does not fit as covered"),
-    Metric("touched", "touched", _S, "neither", numerator="touched", denominator="targets"),
-    Metric("took_image", "took the image", _S, "neither", numerator="installed", denominator="targets"),
-    Metric("not_reached", "not reached", _S, "less", numerator="not_reached", denominator="targets"),
+    Metric("touched", "touched", _S, "neither", numerator="touched", denominator="targets", by_image=False),
+    Metric("took_image", "took the image", _S, "neither", numerator="installed", denominator="targets", by_image=False),
+    Metric("not_reached", "not reached", _S, "less", numerator="not_reached", denominator="targets", by_image=False),
     Metric("rejected", "rejected", _S, "less", numerator="rejected", denominator="targets",
-           before="it was of all modules in the plan"),
-    Metric("incompatible", "incompatible", _S, "less", numerator="incompatible", denominator="targets"),
+           before="it was of all modules in the plan", by_image=False),
+    Metric("incompatible", "incompatible", _S, "less", numerator="incompatible", denominator="targets", by_image=False),
     Metric("bricked_of_targets", "bricked, of all targets", _S, "less", numerator="bricked", denominator="targets"),
     # of the modules that confirmed; harm of those that are done, since one that is still at it has shown nothing yet
     Metric("success_of_touched", "success of touched", _S, "more", numerator="touched_succeeded", denominator="touched"),
@@ -117,6 +119,7 @@ _TABLE = (
     # of the modules whose installation has ended, and of attempts
     Metric("bricked", "bricked", _S, "less", numerator="bricked", denominator="installed_ended", harm=True,
            before="it was of all modules in the plan, touched or not"),
+    Metric("expected_bricked", "bricked, expected", _S, "less", View.MODEL, harm=True),
     Metric("rolled_back", "rolled back by the module", _S, "less", numerator="rolled_back", denominator="installed_ended",
            harm=True, before="it counted modules that the plan sent back, too"),
     Metric("rolled_back_by_plan", "rolled back by the plan", _S, "less", numerator="rolled_back_by_plan",
@@ -150,7 +153,7 @@ _TABLE = (
     Metric("stopped", "campaigns stopped", _S, "less"),
     # kept for one release
     Metric("pending", "waiting or never seen, of all modules", _S, "less", numerator="not_reached",
-           denominator="modules", before="it is of all modules in the plan, those that need nothing included",
+           denominator="modules", by_image=False, before="it is of all modules in the plan, those that need nothing included",
            instead="not_reached"),
 )  # fmt: skip
 

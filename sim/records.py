@@ -50,13 +50,17 @@ MODULE_COLUMNS: dict[str, str] = {
     "hardware": "category", "cell": "category", "rsrp_dbm": "float64", "coverage_level": "int8", "battery_percent": "float64",
     "free_space_bytes": "int64", "outcome": "category", "cause": "category", "cloud_state": "category",
     "stage": "category", "component": "int8", "components_done": "int8", "attempts": "int16", "first_fault": "category",
-    "installations": "int16", "installation_failed": "bool", "fell_back": "bool", "download_errors": "int16",
+    "installations": "int16", "installation_failed": "bool", "fell_back": "bool", "expected_bricks": "float64", "download_errors": "int16",
     "sessions": "int32", "preambles": "int32", "offers": "int32", "deferrals": "int32", "first_contact_s": "float64",
     "notified_s": "float64", "confirmed_s": "float64", "download_started_s": "float64", "downloaded_s": "float64",
     "updating_s": "float64", "upgraded_s": "float64", "reported_s": "float64", "ended_s": "float64",
     "fails_s": "float64", "bytes_useful": "int64", "bytes_wasted": "int64", "energy_j": "float64", "energy_period_j": "float64", "battery_end_percent": "float64",
 }  # fmt: skip
 """Columns of modules.parquet: one row per module (and replication), times in seconds after activation, NaN never."""
+
+LOT_COLUMNS = ("lot", "lot_correlation")
+"""Further columns of modules.parquet where `fleet.lots` is set: the number of the module's lot, -1 for none, and the
+correlation of two modules of one lot."""
 
 LABEL = "label_"
 """Begins the name of a further column of modules.parquet for each label of the fleet: `label_site`. Empty: the module has none."""

@@ -183,7 +183,7 @@ def _connected(row: ModuleRow, profile: Profile, now: float) -> int:
     row.link_failures = 0
     row.idle_since_s = now
     if row.cause in (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE):
-        row.cause = Cause.NONE
+        row.cause = row.fault if row.fault != Cause.NONE else row.refused_for
     if row.first_contact_s != row.first_contact_s:
         row.first_contact_s = now
     if row.session_end_s == INF and profile.check_in != CheckIn.ALWAYS:
@@ -302,6 +302,7 @@ def _begin_flash(row: ModuleRow, profile: Profile, now: float) -> int:
     if row.kind == FIRMWARE and flash.hangs(row, profile):
         return _hang(row, profile, now)
     duration = flash.duration_s(row, profile)
+    row.expected_bricks += flash.brick_chance(row, profile, now, duration)
     row.flash_result = flash.result(row, profile, now, duration)
     if row.flash_result != Cause.NONE and not row.reverting:
         row.image_faults |= FAULT_INSTALLATION
@@ -356,13 +357,18 @@ def _flash_ended(row: ModuleRow, profile: Profile, now: float) -> int:
 
 def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
     """The new image fails: the module runs the previous one again, or is lost. It waits for whatever is under way."""
-    if row.status != NO_PLAN or row.link not in (LinkState.OFFLINE, LinkState.ONLINE):
+    leaves = now >= row.leaves_s
+    if row.link == LinkState.DARK:
+        return Effect.REFUSED_INPUT
+    if row.link not in (LinkState.OFFLINE, LinkState.ONLINE) or (row.status != NO_PLAN and not leaves):
         row.late_at = now + check_in.LINGER_S
         return 0
     online = row.link == LinkState.ONLINE
     effects: int = Effect.DISCONNECT if online else 0
     if online:
         bookings.book_awake(row, profile, now)
+    if leaves:
+        return effects | _leave_fleet(row, profile, now)
     drained = battery.true_percent(row, profile, now) <= EMPTY_PERCENT
     row.at_target &= ~row.upgraded
     row.upgraded = 0
@@ -370,6 +376,7 @@ def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
     image.note_failed_attempt(row, Cause.BATTERY_DEAD if drained else Cause.LATE_FAILURE)
     if drained:
         return effects | _go_dark(row, Cause.BATTERY_DEAD, now)
+    row.expected_bricks += profile.late_brick
     if flash.is_late_brick(row, profile):
         return effects | _go_dark(row, Cause.BRICKED, now)
     row.cause = Cause.LATE_FAILURE
@@ -377,6 +384,17 @@ def _fail_late(row: ModuleRow, profile: Profile, now: float) -> int:
     if not online and profile.check_in == CheckIn.DIURNAL:
         return 0
     return effects | _attach(row, profile, now, True)
+
+
+def _leave_fleet(row: ModuleRow, profile: Profile, now: float) -> int:
+    """Taken out of service: what the release did to it until then stays true."""
+    bookings.end_transfer(row, profile, now)
+    link_states.enter(row, LinkMove.DIE)
+    row.link_at = row.ota_at = row.power_at = row.late_at = INF
+    if row.upgraded_s != row.upgraded_s:
+        row.cause = Cause.LEFT_FLEET
+        row.ended_s = now
+    return Effect.STOP_FETCH
 
 
 def _battery_empty(row: ModuleRow, profile: Profile, now: float) -> int:
@@ -454,6 +472,7 @@ def _enter(row: ModuleRow, profile: Profile, status: int, input_: int, now: floa
     elif status == SUBMITTED:
         row.confirmed_s = now if row.confirmed_s != row.confirmed_s else row.confirmed_s
         row.piece_bytes = 0  # nothing asked for yet: a timeout now is the URL's
+        row.refused_for = Cause.NONE
         _arm(row, now + states.URL_TIMEOUT_S, Input.TIMEOUT)
     elif status == REFUSED:
         return _refused(row, profile, input_, now)
@@ -515,7 +534,7 @@ def _decide(row: ModuleRow, profile: Profile, now: float) -> int:
     ):
         reason = Cause.USER_REFUSED
     if reason != Cause.NONE:
-        row.cause = reason  # the three limits and their causes share their numbers
+        row.cause = row.refused_for = reason  # the three limits and their causes share their numbers
         return _ota(row, profile, Input.REFUSE, now)
     return _ota(row, profile, Input.CONFIRM, now)
 
@@ -523,7 +542,7 @@ def _decide(row: ModuleRow, profile: Profile, now: float) -> int:
 def _start_download(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
     if input_ == Input.URL:
         row.offset_bytes = 0
-        row.cause = Cause.NONE
+        row.cause = row.fault = Cause.NONE
     else:  # the MCU asks for its next piece
         row.offset_bytes += row.piece_bytes
     row.transfers += 1

@@ -15,6 +15,8 @@ from sim.module.rows import INF, CheckIn, ModuleRow
 DAY_S = 86400.0
 _CLOCKS_MOVE_S = 3.0 * 3600.0
 """Clocks change by no more than that."""
+_FARTHEST_SD = 6.0
+"""A trip begins at most so many standard deviations from its peak: all but one in 500 million do."""
 _LONGEST_TRIP = 3.5
 """A trip is at most so many times its median: all but one in 60,000 are shorter."""
 LINGER_S = 60.0
@@ -142,25 +144,43 @@ def _next_period_s(row: ModuleRow, profile: Profile, after: float) -> float:
 def _next_trip_s(row: ModuleRow, profile: Profile, after: float, under_way: bool) -> float:
     """One possible trip per peak and day, taken with `trip_probability`, normally spread around the peak.
 
-    With `under_way` a trip that has begun and goes on counts as well.
+    Trips that overlap are one, from the first start to the last end. With `under_way` a trip that has begun and goes
+    on counts as well.
     """
-    peaks = profile.peaks
-    days_back = 1.0 + (_LONGEST_TRIP * profile.online_s / DAY_S if under_way else 0.0)
-    day_start_s = profile.zone_day_start_s[row.zone]
-    first = math.floor((after + day_start_s) / DAY_S - days_back) * peaks
-    if not under_way:
-        first = max(row.check_ins, first)
-    for number in range(first, first + 1000 * peaks):
-        unit, other = pair(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, number)
-        if unit >= profile.trip_probability:
-            continue
-        day = number // peaks
-        peak = profile.peaks_s[number % peaks]
-        spread_s = profile.check_in_spread_s * normal(unit / profile.trip_probability)
-        start = _at_local_s(row, profile, day * DAY_S + peak - day_start_s) + spread_s
-        end = start + lognormal(other, profile.online_s, TRIP_SIGMA)
-        if start > after or (under_way and end > after):
-            row.check_ins = number + 1
-            row.session_end_s = end
-            return start
-    return INF
+    reach_s = _FARTHEST_SD * profile.check_in_spread_s + (_CLOCKS_MOVE_S if profile.zone_changes[row.zone] > 0 else 0.0)
+    longest_s = _LONGEST_TRIP * profile.online_s if under_way else 0.0
+    first = math.floor((after + profile.zone_day_start_s[row.zone] - reach_s - longest_s) / DAY_S) * profile.peaks
+    best, end = INF, 0.0
+    for number in range(first, first + 1000 * profile.peaks):
+        if _day_s(row, profile, number) - reach_s > best:
+            break  # no later day has an earlier trip
+        start, until = _trip(row, profile, number)
+        if start < best and (start > after or (under_way and until > after)):
+            best, end = start, until
+    if best == INF:
+        return INF
+    longer = True
+    while longer:
+        longer, number = False, first
+        while _day_s(row, profile, number) - reach_s <= end:
+            start, until = _trip(row, profile, number)
+            if best < start <= end < until:
+                longer, end = True, until
+            number += 1
+    row.session_end_s = end
+    return best
+
+
+def _day_s(row: ModuleRow, profile: Profile, number: int) -> float:
+    """When the local day of possible trip `number` begins, as if the clocks never changed."""
+    return (number // profile.peaks) * DAY_S - profile.zone_day_start_s[row.zone]
+
+
+def _trip(row: ModuleRow, profile: Profile, number: int) -> tuple[float, float]:
+    """Start and end of possible trip `number`, (inf, inf) where it is not taken."""
+    unit, other = pair(profile.key_0, profile.key_1, row.identity, Purpose.CHECK_IN, number)
+    if unit >= profile.trip_probability:
+        return INF, INF
+    local_s = _day_s(row, profile, number) + profile.peaks_s[number % profile.peaks]
+    start = _at_local_s(row, profile, local_s) + profile.check_in_spread_s * normal(unit / profile.trip_probability)
+    return start, start + lognormal(other, profile.online_s, TRIP_SIGMA)

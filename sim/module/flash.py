@@ -90,11 +90,15 @@ def duration_s(row: ModuleRow, profile: Profile) -> float:
 def power_fails(row: ModuleRow, profile: Profile, now: float, duration: float) -> bool:
     """Whether the supply fails while flashing."""
     unit = uniform(profile.key_0, profile.key_1, row.identity, Purpose.POWER_LOSS, row.flashes)
+    return unit < _power_loss_chance(row, profile, now, duration)
+
+
+def _power_loss_chance(row: ModuleRow, profile: Profile, now: float, duration: float) -> float:
     if profile.power == Power.BATTERY:
         low = true_percent(row, profile, now) < LOW_BATTERY_PERCENT
-        return low and unit < profile.power_loss_low_battery * row.frailty
+        return profile.power_loss_low_battery * row.frailty if low else 0.0
     hazard_per_h = profile.power_loss_mains_per_h if profile.power == Power.MAINS else profile.power_loss_vehicle_per_h
-    return unit < hazard_per_h * row.frailty * duration / 3600.0
+    return hazard_per_h * row.frailty * duration / 3600.0
 
 
 def outage_s(row: ModuleRow, profile: Profile) -> float:
@@ -129,6 +133,21 @@ def result(row: ModuleRow, profile: Profile, now: float, duration: float) -> int
     ):
         return Cause.BOOT_FAILURE
     return Cause.OTHER_VERSION if _names_other_version(row, profile) else Cause.NONE
+
+
+def brick_chance(row: ModuleRow, profile: Profile, now: float, duration: float) -> float:
+    """Chance that `result` is BRICKED and the module is lost, before anything is drawn.
+
+    Summed over installations its mean is that of the number of bricks, at a fraction of the variance where they are
+    rare (Rao and Blackwell: the draw is replaced by its conditional expectation). 0 for an MCU, whose module lives on.
+    """
+    if row.kind != FIRMWARE or left_j(row, profile, now) < profile.install_j:
+        return 0.0
+    chance = min(1.0, _brick_chance(row, profile) * row.frailty)
+    if profile.partition != Partition.IN_PLACE:
+        return chance
+    cut = min(1.0, _power_loss_chance(row, profile, now, duration))
+    return cut * profile.brick_on_power_loss + (1.0 - cut) * chance
 
 
 def _names_other_version(row: ModuleRow, profile: Profile) -> bool:

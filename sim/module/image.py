@@ -7,7 +7,7 @@ from sim.messages import FIRMWARE, UPDATING
 from sim.module import battery, flash, states
 from sim.module.inputs import Input
 from sim.module.profile import Profile
-from sim.module.rows import FAULT_FELL_BACK, INF, NAN, ModuleRow
+from sim.module.rows import FAULT_FELL_BACK, NAN, ModuleRow
 
 
 def install(row: ModuleRow, profile: Profile, given: int, now: float) -> None:
@@ -18,7 +18,7 @@ def install(row: ModuleRow, profile: Profile, given: int, now: float) -> None:
         return
     row.at_target |= 1 << row.component
     row.upgraded |= 1 << row.component
-    row.cause = Cause.NONE
+    row.cause = row.fault = Cause.NONE
     told_early = row.kind == FIRMWARE and given == Input.UPDATED
     if row.at_target == (1 << profile.components) - 1 and not told_early:
         complete(row, profile, now)
@@ -29,7 +29,8 @@ def complete(row: ModuleRow, profile: Profile, now: float) -> None:
     row.upgraded_s = now
     row.ended_s = now
     if profile.may_fail_late:
-        row.late_at = now + min(flash.late_failure_s(row, profile), battery.drained_after_s(row, profile, now))
+        fails_s = now + min(flash.late_failure_s(row, profile), battery.drained_after_s(row, profile, now))
+        row.late_at = min(fails_s, row.leaves_s)
 
 
 def boot_after_report(row: ModuleRow, profile: Profile, now: float) -> None:
@@ -47,7 +48,7 @@ def boot_after_report(row: ModuleRow, profile: Profile, now: float) -> None:
 def leave_new(row: ModuleRow, profile: Profile, now: float) -> None:
     """What the new image drew is booked; it draws no more."""
     battery.book_new_image(row, profile, now)
-    row.late_at = INF
+    row.late_at = row.leaves_s
     row.upgraded_s = row.ended_s = NAN
 
 
@@ -59,9 +60,12 @@ def return_to_old(row: ModuleRow, profile: Profile, now: float) -> None:
 
 
 def note_failed_attempt(row: ModuleRow, cause: int) -> None:
-    """Keeps why the first attempt failed: further ones must not hide it."""
-    if row.first_fault == Cause.NONE and not row.reverting:
-        row.first_fault = cause if cause != Cause.NONE else Cause.LINK_LOST
+    """Keeps why the last attempt failed, whatever the link does later, and why the first did: others must not hide it."""
+    if row.reverting:
+        return
+    row.fault = cause if cause != Cause.NONE else Cause.LINK_LOST
+    if row.first_fault == Cause.NONE:
+        row.first_fault = row.fault
 
 
 def mcu_end(row: ModuleRow, now: float, duration: float) -> tuple[float, int]:

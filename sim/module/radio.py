@@ -59,8 +59,11 @@ _EFFICIENCY = (0.50, 0.95, 1.30, 1.58, 1.84, 2.14, 2.43, 2.77, 3.38, 3.84)
 _ANTENNA = (1.0, 1.0, 0.62, 0.8, 1.0)
 """Receive-antenna factor on LTE efficiency [estimated]."""
 _CAP_KBIT_S = (19.4, 300.0, 10300.0, 10300.0, 150000.0)
-_MIN_SINR = (-14.0, -8.0, -10.0, -10.0, -10.0)
-"""Below this SINR there is no service."""
+_PEAK_KBIT_S = (25.2, 300.0, 10300.0, 10300.0, 150000.0)
+"""What no module of the category passes, whatever the network: NB-IoT as on a BC95-G, beyond the curve's best."""
+_MIN_SINR = (-15.6, -8.0, -10.0, -10.0, -10.0)
+"""Below this SINR there is no service: on NB-IoT at 164 dB of coupling loss, on LTE-M (CE mode A) 8 dB before. The
+look-up for NB-IoT ends at -14 dB; from there on its last rate holds [estimated]."""
 _RTT_S = (
     0.20, 0.40, 0.80,
     0.12, 0.18, 0.40,
@@ -80,6 +83,8 @@ _CURRENT_MA = (
 """Mean current while downloading, by technology and coverage level [estimated, bracketed by datasheets]."""
 _SESSION_J = (2.7, 3.9, 5.4, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0, 1.0, 1.5, 3.0)
 """Energy of one radio session with the default inactivity timer; NB-IoT measured (Telenor)."""
+SCAN_LEAST_S, SCAN_SPREAD_S = 120.0, 480.0
+"""Search over all bands of an NB-IoT module: uniform from the first to the sum [estimated]."""
 HEADER_BYTES = 60
 """IP, TCP and HTTP overhead per block."""
 REPEAT_S = 2.0
@@ -138,6 +143,7 @@ def begin_session(row: ModuleRow, profile: Profile) -> None:
     row.sinr_db = sinr_db(profile.technology, row.rsrp_dbm) + row.sinr_site_db + profile.sinr_offset_db
     row.rtt_s = _RTT_S[LEVELS * profile.technology + row.level] * profile.rtt_factor
     radio = radio_bit_s(profile.technology, row.sinr_db, profile.lte_share) * profile.goodput_factor
+    radio = min(radio, 1000.0 * _PEAK_KBIT_S[profile.technology])
     row.goodput_bit_s = goodput_bit_s(radio, row.rtt_s, profile.block_bytes, profile.window_blocks, profile.uart_bit_s)
     row.air_use = air_use(row.goodput_bit_s, radio, profile.block_bytes)
 
@@ -149,7 +155,7 @@ def access_s(row: ModuleRow, profile: Profile, after_reboot: bool) -> float:
         return lognormal(first, _ACCESS_S[LEVELS * profile.technology + row.level] * profile.rtt_factor, 0.5)
     delay = lognormal(first, _ATTACH_MEDIAN_S[profile.technology], _ATTACH_SIGMA[profile.technology]) + profile.boot_s
     if profile.technology == NB_IOT and second < profile.blind_scan:
-        delay += 120.0 + 480.0 * (second / profile.blind_scan)
+        delay += SCAN_LEAST_S + SCAN_SPREAD_S * (second / profile.blind_scan)
     return delay
 
 

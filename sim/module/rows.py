@@ -133,6 +133,8 @@ class ModuleRow:
     power_at: float = INF
     late_at: float = INF
     """When the new image fails after its success."""
+    leaves_s: float = INF
+    """When it leaves the fleet."""
     charge_cycle: int = 0
     spent_cycle_j: float = 0.0
     energy_j: float = 0.0
@@ -144,10 +146,16 @@ class ModuleRow:
     flashes: int = 0
     offers: int = 0
     refusals: int = 0
+    refused_for: int = 0
+    """Cause of its last refusal, NONE once it has confirmed."""
     received_bytes: float = 0.0
     cause: int = 0
+    fault: int = 0
+    """Cause of the last attempt that failed, NONE once another has begun."""
     first_fault: int = 0
     """Cause of the first attempt that failed; NONE while none has."""
+    expected_bricks: float = 0.0
+    """Sum of the chances, before each draw, that it was bricked."""
     image_faults: int = 0
     """FAULT_… bits of what has happened to installations of the new image."""
     first_contact_s: float = NAN

@@ -84,6 +84,7 @@ class Population:
     user_delay_s: Distribution | None = None
     """How long the user thinks, where a user decides."""
     joins_s: Distribution | None = None
+    leaves_s: Distribution | None = None
     known: KnownModules | None = None
     """What a fleet file says of its modules."""
 
@@ -150,6 +151,8 @@ def sample(population: Population, profile: Profile, first: int, count: int, har
     if population.joins_s is not None:
         columns["joins_s"] = np.maximum(0.0, population.joins_s.quantile(unit(Purpose.LATE_JOIN)))
         columns["away_until_s"] = np.maximum(columns["away_until_s"], columns["joins_s"])
+    if population.leaves_s is not None:
+        columns["leaves_s"] = columns["late_at"] = np.maximum(0.0, population.leaves_s.quantile(unit(Purpose.LEAVE)))
     versions = {
         name: _choices(
             known.versions.get(name), f"version {name}" in known.sampled, shares, lambda: unit(Purpose.VERSION)

@@ -44,6 +44,12 @@ def beyond_the_cloud(strategy: StrategySection) -> list[Beyond]:
     if rollout.max_in_progress_per_cell is not None:
         found.append(Beyond("rollout.max_in_progress_per_cell", "the cloud does not know in which cell a device is",
                             "use max_in_progress, or simulate the plan with fotasim run"))  # fmt: skip
+    if rollout.order == "recently-active":
+        found.append(Beyond("rollout.order", "the cloud does not go by when it saw a device last",
+                            "use shuffled or listed, or simulate the plan with fotasim run"))  # fmt: skip
+    if rollout.repeat_last_group:
+        found.append(Beyond("rollout.repeat_last_group", "the cloud has the groups that are listed, and no others",
+                            "list the groups, or simulate the plan with fotasim run"))  # fmt: skip
     for number, group in enumerate(rollout.groups):
         if group.filter is not None and (group.filter.fleet_groups or group.filter.hardware or group.filter.labels):
             found.append(Beyond(f"rollout.groups.{number}.filter", "the cloud knows devices by their key alone",

@@ -27,7 +27,17 @@ def doubts(scenario: Scenario) -> list[str]:
         *_batteries(scenario),
         *_rollout_groups(scenario),
         *_windows(scenario),
+        *_ordinary_day(scenario),
     ]
+
+
+def _ordinary_day(scenario: Scenario) -> Iterator[str]:
+    """Modules that are not in the run, though the whole fleet's ordinary load is asked for."""
+    if scenario.fleet.ordinary_day and (scenario.plan.whitelist or scenario.plan.blacklist):
+        yield (
+            "fleet.ordinary_day: modules that plan.whitelist or plan.blacklist leave out are not in the run and add no load; to "
+            "have them check in, take them off the lists and give them the target version (components of a group of their own)"
+        )
 
 
 def _gates(scenario: Scenario) -> Iterator[str]:

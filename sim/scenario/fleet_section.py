@@ -271,6 +271,8 @@ class Group(Section):
     """When modules come online: `always`, `{every: 24h}`, `{poisson: 6h}`, `{diurnal: {…}}`, `{sleepy: {tau: 24h}}`."""
     joins: TimeDistribution | None = None
     """Time after activation at which a module joins the fleet; not set: all are there from the start."""
+    leaves: TimeDistribution | None = None
+    """Time after activation at which a module leaves the fleet for good, upgraded or not; not set: none leaves."""
     partition: Literal["resumable", "in-place"] = "resumable"
     """`resumable`: a power cut while flashing is survived; `in-place`: it may brick the module."""
     anti_rollback: bool = False

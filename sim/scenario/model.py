@@ -200,6 +200,11 @@ class Scenario(Section):
         rollout = self.plan.strategy.rollout
         prefix = "plan.strategy.rollout"
         asked = {f"{prefix}.max_in_progress_per_label.{x}": x for x in rollout.max_in_progress_per_label or {}}
+        if rollout.order == "recently-active" and not any("last_seen" in g.columns for g in self.fleet.groups):
+            raise ValueError(
+                f"{prefix}.order: recently-active needs the day each module was last seen: "
+                "give a group a file with columns: {last_seen: COLUMN}, or use shuffled"
+            )
         if rollout.stagger is not None:
             asked[f"{prefix}.stagger.label"] = rollout.stagger.label
         if self.fleet.lots is not None and self.fleet.lots.label is not None:

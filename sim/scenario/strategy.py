@@ -46,6 +46,10 @@ MOST_RETRIES = 1000
 """Further attempts of a module that a plan can ask for."""
 
 
+MOST_GROUPS = 500
+"""Rollout groups of a plan, repeated ones included."""
+
+
 class Window(Section):
     """A maintenance window: from a local time of day on some days of the week, or by a cron expression."""
 
@@ -245,12 +249,14 @@ class Stagger(Section):
 class Rollout(Section):
     """Who is released when: order, groups, rate and caps."""
 
-    order: Literal["shuffled", "listed"] = "shuffled"
-    """Within a group `shuffled` by the seed, or as `listed`."""
+    order: Literal["shuffled", "listed", "recently-active"] = "shuffled"
+    """Within a group `shuffled` by the seed, as `listed`, or `recently-active`: by `last_seen` of the fleet file, the latest day first."""
     stagger: Stagger | None = None
     """Order by a label before that: one site after the other, or one module of each in turn; not set: labels do not count."""
-    groups: list[RolloutGroup] = Field(default_factory=list, max_length=500)
+    groups: list[RolloutGroup] = Field(default_factory=list, max_length=MOST_GROUPS)
     """Groups released one after the other; empty: everyone in one."""
+    repeat_last_group: bool = False
+    """Whether the last group, which then has a `count`, is followed by further ones like it until everybody is in one."""
     percent_of: Literal["total", "remaining", "hawkbit", "cumulative"] = "total"
     """What percentages of groups are of: all targets (`total`), those `remaining` after earlier groups, all targets as hawkBit 0.5 and later cuts them (`hawkbit`: the share of what remains is rounded), or all targets with the earlier groups counted in (`cumulative`: 5, 25, 100)."""
     rounding: Literal["half-up", "down"] = "half-up"
@@ -296,6 +302,8 @@ class Rollout(Section):
             )
         if caps is not None and self.max_in_progress_per_label is not None:
             raise ValueError("max_in_progress_per_label: not beside max_in_progress_per_cell; set that one to null")
+        if self.repeat_last_group and not (self.groups and self.groups[-1].count and self.groups[-1].filter is None):
+            raise ValueError("repeat_last_group: the last group needs a count above 0, and no filter")
         for group in self.groups[:-1]:
             if group.percent is None and group.count is None and group.filter is None:
                 raise ValueError("groups: every group but the last needs percent, count or filter")

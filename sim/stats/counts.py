@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sim.gates import Figure
 from sim.metrics import METRICS, QUANTILES_PERCENT, REACH_PERCENT, SHARES
-from sim.stats.intervals import share_interval
+from sim.records import LOT_COLUMNS
+from sim.stats.intervals import design_effect, mean_interval, share_interval
 from sim.stats.replicated import finite, quantile_interval
 from sim.stats.survival import reach_interval, reached_at
 
@@ -19,6 +20,7 @@ COLUMNS = (
     "group", "technology", "power", "hardware", "coverage_level", "outcome", "cause", "cloud_state", "component",
     "components_done", "attempts", "first_fault", "installations", "installation_failed", "fell_back", "deferrals",
     "confirmed_s", "updating_s", "upgraded_s", "fails_s", "bytes_useful", "bytes_wasted", "energy_j", "energy_period_j",
+    "expected_bricks", *LOT_COLUMNS,
 )  # fmt: skip
 """Columns of modules.parquet that counts and metrics come from."""
 
@@ -38,6 +40,15 @@ Mask = NDArray[np.bool_]
 
 def counts(modules: pd.DataFrame) -> dict[str, int]:
     """All of `sim.metrics.COUNTS` that the table has columns for: tables of older versions lack some."""
+    sums = {"attempts": _sum(modules, "attempts"), "installations": _sum(modules, "installations")}
+    return {
+        **{name: int(mask.sum()) for name, mask in _counted(modules).items()},
+        **{name: n for name, n in sums.items() if n is not None},
+    }
+
+
+def _counted(modules: pd.DataFrame) -> dict[str, Mask]:
+    """The modules behind each count of modules."""
     outcome, cloud = _is(modules["outcome"]), _is(modules["cloud_state"])
     succeeded, touched = outcome("succeeded"), _there(modules, "confirmed_s")
     up_to_date, installed = outcome("not_needed"), _there(modules, "updating_s")
@@ -66,11 +77,31 @@ def counts(modules: pd.DataFrame) -> dict[str, int]:
     if "fails_s" in modules:
         later_s = (modules["fails_s"] - modules["upgraded_s"]).to_numpy(dtype=float)
         found["fail_later"] = succeeded & (later_s <= LATER_S)
-    sums = {"attempts": _sum(modules, "attempts"), "installations": _sum(modules, "installations")}
-    return {
-        **{name: int(mask.sum()) for name, mask in found.items()},
-        **{name: n for name, n in sums.items() if n is not None},
-    }
+    return found
+
+
+def lot_effect(modules: pd.DataFrame, of: str = "targets") -> float:
+    """How many times the variance of a share of these modules is what it is where modules fail independently."""
+    if "lot" not in modules:
+        return 1.0
+    counted = modules.loc[_counted(modules)[of if of != "attempts" else "touched"], ["replication", *LOT_COLUMNS]]
+    return design_effect(
+        counted.groupby(["replication", "lot"], observed=True)["lot_correlation"].agg(["size", "first"])
+    )
+
+
+def expected_bricks(modules: pd.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """Chances of a brick summed over the installations of a module: the mean of those whose installation has ended,
+    with its 95 % interval over modules, None where there is none."""
+    if "expected_bricks" not in modules:
+        return None, None, None
+    counted = modules[_counted(modules)["installed_ended"]]
+    lots = None
+    if "lot" in modules:  # a module in no lot is one of its own
+        alone = -2 - np.arange(len(counted))
+        lot = counted["lot"].to_numpy() * (int(modules["replication"].max()) + 1) + counted["replication"].to_numpy()
+        lots = np.where(counted["lot"] < 0, alone, lot)
+    return mean_interval(counted["expected_bricks"].to_numpy(dtype=np.float64), lots)
 
 
 def _shown(modules: pd.DataFrame, outcome: Any) -> Mask:
@@ -125,7 +156,7 @@ def metrics(
         **{f"time_to_{q}": reached_at(times, q / 100.0) for q in REACH_PERCENT},
         "wasted_share": wasted / (useful + wasted) if useful + wasted else 0.0, "wasted_bytes": wasted,
         "deferrals": int(modules["deferrals"].sum()), "silent_losses": silent(modules),
-        "energy_lost_j": spent["lost"], "energy_per_success_j": spent["per_success_p50"], "stopped": float(stopped),
+        "expected_bricked": expected_bricks(modules)[0], "energy_lost_j": spent["lost"], "energy_per_success_j": spent["per_success_p50"], "stopped": float(stopped),
         **peaks,
     }  # fmt: skip
     return {name: found.get(name) for name in METRICS}
@@ -151,17 +182,21 @@ def figures(
 ) -> dict[str, Figure]:
     """Metrics with descriptive 95 % intervals over the modules of one run, and what gates need to know beside them.
 
-    Shares: exact or Wilson's bounds; times: order statistics. Loads and costs have none in a single campaign.
+    Shares: exact or Wilson's bounds, of as many independent modules as say the same where lots share a fate; times:
+    order statistics. Loads and costs have none in a single campaign.
     """
     needed = counted["targets"] > 0
     listed = {name: Figure(value, needed=needed) for name, value in found.items()}
     for name, metric in SHARES.items():
         hits, total = counted.get(metric.numerator), counted.get(metric.denominator)
         if hits is not None and total is not None and hits <= total:
-            low, high = share_interval(hits, total)
+            effect = lot_effect(modules, metric.denominator) if metric.by_image else 1.0
+            low, high = share_interval(hits / effect, total / effect)
             listed[name] = (
                 Figure(found[name], low, high, total, needed) if total else Figure(None, total=0, needed=needed)
             )
+    chance, least, most = expected_bricks(modules)
+    listed["expected_bricked"] = Figure(chance, least, most, needed=needed)
     times = target_times(modules)
     done = finite(times)
     for q in QUANTILES_PERCENT:

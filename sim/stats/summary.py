@@ -9,7 +9,7 @@ import pandas as pd
 
 from sim.metrics import METRICS
 from sim.records import OUTCOMES, STAGES
-from sim.stats.counts import COLUMNS, counts, energy, figures, metrics, silent
+from sim.stats.counts import COLUMNS, counts, energy, figures, lot_effect, metrics, silent
 from sim.stats.intervals import share_interval
 from sim.stats.judging import Beside, Grounds, judged, verdict_of
 from sim.stats.replicated import finite
@@ -108,11 +108,11 @@ def _groups(modules: pd.DataFrame) -> list[dict[str, Any]]:
     for name, part in modules.groupby("group", observed=True):
         outcomes = occurrences(part["outcome"], OUTCOMES)
         targets = len(part) - outcomes["not_needed"]
-        duration = _quantiles(part["upgraded_s"])
+        duration, effect = _quantiles(part["upgraded_s"]), lot_effect(part)
         listed.append({
             "group": str(name), "modules": len(part), "outcomes": outcomes,
             "success_rate": outcomes["succeeded"] / targets if targets else None,
-            "interval": list(share_interval(outcomes["succeeded"], targets)),
+            "interval": list(share_interval(outcomes["succeeded"] / effect, targets / effect)),
             "duration_p50": duration["p50"], "duration_p95": duration["p95"],
             "energy_j": float(part["energy_j"].mean()), "bytes_wasted": int(part["bytes_wasted"].sum()),
         })  # fmt: skip

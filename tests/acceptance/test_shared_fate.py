@@ -7,6 +7,7 @@ import pytest
 
 from sim.engines.world.build import build
 from sim.errors import FotasimError, ScenarioError
+from sim.stats.intervals import share_interval, wilson
 from tests.support import HARMLESS, run, scenario
 
 ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])
@@ -49,6 +50,25 @@ def test_a_release_that_suits_all_or_nobody_spreads_campaigns():
     assert (chances == chances[:, :1]).all(), "all modules of a campaign share it"
     assert chances[:, 0].mean() == pytest.approx(0.1, abs=4 * (0.09 * 0.2 / 1500) ** 0.5)
     assert chances[:, 0].var() == pytest.approx(0.1 * 0.9 * 0.2, rel=0.2)
+
+
+@ENGINES
+def test_the_interval_of_one_run_holds_the_chance_as_often_as_it_says(engine):
+    """Lots of 20 with r = 0.3: an interval of 95 % around the beta-binomial's mean, over 60 campaigns; an independent one fails."""
+    asked = (*QUIET, ROOM, "horizon=1d", "plan.components.0.defects=[{boot_failure: 0.1}]", "fleet.size=1000",
+             "plan.strategy.retry.number_of_retries=0")  # fmt: skip
+    wide = narrow = 0
+    for seed in range(60 if engine == "compiled" else 3):
+        outcome = run(*asked, "fleet.lots={size: 20, correlation: 0.3}", f"seed={seed}", engine=engine)
+        low, high = outcome.summary["intervals"]["first_installation_failed"]
+        failed = outcome.summary["counts"]["first_installations_failed"]
+        least, most = wilson(failed, 1000)
+        assert high - low == pytest.approx((most - least) * (1 + 19 * 0.3) ** 0.5, rel=0.12)
+        wide += low <= 0.1 <= high
+        narrow += least <= 0.1 <= most
+        assert outcome.summary["intervals"]["touched"] == list(share_interval(1000, 1000))
+    if engine == "compiled":
+        assert wide >= 53 and narrow < 48  # 57 of 60 expected; 4 standard deviations below; 33 without
 
 
 def test_lots_by_a_label_and_modules_in_none():
@@ -157,6 +177,35 @@ def test_a_sim_without_data(engine):
         "fleet.physics.data_plan_bytes=150000", engine=engine,
     ).records.modules  # fmt: skip
     assert (found["components_done"] == 1).all() and set(found["cause"]) == {"data_plan_empty"}
+
+
+@ENGINES
+@pytest.mark.parametrize("resumes", ["true", "false"])
+def test_a_sim_whose_data_runs_out_in_the_middle(engine, resumes):
+    """A package of 200 kB on a plan of 150 kB: what is left is had, to the byte, and no more than that."""
+    found = run(
+        *QUIET, "fleet.size=30", "horizon=1d", f"fleet.groups.0.resume_download={resumes}",
+        "fleet.physics.data_plan_bytes=150000", engine=engine,
+    ).records.modules  # fmt: skip
+    assert set(found["cause"]) == {"data_plan_empty"}
+    assert (found["bytes_useful"] + found["bytes_wasted"] == 150_000).all()
+
+
+# --- who leaves -----------------------------------------------------------------------------------------------------
+
+
+@ENGINES
+def test_modules_that_leave(engine):
+    """Asked once a day at a phase of their own, gone after a time uniform over a day: half of them are upgraded before."""
+    found = run(
+        *QUIET, ROOM, "fleet.size=2000", "horizon=3d", "fleet.groups.0.check_in={every: 24h, awake: 20min}",
+        "fleet.groups.0.leaves={distribution: uniform, low: 0h, high: 24h}", engine=engine,
+    ).records.modules  # fmt: skip
+    upgraded = found["outcome"] == "succeeded"
+    assert upgraded.mean() == pytest.approx(0.5, abs=4 * (0.25 / 2000) ** 0.5 + 0.01)
+    assert set(found["cause"][upgraded]) == {""} and set(found["cause"][~upgraded]) == {"left_fleet"}
+    assert set(found["outcome"][~upgraded]) <= {"pending", "never_online"}
+    assert (found["ended_s"][~upgraded] <= 24 * 3600 + 60).all()
 
 
 # --- the ordinary day -----------------------------------------------------------------------------------------------

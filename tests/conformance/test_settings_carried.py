@@ -105,6 +105,9 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "rollout.stagger.first": _in(
         "rollout", {"stagger": {"label": "site"}}, stagger={"label": "site", "first": ["plant"]}
     ),
+    "rollout.repeat_last_group": (
+        {"rollout": {"groups": [{"count": 7}]}}, {"rollout": {"groups": [{"count": 7}], "repeat_last_group": True}},
+    ),
     "rollout.groups.name": _of_group(name="early"),
     "rollout.groups.percent": _of_group(percent=20),
     "rollout.groups.count": ({"rollout": {"groups": GROUPS}}, {"rollout": {"groups": [{"count": 7}, {}]}}),
@@ -248,7 +251,13 @@ def test_the_mock_cloud_carries_or_refuses_every_setting():
 
 
 @pytest.mark.parametrize(
-    "setting", ["rollout.stagger.label", "rollout.max_in_progress_per_label", "delivery.confirmation"]
+    "setting",
+    [
+        "rollout.stagger.label",
+        "rollout.max_in_progress_per_label",
+        "rollout.repeat_last_group",
+        "delivery.confirmation",
+    ],
 )
 def test_live_runs_refuse_what_the_cloud_cannot_follow(setting):
     """With the key as the file has it, and the cure."""

@@ -98,3 +98,57 @@ def test_trips_are_around_the_peaks_of_the_day(draw):
     assert row.session_end_s == pytest.approx(31_200.0)
     assert check_in.next_check_in_s(row, profile, 31_200.0) == pytest.approx(64_800.0)
     assert check_in.next_check_in_s(row, profile, 70_000.0) == pytest.approx(86_400.0 + 28_800.0)
+
+
+def trips(monkeypatch, starts_ends, peaks=1):
+    """A fleet of one whose trips begin and end at given seconds, by number; none elsewhere."""
+    monkeypatch.setattr(check_in, "_trip", lambda row, profile, number: starts_ends.get(number, (INF, INF)))
+    return Profile(check_in=CheckIn.DIURNAL, peaks=peaks, peaks_s=tuple(3600.0 * i for i in range(peaks)),
+                   check_in_spread_s=3600.0, online_s=3600.0)  # fmt: skip
+
+
+def test_trips_that_overlap_are_one(monkeypatch):
+    """From 100 to 500, 400 to 900 and 900 to 950: one time online, from 100 to 950; the next begins at 2000."""
+    profile = trips(
+        monkeypatch, {0: (100.0, 500.0), 1: (400.0, 900.0), 2: (900.0, 950.0), 3: (2000.0, 2100.0)}, peaks=4
+    )
+    row = ModuleRow()
+    assert check_in.next_check_in_s(row, profile, 0.0) == 100.0
+    assert row.session_end_s == 950.0
+    assert check_in.next_check_in_s(row, profile, 950.0) == 2000.0
+
+
+def test_the_earliest_trip_is_next_whatever_its_peak(monkeypatch):
+    """The trip around a later peak begins before that around an earlier one; one within another adds nothing."""
+    profile = trips(monkeypatch, {0: (900.0, 1000.0), 1: (300.0, 2000.0), 2: (5000.0, 5100.0)}, peaks=3)
+    row = ModuleRow()
+    assert check_in.next_check_in_s(row, profile, 0.0) == 300.0
+    assert row.session_end_s == 2000.0
+
+
+def test_a_trip_under_way_at_activation_is_joined_with_the_next(monkeypatch):
+    """From -50 to 200 and from 150 to 400: online at once, until 400."""
+    profile = trips(monkeypatch, {-1: (-50.0, 200.0), 0: (150.0, 400.0)})
+    row = ModuleRow()
+    assert check_in.first_check_in_s(row, profile, 0.0) == 0.0
+    assert row.session_end_s == 400.0
+
+
+def test_time_online_is_that_of_the_union_of_all_trips():
+    """Three peaks an hour apart, trips of an hour and more: over 200 days exactly the time that trips cover, counted apart."""
+    profile = Profile(
+        check_in=CheckIn.DIURNAL, peaks=3, peaks_s=(7 * 3600.0, 8 * 3600.0, 9 * 3600.0), trip_probability=0.7,
+        online_s=4000.0, check_in_spread_s=2400.0, key_0=7,
+    )  # fmt: skip
+    row, now, end_s, online_s = ModuleRow(identity=3), 0.0, 200 * 86400.0, 0.0
+    while (start := check_in.next_check_in_s(row, profile, now)) < end_s:
+        assert start > now
+        online_s += min(row.session_end_s, end_s) - start
+        now = row.session_end_s
+    covered, reached = 0.0, 0.0
+    for start, end in sorted(check_in._trip(row, profile, number) for number in range(-3, 603)):
+        if 0.0 < start < end_s:
+            covered += max(0.0, min(end, end_s) - max(start, reached))
+            reached = max(reached, end)
+    assert online_s == pytest.approx(covered, rel=1e-12)
+    assert 0.02 < covered / end_s < 0.15

@@ -73,6 +73,7 @@ def test_what_is_clear_is_taken(override):
         (["horizon=7d", "plan.strategy.rollout.groups=[{percent: 10}, {name: rest, start_at: 2026-01-12T00:00}]"],
          "group rest opens 7 d after the activation"),
         (["horizon=7d", "plan.strategy.rollout.groups=[{percent: 10}, {start_time: 8d}]"], "groups.1.start_time: group 2 opens 8 d"),
+        (["fleet.ordinary_day=true", "plan.blacklist=[m0000003]"], "leave out are not in the run and add no load"),
         (["gates={pending: '<= 0.1'}"], "use not_reached"), (["gates={bricked: '<= 1e-3'}"], "of all modules in the plan"),
     ],
 )  # fmt: skip

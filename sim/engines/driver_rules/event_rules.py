@@ -64,13 +64,12 @@ def happen(state: EngineState, i: int, event: UnderWay, now: float) -> None:
 
 
 def transfer_due(state: EngineState, i: int, now: float) -> None:
-    """The module's transfer, the first of the egress, is complete."""
-    row = state.modules[i]
-    if transfer_rules.is_complete(state, i, now):
+    """The module's transfer, the first of the egress, has carried what it was to carry."""
+    cause = transfer_rules.end(state, i, now)
+    if cause == Cause.NONE:
         module_rules.deliver(state, i, Input.DONE, now)
     else:
-        row.cause = Cause.CHECKSUM
-        row.kept_bytes = 0.0
+        state.modules[i].cause = cause
         module_rules.deliver(state, i, Input.BROKEN, now)
 
 

@@ -47,27 +47,34 @@ def refusal(state: EngineState, i: int) -> int:
 
 
 def begin(state: EngineState, i: int, now: float) -> None:
-    """Bytes flow until they are complete or the session breaks."""
+    """Bytes flow until they are complete, the session breaks or the data plan is used up."""
     row = state.modules[i]
     profile = state.profiles[row.group]
     tally.downloads(state.tally, state.downloads.active[0])
     wanted_bytes = row.piece_bytes - row.kept_bytes
+    if profile.data_plan_bytes > 0.0:
+        wanted_bytes = min(wanted_bytes, profile.data_plan_bytes - row.received_bytes)
     carrier, share = cells.carrier(row.cell, profile.technology), cells.download_share(row, profile)
     row.transfer = egress.start(state.egress, i, carrier, share, wanted_bytes, row.goodput_bit_s, now)
     seam.schedule(state, i, now + radio.drop_after_s(row, profile), Kind.DROP)
 
 
-def is_complete(state: EngineState, i: int, now: float) -> bool:
-    """The egress has carried the module's transfer to its end: whether what arrived bears its checksum."""
+def end(state: EngineState, i: int, now: float) -> int:
+    """The egress has carried the module's transfer to its end: what is wrong with what arrived, or Cause.NONE."""
     row = state.modules[i]
     profile = state.profiles[row.group]
-    began_s = state.egress.transfers[row.transfer].began_s
+    transfer = state.egress.transfers[row.transfer]
+    began_s, arrived_bytes = transfer.began_s, transfer.bits / 8.0
     egress.finish(state.egress, row.transfer, now)
-    arrived_bytes = row.piece_bytes - row.kept_bytes
     _close(state, i, began_s, arrived_bytes, now)
     row.received_bytes += arrived_bytes
-    dice = uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECKSUM, row.transfers)
-    return bool(dice >= profile.checksum_error)
+    if arrived_bytes < row.piece_bytes - row.kept_bytes:
+        row.kept_bytes = row.kept_bytes + arrived_bytes if profile.resume_download else 0.0
+        return Cause.DATA_PLAN_EMPTY
+    if uniform(profile.key_0, profile.key_1, row.identity, Purpose.CHECKSUM, row.transfers) < profile.checksum_error:
+        row.kept_bytes = 0.0
+        return Cause.CHECKSUM
+    return Cause.NONE
 
 
 def stop(state: EngineState, i: int, now: float) -> None:

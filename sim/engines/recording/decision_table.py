@@ -34,13 +34,19 @@ def group_names(scenario: Scenario) -> list[str]:
 
 
 def _group(scenario: Scenario, d: Decision) -> str:
-    return group_names(scenario)[d.subject] if d.decision.startswith("group_") else ""
+    """The group a decision is about; those that repeat the last one are numbered after it."""
+    if not d.decision.startswith("group_"):
+        return ""
+    names, groups = group_names(scenario), scenario.plan.strategy.rollout.groups
+    if d.subject < len(names):
+        return names[d.subject]
+    return f"{groups[-1].name} {d.subject + 2 - len(names)}" if groups[-1].name else f"group {d.subject + 1}"
 
 
 def _detail(scenario: Scenario, d: Decision) -> str:
     """The decision in words, with the setting it rests on."""
     groups = scenario.plan.strategy.rollout.groups
-    listed: Any = groups[d.subject] if d.decision.startswith("group_") and groups else None
+    listed: Any = groups[min(d.subject, len(groups) - 1)] if d.decision.startswith("group_") and groups else None
     criteria = scenario.plan.strategy.abort.criteria
     if d.decision == "criterion_fired" and d.subject >= len(criteria):
         named = [plugin.name for plugin in scenario.plugins if plugin.kind is Kind.ABORT_CRITERION]

@@ -19,6 +19,7 @@ from sim.cloud.execution import EndReason
 from sim.cloud.execution_states import ExecutionState
 from sim.engines.recording import decision_table
 from sim.engines.recording.tally import Tally
+from sim.engines.world import shared_fate
 from sim.engines.world.build import World
 from sim.module.battery import new_image_w
 from sim.module.link_states import LinkState
@@ -63,6 +64,8 @@ class RowTable:
         self._labels = {
             records.LABEL + name: world.fleet.label(name) for name in world.scenario.fleet.label_names
         }  # fmt: skip
+        lots = world.scenario.fleet.lots
+        self._lot = None if lots is None else (shared_fate.lot_numbers(lots, world.fleet), lots.correlation)
         self._outcome, self._cause = (np.empty(len(ends.rows), dtype=np.int8) for _ in range(2))
         counts = {name: np.zeros(len(names), dtype=np.int64) for name, names in self._choices().items()}
         for part in self._parts():
@@ -92,7 +95,8 @@ class RowTable:
         return self._block(self._wanted(columns), slice(0, len(self)))
 
     def _wanted(self, columns: Sequence[str] | None) -> list[str]:
-        return [name for name in (*records.MODULE_COLUMNS, *self._labels) if columns is None or name in columns]
+        further = (*self._labels, *(records.LOT_COLUMNS if self._lot is not None else ()))
+        return [name for name in (*records.MODULE_COLUMNS, *further) if columns is None or name in columns]
 
     def _parts(self) -> Iterator[slice]:
         for start in range(0, len(self), records.ROWS_AT_ONCE):
@@ -104,6 +108,9 @@ class RowTable:
         for name in wanted:
             if name in self._names:
                 found[name] = self._names[name].column(self._numbers(name, part))
+            elif self._lot is not None and name in records.LOT_COLUMNS:
+                lot: Any = dict(zip(records.LOT_COLUMNS, self._lot, strict=True))[name]
+                found[name] = np.broadcast_to(lot, len(self))[part]
             else:
                 found[name] = _typed(made[name](), records.MODULE_COLUMNS[name])
         return pd.DataFrame(found, copy=False)
@@ -154,7 +161,10 @@ class RowTable:
             "module": lambda: world.fleet.names_of(part),
             "components_done": lambda: np.bitwise_count(m["at_target"]),
             "fails_s": lambda: np.where(
-                (self._outcome[part] == SUCCEEDED) & np.isfinite(late_s := self._rare("late_at", part)), late_s, np.nan
+                (self._outcome[part] == SUCCEEDED)
+                & ((late_s := self._rare("late_at", part)) < self._rare("leaves_s", part)),
+                late_s,
+                np.nan,
             ),
             "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
             "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
@@ -278,10 +288,6 @@ def _stage(m: NDArray[Any], e: NDArray[Any]) -> NDArray[np.int64]:
     return reached
 
 
-_OF_THE_LINK = (Cause.NO_SERVICE, Cause.CELL_CONGESTED, Cause.OUTAGE)
-"""What may befall a module after its refusal, and hides why it refused; without a limit of the plan it was the user."""
-
-
 def outcomes(
     m: NDArray[Any], e: NDArray[Any], stored: NDArray[np.bool_], all_components: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -297,9 +303,10 @@ def outcomes(
     over = np.isin(state, (ExecutionState.NOT_NEEDED, ExecutionState.CANCELED, ExecutionState.REJECTED))
     died_later = over & (cause == Cause.BATTERY_DEAD) & (e["ended_s"] <= m["ended_s"])  # of its ordinary life
     dark = (m["link"] == LinkState.DARK) & np.isin(m["cause"], (Cause.BRICKED, Cause.BATTERY_DEAD)) & ~died_later
-    refusal = np.where(died_later, int(Cause.LOW_BATTERY), np.where(np.isin(cause, _OF_THE_LINK), Cause.NONE, cause))
+    refusal, fault = m["refused_for"].astype(np.int64), m["fault"].astype(np.int64)
     in_progress = (state >= ExecutionState.CONFIRMED) & (state <= ExecutionState.UPDATING)
     waiting = np.where(in_progress, Cause.IN_PROGRESS, _first(limits, cause, Cause.WAITING))
+    waiting = np.where(cause == Cause.LEFT_FLEET, cause, waiting)
     had_it = (m["at_target"] & ~m["upgraded"] == all_components) & np.isnan(m["confirmed_s"])
     rules = (
         (~np.isnan(m["upgraded_s"]) | stored, SUCCEEDED, 0),
@@ -311,8 +318,8 @@ def outcomes(
         (state == ExecutionState.CANCELED, CANCELED, _first(reasons, Cause.CANCELED)),
         (np.isnan(m["first_contact_s"]), NEVER_ONLINE, _first(cause, Cause.OFFLINE)),
         (state == ExecutionState.REJECTED, REJECTED, _first(limits, refusal, Cause.USER_REFUSED)),
-        (state == ExecutionState.FAILED, FAILED, _first(reasons, cause, Cause.LINK_LOST)),
-        (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, cause, Cause.LINK_LOST)),
+        (state == ExecutionState.FAILED, FAILED, _first(reasons, fault, cause, Cause.LINK_LOST)),
+        (state == ExecutionState.TIMED_OUT, TIMED_OUT, _first(reasons, fault, cause, Cause.LINK_LOST)),
     )
     found = np.full(len(m), PENDING, dtype=np.int64)
     why = waiting.astype(np.int64)

@@ -19,7 +19,7 @@ from sim.cloud.center import Command, DeveloperCenter, Plan
 from sim.cloud.execution import Execution
 from sim.engines.world import record_layout, release_tables, shared_fate
 from sim.engines.world.fleet_records import Block, Fleet, build_fleet
-from sim.engines.world.plan_settings import build_executions, build_plan, capped_label
+from sim.engines.world.plan_settings import build_executions, build_plan, capped_label, with_repeats
 from sim.errors import InputError
 from sim.messages import CallbackForm
 from sim.module import sampling
@@ -171,7 +171,16 @@ def build(scenario: Scenario, replication: int = 0, *, plugins: bool = False) ->
     if not len(fleet.rows):
         raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
-    return World(scenario, fleet, plan, executions, waits, ranks, replication, _nothing_is_undone(scenario))
+    return World(
+        scenario,
+        fleet,
+        with_repeats(plan, executions),
+        executions,
+        waits,
+        ranks,
+        replication,
+        _nothing_is_undone(scenario),
+    )
 
 
 def _nothing_is_undone(scenario: Scenario) -> bool:
@@ -284,6 +293,7 @@ def _population(scenario: Scenario, group: Any) -> sampling.Population:
         versions={name: _shares(given) for name, given in group.components.items()},
         hardware=_shares(group.hardware),
         joins_s=group.joins,
+        leaves_s=group.leaves,
         known=fleet_files.known_modules(scenario, group),
     )
 

@@ -110,6 +110,7 @@ def build_fleet(
         scenario.plan.confirmed_by_user or scenario.fleet.cells is not None or zoned
         or scenario.fleet.lots is not None or bool(scenario.fleet.outages or scenario.cloud.outages)
         or any(profile.may_fail_late for profile in profiles) or by_version(scenario)
+        or any(group.leaves is not None for group in scenario.fleet.groups)
     )  # fmt: skip
     rows = record_layout.blank(ModuleRow(), record_layout.MODULE, size, record_layout.MODULE_LASTING)
     rare = record_layout.blank(ModuleRow(), record_layout.MODULE, size if differ else 1, record_layout.MODULE_RARE)

@@ -19,6 +19,7 @@ from sim.engines.world.fleet_records import Fleet
 from sim.errors import Problem, ScenarioError
 from sim.module.sampling import Coded
 from sim.scenario import Scenario
+from sim.scenario.strategy import MOST_GROUPS
 from sim.scenario.windows import windows
 from sim.strategy import groups as grouping
 from sim.strategy import settings as st
@@ -187,11 +188,28 @@ def _bound(section: float | None) -> float:
 # --- executions ----------------------------------------------------------------------------------------------------
 
 
-def release_ranks(scenario: Scenario, key: tuple[int, int], identities: NDArray[Any]) -> NDArray[np.float64]:
-    """Order of release within a group: a seeded shuffle, or as the fleet lists its modules."""
-    if scenario.plan.strategy.rollout.order == "listed":
+def release_ranks(
+    scenario: Scenario, key: tuple[int, int], identities: NDArray[Any], last_seen: Coded | None = None
+) -> NDArray[np.float64]:  # fmt: skip
+    """Order of release within a group: a seeded shuffle, as the fleet lists its modules, or by the day each was last seen.
+
+    Those seen on the same day are shuffled; those never seen, or whose file does not say, come last.
+    """
+    order = scenario.plan.strategy.rollout.order
+    if order == "listed":
         return np.arange(len(identities), dtype=np.float64)
-    return draws.uniforms(key[0], key[1], identities, Purpose.RELEASE_ORDER)
+    ranks = draws.uniforms(key[0], key[1], identities, Purpose.RELEASE_ORDER)
+    if order == "shuffled" or last_seen is None:
+        return ranks
+    days = np.array([*last_seen.names, ""])[last_seen.codes]  # ISO dates sort as texts
+    place = np.unique(days, return_inverse=True)[1]
+    return np.asarray(place.max() - place + ranks)
+
+
+def with_repeats(plan: Plan, executions: NDArray[Any]) -> Plan:
+    """The plan with as many groups like its last one as its modules are in."""
+    further = int(executions["group"].max()) + 1 - len(plan.groups)
+    return replace(plan, groups=(*plan.groups, *[plan.groups[-1]] * further)) if further > 0 else plan
 
 
 def staggered(ranks: NDArray[np.float64], label: Coded, first: list[str], in_turn: bool) -> NDArray[np.float64]:
@@ -217,11 +235,33 @@ def capped_label(scenario: Scenario) -> str | None:
 def group_of(
     scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
-    """The rollout group of each module, along the order of release; whoever is in no other group is in the last.
+    """The rollout group of each module, along the order of release; whoever is in no other group is in the last, or in
+    one of those that repeat it.
 
     `inside` says which modules a filter takes. Late joiners go into the first group whose filter takes all it can, else
     into the last. ScenarioError for a group that is rounded down to nobody.
     """
+    found = _listed_groups(scenario, ranks, late, inside)
+    rollout = scenario.plan.strategy.rollout
+    if rollout.repeat_last_group:
+        last = len(rollout.groups) - 1
+        rest = np.flatnonzero((found == last) & (late == 0))
+        rest = rest[np.argsort(ranks[rest], kind="stable")]
+        found[rest] = last + np.arange(len(rest)) // int(rollout.groups[-1].count or 1)
+        most = int(found.max())
+        found[(late != 0) & (found == last)] = most
+        if most >= MOST_GROUPS:
+            raise ScenarioError([Problem(
+                "scenario", None, "plan.strategy.rollout.repeat_last_group",
+                f"{most + 1} groups of {rollout.groups[-1].count}", f"give the last group a larger count: at most {MOST_GROUPS} groups",
+            )])  # fmt: skip
+    return found
+
+
+def _listed_groups(
+    scenario: Scenario, ranks: NDArray[np.float64], late: NDArray[Any], inside: Callable[[Any], NDArray[np.bool_]]
+) -> NDArray[np.int64]:
+    """The group of each module as the plan lists them: the last one takes the rest."""
     rollout = scenario.plan.strategy.rollout
     last = max(0, len(rollout.groups) - 1)
     found = np.full(len(ranks), last, dtype=np.int64)
@@ -283,7 +323,8 @@ def build_executions(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     """One execution for each module, as records of what lasts and of what is rare, and the ranks of their release."""
     identities, plan = fleet.rows["identity"], scenario.plan
-    ranks = release_ranks(scenario, key, identities)
+    last_seen = fleet.labels.get("last_seen")
+    ranks = release_ranks(scenario, key, identities, last_seen)
     stagger = plan.strategy.rollout.stagger
     if stagger is not None:
         ranks = staggered(ranks, fleet.label(stagger.label), stagger.first, stagger.how == "in-turn")

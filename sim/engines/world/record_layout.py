@@ -16,7 +16,8 @@ from sim.scenario.shared_fate import MOST_OUTAGES
 
 MODULE = {
     "i1": ("group", "source_mismatch", "link", "link_then", "level", "status", "ota_then", "published", "cached",
-           "component", "kind", "decided", "flash_result", "hold", "reverting", "cause", "first_fault", "image_faults"),
+           "component", "kind", "decided", "flash_result", "hold", "reverting", "cause", "fault", "first_fault", "image_faults",
+           "refused_for"),
     "i2": ("hardware", "zone", "event", "link_failures", "download_errors", "total_errors", "refusals", "charge_cycle", "access_attempts",
            "flashes"),
     "i4": ("index", "cell", "base", "outages", "sessions", "check_ins", "at_target", "upgraded", "messages", "notices", "transfers",
@@ -44,7 +45,7 @@ MODULE_AWAKE = (
 )  # fmt: skip
 EXECUTION_AWAKE = ("battery_percent", "rsrp_dbm", "free_bytes", "offered_s", "confirmed_s", "holds")
 """What matters only while something is under way with a module: written anew before it is read after that, or not read."""
-MODULE_RARE = ("user_delay_s", "cell", "zone", "preambles", "base", "late_at", "lot_factor", "outages")
+MODULE_RARE = ("user_delay_s", "cell", "zone", "preambles", "base", "late_at", "leaves_s", "lot_factor", "outages")
 EXECUTION_RARE = ("busy_until_s", "approval_delay_s", "identity")
 """What few scenarios need: one record for all modules, unless they differ."""
 EVENT = np.dtype([

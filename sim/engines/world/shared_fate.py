@@ -59,6 +59,13 @@ def _lot_factors(lots: Lots, key: tuple[int, int], fleet: Fleet) -> Floats:
     return factors
 
 
+def lot_numbers(lots: Lots, fleet: Fleet) -> NDArray[np.int64]:
+    """The number of each module's lot, -1 where it is in none."""
+    if lots.label is not None:
+        return fleet.label(lots.label).codes.astype(np.int64)
+    return np.asarray(fleet.rows["identity"] // int(lots.size or 1), dtype=np.int64)
+
+
 def _lot_units(lots: Lots, key: tuple[int, int], fleet: Fleet) -> Floats:
     """The draw of each module's lot in (0, 1), NaN where it is in none."""
     if lots.label is not None:
@@ -67,7 +74,7 @@ def _lot_units(lots: Lots, key: tuple[int, int], fleet: Fleet) -> Floats:
         raise InputError(
             "fleet.lots: modules of a file have no numbers that lots go by; give label, the column of their lot"
         )
-    return draws.uniforms(key[0], key[1], fleet.rows["identity"] // int(lots.size or 1), Purpose.LOT)
+    return draws.uniforms(key[0], key[1], lot_numbers(lots, fleet), Purpose.LOT)
 
 
 def _units_of(places: Coded, what: str, key: tuple[int, int], purpose: Purpose) -> Floats:

@@ -73,6 +73,7 @@ _ACTIONS: dict[str, tuple[str, str, str]] = {
     "duplicate_identity": ("lost their session to another device of the same identity", "Give each device credentials of its own", ""),
     "outage": ("were cut off by an outage of the cloud, their network or their power", "Leave time after it; retries that differ (plan.strategy.retry.jitter) spread the return", "horizon"),
     "data_plan_empty": ("had no data left on their SIM", "Ship a smaller (delta) package, or enlarge the data plan first", "plan.components.0.size"),
+    "left_fleet": ("left the fleet before they were upgraded", "Release faster: each day takes some out of service", ""),
     "bricked": ("never came back from flashing", "Find out why before the image goes out: each of these is a visit in the field", ""),
     "mcu_timeout": ("had an MCU that did not report in time", "Check the MCU's update on the bench", ""),
     "plan_expired": ("were cut off by the end of the plan", "End the plan later", "plan.strategy.schedule.end_time"),
