@@ -10,6 +10,7 @@ per minute; each asks the server REQUESTS times.
 from __future__ import annotations
 
 import argparse
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from sim.engines.live.latency import Latencies
 from sim.engines.live.slo import completed, parse
+from sim.load.capacity.probe_share import TAIL_S
 from sim.load.capacity.search import Bounds, Measurement, SearchResult, legs_of, search
 from sim.load.capacity.server_counts import lost_updates
 from sim.load.capacity.wake_ups import KINDS, wake_times
@@ -34,9 +36,9 @@ Times = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Server:
-    """How long each module waits for the server; `failed` are those whose upgrade fails, `lost` those it does not count."""
+    """How long each module waits for the server, and its whole upgrade where the server decides it; `failed` are those whose upgrade fails, `lost` those it does not count."""
 
-    wait: Callable[[Times, np.random.Generator], Times]
+    wait: Callable[[Times, np.random.Generator], Times | tuple[Times, Times]]
     failed: float = 0.0
     lost: float = 0.0
     reject_per_s: float = np.inf
@@ -46,24 +48,41 @@ class Server:
 
         def measure(load: float, hold_s: float) -> Measurement:
             due_s = wake_times(KINDS["releases"], load, hold_s)
-            waited_s = self.wait(due_s, generator)
+            waited_s, upgrade_s = self.wait(due_s, generator), None
+            if isinstance(waited_s, tuple):
+                waited_s, upgrade_s = waited_s
             rejected = 1.0 - min(1.0, self.reject_per_s / (load / 60.0))
             fails = generator.random(len(due_s)) < 1.0 - (1.0 - self.failed) * (1.0 - rejected)
-            return _measured(due_s, waited_s, fails, int((~fails).sum() * (1.0 - self.lost)))
+            took_s = waited_s + UPGRADE_S if upgrade_s is None else upgrade_s
+            end_s = hold_s + SLO.patience_s + TAIL_S
+            return _measured((due_s, waited_s, took_s), end_s, fails, self.lost)
 
         return measure
 
 
-def _measured(due_s: Times, waited_s: Times, fails: NDArray[np.bool_], counted: int) -> Measurement:
+def _measured(times: tuple[Times, Times, Times], end_s: float, fails: NDArray[np.bool_], lost: float) -> Measurement:
+    """When modules were due, their wait and their upgrade, as a live probe measures them that ends at `end_s`."""
+    due_s, waited_s, took_s = times
+    is_open = due_s + took_s > end_s
+    so_far_s = np.where(is_open, end_s - due_s, took_s)
     found = Latencies()
-    for seconds, fail in zip(waited_s.tolist(), fails.tolist(), strict=True):
+    for seconds, took, fail, still in zip(
+        waited_s.tolist(), took_s.tolist(), fails.tolist(), is_open.tolist(), strict=True
+    ):
         found.add("wake", seconds)
         found.add("notice", min(seconds, 0.05))  # who is not let in has not asked yet
         if fail:
             found.fail("upgrade", "the upgrade failed")
-        else:
-            found.add("upgrade", seconds + UPGRADE_S)
-    faults = (*falls_behind("wake", due_s, waited_s), *lost_updates(counted, int((~fails).sum())))
+        elif not still:
+            found.add("upgrade", took)
+    overdue_s = SLO.overdue_s("upgrade", found)
+    for _ in range(int((so_far_s[is_open & ~fails] > overdue_s).sum())):
+        found.fail("upgrade", "no answer within the objective")
+    succeeded = int((~fails & ~is_open).sum())
+    faults = (
+        *falls_behind("wake", due_s, waited_s), *falls_behind("upgrade", due_s, so_far_s),
+        *lost_updates(int(succeeded * (1.0 - lost)), succeeded),
+    )  # fmt: skip
     return Measurement(SLO.values(found), SLO.evidence(found), {"modules": float(len(due_s))}, legs_of(found), faults)
 
 
@@ -117,6 +136,40 @@ def tail(share: float) -> Callable[..., Times]:
     return lambda due_s, generator: np.where(generator.random(len(due_s)) < share, 3.0, 0.05)
 
 
+POLLED_REQUESTS, GAP_S, POLL_AGAIN_S = 8, 0.5, 10.0
+"""Requests of an upgrade on a polled server, two of them after the reboot; pause between them; when a module asks again."""
+
+
+def polled(per_s: float = np.inf, missed: float = 0.0, service_s: float = 0.010) -> Callable[..., tuple[Times, Times]]:
+    """A polled server of one worker: the second request, which reads the deployment, ends the wait.
+
+    Beyond `per_s` it answers 429, and a share `missed` of the polls finds no deployment; such modules ask again later.
+    """
+
+    def wait(due_s: Times, generator: np.random.Generator) -> tuple[Times, Times]:
+        asked = [(due, module, 0) for module, due in enumerate(due_s.tolist())]
+        waited, took, free_s, allowed_s = np.empty(len(due_s)), np.empty(len(due_s)), 0.0, 0.0
+        while asked:
+            at_s, module, step = heapq.heappop(asked)
+            allowed_s = max(allowed_s, at_s)
+            if allowed_s - at_s > 1.0:  # a second's requests are let through at once
+                heapq.heappush(asked, (at_s + POLL_AGAIN_S, module, step))
+                continue
+            allowed_s += 1.0 / per_s
+            free_s = max(free_s, at_s) + service_s
+            if step == 0 and generator.random() < missed:
+                heapq.heappush(asked, (free_s + POLL_AGAIN_S, module, 0))
+                continue
+            if step == 1:
+                waited[module] = free_s - due_s[module]
+            took[module] = free_s - due_s[module]
+            if step + 1 < POLLED_REQUESTS:
+                heapq.heappush(asked, (free_s + (GAP_S if step else 0.0), module, step + 1))
+        return waited, took
+
+    return wait
+
+
 Expected = tuple[float, float] | str
 SERVERS: dict[str, tuple[Server, Expected]] = {
     "one worker of 20 ms": (Server(queue(fixed(REQUESTS * 0.010))), (2700.0, 3300.0)),
@@ -132,6 +185,12 @@ SERVERS: dict[str, tuple[Server, Expected]] = {
     "35 % of the upgrades fail at any load": (Server(queue(fixed(0.001)), failed=0.35), "always"),
     "3 % of the upgrades fail at any load": (Server(queue(fixed(0.001)), failed=0.03), "not confirmed"),
     "8 % of the updates are lost": (Server(queue(fixed(0.001)), lost=0.08), "always"),
+    "polled: eight requests of 10 ms an upgrade": (Server(polled()), (675.0, 825.0)),
+    "polled: 100 requests a second, 429 beyond": (Server(polled(per_s=100.0, service_s=0.001)), (675.0, 825.0)),
+    "polled: one poll in five finds no deployment": (Server(polled(missed=0.2)), "always"),
+    "polled: one poll in 200 finds no deployment": (Server(polled(missed=0.005)), (675.0, 825.0)),
+    "polled: nobody is offered the deployment": (Server(slow(POLL_AGAIN_S)), "none"),
+    "polled: 8 % of the feedback is taken and not counted": (Server(polled(), lost=0.08), "always"),
 }
 
 

@@ -14,14 +14,10 @@ import asyncio
 import json
 import os
 import resource
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +25,8 @@ from typing import Any
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.servers import CLIENT_CORE, SERVER_CORE, mosquitto, nginx, pinned
 
 PAYLOAD = bytes(200)
 PACKAGE_BYTES = 256 * 1024
@@ -76,7 +74,7 @@ def _mqtt(arguments: argparse.Namespace) -> None:
         modules = limit - SPARE_FILES
         print(f"{arguments.modules:,} modules wanted; this host allows {limit:,} open files: {modules:,} are held")
     trips = arguments.round_trips
-    with _mosquitto() as port:
+    with mosquitto() as port:
         rows = {
             "fotasim, uvloop": _child("ours", port, modules, trips, "uvloop"),
             "fotasim, asyncio": _child("ours", port, min(modules, 5_000), trips // 2, "asyncio"),
@@ -230,7 +228,9 @@ def _scenario(modules: int) -> Any:
 
 def _cycles(arguments: argparse.Namespace) -> None:
     """Bootstrap, request, notice, seven acknowledged statuses, 256 KiB with MD5, reconnect, report: per second."""
-    with tempfile.TemporaryDirectory() as folder, _nginx(Path(folder)) as files:
+    from tests.live_cloud import package_bytes
+
+    with tempfile.TemporaryDirectory() as folder, nginx(Path(folder), package_bytes(PACKAGE_BYTES)) as files:
         server = _start("cloud", files, arguments.cycles, 0, "uvloop", SERVER_CORE)
         try:
             assert server.stdout is not None
@@ -286,7 +286,6 @@ def _cloud(arguments: argparse.Namespace) -> dict[str, Any]:
 
 # --- processes ---------------------------------------------------------------------------------------------------------
 
-CLIENT_CORE, SERVER_CORE = 0, 1
 _CHILDREN = {"ours": _ours, "aiomqtt": _aiomqtt, "fleet": _fleet, "cloud": _cloud}
 
 
@@ -300,15 +299,11 @@ def _loop(arguments: argparse.Namespace) -> Any:
     return uvloop.new_event_loop if arguments.loop == "uvloop" else None
 
 
-def _pinned(core: int) -> list[str]:
-    return ["taskset", "-c", str(core)] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
-
-
 def _start(
     child: str, url: str, modules: int, trips: int, loop: str, core: int, port: int = 0
 ) -> subprocess.Popen[str]:
     command = [
-        *_pinned(core), sys.executable, __file__, "--child", child, "--port", str(port), "--url", url,
+        *pinned(core), sys.executable, __file__, "--child", child, "--port", str(port), "--url", url,
         "--modules", str(modules), "--round-trips", str(trips), "--loop", loop,
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -320,74 +315,6 @@ def _child(child: str, port: int, modules: int, trips: int, loop: str, url: str 
     if process.returncode:
         raise SystemExit(f"{child} failed with status {process.returncode}")
     return json.loads(out.splitlines()[-1])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_port(port: int) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise SystemExit(f"nothing listens on port {port}")
-
-
-@contextmanager
-def _serving(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen([*_pinned(SERVER_CORE), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _await_port(port)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _needed(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise SystemExit(f"{name} is not installed")
-    return found
-
-
-@contextmanager
-def _mosquitto() -> Iterator[int]:
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "mosquitto.conf"
-        config.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_connections -1\npersistence false\nlog_type none\n"
-            "set_tcp_nodelay true\n",
-            encoding="ascii",
-        )
-        with _serving([_needed("mosquitto"), "-c", str(config)], port):
-            yield port
-
-
-@contextmanager
-def _nginx(folder: Path) -> Iterator[str]:
-    from tests.live_cloud import package_bytes
-
-    port = _free_port()
-    (folder / "package.bin").write_bytes(package_bytes(PACKAGE_BYTES))
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; worker_processes 1; pid {folder}/pid; error_log /dev/null;\n"
-        "events { worker_connections 15000; }\n"
-        f"http {{ access_log off; sendfile on; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n"
-        f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
-        f"server {{ listen 127.0.0.1:{port} backlog=8192; root {folder}; }} }}\n",
-        encoding="ascii",
-    )
-    folder.chmod(0o755)
-    with _serving([_needed("nginx"), "-c", str(config)], port):
-        yield f"http://127.0.0.1:{port}"
 
 
 if __name__ == "__main__":

@@ -75,47 +75,24 @@ Master = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join this
 Of = Annotated[int | None, typer.Option(min=1, help="Workers there are in all; default: what the master expects.")]
 MaxConnections = Annotated[int, typer.Option(min=1, help="Most modules at the same time, all workers together.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
+Compare = Annotated[Path | None, typer.Option(help="Folder of an earlier load run to compare with.")]
 OutFolder = Annotated[Path | None, typer.Option(help="Folder of the reports; default reports/NAME-load.")]
 
 
 @app.command("load")
 def load_(
-    scenario: ScenarioPath,
-    cloud: CloudUrl = None,
-    workers: Workers = 1,
-    headless: Headless = False,
-    users: Users = None,
-    shape: Shape = "ramp",
-    steps: Steps = 5,
-    arrivals: Arrivals = None,
-    ramp: Ramp = "100/s",
-    duration: Duration = None,
-    web_port: WebPort = 8089,
-    bind: Bind = "127.0.0.1",
-    port: Port = 5557,
-    master: Master = None,
-    of: Of = None,
-    modules: Modules = None,
-    time_scale: TimeScale = 1.0,
-    radio: Radio = False,
+    scenario: ScenarioPath, cloud: CloudUrl = None, workers: Workers = 1, headless: Headless = False, users: Users = None,
+    shape: Shape = "ramp", steps: Steps = 5, arrivals: Arrivals = None, ramp: Ramp = "100/s", duration: Duration = None,
+    web_port: WebPort = 8089, bind: Bind = "127.0.0.1", port: Port = 5557, master: Master = None, of: Of = None,
+    modules: Modules = None, time_scale: TimeScale = 1.0, radio: Radio = False,
     source: Sources = [],  # noqa: B006 - typer copies it
     allow: Allowed = [],  # noqa: B006
-    rate_cap: RateCap = None,
-    max_connections: MaxConnections = 50_000,
-    username: UserName = None,
-    ca: Certificates = None,
-    slo: SloOption = None,
-    abort_on_failure: AbortOnFailure = False,
-    dry_run: DryRun = False,
-    prometheus: Prometheus = None,
-    otlp: Otlp = None,
-    progress: Progress = None,
+    rate_cap: RateCap = None, max_connections: MaxConnections = 50_000, username: UserName = None, ca: Certificates = None,
+    slo: SloOption = None, abort_on_failure: AbortOnFailure = False, dry_run: DryRun = False, prometheus: Prometheus = None,
+    otlp: Otlp = None, progress: Progress = None, compare: Compare = None,
     set_: Overrides = [],  # noqa: B006
-    out: OutFolder = None,
-    overwrite: Overwrite = False,
-    marginal_as: MarginalOption = None,
-    as_json: AsJson = False,
-) -> None:
+    out: OutFolder = None, overwrite: Overwrite = False, marginal_as: MarginalOption = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Put a scenario's modules under Locust: its web UI, its distribution, its reports, the live engine's speed.
 
     Starts a Locust master and native workers. `--master` joins one elsewhere instead; any Locust 2 master will do that
@@ -135,25 +112,42 @@ def load_(
     if dry_run:
         _dry(loaded, cloud, settings, start, shape)
         return
+    earlier = _earlier(compare)
     folder = _room(out or Path("reports") / f"{loaded.name}-load", overwrite, loaded, cloud, settings)
     with watching(*watched, quiet=as_json) as watch:
         found = launch.launch(start, _worker_command(scenario, start), folder, watch)
-    _end(folder, loaded, found, start, (as_json, marginal_as), cloud=cloud, shape=shape, time_scale=time_scale)
+    _end(folder, loaded, found, start, (as_json, marginal_as, earlier), cloud=cloud, shape=shape, time_scale=time_scale)
 
 
 def _end(
-    folder: Path, loaded: Any, found: dict[str, Any], start: Any, how: tuple[bool, MarginalAs | None], **given: Any
+    folder: Path, loaded: Any, found: dict[str, Any], start: Any, how: tuple[bool, MarginalAs | None, Any], **given: Any
 ) -> NoReturn:
-    """Writes the page, says what was found, ends with the status of the verdict."""
-    as_json, marginal_as = how
+    """Writes the page, says what was found and what changed since an earlier run, ends with the status of the verdict."""
+    as_json, marginal_as, earlier = how
+    changed: list[str] = []
     with held(f"{folder}"):
         try:
             page = _page(folder, loaded, found, start, **given)
+            changed = _changed(folder, earlier)
         except (OSError, RecordsError):  # a full disk, say: what was found is at least told
-            _tell(found, None, as_json)
+            _tell(found, None, [], as_json)
             raise
-        _tell(found, page, as_json)
+        _tell(found, page, changed, as_json)
     raise typer.Exit(_exit_status(found, marginal_as))
+
+
+def _earlier(folder: Path | None) -> Any:
+    """The run to compare with, read before anything is sent."""
+    from sim.load.previous_load import read
+
+    return None if folder is None else read(folder)
+
+
+def _changed(folder: Path, earlier: Any) -> list[str]:
+    """What changed since an earlier run; nothing where none was named."""
+    from sim.load.previous_load import changes, read
+
+    return [] if earlier is None else changes(read(folder), earlier)
 
 
 def _room(folder: Path, overwrite: bool, loaded: Any, cloud: str, settings: Settings) -> Path:
@@ -280,7 +274,7 @@ def _worker_command(scenario: Path, start: Any) -> list[str]:
 _MASTERS_FLAGS = ("--headless", "--json", "--abort-on-failure")
 _MASTERS = (
     "--workers", "--users", "--ramp", "--duration", "--web-port", "--bind", "--port", "--out", "--prometheus", "--otlp",
-    "--progress", "--marginal-as", "--steps", "--arrivals",
+    "--progress", "--marginal-as", "--steps", "--arrivals", "--compare",
 )  # fmt: skip
 """Options that concern the master alone."""
 
@@ -347,13 +341,13 @@ def _verdict_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {text}"
 
 
-def _tell(found: dict[str, Any], page: Path | None, as_json: bool) -> None:
+def _tell(found: dict[str, Any], page: Path | None, changed: list[str], as_json: bool) -> None:
     from sim.engines.live.reconciliation import from_dict
 
     if as_json:
         legs = {leg: {k: v for k, v in row.items() if k != "hdr"} for leg, row in found["legs"].items()}
         workers = {name: {k: v for k, v in w.items() if k != "legs"} for name, w in found["workers"].items()}
-        print(json.dumps({**found, "legs": legs, "workers": workers}))
+        print(json.dumps({**found, "legs": legs, "workers": workers, **({"changes": changed} if changed else {})}))
         return
     for leg, row in found["legs"].items():
         if row["count"] or row["failures"]:
@@ -371,7 +365,7 @@ def _tell(found: dict[str, Any], page: Path | None, as_json: bool) -> None:
         print("  INTERRUPTED: this run is partial")
     if found["aborted"]:
         print(f"  ENDED EARLY, broken: {', '.join(found['aborted'])}")
-    for line in _verdict_lines(found):
+    for line in (*_verdict_lines(found), *changed):
         print(line)
     if page is not None:
         print(f"report: {page}")

@@ -76,12 +76,17 @@ def _lines() -> Watch:
             last[0] = now.real_s
             states = ", ".join(f"{name} {now.states[name]:,}" for name in _ORDER if now.states.get(name))
             reasons = "".join(f"; {reason} {n:,}" for reason, n in now.reasons.items())
-            left = "" if now.left_s is None else f"; {show_duration(now.left_s)} left at most"
+            left = "" if now.left_s is None else f"; {_left(now.left_s)}"
             print(
                 f"{now.real_s:7.0f} s  {now.done:,} of {now.modules:,} done; {states}{reasons}{left}", file=sys.stderr
             )
 
     return show
+
+
+def _left(seconds: float) -> str:
+    """How long a run goes on; once its time is over connections still end one after the other, and counts are compared."""
+    return f"{show_duration(seconds)} left at most" if seconds > 0.0 else "its time is over: the modules disconnect"
 
 
 def _table(now: Snapshot, before: Snapshot | None) -> Table:
@@ -96,7 +101,7 @@ def _table(now: Snapshot, before: Snapshot | None) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("time", f"{now.real_s:.0f} s", f"({now.run_s:,.0f} s of the fleet)")
     if now.left_s is not None:
-        table.add_row("left", f"{show_duration(now.left_s)} at most")
+        table.add_row("left", _left(now.left_s))
     table.add_row("done", f"{now.done:,} of {now.modules:,}")
     for name in _ORDER:
         if now.states.get(name):

@@ -7,7 +7,8 @@ second, whatever is asked of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -18,6 +19,7 @@ from sim.engines.live.host_limits import allow_files, sources_for
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_cloud import LiveTarget, live_side
 from sim.engines.live.live_engine import LiveEngine, Settings
+from sim.engines.live.live_module import LiveModule
 from sim.engines.live.reconciliation import Reconciliation
 from sim.engines.live.snapshot import Snapshot, Watch
 from sim.engines.world.build import World, build
@@ -61,6 +63,9 @@ class LoadFleet:
         self._compares = compare
         self._watching: asyncio.Task[None] | None = None
         self._begins: list[asyncio.TimerHandle] = []
+        self._halted = False
+        self.waiting_at_end: Counter[str] = Counter()
+        """Steps that had no answer yet when their modules ended."""
 
     async def open(
         self, index: int = 0, of: int = 1, name: Callable[[int], str] | None = None, world: World | None = None,
@@ -115,10 +120,16 @@ class LoadFleet:
         for k in range(more):
             due, number = now + STEP_S * k / more, self.count + k
             self._begins.append(loop.call_at(due, self._begin, number, due))
+        self._settle(self.engine.modules[count : self.count])
         for number in range(self.count - 1, count - 1, -1):
             self.engine.modules[number].end()
         self.count = count
         return count
+
+    def _settle(self, modules: Sequence[LiveModule]) -> None:
+        """What modules that are about to end still wait for; those that were halted wait for nothing."""
+        if not self._halted:
+            self.waiting_at_end.update(self.engine.settle(modules))
 
     def _begin(self, number: int, due: float) -> None:
         if number < self.count:
@@ -128,6 +139,8 @@ class LoadFleet:
         """All load stops at once: nothing more is begun, asked for or fetched. What was sent is still acknowledged."""
         for handle in self._begins:
             handle.cancel()
+        self._settle(self.engine.modules)
+        self._halted = True
         for module in self.engine.modules:
             module.halt()
 
@@ -137,8 +150,6 @@ class LoadFleet:
         Gives what the modules did beside what the cloud says, where this fleet can ask it and is to `compare`.
         """
         try:
-            if self._watching is not None:
-                self._watching.cancel()
             self.halt()
             ramp_down_per_s = max(ramp_down_per_s, self.count / RAMP_DOWN_S)
             while self.count and self.engine.recorder.under_way[0]:
@@ -150,6 +161,8 @@ class LoadFleet:
                 return await self._compared()
             return Reconciliation(note="not possible: the cloud's API is not known")
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             await self.engine.cloud.free()
 
     async def _compared(self) -> Reconciliation:
@@ -159,7 +172,9 @@ class LoadFleet:
         while not found.agrees and self.engine.clock() < until:
             await asyncio.sleep(WATCH_S)
             found = await self.engine.cloud.reconcile(self.engine)
-        return found
+        waiting = ", ".join(f"{leg} {n:,}" for leg, n in sorted(self.waiting_at_end.items()))
+        told = [f"without an answer yet when their modules ended: {waiting}"] if waiting else []
+        return replace(found, findings=(*found.findings, *told))
 
     def snapshot(self) -> Snapshot:
         """How it stands: the modules that are to run now, or all of them when each was begun by itself."""

@@ -7,12 +7,15 @@ import json
 import os
 import signal
 import sys
+from math import inf
 
 import pytest
 
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
+from sim.engines.live.slo import parse
+from sim.engines.live.slo_judging import EVERYBODY, judged
 from sim.exit_status import ExitStatus
 from sim.load.load_fleet import LoadFleet
 from sim.load.locust_workers.worker_protocol import Statistics
@@ -20,7 +23,8 @@ from sim.load.locust_workers.worker_reports import Gathered, encoded_legs
 from sim.report.formats.html_page import render
 from sim.report.model.load_verdict import decision_of
 from sim.report.pages.load_page import LoadRun, load_page
-from sim.scenario.load import dump
+from sim.scenario.load import dump, vary
+from sim.wire.quecthing import commands
 from tests.hostile_proxy import hostile
 from tests.live_cloud import PRODUCT_KEY, PRODUCT_SECRET, LiveCloud
 from tests.load.master import free_port
@@ -183,3 +187,74 @@ def test_an_error_in_a_timer_of_a_worker_voids_the_load():
     found = {**json.loads(gathered.to_json()), "interrupted": False, "aborted": []}
     assert decision_of(found).exit_status() == ExitStatus.RUN_FAILED
     assert found["faults"][0] == f"worker w1: this run is void: {faults[0]}"
+
+
+class Silent(LiveCloud):
+    """Keeps one command from every third module."""
+
+    kept_back = commands.OTA_NOTICE
+
+    def publish(self, client_id, command, payload):
+        if command == self.kept_back and self.numbers[client_id] % 3 == 0:
+            return True
+        return super().publish(client_id, command, payload)
+
+
+class NoUrl(Silent):
+    """Every third module gets no URL: its upgrade never ends."""
+
+    kept_back = commands.OTA_URL
+
+
+@pytest.mark.parametrize(
+    ("kind", "slo", "name", "done"),
+    [
+        (Silent, "p99(wake)<50ms", "wake", 20), (Silent, "max(notice)<10ms", "notice", 20),
+        (Silent, "error_rate(wake)<1%", "wake", 20), (NoUrl, "error_rate(upgrade)<1%", "upgrade", 20),
+        (Silent, "error_rate<1%", "wake", None), (Silent, "p99(connect)<1s", "notice", None), (Silent, None, "notice", None),
+    ],
+)  # fmt: skip
+def test_who_is_never_answered_counts_against_what_is_asked_for(kind, slo, name, done):
+    """20 of 30 modules are answered, 10 never: a judgement of the 20 alone would be kept."""
+    given = vary(FLEET, {"fleet.size": 30})
+
+    async def run():
+        cloud, found = kind(given, time_scale=1000.0), Latencies()
+        await cloud.start()
+        settings = Settings(time_scale=1000.0, slo=None if slo is None else parse(slo))
+        fleet = LoadFleet(given, await find_target(cloud.url, settings), settings, found)
+        await fleet.open()
+        fleet.resize(30)
+        while found.count("upgrade") < 20:
+            await asyncio.sleep(0.02)
+        longest_s = max(found.quantile_s(span, 100.0) for span in ("wake", "upgrade"))
+        await asyncio.sleep(2.0 * longest_s + 0.2)  # the others have waited longer than any that were answered
+        fleet.halt()
+        waiting = dict(fleet.waiting_at_end)
+        await fleet.close()
+        assert dict(fleet.waiting_at_end) == waiting  # once, however often it ends
+        await cloud.stop()
+        return found, waiting
+
+    found, waiting = asyncio.run(asyncio.wait_for(run(), 90))
+    if kind is Silent:
+        assert waiting["notice"] == 10
+    if done is not None:
+        assert found.tries(name) == (30, 10)
+        result = judged(parse(slo), {EVERYBODY: found})[0]
+        assert (result.over >= 10, result.state) == (True, "broken")
+    else:
+        assert found.failed(name) == {}
+
+
+def test_from_how_long_on_a_wait_is_overdue():
+    found = Latencies()
+    for milliseconds in range(1, 101):
+        found.add("wake", milliseconds / 1000.0)
+    slo = parse("p99(wake)<2s, p50(wake)<1s, error_rate(upgrade)<1%, p95(url)<3s, error_rate(notice)<1%")
+    assert (slo.overdue_s("wake", found), slo.overdue_s("url", found)) == (2.0, 3.0)
+    assert slo.overdue_s("login", found) == inf  # nothing is asked for
+    assert slo.overdue_s("upgrade", found) == inf  # nothing has ended to tell by
+    found.add("upgrade", 5.0)
+    assert slo.overdue_s("upgrade", found) == pytest.approx(5.0, rel=1e-3)
+    assert parse("error_rate(wake)<1%").overdue_s("wake", found) == pytest.approx(0.099, rel=1e-3)

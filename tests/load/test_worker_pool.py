@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import time
 
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
+from sim.load.capacity import worker_pool
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.wake_ups import KINDS, probe_scenario
+from sim.load.capacity.worker_pool import PoolWorker, WorkerPool
 from tests.live_cloud import served
 from tests.support import scenario
 
@@ -20,7 +23,7 @@ SLO = parse("p99(notify)<5s, error_rate<0.1%")
 GIVEN = scenario("plan.components.fw.size=5 kB")
 
 
-def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
+def test_workers_share_a_probe_and_one_that_is_killed_voids_it(capsys):
     seen = []
     with served(probe_scenario(GIVEN, 200)) as there:
         probe = LiveProbe(
@@ -40,9 +43,36 @@ def test_workers_share_a_probe_and_one_that_is_killed_voids_it():
             assert any("worker 1 went missing" in fault for fault in broken.void)
             assert set(broken.health) == {"2"}
             assert not victim.is_alive()
+            assert "worker 1 went missing" in capsys.readouterr().err
+            assert any("worker 1 went missing" in fault for snapshot in seen for fault in snapshot.faults)
         finally:
             probe.close()
     assert all(not member.process.is_alive() for member in probe.pool.members)
+
+
+def test_a_worker_that_died_or_stands_still_is_named_while_the_probe_runs(monkeypatch, capsys):
+    """Both are told before any report comes: one by its end, one by its silence; each once."""
+    monkeypatch.setattr(worker_pool, "SILENT_S", 0.05)
+    seen, ends = [], []
+    pool = WorkerPool(3, seen.append)
+    for _ in range(3):
+        ours, theirs = mp.Pipe()
+        pool.members.append(PoolWorker(_Process(), ours, heard_at=time.monotonic()))
+        ends.append(theirs)
+    ends[0].close()
+    ends[2].send("report")
+    assert pool._answers(1.2, runs=True) == [None, None, "report"]
+    assert capsys.readouterr().err.splitlines() == [
+        "fotasim: worker 1 went missing: this probe is void", "fotasim: worker 2 has told nothing for 0.05 s",
+    ]  # fmt: skip
+    assert seen[-1].faults == ("worker 1 went missing: this probe is void", "worker 2 has told nothing for 0.05 s")
+
+
+class _Process:
+    """Stands for a process."""
+
+    def kill(self):
+        """Nothing is there to be killed."""
 
 
 STARTER = """\

@@ -7,17 +7,17 @@ import signal
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 from sim import messages as msg
 from sim.engines.live import failure_reasons
 from sim.engines.live.fetch import Broken, Downloader, ThinDownloader, check_url
 from sim.engines.live.known_files import KnownFiles
-from sim.engines.live.latency import InGroup, Latencies
+from sim.engines.live.latency import LEGS, InGroup, Latencies
 from sim.engines.live.live_cloud import Cloud
 from sim.engines.live.live_module import LiveModule
 from sim.engines.live.live_recorder import LiveRecorder
@@ -32,6 +32,7 @@ from sim.engines.world.build import World
 from sim.errors import ProtocolError
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
+from sim.records import SPANS
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 CRASHED = "error inside fotasim"
@@ -188,6 +189,7 @@ class LiveEngine:
                 await ramp
             self._judge_the_end()
             await self.check.stop()
+            self.waiting_at_end = self.settle(self.modules)
             await self.close()
             self.cpu_s = time.process_time() - cpu
 
@@ -279,11 +281,19 @@ class LiveEngine:
 
     async def close(self) -> None:
         """Ends every module and disconnects from the cloud."""
-        self.waiting_at_end = Counter(leg for module in self.modules for leg, _ in module.waiting())
         self.recorder.end_s = min(self.now(), self.world.horizon_s)
         for module in self.modules:
             module.end()
         await self.cloud.close()
+
+    def settle(self, modules: Sequence[LiveModule]) -> Counter[str]:
+        """Modules that are about to end: the legs that each still waits for. What is overdue by the SLO has failed."""
+        slo = self.settings.slo
+        if slo is not None:
+            overdue_s = {name: slo.overdue_s(name, self.latencies) for name in (*SPANS, *LEGS)}
+            for module in modules:
+                module.count_open(lambda name: overdue_s.get(name, inf))
+        return Counter(leg for module in modules for leg, _ in module.waiting())
 
     # --- how it stands -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,17 @@ from sim.module.inputs import Effect, Input
 from sim.module.link_states import LinkState
 from sim.module.machine import Module
 from sim.module.rows import NAN, CheckIn
+from sim.records import SPANS
 
 if TYPE_CHECKING:
     from sim.engines.live.live_engine import LiveEngine
 
 _GUARDED = (msg.SUBMITTED, msg.DOWNLOAD_START)
 """In these states the module waits for the network: their timers keep real seconds under a time scale."""
+
+
+OVERDUE, UPGRADE_FAILED = "no answer within the objective", "the upgrade failed"
+"""Why a step or span that was open at the end has failed."""
 
 
 class LiveModule(ABC):
@@ -173,6 +178,24 @@ class LiveModule(ABC):
         """Legs under way and when each began, by the engine's clock: what a run that ends now leaves unanswered."""
         if self._fetch is not None:
             yield "download", self._fetched_from
+
+    def count_open(self, overdue_s: Callable[[str], float]) -> None:
+        """Counts what is open as it ends as failed: waits that are overdue, and an upgrade whose last word is a failure.
+
+        Otherwise a cloud that answers some modules only would be judged by those alone.
+        """
+        now = self._engine.clock()
+        for leg, since in self.waiting():
+            if now - since > overdue_s(leg):
+                self.latencies.fail(leg, OVERDUE)
+        for span in SPANS:
+            row = self.span_so_far(span, now)
+            if row is None or span in self.span_s:
+                continue
+            if row[1] > overdue_s(span):
+                self.latencies.fail(span, OVERDUE)
+            elif span == "upgrade" and msg.UPDATE_ERROR in self.acked:
+                self.latencies.fail(span, UPGRADE_FAILED)
 
     def deliver(self, given: int | msg.ToModule, now: float) -> None:
         """Every input of the module goes through here: receive, perform the effects, arm the timer."""

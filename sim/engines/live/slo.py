@@ -84,6 +84,17 @@ class Slo:
         """The longest latency any term allows a leg; inf where none is about it."""
         return max((o.limit for o in self.objectives if o.percent is not None and o.leg == leg), default=inf)
 
+    def overdue_s(self, name: str, found: Latencies) -> float:
+        """How long a wait may be open when the run ends; one that is older did not keep what was asked for its leg or span.
+
+        The longest limit of a latency. Where failures alone are limited, what 99 % of those that ended took: an answer that
+        never comes is a failure, too. inf where nothing is asked for, or nothing has ended to tell by.
+        """
+        about = [o for o in self.objectives if o.leg == name]
+        if not about or any(o.percent is not None for o in about):
+            return self.longest_s(name)
+        return found.quantile_s(name, 99.0) or inf
+
     @property
     def needs_answers(self) -> bool:
         """Whether any term is about more than what a broker alone does: connect, login, the request taken in."""

@@ -15,7 +15,7 @@ from sim import messages as msg
 from sim.engines.live.latency import Latencies
 from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
-from sim.engines.live.live_module import LiveModule
+from sim.engines.live.live_module import OVERDUE, UPGRADE_FAILED, LiveModule
 from sim.engines.live.self_check import MAX_LAG_S, SelfCheck
 from sim.engines.live.slo import Slo
 from sim.engines.live.snapshot import Watch
@@ -170,13 +170,14 @@ def _unanswered(job: Job, fleet: LoadFleet, found: Latencies) -> None:
 def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) -> dict[str, list[tuple[float, float]]]:
     """For each span when each module was due and how long it took, seconds; what is open counts as long as it waited.
 
-    An open span failed if it waited longer than any objective allows, or if the module's last word is a failed upgrade.
+    An open span failed if it is overdue, or if the module's last word is a failed upgrade.
     """
     now = fleet.engine.clock()
     if not slo.needs_answers:
         return {"login": _logins(fleet, now)}
     spans: dict[str, list[tuple[float, float]]] = {"wake": [], "upgrade": []}
     for span, concerned in (("wake", [True] * len(takes)), ("upgrade", takes)):
+        overdue_s = slo.overdue_s(span, found)
         for module, counts in zip(fleet.engine.modules, concerned, strict=True):
             row = module.span_so_far(span, now) if counts else None
             if row is None:
@@ -184,10 +185,10 @@ def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) 
             spans[span].append(row)
             if span in module.span_s:
                 continue
-            if row[1] > slo.longest_s(span):
-                found.fail(span, "no answer within the objective")
+            if row[1] > overdue_s:
+                found.fail(span, OVERDUE)
             elif span == "upgrade" and msg.UPDATE_ERROR in module.acked:
-                found.fail(span, "the upgrade failed")
+                found.fail(span, UPGRADE_FAILED)
     return spans
 
 

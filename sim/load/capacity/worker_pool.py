@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing as mp
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ READY_S = 120.0
 """To start a worker, import everything and make its modules."""
 END_S = 30.0
 """To end all connections one after the other."""
+SILENT_S, LOOK_S = 4.0, 0.5
+"""A worker that has told nothing for so long, while it runs modules, is named. It tells how it stands every second."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,9 @@ class PoolWorker:
     process: mp.process.BaseProcess
     pipe: Connection
     latest: Snapshot | None = None
+    heard_at: float = 0.0
+    fault: str = ""
+    """Why it will not be in the figures, as far as is known."""
 
     @classmethod
     def start(cls) -> PoolWorker:
@@ -44,7 +50,8 @@ class PoolWorker:
         return cls(process, ours)
 
     def send(self, answer: Any) -> None:
-        """Sends a answer; one that is gone does not hear it."""
+        """Sends an answer; one that is gone does not hear it."""
+        self.heard_at = time.monotonic()
         with suppress(OSError):
             self.pipe.send(answer)
 
@@ -77,7 +84,7 @@ class WorkerPool:
             zero = time.monotonic() + START_S
             for member in self.members:
                 member.send(zero)
-            reports = self._answers(job.hold_s + job.patience_s + END_S)
+            reports = self._answers(job.hold_s + job.patience_s + END_S, runs=True)
         except BaseException:
             self.close()
             raise
@@ -87,21 +94,30 @@ class WorkerPool:
         kept = [member for member in self.members if member.process.is_alive()]
         self.members = kept + [PoolWorker.start() for _ in range(self.workers - len(kept))]
 
-    def _answers(self, within_s: float) -> list[Any]:
-        """The next answer of each worker; who says nothing in time is not waited for again."""
+    def _answers(self, within_s: float, *, runs: bool = False) -> list[Any]:
+        """The next answer of each worker; who says nothing in time is not waited for again.
+
+        While it `runs` modules, a worker that has died or is silent is named at once, not at the end.
+        """
         until = time.monotonic() + within_s
         answers: dict[Connection, Any] = dict.fromkeys(member.pipe for member in self.members)
         waiting = {member.pipe: member for member in self.members}
         while waiting and (left_s := until - time.monotonic()) > 0.0:
-            for pipe in wait(list(waiting), left_s):
+            for pipe in wait(list(waiting), min(left_s, LOOK_S)):
                 assert isinstance(pipe, Connection)
-                answer = waiting[pipe].receive()
+                member = waiting[pipe]
+                answer, member.heard_at = member.receive(), time.monotonic()
                 if isinstance(answer, Snapshot):
-                    waiting[pipe].latest = answer
+                    member.latest = answer
                     self._show()
                 else:
                     answers[pipe] = answer
                     del waiting[pipe]
+                    if answer is None:
+                        self._name(member, "went missing: this probe is void")
+            for member in waiting.values() if runs else ():
+                if time.monotonic() - member.heard_at > SILENT_S:
+                    self._name(member, f"has told nothing for {SILENT_S:g} s")
         for member in self.members:
             if answers[member.pipe] is None:
                 member.process.kill()
@@ -110,10 +126,20 @@ class WorkerPool:
                 raise answer
         return list(answers.values())
 
+    def _name(self, member: PoolWorker, what: str) -> None:
+        """Shows what is wrong with a worker, once."""
+        text = f"worker {self.members.index(member) + 1} {what}"
+        if member.fault != text:
+            member.fault = text
+            print(f"fotasim: {text}", file=sys.stderr, flush=True)
+            self._show()
+
     def _show(self) -> None:
         """How all workers stand together."""
         if self._watch is not None:
-            self._watch(together([member.latest for member in self.members if member.latest is not None]))
+            now = together([member.latest for member in self.members if member.latest is not None])
+            faults = [member.fault for member in self.members if member.fault]
+            self._watch(replace(now, faults=(*now.faults, *faults)))
 
     def close(self) -> None:
         """Every worker is asked to end its connections gently, and killed if it does not."""
