@@ -271,13 +271,14 @@ def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
 def _afterwards_s(wanted: Search, scenario: Any) -> Iterator[float]:
     """How long what comes after the search takes, seconds, at most."""
     from sim.load.capacity.beyond import Overload
-    from sim.load.capacity.findings import RETURN_RAMP_PER_S
+    from sim.load.capacity.findings import ramp_before_outage
     from sim.load.capacity.outage import planned
 
     if wanted.beyond is not None:
         yield Overload(1.0, wanted.beyond, wanted.bounds.hold_s).whole_s
     if wanted.outage_s is not None:
-        yield planned(scenario, wanted.outage_modules, wanted.outage_s, RETURN_RAMP_PER_S).whole_s
+        ramp_per_s = ramp_before_outage(wanted.kind, wanted.bounds.start)
+        yield planned(scenario, wanted.outage_modules, wanted.outage_s, ramp_per_s).whole_s
 
 
 def _teller(as_json: bool, bounds: Bounds) -> Callable[[str, Point], None]:

@@ -12,9 +12,11 @@ from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import completed, parse
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.server_counts import lost_updates, more_updates
-from sim.load.capacity.wake_ups import KINDS
+from sim.load.capacity.wake_ups import KINDS, probe_scenario
 from sim.scenario.load import dump
 from sim.stats.evidence import Answer
+from sim.wire.quecthing import commands
+from tests.live_cloud import served
 from tests.service.cloud import TOKEN, CloudProcess
 from tests.support import scenario
 
@@ -77,3 +79,21 @@ def test_a_lost_update_is_a_fault_of_the_cloud(counted, acknowledged, lost):
 def test_others_at_work_on_the_cloud_are_a_hint():
     assert more_updates(12, 10) == ["the cloud counts 12 successes more than before, and 10 modules upgraded"]
     assert more_updates(10, 10) == more_updates(None, 10) == []
+
+
+def test_upgrades_that_never_end_are_failures():
+    """A server that lets everybody in at once, and hands no URL to every third module: 65 % are no capacity."""
+    given, slo = scenario("plan.components.fw.size=5 kB"), parse("p99(notify)<5s, error_rate(upgrade)<1%")
+    with served(probe_scenario(given, 400)) as there:
+        whole = there.publish
+        there.publish = lambda client_id, command, payload: (
+            (command == commands.OTA_URL and there.numbers[client_id] % 3 == 0) or whole(client_id, command, payload)
+        )
+        probe = LiveProbe(given, there.url, KINDS["releases"], slo, Settings(time_scale=60.0))
+        try:
+            measured = probe(1200.0, 15.0)
+        finally:
+            probe.close()
+    found = measured.evidence["error_rate(upgrade)<1%"]
+    assert found.over > 20, measured
+    assert found.answer() is Answer.BROKEN

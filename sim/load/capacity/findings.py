@@ -48,7 +48,7 @@ SLOW_S = 0.5
 """A leg whose p99 lies below is not what a span was slow by."""
 KIND = "capacity"
 RETURN_RAMP_PER_S = 100.0
-"""Modules come online at this rate before an outage."""
+"""Modules come online at most at this rate before an outage."""
 RECOMMENDED = {"releases": "maximum_per_minute"}
 Tell = Callable[[str, Point], None]
 
@@ -235,9 +235,16 @@ class Findings:
             return f"needed: {need:,.0f} {unit}: UNDECIDED, the evidence does not say"
         if self.answer is Answer.BROKEN or capacity is None:
             return f"needed: {need:,.0f} {unit}: NOT SUSTAINED"
-        free = 1.0 - need / capacity
-        short = "" if free >= self.search.headroom else f", less than the {100 * self.search.headroom:.0f} % asked for"
-        return f"needed: {need:,.0f} {unit}: sustained, {100 * free:.0f} % of the capacity stays free{short}"
+        free, wanted = 1.0 - need / capacity, f"{100 * self.search.headroom:.0f} %"
+        tried = any(p.broken and not p.measured.void and p.load > capacity for p in self.verdict.points)
+        short = (
+            f", less than the {wanted} asked for" if tried else f"; whether {wanted} do was not tried (a larger --max)"
+        )
+        end = "" if free >= self.search.headroom else short
+        return (
+            f"needed: {need:,.0f} {unit}: sustained, {'' if tried else 'at least '}{100 * free:.0f} % of the capacity "
+            f"stays free{end}"
+        )
 
 
 def find(
@@ -312,11 +319,18 @@ def _go_beyond(found: Findings, live: LiveProbe | None) -> None:
         if live is not None:
             found.beyond["live"] = live.beyond(overload, limit_s)
     if wanted.outage_s is not None:
-        outage = planned(scenario, wanted.outage_modules, wanted.outage_s, RETURN_RAMP_PER_S)
+        outage = planned(scenario, wanted.outage_modules, wanted.outage_s, ramp_before_outage(wanted.kind, capacity))
         if "simulated" in found.verdicts:
             found.outages["simulated"] = predicted(scenario, outage)
         if live is not None:
             found.outages["live"] = live.outage(outage)
+
+
+def ramp_before_outage(kind: Kind, capacity: float | None) -> float:
+    """How many modules may come online in a second: no more than the cloud was found to sustain, where that is a rate."""
+    if kind.per_s is None or capacity is None:
+        return RETURN_RAMP_PER_S
+    return min(RETURN_RAMP_PER_S, capacity * kind.per_s)
 
 
 def _shown(kind: str, value: float | None) -> str:
@@ -378,4 +392,4 @@ def _slowest(point: Point) -> str | None:
     return max(others or slow, key=lambda name: slow[name], default=None)
 
 
-__all__ = ["HEADROOM", "KINDS", "Findings", "Search", "find", "first_to_give_way", "save"]
+__all__ = ["HEADROOM", "KINDS", "Findings", "Search", "find", "first_to_give_way", "ramp_before_outage", "save"]

@@ -103,7 +103,9 @@ class LiveProbe:
         ]  # fmt: skip
         if not parts:
             raise FotasimError("--outage: no worker was left")
-        return outage.judged(given, outage.added_up(parts), tuple(_gathered(reports).faults()))
+        missing = sum(report["missing"] for report in reports if report is not None)
+        void = [f"{missing:,} of {given.modules:,} modules were not online before the outage"] if missing else []
+        return outage.judged(given, outage.added_up(parts), (*_gathered(reports).faults(), *void))
 
     async def _before(self) -> tuple[LiveTarget, dict[str, int]]:
         if self._void:

@@ -24,7 +24,10 @@ LEAST_WATCHED_S = 2.0
 
 
 async def run_outage(job: Job, begun: Callable[[], Awaitable[float]], watch: Watch | None = None) -> dict[str, Any]:
-    """Plays the share's part of `job.outage`; the report holds `online`, `logins` and `attempts` step by step from its end."""
+    """Plays the share's part of `job.outage`; the report holds `online`, `logins` and `attempts` step by step from its end.
+
+    `missing` are modules that were not online before it.
+    """
     outage = job.outage
     assert outage is not None
     target = await find_target(job.cloud, job.settings, job.plan, job.scenario)
@@ -48,7 +51,7 @@ async def run_outage(job: Job, begun: Callable[[], Awaitable[float]], watch: Wat
     }  # fmt: skip
 
 
-async def _played(job: Job, fleet: LoadFleet, zero: float) -> dict[str, list[int]]:
+async def _played(job: Job, fleet: LoadFleet, zero: float) -> dict[str, Any]:
     outage, engine, cloud = job.outage, fleet.engine, fleet.engine.cloud
     assert outage is not None
     if not isinstance(cloud, QuecThing):
@@ -60,8 +63,6 @@ async def _played(job: Job, fleet: LoadFleet, zero: float) -> dict[str, list[int
     lost_at = zero + outage.ramp_s + ONLINE_S
     await asyncio.sleep(lost_at - engine.clock())
     missing = len(engine.modules) - engine.recorder.under_way[0]
-    if missing:
-        raise FotasimError(f"--outage: {missing:,} of {len(engine.modules):,} modules were not online before it")
     cloud.links.cut()
     await asyncio.sleep(max(0.0, lost_at + outage.outage_s - engine.clock()))
     before, dialled = fleet.latencies.count("login"), engine.recorder.dials
@@ -74,7 +75,8 @@ async def _played(job: Job, fleet: LoadFleet, zero: float) -> dict[str, list[int
         rows.append((online, fleet.latencies.count("login") - before, engine.recorder.dials - dialled))
         if online == len(engine.modules) and len(rows) * STEP_S > LEAST_WATCHED_S:
             break
-    return {name: [row[column] for row in rows] for column, name in enumerate(("online", "logins", "attempts"))}
+    seen = {name: [row[column] for row in rows] for column, name in enumerate(("online", "logins", "attempts"))}
+    return {**seen, "missing": missing}
 
 
 __all__ = ["run_outage"]
