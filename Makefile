@@ -5,7 +5,7 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEV := .venv/.dev
 
-.PHONY: help demo demo-live demo-hawkbit test test-all coverage check audit docs examples schema clean
+.PHONY: help demo demo-live demo-hawkbit test test-all coverage check audit docs examples schema release clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## */\t/' | expand -t 15
@@ -71,6 +71,9 @@ schema: $(DEV)   ## write scenarios/schema.json, reports/report.schema.json, doc
 	$(BIN)/fotasim schema --of report > reports/report.schema.json
 	$(BIN)/python docs/_build.py parameters > docs/parameters.md
 	$(BIN)/python docs/_build.py states > docs/states.md
+
+release: $(DEV)  ## build wheel and source archive, check them, try the wheel in a clean environment (TAG=v1.2.3)
+	PYTHON=$(PYTHON) .ci/release $(TAG)
 
 clean:           ## remove the environment and what tools leave behind
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from ruamel.yaml import YAML
 
+from sim.cli import app
 from sim.engines.compiled.code_folder import cache_folder
 
 CI = Path(__file__).parents[1] / "docs" / "ci"
@@ -177,3 +178,15 @@ def test_the_report_is_posted_for_every_verdict_and_for_no_failure(tmp_path, sta
         ["bash", "-e", "-c", "\n".join(lines)], env=environment, cwd=tmp_path, check=False, timeout=60
     )
     assert (done.returncode == 0) == goes_on
+
+
+def test_a_release_is_built_and_tried_before_it_is_published():
+    """The workflow calls the script of this repository, which tries the wheel by commands that there are."""
+    jobs = template("release.yml")["jobs"]
+    assert [s["run"] for s in jobs["build"]["steps"] if "run" in s] == ['make release TAG="$GITHUB_REF_NAME"']
+    assert jobs["publish"]["needs"] == "build"
+    script = CI.parents[1] / ".ci" / "release"
+    assert os.access(script, os.X_OK) and subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    called = re.findall(r"^(?:judged )?fotasim (\w+|--version)", script.read_text(encoding="utf-8"), re.MULTILINE)
+    assert called == ["--version", "new", "validate", "run", "report", "verify"]
+    assert {*called[1:]} <= {c.name or c.callback.__name__ for c in app.registered_commands}

@@ -19,7 +19,6 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.representer import SafeRepresenter
 
 from sim.errors import PlanFileWarning, Problem, ScenarioError
-from sim.scenario import imports
 from sim.scenario.bare_numbers import CURE, doubtful
 from sim.scenario.fields import COMPUTED, WITH_UNITS, WRITTEN, with_units
 from sim.scenario.model import Scenario
@@ -96,6 +95,8 @@ def _import_strategy(tree: CommentedMap, folder: Path) -> None:
     strategy = _at(tree, ("plan", "strategy"))
     if not isinstance(strategy, dict) or "from" not in strategy:
         return
+    from sim.scenario import imports  # ten dialects, which few scenarios need
+
     tree["plan"]["strategy"], notes = imports.resolve(strategy, folder, _strategy_file)
     for note in notes:
         warnings.warn(note, PlanFileWarning, stacklevel=4)
@@ -150,6 +151,8 @@ def dump_tree(tree: dict[str, Any]) -> str:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the scenario file, for editors."""
+    from sim.scenario import imports
+
     schema = Scenario.model_json_schema()
     schema["$defs"]["StrategySection"]["properties"] |= {
         "from": {

@@ -54,11 +54,11 @@ def to_print(figure: Figure) -> bytes:
 def _rendered(figure: Figure, *, fonttype: str) -> str:
     """The same bytes for the same figure, however often: no date, fixed ids, laid out once."""
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.fonttype": fonttype}):
+    with mpl.rc_context({**STYLE, "svg.fonttype": fonttype, "figure.constrained_layout.use": False}):
         layout = figure.get_layout_engine()
-        if layout is not None:  # placed once, here: left in place it would be done again on saving
+        if layout is not None:  # placed once, here: with any engine, "none" too, saving would draw twice
             layout.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     return re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
 

@@ -95,9 +95,10 @@ def another_scenario(run: Path, study: Path) -> str:
     A study may have other gates, another seed and a smaller fleet; a search may have started from another strategy. Folders
     without a scenario, and keys that one version does not know, say nothing.
     """
-    one, other = _scenario(run), _scenario(study)
+    other = _scenario(study)
+    one = None if other is None else _scenario(run)  # most runs have no study beside them
     free = {*_FREE, *(("plan.strategy",) if (study / FINALISTS).exists() else ())}
-    found = None if one is None or other is None else _difference(one, other, free)
+    found = None if one is None else _difference(one, other, free)
     return "" if found is None else f"{found[0]} is {found[2]} there and {found[1]} here"
 
 
