@@ -14,6 +14,7 @@ from sim.errors import InputError
 from sim.load.capacity import calibration
 from sim.load.capacity.beyond import Overload
 from sim.load.capacity.calibration import calibrated
+from sim.load.capacity.findings import ramp_before_outage
 from sim.load.capacity.live_probe import LiveProbe
 from sim.load.capacity.outage import Outage, predicted
 from sim.load.capacity.previous import changes, read
@@ -47,6 +48,25 @@ def test_everybody_comes_back_after_an_outage_as_predicted():
     assert foreseen.all_s == pytest.approx(6.0 - 3.2, abs=0.3)
     assert found.all_s == pytest.approx(foreseen.all_s, abs=1.0)
     assert found.modules == 60
+
+
+def test_an_outage_before_everybody_was_online_is_void_and_says_how_many(monkeypatch):
+    monkeypatch.setattr("sim.load.capacity.outage_share.ONLINE_S", -0.5)  # cut as the first one comes
+    given = scenario("fleet.size=30")
+    with served(given) as cloud:
+        probe = LiveProbe(given, cloud.url, KINDS["wakeups"], SLO, Settings())
+        try:
+            found = probe.outage(Outage(20, 0.2, 0.5, 0.5))
+        finally:
+            probe.close()
+    assert any(text.endswith("of 20 modules were not online before the outage") for text in found.void)
+
+
+@pytest.mark.parametrize(
+    ("kind", "capacity", "per_s"), [("releases", 870.0, 14.5), ("wakeups", 1e6, 100.0), ("modules", 500.0, 100.0), ("releases", None, 100.0)]
+)  # fmt: skip
+def test_modules_come_online_no_faster_than_the_cloud_was_found_to_sustain(kind, capacity, per_s):
+    assert ramp_before_outage(KINDS[kind], capacity) == pytest.approx(per_s)
 
 
 def test_beyond_the_capacity_a_running_cloud_is_watched():
