@@ -170,6 +170,16 @@ def polled(per_s: float = np.inf, missed: float = 0.0, service_s: float = 0.010)
     return wait
 
 
+def endless(share: float) -> Callable[..., tuple[Times, Times]]:
+    """Lets everybody in at once; a share of the upgrades never ends."""
+
+    def wait(due_s: Times, generator: np.random.Generator) -> tuple[Times, Times]:
+        never = generator.random(len(due_s)) < share
+        return np.full(len(due_s), 0.02), np.where(never, np.inf, UPGRADE_S)
+
+    return wait
+
+
 Expected = tuple[float, float] | str
 SERVERS: dict[str, tuple[Server, Expected]] = {
     "one worker of 20 ms": (Server(queue(fixed(REQUESTS * 0.010))), (2700.0, 3300.0)),
@@ -184,6 +194,7 @@ SERVERS: dict[str, tuple[Server, Expected]] = {
     "slow: 3 s for everybody": (Server(slow(3.0)), "none"),
     "35 % of the upgrades fail at any load": (Server(queue(fixed(0.001)), failed=0.35), "always"),
     "3 % of the upgrades fail at any load": (Server(queue(fixed(0.001)), failed=0.03), "not confirmed"),
+    "25 % of the upgrades never end": (Server(endless(0.25)), "always"),
     "8 % of the updates are lost": (Server(queue(fixed(0.001)), lost=0.08), "always"),
     "polled: eight requests of 10 ms an upgrade": (Server(polled()), (675.0, 825.0)),
     "polled: 100 requests a second, 429 beyond": (Server(polled(per_s=100.0, service_s=0.001)), (675.0, 825.0)),

@@ -262,23 +262,24 @@ def _dry(wanted: Search, cloud: str | None, scenario: Any) -> None:
         )
     if cloud is not None:
         print(f"generator: {wanted.workers} process(es)")
-        least_s, most_s = needed_s(bounds)
-        more_s = sum(_afterwards_s(wanted, scenario))
-        print(f"time: {show_duration(least_s + more_s)} at least, {show_duration(most_s + more_s)} at most")
+        least_s, most_s = (sum(times) for times in zip(needed_s(bounds), *_afterwards_s(wanted, scenario), strict=True))
+        print(f"time: {show_duration(least_s)} at least, {show_duration(most_s)} at most")
     print(f"confirmation: {bounds.confirm_s:g} s at the result. Nothing was sent.")
 
 
-def _afterwards_s(wanted: Search, scenario: Any) -> Iterator[float]:
-    """How long what comes after the search takes, seconds, at most."""
+def _afterwards_s(wanted: Search, scenario: Any) -> Iterator[tuple[float, float]]:
+    """How long each part that comes after the search takes, seconds, at least and at most."""
     from sim.load.capacity.beyond import Overload
     from sim.load.capacity.findings import ramp_before_outage
     from sim.load.capacity.outage import planned
 
     if wanted.beyond is not None:
-        yield Overload(1.0, wanted.beyond, wanted.bounds.hold_s).whole_s
+        overload_s = Overload(1.0, wanted.beyond, wanted.bounds.hold_s).whole_s
+        yield overload_s, overload_s
     if wanted.outage_s is not None:
         ramp_per_s = ramp_before_outage(wanted.kind, wanted.bounds.start)
-        yield planned(scenario, wanted.outage_modules, wanted.outage_s, ramp_per_s).whole_s
+        outage = planned(scenario, wanted.outage_modules, wanted.outage_s, ramp_per_s)
+        yield outage.whole_s - outage.watch_s, outage.whole_s
 
 
 def _teller(as_json: bool, bounds: Bounds) -> Callable[[str, Point], None]:

@@ -22,6 +22,7 @@ from sim.load.capacity.search import Bounds, Measurement, Point
 from sim.load.capacity.simulated_probe import SimulatedProbe
 from sim.load.capacity.time_needed import needed_s
 from sim.load.capacity.wake_ups import KINDS
+from sim.scenario.load import dump
 from sim.stats.evidence import Answer
 from sim.stats.predicted_and_measured import rows
 from tests.live_cloud import served
@@ -188,3 +189,14 @@ def test_wrong_use_is_told(options, words):
     found = CliRunner().invoke(app, ["capacity", "scenarios/quickstart.yaml", "--dry-run", *options])
     assert found.exit_code == 2
     assert words in found.output
+
+
+def test_a_dry_run_counts_an_outage_with_and_without_the_wait_for_all(tmp_path):
+    """500 modules at 1 a second, 5 s, 15 min of outage; then at most as long again, 30 min of the longest back-off, 30 s."""
+    (tmp_path / "s.yaml").write_text(dump(scenario("fleet.size=500")))
+    command = ["capacity", str(tmp_path / "s.yaml"), "--cloud", "http://127.0.0.1:9", "--dry-run"]
+    alone, outage = (
+        CliRunner().invoke(app, [*command, *more]).stdout.splitlines()[-2] for more in ([], ["--outage", "15min"])
+    )
+    assert alone == "time: 1.47 min at least, 16 min at most"
+    assert outage == "time: 24.9 min at least, 1.42 h at most"

@@ -255,6 +255,22 @@ def test_what_fails_at_any_load_ends_the_search_with_that_finding():
     assert f"{term} does not depend on the load: 262 of 750 (35 %) do not keep it already at 7.5" in found.reason
 
 
+def test_what_breaks_every_long_hold_ends_the_search_with_that_finding():
+    """A quarter of the upgrades hangs: ten seconds do not show it, a minute does, at any load."""
+    term, loads = "error_rate(upgrade)<1%", []
+
+    def probe(load, hold_s):
+        loads.append(load)
+        tried = round(load * hold_s / 60.0)
+        hanging = tried // 4 if hold_s >= 60.0 else 0
+        return Measurement({term: hanging / tried}, {term: Evidence(tried, hanging, 0.01)})
+
+    found = search(probe, parse(term), Bounds(start=600.0, high=600.0, hold_s=10.0, confirm_s=60.0))
+    assert (found.capacity, found.confirmed, found.undecided) == (None, False, False)
+    assert f"{term} does not depend on the load" in found.reason
+    assert min(loads) > 10.0  # it does not go down to a single module
+
+
 def test_failures_that_come_with_the_load_are_a_matter_of_capacity():
     term = "error_rate<0.1%"
     slo = parse(term)

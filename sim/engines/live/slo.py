@@ -87,14 +87,14 @@ class Slo:
     def overdue_s(self, name: str, found: Latencies) -> float:
         """How long a wait may be open when the run ends; one that is older did not keep what was asked for its leg or span.
 
-        The longest limit of a latency. Where failures alone are limited, twice what 99 % of those that ended took: an answer that
-        never comes is a failure, too, and one that is on its way is none. inf where nothing is asked for, or nothing has ended to
-        tell by.
+        The longest limit of a latency. Where failures alone are limited, what 99 % of those that ended took: an answer that
+        never comes is a failure, too. inf where nothing is asked for, or nothing has ended to tell by. A healthy answer on its way
+        is taken for one in at most 1 % of those that are on their way, which are few.
         """
         about = [o for o in self.objectives if o.leg == name]
         if not about or any(o.percent is not None for o in about):
             return self.longest_s(name)
-        return 2.0 * (found.quantile_s(name, 99.0) or inf)
+        return found.quantile_s(name, 99.0) or inf
 
     @property
     def needs_answers(self) -> bool:

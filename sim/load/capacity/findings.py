@@ -177,8 +177,9 @@ class Findings:
         lines += self._side_by_side()
         if self.recommended is not None:
             share = 100 * self.search.headroom
-            lines.append(f"recommended: {self.recommended:,} {self.recommended_unit} ({share:.0f} % head-room)")
-        if self.spread_s is not None:
+            word = "recommended" if self.verdict.confirmed else "recommended only once it is confirmed"
+            lines.append(f"{word}: {self.recommended:,} {self.recommended_unit} ({share:.0f} % head-room)")
+        if self.spread_s is not None and self.verdict.confirmed:
             lines.append(f"  {self.scenario.fleet.size:,} modules should wake up over {self.spread_s / 60:,.1f} min")
         if self.search.need is not None:
             lines.append(self._needed())

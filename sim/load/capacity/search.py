@@ -275,15 +275,15 @@ def _bracket(probes: _Probes) -> tuple[float | None, float | None]:
 
 
 def _whatever_the_load(probes: _Probes) -> str:
-    """What breaks the last load and the one before, eight times larger, and cannot be overload of the smaller; "" if nothing.
+    """What breaks the last load and one eight times larger, and cannot be overload of the smaller; "" if nothing.
 
     A server that serves less than an eighth of a load fails, or keeps waiting, more than EXPLAINED of it. If fewer are over the
     limit there, the smaller load does not overload it, and what is broken there is broken at any load.
     """
-    steps = [p for p in probes.points if p.phase == "step" and not p.measured.void]
-    small = steps[-1]
-    large = next((p for p in reversed(steps) if p.load > small.load), None)
-    if large is None or large.load < EIGHTH * small.load * 0.99 or small.answer is not Answer.BROKEN:
+    held = [p for p in probes.points if p.phase != "bisect" and not p.measured.void]
+    small = held[-1]
+    large = next((p for p in reversed(held) if p.load >= EIGHTH * small.load * 0.99), None)
+    if large is None or small.answer is not Answer.BROKEN:
         return ""
     if all(any(text.startswith(LOST_UPDATES) for text in p.measured.faults) for p in (large, small)):
         return f"updates are lost at any load: at {small.load:,.4g}, {small.measured.faults[0]}"
@@ -320,8 +320,8 @@ def _confirm(probes: _Probes, load: float) -> float | None:
     """The largest load that is proved: a slow queue may only show in a long hold."""
     broke, step = None, STEP_BACK
     while (answer := probes.prove(load)) is not Answer.KEPT:
-        if answer is Answer.UNDECIDED and _lacks_samples(probes):
-            return None  # less load gives less evidence
+        if (answer is Answer.UNDECIDED and _lacks_samples(probes)) or _whatever_the_load(probes):
+            return None  # less load gives less evidence, or breaks as well
         broke, load, step = load, load * (1.0 - step), min(2.0 * step, 0.5)
         if load < probes.bounds.low:
             return None
@@ -355,6 +355,9 @@ def _nothing_kept(probes: _Probes, load: float | None) -> SearchResult:
 def _nothing_proved(probes: _Probes) -> SearchResult:
     """Loads looked kept in short probes, and none was proved."""
     points, last = probes.points, probes.points[-1]
+    always = _whatever_the_load(probes)
+    if always:
+        return SearchResult(None, always, points)
     if last.answer is Answer.UNDECIDED:
         reason = (
             f"a load of {last.load:,.4g} was held for {probes.held_s(last.load):g} s, and is neither proved to keep nor to break "
