@@ -592,7 +592,7 @@ def test_notes_of_hawkbit():
     ("text", "line", "says"),
     [
         ("{", 1, "a plan file is JSON"),
-        ("{\n\"a\": 1,\n}", 3, "a plan file is JSON"),
+        ("{\n\"a\": 1\n\"b\": 2}", 3, "a plan file is JSON"),
         ("[]", None, "a list of 0; give one plan"),
         ("7", None, "one JSON object"),
         ("{}", None, "give a plan of"),
