@@ -66,6 +66,10 @@ class VirtualBehaviour:
     """Of a cloud that is polled: round trips of the answer."""
     fixed_settings: Mapping[str, float] = field(default_factory=dict)
     """Fields of `strategy.settings.Settings` that are so whatever the plan says: the cloud can do no other."""
+    without_effect: Mapping[str, object] = field(default_factory=dict)
+    """Settings of a plan's strategy that do nothing here, by key, with the value that says so; another value is told."""
+    parameters_without_effect: frozenset[str] = frozenset()
+    """Parameters of `fleet.failures` and `fleet.physics` that do nothing here; setting one is told."""
 
 
 @dataclass(frozen=True, slots=True)

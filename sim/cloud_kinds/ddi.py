@@ -34,6 +34,14 @@ def _behaviour(registration_s: float, window_sleep_s: float) -> VirtualBehaviour
             "need_push": 0, "push_interval_s": 0.0, "checked_by_cloud": 0, "retries": 0, "retries_failed": 0,
             "retries_timed_out": 0,
         },
+        without_effect={
+            "delivery.need_push": False, "delivery.push_interval": 0.0, "preconditions.on_unmet": "defer",
+            "preconditions.checked_by": "device", "retry.number_of_retries": 0, "retry.criteria": [],
+        },
+        parameters_without_effect=frozenset({
+            "message_loss_nb_iot", "message_loss_nb_iot_bad", "message_loss_lte", "nat_timeout_s", "duplicate_identity",
+            "duplicate_takeover_s",
+        }),
     )  # fmt: skip
 
 

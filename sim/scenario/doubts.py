@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from sim.metrics import METRICS
+from sim.module.radio import goodput_bit_s
 from sim.scenario.fleet_files import all_names
 from sim.scenario.lists import unmatched
 from sim.scenario.versions import is_older
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from sim.scenario.fleet_section import Group
     from sim.scenario.model import Scenario
 
+FAST_RADIO_BIT_S = 1e12
+"""A radio that holds up no download, so that the serial line alone counts."""
 _BATTERY_KEYS = ("battery", "battery_percent")
 
 
@@ -23,6 +27,8 @@ def doubts(scenario: Scenario) -> list[str]:
     return [
         *_gates(scenario),
         *_targets(scenario),
+        *_of_the_cloud(scenario),
+        *_download_bounds(scenario),
         *_lists(scenario),
         *_batteries(scenario),
         *_rollout_groups(scenario),
@@ -66,6 +72,47 @@ def _targets(scenario: Scenario) -> Iterator[str]:
                 yield (
                     f"{key}: {component.target_version} is older than {', '.join(newer)} of group {group.name}: a downgrade; "
                     "if it is meant, check that the bootloader allows it (anti_rollback: true refuses it)"
+                )
+
+
+def _of_the_cloud(scenario: Scenario) -> Iterator[str]:
+    """Settings of the strategy that this kind of cloud does not act on, whether written, imported or the preset's; parameters that are set."""
+    strategy, cloud = scenario.plan.strategy, scenario.cloud
+    idle = [
+        key for key, off in cloud.behaviour.without_effect.items() if reduce(_part, key.split("."), strategy) != off
+    ]
+    if idle:
+        yield (
+            f"plan.strategy: {', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: a cloud of kind {cloud.kind} "
+            "has no such rule; leave it out, or choose a preset of such a cloud"
+        )
+    sections = [scenario.fleet, *scenario.fleet.groups]
+    given = {name for section in sections for name in (*section.failures.overrides(), *section.physics.overrides())}
+    unused = sorted(given & cloud.behaviour.parameters_without_effect)
+    if unused:
+        yield f"fleet: {', '.join(unused)}: without effect, a cloud of kind {cloud.kind} has no sessions that stay open; leave it out"
+
+
+def _part(section: object, name: str) -> object:
+    return getattr(section, name, None)
+
+
+def _download_bounds(scenario: Scenario) -> Iterator[str]:
+    """The cloud's bounds on a download that no module can meet: its clock stops nobody, so modules go on behind its back."""
+    timeouts = scenario.plan.strategy.timeouts
+    bounds = {"step.download": timeouts.step.download, "in_progress": timeouts.in_progress}
+    size = max(component.total_size for component in scenario.plan.components)
+    for number, group in enumerate(scenario.fleet.groups):
+        uart_bit_s = {**scenario.fleet.physics.overrides(), **group.physics.overrides()}.get("uart_bit_s", 0.0)
+        if uart_bit_s <= 0.0:
+            continue
+        least_s = 8.0 * size / goodput_bit_s(FAST_RADIO_BIT_S, 0.0, 1400.0, 1.0, uart_bit_s)
+        for key, bound_s in bounds.items():
+            if bound_s is not None and bound_s < least_s:
+                yield (
+                    f"plan.strategy.timeouts.{key}: the cloud gives up after {bound_s:.4g} s, and over the serial line of group "
+                    f"{group.name} (uart_bit_s) a download takes {least_s:.4g} s at least: modules go on and succeed without "
+                    f"its knowledge; where the device itself gives up, set fleet.groups.{number}.physics.download_limit_s"
                 )
 
 

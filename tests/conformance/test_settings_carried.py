@@ -10,7 +10,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from sim.cloud_kinds.ddi import HAWKBIT as DDI
 from sim.engines.live.quecthing import _check_strategy
+from sim.engines.run import simulate
 from sim.errors import FotasimError
 from sim.scenario import Scenario
 from sim.scenario.beyond_the_cloud import LEFT_TO_THE_MODULE
@@ -243,6 +245,47 @@ def dropped(read: Any) -> set[str]:
         for setting, (plain, changed) in SETTINGS.items()
         if (after := read(changed)) == read(plain) and not after.startswith("refused")
     }
+
+
+def recorded(strategy: dict[str, Any], cloud: dict[str, Any]) -> str:
+    """Every module's record in a cloud in virtual time, where installations fail and space is scarce."""
+    return _records(made(strategy, cloud), {})
+
+
+def _records(given: Scenario, changed: dict[str, Any]) -> str:
+    busy = {
+        "fleet.failures.boot_failure": 0.3, "fleet.groups.0.free_space": "100 kB", "plan.strategy.rollout.maximum_per_minute": 3,
+        "fleet.groups.0.technology": "nb-iot",
+    }  # fmt: skip
+    return str(simulate(given.with_({**busy, **changed}), engine="simpy").records.modules.to_csv())
+
+
+PARAMETERS = {
+    "message_loss_nb_iot": ("failures", 0.3), "message_loss_nb_iot_bad": ("failures", 0.3), "message_loss_lte": ("failures", 0.3),
+    "duplicate_identity": ("failures", 0.5), "duplicate_takeover_s": ("failures", "90s"), "nat_timeout_s": ("physics", "60s"),
+}  # fmt: skip
+
+
+def test_parameters_that_are_told_to_have_no_effect_have_none():
+    """Polled, a loss of messages, a forgotten connection or a cloned identity changes nothing that is recorded."""
+    assert set(PARAMETERS) == DDI.parameters_without_effect
+    polled = made({}, {"kind": "ddi", "server": "hawkbit"})
+    changed = {f"fleet.{section}.{name}": value for name, (section, value) in PARAMETERS.items()}
+    assert _records(polled, changed) == _records(polled, {})
+    for name in set(PARAMETERS) - {"message_loss_nb_iot_bad", "duplicate_takeover_s"}:
+        key = f"fleet.{PARAMETERS[name][0]}.{name}"
+        assert _records(made({}, {}), {key: PARAMETERS[name][1]}) != _records(made({}, {}), {}), name
+
+
+@pytest.mark.parametrize(
+    "setting", [key for key in DDI.without_effect if key not in ("retry.criteria", "preconditions.checked_by")]
+)
+def test_what_is_told_to_have_no_effect_has_none(setting):
+    """Polled, the records are the same with and without it; pushed, they are not."""
+    plain, changed = SETTINGS[setting]
+    polled = {"kind": "ddi", "server": "hawkbit"}
+    assert recorded(changed, polled) == recorded(plain, polled)
+    assert recorded(changed, {}) != recorded(plain, {})
 
 
 def test_the_mock_cloud_carries_or_refuses_every_setting():

@@ -147,6 +147,14 @@ def test_counts_agree_or_name_the_module(ours, theirs, wrong):
         assert "DO NOT AGREE" in result.lines()[0]
 
 
+@pytest.mark.parametrize(("reports", "told"), [(7, False), (8, True)])
+def test_reports_that_this_run_did_not_send(reports, told):
+    """Another client with the same identity is named as what it is; as many as were sent are nobody else's."""
+    found = reconcile({"m1": counts(statuses_sent=7)}, {"m1": device(reports=reports)}).findings
+    assert bool(found) is told
+    assert not told or ("1 modules (m1)" in found[0] and "another client uses their identities" in found[0])
+
+
 def test_no_counts_no_verdict():
     result = Reconciliation(note="not possible: reason")
     assert result.as_dict()["agrees"] is None

@@ -10,6 +10,7 @@ import pytest
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.ddi_target import ddi_target
+from sim.engines.live.ddi.publication import publication_of
 from sim.engines.live.live_target import Limits
 from sim.errors import FotasimError, InputError, ScenarioError
 from tests.hawkbit_double import HawkbitDouble, group_sizes
@@ -226,6 +227,20 @@ def test_a_dry_run_prints_the_requests_without_secrets(tmp_path, monkeypatch):
         "/rest/v1/distributionsets", "/rest/v1/rollouts", "/rest/v1/rollouts/<rollout>/start",
     ]  # fmt: skip
     assert [t["controllerId"] for t in requests[0]["body"]] == ["m0000000", "m0000001", "m0000002"]
+
+
+@pytest.mark.parametrize(
+    ("joins", "selection", "refused"),
+    [("2d", "snapshot", True), ("2d", "continuous", False), (None, "snapshot", False)],
+)
+def test_goosebit_offers_to_those_that_join_later(joins, selection, refused):
+    """Where modules join, a snapshot is not what that server does; where none does, it makes no difference."""
+    later = () if joins is None else (f"fleet.groups.0.joins={joins}",)
+    plan = hawkbit(
+        "cloud.server=goosebit", "plan.strategy.preset=goosebit", f"plan.strategy.target_selection={selection}", *later
+    )
+    keys = [loss.key for loss in publication_of(plan, ["m1"], {"fw": b"1"}, ("A",)).losses]
+    assert ("plan.strategy.target_selection" in keys) is refused, keys
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,10 @@ def test_what_is_clear_is_taken(override):
     assert Scenario.from_text(taken.to_yaml()) == taken
 
 
+SERIAL = ("fleet.physics.uart_bit_s=100000", "plan.components.0.size=1 MB")
+"""80 kbit/s of payload: 100 s for the package."""
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
@@ -74,6 +78,12 @@ def test_what_is_clear_is_taken(override):
          "group rest opens 7 d after the activation"),
         (["horizon=7d", "plan.strategy.rollout.groups=[{percent: 10}, {start_time: 8d}]"], "groups.1.start_time: group 2 opens 8 d"),
         (["fleet.ordinary_day=true", "plan.blacklist=[m0000003]"], "leave out are not in the run and add no load"),
+        (["cloud.kind=ddi"], "plan.strategy: delivery.need_push, delivery.push_interval, preconditions.checked_by, retry.number_of_retries have no"),
+        (["cloud.kind=ddi", "plan.strategy.preset=hawkbit", "plan.strategy.preconditions.on_unmet=reject"], "preconditions.on_unmet has no effect"),
+        (["cloud.kind=ddi", "fleet.groups.0.failures.message_loss_lte=0.02", "fleet.physics.nat_timeout_s=60"],
+         "fleet: message_loss_lte, nat_timeout_s: without effect"),
+        ([*SERIAL, "plan.strategy.timeouts.step.download=60s"], "timeouts.step.download: the cloud gives up after 60 s"),
+        ([*SERIAL, "plan.strategy.timeouts.in_progress=80s"], "download takes 100 s at least"),
         (["gates={pending: '<= 0.1'}"], "use not_reached"), (["gates={bricked: '<= 1e-3'}"], "of all modules in the plan"),
     ],
 )  # fmt: skip
@@ -204,3 +214,15 @@ def test_two_rollout_groups_of_one_name(groups):
     """Results name groups; a group without a name has its number."""
     with pytest.raises(ScenarioError, match=r"rollout.groups: .*two are called (a|group-1)"):
         scenario(f"plan.strategy.rollout.groups={groups}")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["cloud.kind=ddi", "plan.strategy.preset=hawkbit"], ["cloud.kind=ddi", "plan.strategy.preset=goosebit"],
+        [*SERIAL, "plan.strategy.timeouts.step.download=101s"], ["plan.strategy.timeouts.step.download=1s"],
+    ],
+)  # fmt: skip
+def test_settings_that_can_be_kept_are_no_doubt(overrides):
+    """A preset of a polled cloud says nothing that it ignores; a bound that a serial line can meet is one."""
+    assert not any("no effect" in line or "timeouts" in line for line in doubts(scenario(*overrides)))

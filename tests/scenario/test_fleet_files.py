@@ -6,9 +6,12 @@ import gzip
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
@@ -552,3 +555,44 @@ def test_a_version_stored_as_a_number_says_where_to_mend_it(tmp_path):
 def test_a_charge_that_is_no_number(tmp_path, value):
     path = write(tmp_path, f'imei,rsrp,battery\n{IDS[0]},-95,"{value}"\n{IDS[1]},-97,70\n')
     assert {(line, key) for line, key, *_ in faults(path)} <= {(2, "battery"), (None, "battery")}
+
+
+def parquet(folder: Path, **columns: Any) -> Path:
+    """A Parquet file of these columns beside two ids."""
+    pq.write_table(pa.table({"imei": list(IDS), **columns}), folder / "fleet.parquet")
+    return folder / "fleet.parquet"
+
+
+@pytest.mark.parametrize(
+    ("columns", "mapped", "key", "says"),
+    [
+        ({"radio": [{"rsrp": -90}, {"rsrp": -91}]}, "{module: imei, rsrp_dbm: radio}", "radio", "write it flat"),
+        ({"rsrp": [[-90.0], [-91.0]]}, "{module: imei, rsrp_dbm: rsrp}", "rsrp", "write it flat"),
+        ({"key": [b"\xff\xfe", b"b"]}, "{module: key}", "file", "write it anew"),
+        ({"on": [True, False]}, "{module: imei, battery_percent: on}", "on", "a charge from 0 to 100 %"),
+    ],
+)
+def test_columns_of_parquet_that_hold_no_values(columns, mapped, key, says, tmp_path):
+    """Lists, structures, bytes that are no text and truths are refused by name; beside what is mapped they do no harm."""
+    path = parquet(tmp_path, **columns)
+    assert all(found[1] == key and says in found[3] for found in faults(path, mapped))
+    assert table(path, "{module: imei}").known.names == list(IDS)
+
+
+def test_names_twice_in_parquet(tmp_path):
+    """The column that is mapped has to be one; others may share a name."""
+    arrays = [pa.array(IDS), pa.array([1, 2]), pa.array([3, 4])]
+    pq.write_table(pa.Table.from_arrays(arrays, names=["imei", "x", "x"]), tmp_path / "fleet.parquet")
+    assert table(tmp_path / "fleet.parquet", "{module: imei}").known.names == list(IDS)
+    [(_, key, found, cure)] = faults(tmp_path / "fleet.parquet", "{module: imei, hardware: x}")
+    assert (key, found, cure) == ("x", "2 columns of one name", "rename one in the file")
+
+
+def test_long_texts_that_stand_once_in_parquet(tmp_path, monkeypatch):
+    """A dictionary of one text of 100 kB, used by 2,000 rows, takes 200 MB as text: refused before it is spread out."""
+    monkeypatch.setattr("sim.scenario.fleet_files.parquet.MAX_BYTES", 100_000_000)
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["a" * 100_000]))
+    pq.write_table(pa.table({"imei": texts}), tmp_path / "fleet.parquet")
+    assert (tmp_path / "fleet.parquet").stat().st_size < 200_000
+    [(_, key, found, cure)] = faults(tmp_path / "fleet.parquet", "{module: imei}")
+    assert (key, found, cure) == ("imei", "200 MB of texts", "at most 100 MB a column")

@@ -518,7 +518,8 @@ class QuecThing:
         client = {m.module.name: m.counts() for m in engine.modules}
         earlier = self._leave_out_earlier(client, cloud)
         told = f"{earlier:,} of the devices had succeeded in an earlier run: the cloud offers them nothing"
-        return replace(reconcile(client, cloud), findings=((told,) if earlier else ()) + tuple(engine.notes))
+        found = reconcile(client, cloud)
+        return replace(found, findings=(*found.findings, *((told,) if earlier else ()), *engine.notes))
 
     def _leave_out_earlier(self, client: Mapping[str, ModuleCounts], cloud: Mapping[str, dict[str, Any]]) -> int:
         """Takes out of the cloud's word what it counted before this run; gives successes of earlier runs."""

@@ -12,6 +12,10 @@ from sim.cloud import execution as ex
 from sim.cloud.execution_states import ExecutionState
 
 SHOWN = 20
+_OTHERS = (
+    "the cloud counted more reports than this run sent, for {} modules ({}): another client uses their identities, "
+    "or reports of an earlier run are counted"
+)
 NOBODY = "not possible: no worker could compare"
 
 
@@ -134,7 +138,9 @@ def reconcile(client: Mapping[str, ModuleCounts], cloud: Mapping[str, Mapping[st
         ]  # fmt: skip
         total = sum(ours[name].statuses_acknowledged for name in counted)
         checks.append(Check("status reports acknowledged / counted", total, sum(counted.values()), len(off), _few(off)))
-    return Reconciliation(tuple(checks))
+    strange = [name for name, reports in counted.items() if reports > ours[name].statuses_sent]
+    findings = (_OTHERS.format(len(strange), ", ".join(strange[:3])),) if strange else ()
+    return Reconciliation(tuple(checks), findings=findings)
 
 
 def _check(what: str, client: set[str], cloud: set[str], differ: set[str]) -> Check:

@@ -99,7 +99,11 @@ def _conditions(rest: Rest, place: str, group: RolloutGroup) -> Document:
     error = group.error_threshold_percent
     for what, percent in (("success", group.success_threshold_percent), ("error", error)):
         if percent is not None and percent != int(percent):
-            rest.lose(f"{place}.{what}_threshold_percent", percent, "hawkBit takes whole per cent; others never hold")
+            rest.lose(
+                f"{place}.{what}_threshold_percent",
+                percent,
+                f"hawkBit takes whole per cent, others never hold: {percent:.0f} is written",
+            )
     if group.error_action != "pause":
         rest.lose(f"{place}.error_action", group.error_action, "hawkBit can only pause")
     return {

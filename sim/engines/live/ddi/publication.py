@@ -174,6 +174,9 @@ def _goosebit(scenario: Scenario, names: Sequence[str], releases: Sequence[Relea
     if len(groups) <= 1 and all(g.error_threshold_percent is None and not g.filter and g.count is None for g in groups):
         rest.take("rollout.groups", "rollout.percent_of")
     losses = [_of_plan(loss) for loss in rest.done("goosebit") if not _needs_no_server(loss, scenario)]
+    if strategy.target_selection == "snapshot" and any(group.joins is not None for group in scenario.fleet.groups):
+        losses.append(_loss("target_selection", "snapshot", "goosebit offers a rollout to devices that join later, too",
+                            "set target_selection: continuous"))  # fmt: skip
     if plan.mode == "confirm":
         losses.append(_loss("", "plan.mode: confirm", "goosebit's actions are forced", "use mode: silent"))
     if len(releases) > 1:
