@@ -35,7 +35,10 @@ class InputError(FotasimError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a scenario: where it is, what was found, what would be right."""
+    """One mistake in a scenario: where it is, what was found, what would be right.
+
+    As text it is one line without control characters: much of it comes from files of others and goes to terminals.
+    """
 
     file: str
     line: int | None
@@ -45,7 +48,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.key}: found {self.found}; {self.cure}"
+        text = f"{place}: {self.key}: found {self.found}; {self.cure}"
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ScenarioError(InputError):

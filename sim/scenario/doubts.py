@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.metrics import METRICS
 from sim.module.radio import goodput_bit_s
@@ -14,8 +13,9 @@ from sim.scenario.versions import is_older
 from sim.scenario.windows import opens
 
 if TYPE_CHECKING:
-    from sim.scenario.fleet_section import Group
+    from sim.scenario.fleet_section import Fleet, Group
     from sim.scenario.model import Scenario
+    from sim.scenario.strategy import StrategySection
 
 FAST_RADIO_BIT_S = 1e12
 """A radio that holds up no download, so that the serial line alone counts."""
@@ -78,23 +78,29 @@ def _targets(scenario: Scenario) -> Iterator[str]:
 def _of_the_cloud(scenario: Scenario) -> Iterator[str]:
     """Settings of the strategy that this kind of cloud does not act on, whether written, imported or the preset's; parameters that are set."""
     strategy, cloud = scenario.plan.strategy, scenario.cloud
-    idle = [
-        key for key, off in cloud.behaviour.without_effect.items() if reduce(_part, key.split("."), strategy) != off
-    ]
+    idle = [key for key, off in cloud.behaviour.without_effect.items() if _value(strategy, key) != off]
     if idle:
         yield (
             f"plan.strategy: {', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: a cloud of kind {cloud.kind} "
             "has no such rule; leave it out, or choose a preset of such a cloud"
         )
-    sections = [scenario.fleet, *scenario.fleet.groups]
-    given = {name for section in sections for name in (*section.failures.overrides(), *section.physics.overrides())}
+    given = {*_set(scenario.fleet), *(name for group in scenario.fleet.groups for name in _set(group))}
     unused = sorted(given & cloud.behaviour.parameters_without_effect)
     if unused:
         yield f"fleet: {', '.join(unused)}: without effect, a cloud of kind {cloud.kind} has no sessions that stay open; leave it out"
 
 
-def _part(section: object, name: str) -> object:
-    return getattr(section, name, None)
+def _value(strategy: StrategySection, key: str) -> object:
+    node: object = strategy
+    for name in key.split("."):
+        node = getattr(node, name, None)
+    return node
+
+
+def _set(section: Fleet | Group) -> dict[str, float]:
+    """Parameters that a section of the scenario sets."""
+    parts: list[Any] = [section.failures, section.physics]
+    return {name: value for part in parts for name, value in part.overrides().items()}
 
 
 def _download_bounds(scenario: Scenario) -> Iterator[str]:
@@ -103,7 +109,7 @@ def _download_bounds(scenario: Scenario) -> Iterator[str]:
     bounds = {"step.download": timeouts.step.download, "in_progress": timeouts.in_progress}
     size = max(component.total_size for component in scenario.plan.components)
     for number, group in enumerate(scenario.fleet.groups):
-        uart_bit_s = {**scenario.fleet.physics.overrides(), **group.physics.overrides()}.get("uart_bit_s", 0.0)
+        uart_bit_s = (_set(scenario.fleet) | _set(group)).get("uart_bit_s", 0.0)
         if uart_bit_s <= 0.0:
             continue
         least_s = 8.0 * size / goodput_bit_s(FAST_RADIO_BIT_S, 0.0, 1400.0, 1.0, uart_bit_s)

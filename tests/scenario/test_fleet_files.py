@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -596,3 +597,51 @@ def test_long_texts_that_stand_once_in_parquet(tmp_path, monkeypatch):
     assert (tmp_path / "fleet.parquet").stat().st_size < 200_000
     [(_, key, found, cure)] = faults(tmp_path / "fleet.parquet", "{module: imei}")
     assert (key, found, cure) == ("imei", "200 MB of texts", "at most 100 MB a column")
+
+
+def zipped(**entries: str) -> bytes:
+    """A ZIP file."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for name, text in entries.items():
+            file.writestr(name, text)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "cure"),
+    [
+        (gzip.compress(gzip.compress(GOOD.encode() * 50)), "a file packed twice", "unpack it once"),
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+            "a file that is no text",
+            "give CSV, Excel (.xlsx), Parquet or JSON; gz",
+        ),
+        (zipped(**{"devices.csv": GOOD}), "a ZIP file of devices.csv", "unpack it, and give the list itself"),
+        (b"im\x1b[31mei,1234567890123\n1,2\n", "a header of im\\x1b[31mei, 1234567890123", "put a line with the names"),
+    ],
+)
+def test_what_is_no_list_at_all(content, found, cure, tmp_path):
+    """Said as what it is, in one line that a terminal shows as it stands."""
+    [fault] = faults(write(tmp_path, content))
+    with pytest.raises(FleetFileError) as error:
+        table(tmp_path / "fleet.csv")
+    assert found in str(error.value) and fault[3].startswith(cure), fault
+    assert str(error.value).isprintable()
+
+
+def test_noughts_at_the_end_are_no_utf_16(tmp_path):
+    """A logger that lost power leaves a block of noughts: a broken line with its number, not another encoding."""
+    [(line, key, *_)] = faults(write(tmp_path, GOOD.encode() + bytes(300)))
+    assert (line, key) == (4, "line")
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert table(write(tmp_path, GOOD.encode(encoding))).known.names == list(IDS)
+
+
+def test_rows_that_end_in_a_delimiter(tmp_path):
+    """Below a header that does not; where something stands behind the last delimiter, it is a field too many."""
+    rows = GOOD.splitlines()
+    path = write(tmp_path, "\n".join([rows[0], *(f"{row}," for row in rows[1:])]))
+    assert table(path).known.names == list(IDS)
+    path = write(tmp_path, "\n".join([rows[0], *(f"{row},x" for row in rows[1:])]))
+    assert "a header of" in faults(path)[0][2] or faults(path)[0][1] in ("line", "header")

@@ -304,6 +304,14 @@ def test_the_pace_of_thingsboard():
     assert [p.key for p in refused({"queue": {"core": {"ota": {"pack-size": 0}}}})] == ["queue.core.ota.pack-size"]
 
 
+def test_the_names_of_thingsboards_manual():
+    """The manual says FW where the server's file says OTA; two values of one setting are refused, equal ones are one."""
+    manual = {"TB_QUEUE_CORE_FW_PACK_SIZE": 5, "TB_QUEUE_CORE_FW_PACK_INTERVAL_MS": 30_000}
+    assert convert(manual).strategy["rollout"] == {"maximum_per_minute": 10}
+    assert convert({**manual, "TB_QUEUE_CORE_OTA_PACK_SIZE": 5}).strategy["rollout"] == {"maximum_per_minute": 10}
+    assert [p.key for p in refused({**manual, "TB_QUEUE_CORE_OTA_PACK_SIZE": 100})] == ["TB_QUEUE_CORE_FW_PACK_SIZE"]
+
+
 def test_a_staged_rollout_of_memfault():
     """A share at random that waits for the operator; a whole cohort has no groups."""
     staged = {

@@ -58,13 +58,23 @@ def decode(path: Path, data: bytes) -> tuple[str, str]:
         if data.startswith(mark):
             return _decoded(path, data[len(mark) :], encoding), encoding
     head = data[:4096]
-    if head.count(0) > len(head) // 4:
-        encoding = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
+    of_high, of_low = head[::2].count(0), head[1::2].count(0)
+    if max(of_high, of_low) > len(head) // 4 and min(of_high, of_low) < len(head) // 16:
+        encoding = "utf-16-le" if of_low > of_high else "utf-16-be"
         return _decoded(path, data, encoding), encoding
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
+        _check_text(path, head)
         return data.decode("cp1252", errors="replace"), "windows-1252"
+
+
+def _check_text(path: Path, head: bytes) -> None:
+    """Refuses what is no text in any encoding: bytes of control characters that no table has."""
+    if head[:2] == GZIP:
+        raise refuse(path, "a file packed twice", "unpack it once")
+    if any(byte < 32 and byte not in b"\t\n\r\x0b\x0c\x1e" for byte in head):
+        raise refuse(path, "a file that is no text", "give CSV, Excel (.xlsx), Parquet or JSON; gz")
 
 
 def _decoded(path: Path, data: bytes, encoding: str) -> str:

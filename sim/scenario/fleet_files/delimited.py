@@ -83,13 +83,19 @@ def _header(path: Path, text: str, delimiter: str) -> tuple[list[str], int, int]
         )
     widths = Counter(len(row) for row in rows)
     usual = max(widths, key=lambda width: (widths[width], width))
-    at = next((i for i, row in enumerate(rows) if len(row) == usual and usual > 1), 0)
+    trailing = len(rows[0]) == usual - 1 > 1 and not any(row[-1] for row in rows if len(row) == usual)
+    at = 0 if trailing else next((i for i, row in enumerate(rows) if len(row) == usual and usual > 1), 0)
     if at and widths[usual] < 3:  # too little to tell titles from a header
         at = 0
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     records = (row for row in reader if row)
     names = next(itertools.islice(records, at, None))
-    return [name.strip().strip("﻿") for name in names], at, reader.line_num
+    found = [name.strip().strip("﻿") for name in names]
+    return (
+        [*found, ""] if trailing else found,
+        at,
+        reader.line_num,
+    )  # rows that end in a delimiter, below a header that does not
 
 
 def _offset(text: str, lines: int) -> int:

@@ -47,9 +47,13 @@ def read_sheet(path: Path, data: bytes, sheet: str | None) -> Raw:
 def _check_size(path: Path, data: bytes) -> None:
     """Refuses what would unpack to more than it should; zipfile itself reads no more than an entry announces."""
     try:
-        size = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
+        size = sum(entry.file_size for entry in entries)
     except (zipfile.BadZipFile, OSError, ValueError):
         raise refuse(path, "a damaged workbook", "save it again in Excel, or as CSV") from None
+    if not any(entry.filename.startswith("xl/") for entry in entries):
+        listed = ", ".join(entry.filename for entry in entries[:3])
+        raise refuse(path, f"a ZIP file of {listed}"[:100], "unpack it, and give the list itself")
     if size > MAX_BYTES:
         raise refuse(
             path, f"{show_size(size)} unpacked", f"at most {show_size(MAX_BYTES)}: save the sheet as CSV or Parquet"

@@ -16,7 +16,7 @@ from sim.scenario.imports import hawkbit_groups, rsql
 from sim.scenario.imports.cron import NotAllowed, from_quartz
 from sim.scenario.imports.dialect import Options
 from sim.scenario.imports.fields import Fields, duration, moment
-from sim.scenario.imports.findings import Findings
+from sim.scenario.imports.findings import Findings, short
 from sim.scenario.strategy import polling
 from sim.scenario.zones import zone_of
 
@@ -102,7 +102,8 @@ def _targets(given: Fields) -> None:
         modules = []
     hint = f" (such as plan.whitelist: {modules})" if modules else ""
     given.note(
-        "targetFilterQuery", f"not carried over: the scenario's fleet, whitelist and blacklist{hint} say who is meant"
+        "targetFilterQuery",
+        f"{short(query)} is not carried over: the scenario's fleet, whitelist and blacklist{hint} say who is meant",
     )
 
 

@@ -11,13 +11,17 @@ from typing import Any
 
 from sim.scenario.imports.dialect import Options
 from sim.scenario.imports.fields import Fields
-from sim.scenario.imports.findings import Findings, short
+from sim.scenario.imports.findings import Findings, Refusal, short
 
 PRODUCT = "ThingsBoard"
 MANY = 2**31 - 1
 PACK_SIZE, INTERVAL_MS = 100, 60_000
 _PLACEHOLDER = re.compile(r"\$\{(\w+):(\d{1,15})\}")
-_VARIABLES = {"TB_QUEUE_CORE_OTA_PACK_SIZE": "pack-size", "TB_QUEUE_CORE_OTA_PACK_INTERVAL_MS": "pack-interval-ms"}
+_VARIABLES = {
+    f"TB_QUEUE_CORE_{kind}_{name}": setting
+    for kind in ("OTA", "FW")  # as the server's own file, and as its manual calls them
+    for name, setting in (("PACK_SIZE", "pack-size"), ("PACK_INTERVAL_MS", "pack-interval-ms"))
+}
 
 
 def _settings(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -27,7 +31,7 @@ def _settings(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
         node = node.get(name) if isinstance(node, dict) else None
     if isinstance(node, dict):
         return node
-    found = {_VARIABLES[name]: document[name] for name in _VARIABLES if name in document}
+    found = {_VARIABLES[name]: document[name] for name in reversed(_VARIABLES) if name in document}
     return found or None
 
 
@@ -40,6 +44,11 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     """The strategy; such settings have no name."""
     settings = dict(_settings(document) or {})
     by_variable = "queue" not in document
+    for setting in ("pack-size", "pack-interval-ms"):
+        named = [name for name, of in _VARIABLES.items() if of == setting and name in document]
+        if len({str(document[name]) for name in named}) > 1:
+            values = ", ".join(f"{name} {short(document[name])}" for name in named)
+            findings.refusals.append(Refusal(named[-1], values, "two values of one setting: take one out"))
     others = [name for name in document if name not in (*_VARIABLES, "queue")]
     if others:
         findings.notes.append(f"{short(', '.join(others))}: other settings of the server, not read")
