@@ -137,3 +137,24 @@ def test_version_completion_and_colours(tmp_path):
     assert "\x1b[3" not in fotasim("--help").stdout
     completed = fotasim(_FOTASIM_COMPLETE="complete_bash", COMP_WORDS="fotasim va", COMP_CWORD="1")
     assert completed.stdout.split() == ["validate"]
+
+
+@pytest.mark.parametrize(("debug", "told"), [("", 0), ("1", 1)])
+def test_warnings_of_libraries_do_not_reach_the_terminal(monkeypatch, debug, told):
+    """What scipy or matplotlib say of a figure is no message to a user; with FOTASIM_DEBUG it is shown."""
+    import warnings
+
+    from sim.cli import entry
+
+    def noisy():
+        warnings.warn("invalid value encountered in divide", RuntimeWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(entry, "_run", noisy)
+    monkeypatch.setattr(entry, "_catch_sigterm", lambda: None)
+    monkeypatch.setattr("sys.warnoptions", [])
+    monkeypatch.setenv(entry.DEBUG, debug)
+    with warnings.catch_warnings(record=True) as seen, pytest.raises(SystemExit):
+        warnings.simplefilter("always")
+        entry.main()
+    assert len(seen) == told

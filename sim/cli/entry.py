@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,8 @@ _terminated = False
 def main() -> None:
     """Runs the command named on the command line and ends the process with its exit status."""
     _catch_sigterm()
+    if not sys.warnoptions and os.environ.get(DEBUG, "") in ("", "0"):
+        warnings.simplefilter("ignore")  # of libraries: what a user has to know is a message of ours
     try:
         status = _run()
         sys.stdout.flush()

@@ -38,7 +38,7 @@ def run(
     scenario: ScenarioPath,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the scenario's.")] = None,
-    modules: Annotated[int | None, typer.Option(help="Fleet size, instead of the scenario's.")] = None,
+    modules: Annotated[int | None, typer.Option(min=1, help="Fleet size, instead of the scenario's.")] = None,
     replications: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Independent campaigns; default 1.")
     ] = None,

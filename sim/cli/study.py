@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sim.cli.common import (
+    KEPT,
     AsJson,
     MarginalAs,
     MarginalOption,
@@ -76,6 +77,7 @@ def compare(
             cluster=cluster, progress=reporter,
         )  # fmt: skip
     page = result.save(folder, overwrite=overwrite, command=command_line())
+    KEPT.append(folder)
     if as_json:
         print(
             json.dumps(
@@ -109,6 +111,7 @@ def sweep(
             command=command_line(),
             engine=engine, workers=workers, cluster=cluster, progress=reporter,
         )  # fmt: skip
+    KEPT.append(folder)
     summary = result.summary()
     if as_json:
         print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
@@ -194,6 +197,7 @@ def tune(
             cluster=cluster, progress=reporter,
         )  # fmt: skip
     page = result.save(folder, overwrite=overwrite, command=command_line())
+    KEPT.append(folder)
     if as_json:
         print(json.dumps(_tuning_plain(result)))
     else:
@@ -272,6 +276,7 @@ def sensitivity(
             workers=workers, cluster=cluster, progress=reporter,
         )  # fmt: skip
     page = result.save(folder, overwrite=overwrite, command=command_line())
+    KEPT.append(folder)
     if as_json:
         print(json.dumps({"metric": metric, "nominal": result.nominal, "share_met": result.share_met,
                           "flips": result.flips, "inputs": _records(result.table)}))  # fmt: skip

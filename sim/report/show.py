@@ -132,8 +132,10 @@ def energy(value: float) -> str:
 
 
 def interval(kind: Kind, low: float | None, high: float | None) -> str:
-    """An interval as `low to high`; a dash where there is none."""
-    return NOTHING if low is None or high is None else f"{show(kind, low)} to {show(kind, high)}"
+    """An interval as `low to high`; a dash where there is none. One without width is none: all cases had the same value."""
+    if low is None or high is None:
+        return NOTHING
+    return "no interval: all equal" if low == high else f"{show(kind, low)} to {show(kind, high)}"
 
 
 _STATE_MARKS = {"met": "✓", "not met": "✗"}

@@ -45,11 +45,14 @@ class Input:
 def uncertain(scenario: Scenario, names: Sequence[str] = ()) -> list[Input]:
     """The inputs to vary, as `name` or `name=low:high`, or every failure input whose figure is an estimate."""
     chosen = [_named(text) for text in names] or [
-        replace(p, high=_HEALTHY.get(p.name, p.high))
-        for p in PARAMETERS.values()
-        if p.section == "failures" and p.provenance == "estimated"
+        _healthy(p) for p in PARAMETERS.values() if p.section == "failures" and p.provenance == "estimated"
     ]
     return [_input(scenario, p) for p in chosen if p.high > p.low]
+
+
+def _healthy(parameter: Parameter) -> Parameter:
+    """A parameter over the range of a healthy release: a bad one is modelled by the plan's defects."""
+    return replace(parameter, high=_HEALTHY.get(parameter.name, parameter.high))
 
 
 def _named(text: str) -> Parameter:
@@ -59,7 +62,7 @@ def _named(text: str) -> Parameter:
     if known is None:
         raise StudyError(f"--input {text}: {name!r} is not a parameter of the model; docs/parameters.md lists them")
     if not equals:
-        return known
+        return _healthy(known)
     axis = parse_axis(f"{known.name}={given}")
     if axis.levels or not known.minimum <= axis.low < axis.high <= known.maximum:
         raise StudyError(f"--input {text}: write name=low:high within {known.minimum:g} to {known.maximum:g}")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from sim.cli.common import app
 from sim.engines.run import save
+from sim.exit_status import ExitStatus
 from sim.report.from_runs import comparison, single
 from sim.report.model.run_changes import changes, settings
 from sim.report.model.run_report import build
@@ -138,3 +139,26 @@ def test_junit_of_a_comparison(releases, monkeypatch, tmp_path):
     monkeypatch.chdir(releases)
     CliRunner().invoke(app, ["report", "1.2.0", "1.10.0", "--format", "junit", "--out", str(tmp_path)])
     assert [s.get("name") for s in ET.parse(tmp_path / "report.xml").getroot()] == ["1.2.0", "1.10.0"]
+
+
+def test_a_check_says_what_it_came_to_in_the_words_of_the_verdict(tmp_path):
+    """In JUnit and on the terminal: no failed check is `gate not met` unless a gate was not met."""
+    from sim.report.formats.junit import to_junit
+    from sim.report.page import Check, Page
+    from sim.report.pages.study_parts import whole
+
+    checks = [
+        Check("a", "s", False, "t", ExitStatus.UNDECIDED, "too little", by_chance=False), Check("b", "s", False, "t"),
+        Check("c", "s", False, "t", ExitStatus.UNDECIDED), Check("d", "s", False, "t", 4, "Invalid"), *whole(False, "s"),
+    ]  # fmt: skip
+    told = to_junit(Page("p", checks=checks))
+    for state in ("too little", "not met", "undecided", "Invalid", "partial"):
+        assert told.count(f'type="{state}"') == 1
+    assert "not judged: it was interrupted" in told and whole(False, "s")[0].status == ExitStatus.INTERRUPTED
+
+
+def test_an_interval_without_width_is_none():
+    """All campaigns gave the same: that is no certainty about the next one."""
+    from sim.report.show import interval
+
+    assert interval("energy", 0.0, 0.0) == "no interval: all equal" and interval("count", 1.0, 2.0) == "1 to 2"

@@ -103,3 +103,11 @@ def test_studies_that_cannot_be(options, match):
     """Each says why before anything runs."""
     with pytest.raises(StudyError, match=match):
         sensitivity(scenario(), **options)
+
+
+def test_without_a_range_of_ones_own_a_healthy_release_is_varied():
+    """Named or chosen by default the range is the same, and the one docs/study.md tells; a range of one's own is taken."""
+    named = uncertain(scenario(), ["boot_failure"])[0]
+    chosen = next(i for i in uncertain(scenario()) if i.name == "boot_failure")
+    assert (named.low, named.high) == (chosen.low, chosen.high) == (0.0002, 0.05)
+    assert uncertain(scenario(), ["boot_failure=0.1:0.9"])[0].high == 0.9

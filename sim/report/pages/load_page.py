@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.exit_status import ExitStatus
 from sim.records import SPANS
 from sim.report.model.live_findings import Compared, Leg, compared_of, legs_of
 from sim.report.model.load_verdict import decision_of, slo_of
@@ -139,11 +140,12 @@ def _checks(run: LoadRun, suite: str) -> list[Check]:
     complete = bool(run.found.get("complete", True)) and not interrupted
     missing = "it was interrupted" if interrupted else faults or "a worker went missing"
     return [
-        Check("the run is complete", suite, complete, "every worker reported" if complete else missing),
+        Check("the run is complete", suite, complete, "every worker reported" if complete else missing,
+              ExitStatus.INTERRUPTED if interrupted else ExitStatus.NO_GO),
         Check("the generator kept up", suite, not void, faults if void else "no worker was the bottleneck"),
         *slo_checks(slo_of(run.found), suite),
         *agreement_check(run.compared, suite),
-    ]
+    ]  # fmt: skip
 
 
 def _workers(run: LoadRun) -> Iterator[Section]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.exit_status import ExitStatus
 from sim.report.page import Check, Text, Verdict
 from sim.report.pages.study_results import Axis
 from sim.report.show import Kind
@@ -35,5 +36,14 @@ def whole(complete: bool, suite: str) -> list[Check]:
     return (
         []
         if complete
-        else [Check("the study is complete", suite, False, "it was interrupted: its figures decide nothing")]
+        else [
+            Check(
+                "the study is complete",
+                suite,
+                False,
+                "not judged: it was interrupted, so what is there is partial",
+                ExitStatus.INTERRUPTED,
+                by_chance=False,
+            )
+        ]
     )
