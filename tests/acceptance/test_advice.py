@@ -106,6 +106,8 @@ ROWS = [
     (MAINS, ["cloud.outages=[{at: 1s, lasts: 1d}]", "horizon=2h"], "outage", "horizon", "horizon=3d", "success_rate"),
     (MAINS, ["fleet.physics.data_plan_bytes=150000", f"{F}checksum_error=0.5"], "data_plan_empty", "plan.components.0.size", "plan.components.0.size=20 kB",
      "success_rate"),
+    (MAINS, ["fleet.groups.0.leaves={distribution: uniform, low: 0h, high: 10min}"], "left_fleet", "", "fleet.groups.0.leaves=null",
+     "success_rate"),
     (MAINS, ["fleet.groups.0.rsrp_dbm=-134", f"{S}preconditions.min_rsrp_dbm=-140"], "no_service", "",
      "fleet.groups.0.rsrp_dbm=-90", "success_rate"),
     (MCU, ["fleet.physics.mcu_read_s=300"], "mcu_timeout", "", "fleet.physics.mcu_read_s=0.05", "success_rate"),
