@@ -258,3 +258,4 @@ def test_from_how_long_on_a_wait_is_overdue():
     found.add("upgrade", 5.0)
     assert slo.overdue_s("upgrade", found) == pytest.approx(5.0, rel=1e-3)
     assert parse("error_rate(wake)<1%").overdue_s("wake", found) == pytest.approx(0.099, rel=1e-3)
+    assert (slo.by_chance("upgrade", 595), slo.by_chance("upgrade", 99), slo.by_chance("wake", 595)) == (5, 0, 0)

@@ -96,6 +96,10 @@ class Slo:
             return self.longest_s(name)
         return found.quantile_s(name, 99.0) or inf
 
+    def by_chance(self, name: str, tries: int) -> int:
+        """How many of so many tries may be overdue although nothing is wrong: the slowest 1 %, where no latency is limited."""
+        return 0 if self.longest_s(name) < inf else int(0.01 * tries)
+
     @property
     def needs_answers(self) -> bool:
         """Whether any term is about more than what a broker alone does: connect, login, the request taken in."""

@@ -177,7 +177,7 @@ def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) 
         return {"login": _logins(fleet, now)}
     spans: dict[str, list[tuple[float, float]]] = {"wake": [], "upgrade": []}
     for span, concerned in (("wake", [True] * len(takes)), ("upgrade", takes)):
-        overdue_s = slo.overdue_s(span, found)
+        overdue_s, overdue = slo.overdue_s(span, found), 0
         for module, counts in zip(fleet.engine.modules, concerned, strict=True):
             row = module.span_so_far(span, now) if counts else None
             if row is None:
@@ -186,9 +186,11 @@ def _spans(fleet: LoadFleet, takes: Sequence[bool], found: Latencies, slo: Slo) 
             if span in module.span_s:
                 continue
             if row[1] > overdue_s:
-                found.fail(span, OVERDUE)
+                overdue += 1
             elif span == "upgrade" and msg.UPDATE_ERROR in module.acked:
                 found.fail(span, UPGRADE_FAILED)
+        for _ in range(overdue - slo.by_chance(span, len(spans[span]))):
+            found.fail(span, OVERDUE)
     return spans
 
 
