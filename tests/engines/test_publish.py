@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from demos import hawkbit as hawkbit_demo
 from sim.engines.live.ddi import publish
 from sim.engines.live.ddi.control import control_of
 from sim.engines.live.ddi.ddi_target import ddi_target
@@ -336,3 +337,20 @@ def test_states_are_those_of_the_rollouts_own_actions(all_at_once, monkeypatch):
     assert len(first) == len(second) == 600
     assert (second["m0000001"].state, second["m0000002"].state) == ("error", "canceled")
     assert {found.state for name, found in second.items() if name > "m0000002"} == {"running", "registered"}
+
+
+def test_what_is_told_to_be_left_is_what_was_made(capsys):
+    """The rollout, the software modules and the targets of the list are those of the server, and there are no others."""
+    plan = hawkbit("fleet.size=5")
+    double, _, _ = published(plan)
+    hawkbit_demo._tell_what_is_left(plan, double.url)
+    head, rollout, targets = capsys.readouterr().out.splitlines()
+    assert head == f"left at {double.url}; delete there what is not wanted any more, in this order:"
+    [made] = double.rollouts.values()
+    [module] = double.modules.values()
+    assert f"rollout {made['name']!r}, " in rollout and rollout.endswith(
+        f"software modules {module['name']} {module['version']}"
+    )
+    assert targets.split(" ", 3)[2] == str(len(double.targets)) == "5"
+    prefix = targets.partition("name==")[2].removesuffix("*")
+    assert prefix and all(target["name"].startswith(prefix) for target in double.targets.values())

@@ -309,3 +309,17 @@ def test_a_changed_search_is_found_out_by_its_steps(folder, tmp_path, change, to
     archive.seal(changed)
     findings = [f.what for f in check_folder(changed, figures=figures_by_kind())["findings"]]
     assert any(told in text for text in findings), findings
+
+
+@pytest.mark.parametrize("devices", ["", "fc-1a2b-", "fc-1a2b-, fk-3c4d-"])
+def test_devices_that_a_search_leaves_are_told(devices):
+    """By what their ids begin with, in the last line and for programs; a search that made none says nothing."""
+    found = findings()
+    found.devices = devices
+    told = [line for line in found.lines() if line.startswith("left at the cloud")]
+    assert told == (
+        [f"left at the cloud: the devices of all probes, whose ids begin with {devices}; delete them there"]
+        if devices
+        else []
+    )
+    assert found.as_dict()["devices_left"] == devices
