@@ -93,15 +93,19 @@ class Purpose(IntEnum):
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Philox4x32-10: four 32-bit words for a 128-bit counter and a 64-bit key, all given as 32-bit words.
 
-    The products need only their 64 low bits, so wrapping 64-bit integers and Python's own give the same words.
+    The products need only their 64 low bits, so wrapping 64-bit integers and Python's own give the same words. Of c1, c3
+    and the key only the 32 low bits matter; what is above them is cut where a product needs it, and at the end.
     """
     for _ in range(10):
         p0 = _MULTIPLIER_0 * c0
         p1 = _MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = ((p1 >> 32) & MASK) ^ c1 ^ k0, p1 & MASK, ((p0 >> 32) & MASK) ^ c3 ^ k1, p0 & MASK
-        k0 = (k0 + _WEYL_0) & MASK
-        k1 = (k1 + _WEYL_1) & MASK
-    return c0, c1, c2, c3
+        c0 = ((p1 >> 32) ^ c1 ^ k0) & MASK
+        c2 = ((p0 >> 32) ^ c3 ^ k1) & MASK
+        c1 = p1
+        c3 = p0
+        k0 += _WEYL_0
+        k1 += _WEYL_1
+    return c0, c1 & MASK, c2, c3 & MASK
 
 
 def to_unit(high: Any, low: Any) -> Any:

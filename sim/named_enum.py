@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
+from types import ModuleType
+from typing import Self, TypeVar, cast
+
+Members = TypeVar("Members", bound=IntEnum)
 
 
 class NamedEnum(IntEnum):
@@ -23,3 +26,14 @@ class NamedEnum(IntEnum):
     def of(cls, word: str) -> Self:
         """The member of a word, hyphens allowed; KeyError for a word it has not."""
         return cls[word.replace("-", "_").upper()]
+
+
+def numbers(enumeration: type[Members]) -> type[Members]:
+    """The members as plain ints under the same names, for code that reads some at every event.
+
+    Reading a member from its class takes Python 3.11 some 70 ns, from a namespace like this one 5; a compiler takes it
+    for constants. To a type checker it is the enumeration.
+    """
+    plain = ModuleType(enumeration.__name__)
+    plain.__dict__.update({member.name: int(member) for member in enumeration})
+    return cast("type[Members]", plain)

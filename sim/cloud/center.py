@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sim import messages as msg
 from sim.cloud import execution as ex
-from sim.cloud import message_rules, offer_rules, plan_rules
+from sim.cloud import message_rules, plan_rules
 from sim.cloud.execution import Execution
 from sim.cloud.plan_states import PlanState
 from sim.cloud.rollout_state import (
@@ -199,7 +199,7 @@ class DeveloperCenter:
     def add(self, execution: Execution) -> int:
         """A module that became known after the plan was made: joins at its first hello. Returns its number."""
         index = len(self.executions)
-        execution.index, execution.late = index, 1
+        execution.index, execution.late = index, ex.TO_JOIN
         execution.group = len(self.rollout.groups) - 1
         self.executions.append(execution)
         if index >= len(self.rollout.waiting):
@@ -243,10 +243,6 @@ class DeveloperCenter:
     def _wanted_version(self, index: int, component: int) -> str:
         c = self.plan.components[component]
         return c.rollback_version if self.executions[index].reverting else c.target_version
-
-    def refuses_downloads(self, index: int) -> bool:
-        """Whether this module's download URL is gone (a starved plan)."""
-        return offer_rules.refuses_downloads(self.rollout.progress, self.executions[index])
 
     # --- time ----------------------------------------------------------------------------------------------------
 

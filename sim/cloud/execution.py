@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, nan
 
-from sim.cloud.execution_states import ExecutionState
-from sim.named_enum import NamedEnum
+from sim.cloud import execution_states
+from sim.named_enum import NamedEnum, numbers
+
+ExecutionState = numbers(execution_states.ExecutionState)
 
 
 class EndReason(NamedEnum):
@@ -28,7 +30,10 @@ class EndReason(NamedEnum):
         return "" if self == EndReason.NONE else self.name.lower()
 
 
-STATE_NAMES = ExecutionState.words()
+IN_PLAN, TO_JOIN, JOINED = range(3)
+"""`late`: in the plan from the start; became known later, and joins at its first hello; has joined."""
+
+STATE_NAMES = execution_states.ExecutionState.words()
 REASON_NAMES = EndReason.words()
 
 DEVICE_STATES: dict[int, str] = {
@@ -54,7 +59,7 @@ class Execution:
     index: int
     group: int = 0
     cell: int = -1
-    late: int = 0
+    late: int = IN_PLAN
     identity: int = 0
     """What keys its draws, where a strategy has any."""
     busy_until_s: float = 0.0

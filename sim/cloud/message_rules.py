@@ -12,9 +12,8 @@ from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import execution_states, offer_rules, plan_rules, rollout_state
 from sim.cloud.execution import EndReason, Execution
-from sim.cloud.execution_states import ExecutionMove, ExecutionState
 from sim.cloud.plan_states import PlanState
-from sim.cloud.rollout_state import MessageKind, Note, RolloutState, TimerKind
+from sim.cloud.rollout_state import MessageKind, RolloutState, TimerKind
 from sim.messages import (
     DOWNLOAD_ERROR,
     DOWNLOAD_START,
@@ -27,7 +26,12 @@ from sim.messages import (
     UPDATE_SUCCESS,
     UPDATING,
 )
+from sim.named_enum import numbers
 from sim.strategy.settings import FailureType
+
+ExecutionState = numbers(execution_states.ExecutionState)
+ExecutionMove = numbers(execution_states.ExecutionMove)
+Note = numbers(rollout_state.Note)
 
 # --- messages ------------------------------------------------------------------------------------------------------
 
@@ -80,7 +84,7 @@ def _match(rollout: RolloutState, execution: Execution, at_target: int, source_o
     """Compares the reported versions with the plan's source and target versions."""
     execution.at_target = at_target
     execution.source_ok = source_ok
-    if execution.late == 1:
+    if execution.late == ex.TO_JOIN:
         plan_rules.join(rollout, execution, now)
     if at_target == (1 << rollout.progress.components) - 1:
         rollout_state.finish(rollout, execution, ExecutionMove.NEED_NOTHING, now)

@@ -9,12 +9,18 @@ from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import execution_states, plan_states, rollout_state
 from sim.cloud.execution import EndReason, Execution
-from sim.cloud.execution_states import ExecutionMove, ExecutionState
-from sim.cloud.plan_states import PlanMove, PlanState
-from sim.cloud.rollout_state import MessageKind, Note, RolloutState, TimerKind
+from sim.cloud.plan_states import PlanMove
+from sim.cloud.rollout_state import MessageKind, RolloutState
+from sim.named_enum import numbers
 from sim.strategy import concurrency, preconditions, retry, windows
 from sim.strategy.progress import Progress
 from sim.strategy.settings import FailureType, InFlight, Overwrite, Settings, TimerStart, WindowGate
+
+PlanState = numbers(plan_states.PlanState)
+ExecutionState = numbers(execution_states.ExecutionState)
+ExecutionMove = numbers(execution_states.ExecutionMove)
+Note = numbers(rollout_state.Note)
+TimerKind = numbers(rollout_state.TimerKind)
 
 ANSWER_TIME_S = 60.0
 """A notice unanswered this long counts as lost and may be sent again on request."""

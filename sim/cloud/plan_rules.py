@@ -48,7 +48,7 @@ import numpy as np
 from sim.causes import Cause
 from sim.cloud import execution as ex
 from sim.cloud import execution_states, offer_rules, plan_states, rollout_state
-from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution import JOINED, TO_JOIN, EndReason, Execution
 from sim.cloud.execution_states import ExecutionMove, ExecutionState
 from sim.cloud.plan_states import PlanMove, PlanState
 from sim.cloud.rollout_state import DecisionKind, Note, RolloutState, TimerKind
@@ -265,7 +265,7 @@ def join(rollout: RolloutState, execution: Execution, now: float) -> None:
     progress = rollout.progress
     if not (offer_rules.running(progress) or offer_rules.paused(progress)):
         return
-    execution.late = 2
+    execution.late = JOINED
     group = rollout.groups[execution.group]
     progress.targets += 1
     progress.members += 1
@@ -491,7 +491,7 @@ def _close(rollout: RolloutState, now: float, move: PlanMove, reason: int, force
         execution = rollout.executions[i]
         if ex.is_waiting(execution.state) or execution.retry_pending:
             execution.reason = reason
-            become_failed = settings.waiting_become_failed and execution.late != 1
+            become_failed = settings.waiting_become_failed and execution.late != TO_JOIN
             rollout_state.finish(rollout, execution, ExecutionMove.FAIL if become_failed else ExecutionMove.CANCEL, now)
         elif ex.is_in_progress(execution.state):
             offer_rules.treat_in_flight(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cloud import execution_states
-from sim.cloud.execution import EndReason, Execution
+from sim.cloud.execution import TO_JOIN, EndReason, Execution
 from sim.cloud.execution_states import ExecutionMove, ExecutionState
 from sim.named_enum import NamedEnum
 from sim.strategy import concurrency
@@ -257,7 +257,7 @@ def finish(rollout: RolloutState, execution: Execution, move: ExecutionMove, now
     execution.step += 1
     progress.dirty = 1
     note(rollout, execution.index, now, NOTE_OF_STATE + state, 0.0)
-    if execution.reverting or execution.late == 1:  # counted already; not in the plan yet
+    if execution.reverting or execution.late == TO_JOIN:  # counted already; not in the plan yet
         return
     group.terminal += 1
     progress.terminal += 1

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import math
 
-from sim.module import radio
+from sim.module import radio, rows
 from sim.module.profile import Profile
-from sim.module.rows import CheckIn, ModuleRow, Power
+from sim.module.rows import ModuleRow
+from sim.named_enum import numbers
+
+CheckIn = numbers(rows.CheckIn)
+Power = numbers(rows.Power)
 
 TRIP_SIGMA = 0.3
 """Log-spread of the time a vehicle stays online."""

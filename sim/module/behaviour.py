@@ -7,7 +7,7 @@ by their own files and come back as inputs of the state machine in states.py.
 
 from __future__ import annotations
 
-from sim.causes import Cause
+from sim import causes
 from sim.draws import Purpose, uniform
 from sim.messages import (
     DOWNLOAD_ERROR,
@@ -25,11 +25,19 @@ from sim.messages import (
     UPDATING,
     unmet,
 )
-from sim.module import battery, bookings, check_in, flash, image, link_states, outage, radio, states
-from sim.module.inputs import OTA_INPUT_COUNT, Effect, Input
-from sim.module.link_states import LinkMove, LinkState
+from sim.module import battery, bookings, check_in, flash, image, inputs, link_states, outage, radio, rows, states
+from sim.module.inputs import OTA_INPUT_COUNT
 from sim.module.profile import Profile
-from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, CheckIn, ModuleRow, OutageKind, Power
+from sim.module.rows import FAULT_FELL_BACK, FAULT_INSTALLATION, INF, ModuleRow, OutageKind
+from sim.named_enum import numbers
+
+Input = numbers(inputs.Input)
+Effect = numbers(inputs.Effect)
+LinkState = numbers(link_states.LinkState)
+LinkMove = numbers(link_states.LinkMove)
+Cause = numbers(causes.Cause)
+CheckIn = numbers(rows.CheckIn)
+Power = numbers(rows.Power)
 
 FAILURES_BEFORE_LONG_BACK_OFF = 6
 """Failed connections with the short back-off (QuecThing, net errors)."""
@@ -53,18 +61,18 @@ def receive(row: ModuleRow, profile: Profile, input_: int, now: float) -> int:
             row.cause = Cause.DOWNLOAD_TOO_LONG
     if input_ < OTA_INPUT_COUNT:
         return _ota(row, profile, input_, now)
+    if input_ <= Input.ACCESSED:
+        return _link(row, profile, input_, now)
+    if input_ <= Input.POWER_BACK:
+        return _power(row, profile, input_, now)
     if input_ == Input.DECIDE:
         return _decide(row, profile, now)
-    if input_ == Input.REVOKED:
-        return _revoked(row, profile, now)
     if input_ == Input.READ_PIECE:
         last = row.offset_bytes + row.piece_bytes >= row.package_bytes
         return _ota(row, profile, Input.UPDATE if last else Input.NEXT_BLOCK, now)
-    if input_ in (Input.BEGIN_FLASH, Input.FLASH_ENDED, Input.BATTERY_EMPTY, Input.POWER_BACK):
-        return _power(row, profile, input_, now)
-    if input_ == Input.FAIL_LATE:
-        return _fail_late(row, profile, now)
-    return _link(row, profile, input_, now)
+    if input_ == Input.REVOKED:
+        return _revoked(row, profile, now)
+    return _fail_late(row, profile, now)
 
 
 def _due(row: ModuleRow) -> int:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import math
 
-from sim.draws import Purpose, lognormal, normal, pair, uniform
+from sim import draws
+from sim.draws import lognormal, normal, pair, uniform
+from sim.module import rows
 from sim.module.battery import TRIP_SIGMA
 from sim.module.profile import Profile
-from sim.module.rows import INF, CheckIn, ModuleRow
+from sim.module.rows import INF, ModuleRow
+from sim.named_enum import numbers
+
+Purpose = numbers(draws.Purpose)
+CheckIn = numbers(rows.CheckIn)
 
 DAY_S = 86400.0
 _CLOCKS_MOVE_S = 3.0 * 3600.0

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Input(IntEnum):
-    """Inputs of a module. Those of the OTA machine come first: they are columns of its table."""
+    """Inputs of a module: first those of the OTA machine, columns of its table; then the link's, then those of power."""
 
     NOTICE = 0
     """Command 0x0111."""
@@ -61,20 +61,22 @@ class Input(IntEnum):
     """The session broke."""
     SLEEP = 26
     """The awake time is over."""
-    DECIDE = 27
-    """The application (or its user) decides on a notice."""
+    ACCESSED = 27
+    """Random access in the cell went through."""
+
     BEGIN_FLASH = 28
     """Radio off, write."""
     FLASH_ENDED = 29
     """The module starts again."""
     BATTERY_EMPTY = 30
     POWER_BACK = 31
-    READ_PIECE = 32
+
+    DECIDE = 32
+    """The application (or its user) decides on a notice."""
+    READ_PIECE = 33
     """The MCU has read its piece."""
-    REVOKED = 33
+    REVOKED = 34
     """The report of a success was refused: back to the previous image."""
-    ACCESSED = 34
-    """Random access in the cell went through."""
     FAIL_LATE = 35
     """The new image fails after its success."""
 

@@ -8,6 +8,9 @@ from sim.module.inputs import Effect, Input
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
 
+INPUTS: dict[type, int] = {msg.Install: Input.UPDATE, msg.Cancel: Input.CANCEL, msg.Revoked: Input.REVOKED}
+"""Messages that carry nothing, as inputs."""
+
 
 class Module:
     """A module as the drivers hold it: deliver inputs, perform the effects, arm one timer at `deadline`."""
@@ -52,16 +55,8 @@ class Module:
 
     def receive(self, input_: int | msg.ToModule, now: float) -> int:
         """Delivers an input or a message and returns the effects; what the state refuses changes nothing."""
-        if isinstance(input_, msg.Notice):
-            return self._receive_notice(input_, now)
-        if isinstance(input_, msg.FirmwareUrl):
-            return self._receive_url(input_, now)
-        if isinstance(input_, msg.Install):
-            return behaviour.receive(self.row, self.profile, Input.UPDATE, now)
-        if isinstance(input_, msg.Cancel):
-            input_ = Input.CANCEL
-        elif isinstance(input_, msg.Revoked):
-            input_ = Input.REVOKED
+        if not isinstance(input_, int):
+            return self._receive_message(input_, now)
         before = self.row.at_target
         effects = behaviour.receive(self.row, self.profile, input_, now)
         if self.row.link < 0:
@@ -69,6 +64,13 @@ class Module:
         if self.row.at_target != before:
             self._versions_changed(before)
         return effects
+
+    def _receive_message(self, message: msg.ToModule, now: float) -> int:
+        if isinstance(message, msg.Notice):
+            return self._receive_notice(message, now)
+        if isinstance(message, msg.FirmwareUrl):
+            return self._receive_url(message, now)
+        return self.receive(INPUTS[type(message)], now)
 
     def _versions_changed(self, before: int) -> None:
         """Keeps the reported versions in step with what runs."""

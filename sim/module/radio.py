@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 
+from sim import draws
 from sim.curves import interpolate
-from sim.draws import Purpose, lognormal, normal, pair, uniform
+from sim.draws import lognormal, normal, pair, uniform
 from sim.module.profile import Profile
 from sim.module.rows import ModuleRow
+from sim.named_enum import numbers
+
+Purpose = numbers(draws.Purpose)
 
 NB_IOT, LTE_M, CAT_1_BIS, CAT_1, CAT_4 = range(5)
 LEVELS = 3

@@ -21,7 +21,7 @@ from sim.cloud import acceptance, message_rules, offer_rules, plan_rules, rollou
 from sim.cloud.acceptance import Acceptance
 from sim.cloud.catalog import File, Version
 from sim.cloud.center import Command, DeveloperCenter
-from sim.cloud.execution import Execution
+from sim.cloud.execution import JOINED, Execution
 from sim.cloud.plan_states import PlanState
 from sim.engines.world.fleet_records import filtered
 from sim.engines.world.plan_settings import build_plan, group_of, release_ranks
@@ -104,7 +104,7 @@ class LiveCenter(DeveloperCenter):
         self.log = self.log  # it says in the counts whether lines are wanted
         b.groups = [Group(**row) for row in given["groups"]]
         b.criteria = [Criterion(**row) for row in given["criteria"]]
-        joined = sorted((e for e in self.executions if e.late == 2), key=lambda e: (e.released_s, e.index))
+        joined = sorted((e for e in self.executions if e.late == JOINED), key=lambda e: (e.released_s, e.index))
         for place, late in enumerate(joined):
             plan_rules.stand_in_line(b, late.index, place)
         for e in self.executions:

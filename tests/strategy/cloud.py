@@ -14,6 +14,7 @@ import numpy as np
 
 from sim import messages as msg
 from sim.cloud import execution as ex
+from sim.cloud import offer_rules
 from sim.cloud.center import DeveloperCenter
 from sim.cloud.execution import Execution
 from sim.engines.world.plan_settings import build_plan, group_of
@@ -94,6 +95,10 @@ class Cloud:
         return self.until(self.now)
 
     # --- modules -------------------------------------------------------------------------------------------------
+
+    def refuses_downloads(self, index: int) -> bool:
+        """Whether the URL of this module is gone."""
+        return offer_rules.refuses_downloads(self.center.rollout.progress, self.center.executions[index])
 
     def hello(
         self, index: int, *, asks: bool = True, battery: float = 80.0, rsrp: float = -90.0, level: int = 0,

@@ -133,13 +133,13 @@ def test_pause_starve():
     cloud = Cloud(3, in_flight={"on_pause": "starve"})
     cloud.walk(0, DOWNLOADING)
     cloud.walk(1, UPDATING)
-    assert not cloud.center.refuses_downloads(0)
+    assert not cloud.refuses_downloads(0)
     cloud.operator("suspend")
-    assert cloud.center.refuses_downloads(0)
+    assert cloud.refuses_downloads(0)
     cloud.status(1, UPDATE_SUCCESS)
     assert cloud.counts.succeeded == 0 and cloud.counts.in_progress == 2
     cloud.operator("resume")
-    assert not cloud.center.refuses_downloads(0)
+    assert not cloud.refuses_downloads(0)
     cloud.hello(1, version=NEW)
     assert cloud.state(1) == "not_needed" and cloud.counts.succeeded == 0
 
@@ -247,7 +247,7 @@ def test_cancel_revoke(force, rolls_back):
     assert cloud.state(1) == "canceled" and cloud.counts.succeeded == 0
     assert cloud.lines("report refused: revoked", 1) == [20.0]
     assert cloud.told(msg.Revoked) == ([(20.0, 1)] if rolls_back else [])
-    assert not cloud.center.refuses_downloads(0)  # it is let run
+    assert not cloud.refuses_downloads(0)  # it is let run
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -266,7 +266,7 @@ def test_cancel_stop(force):
 def test_cancel_starve():
     """Definition 9, STARVE on cancel: downloads are refused; who has the image already is not counted."""
     cloud = cancelled("starve")
-    assert cloud.center.refuses_downloads(0) and cloud.state(0) == "downloading"
+    assert cloud.refuses_downloads(0) and cloud.state(0) == "downloading"
     cloud.status(0, DOWNLOAD_ERROR)
     cloud.status(1, UPDATE_SUCCESS)
     assert cloud.state(0) == "failed" and cloud.counts.succeeded == 0
@@ -380,7 +380,7 @@ def test_rollback_reaches_those_the_cancel_could_not_stop(policy):
     cloud = rolled_back(policy).until(20.0)
     cloud.status(2, UPDATE_SUCCESS)
     assert cloud.told(msg.Notice, 2)[-1] == (20.0, 2)
-    assert not cloud.center.refuses_downloads(2)  # starving was for the bad image
+    assert not cloud.refuses_downloads(2)  # starving was for the bad image
     take_back(cloud, 2)
     assert cloud.state(2) == "canceled"
 

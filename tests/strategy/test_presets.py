@@ -435,7 +435,7 @@ def test_goosebit_pause_starves():
     cloud.walk(0, DOWNLOADING)
     cloud.walk(1, UPDATING)
     cloud.operator("suspend")
-    assert cloud.center.refuses_downloads(0) and cloud.hello(2) == []
+    assert cloud.refuses_downloads(0) and cloud.hello(2) == []
     cloud.status(1, UPDATE_SUCCESS)
     assert cloud.counts.succeeded == 0
 

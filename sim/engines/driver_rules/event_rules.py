@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from sim.causes import Cause
 from sim.cloud import message_rules
-from sim.engines.driver_rules import answer_rules, module_rules, request_rules, seam, session_rules, transfer_rules
-from sim.engines.driver_rules.driven_row import NONE, NOT_ANSWERED, Kind, UnderWay
+from sim.engines.driver_rules import (
+    answer_rules,
+    driven_row,
+    module_rules,
+    request_rules,
+    seam,
+    session_rules,
+    transfer_rules,
+)
+from sim.engines.driver_rules.driven_row import NONE, NOT_ANSWERED, UnderWay
 from sim.engines.driver_rules.seam import EngineState
 from sim.engines.recording import tally
-from sim.module import behaviour
-from sim.module.inputs import Input
-from sim.module.link_states import LinkState
+from sim.module import behaviour, inputs, link_states
+from sim.named_enum import numbers
+
+Kind = numbers(driven_row.Kind)
+LinkState = numbers(link_states.LinkState)
+Input = numbers(inputs.Input)
 
 
 def start_online(state: EngineState, i: int) -> None:

@@ -8,8 +8,11 @@ from sim.causes import Cause
 from sim.engines.driver_rules import request_rules, seam, session_rules, transfer_rules
 from sim.engines.driver_rules.seam import EngineState
 from sim.messages import UPDATE_SUCCESS
-from sim.module import behaviour, outage
-from sim.module.inputs import Effect, Input
+from sim.module import behaviour, inputs, outage
+from sim.named_enum import numbers
+
+Effect = numbers(inputs.Effect)
+Input = numbers(inputs.Input)
 
 
 def deliver(state: EngineState, i: int, input_: int, now: float) -> None:

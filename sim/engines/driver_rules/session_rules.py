@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from math import inf
 
+from sim import draws
 from sim.cloud import capacity, message_rules
 from sim.cloud import execution as ex
-from sim.draws import Purpose, exponential, uniform
-from sim.engines.driver_rules import seam
-from sim.engines.driver_rules.driven_row import Kind
+from sim.draws import exponential, uniform
+from sim.engines.driver_rules import driven_row, seam
 from sim.engines.driver_rules.seam import EngineState
 from sim.engines.recording import tally
-from sim.module import outage, radio, states
-from sim.module.inputs import Effect
-from sim.module.link_states import LinkState
+from sim.module import inputs, link_states, outage, radio, states
 from sim.module.rows import CheckIn
+from sim.named_enum import numbers
+
+Effect = numbers(inputs.Effect)
+LinkState = numbers(link_states.LinkState)
+Kind = numbers(driven_row.Kind)
+Purpose = numbers(draws.Purpose)
 
 KEEPALIVES_UNTIL_UNHEARD = 1.5
 """MQTT: a server gives a silent client one and a half times its keep-alive."""

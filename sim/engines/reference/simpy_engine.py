@@ -78,6 +78,7 @@ class SimpyEngine:
     def __init__(self, world: World, *, events: bool | str = False) -> None:
         self.world = world
         self.clock = simpy.Environment()
+        self._horizon_s = world.horizon_s
         world.row_type = DrivenRow
         self.modules: list[DrivenRow] = [module.row for module in world.modules]  # type: ignore[misc]
         self.profiles = world.fleet.profiles
@@ -102,7 +103,7 @@ class SimpyEngine:
     def run(self, progress: Callable[[float], None] | None = None) -> bool:
         """Runs to the horizon; returns False when interrupted by Ctrl-C. `progress` gets the virtual time."""
         self._start()
-        horizon = self.world.horizon_s
+        horizon = self._horizon_s
         try:
             for i in range(1, STRETCHES + 1):
                 stop_s = horizon if i == STRETCHES else horizon * i / STRETCHES
@@ -136,35 +137,38 @@ class SimpyEngine:
 
         Whoever is wanted at the present instant before those who act now acts as soon as they are through.
         """
-        if at >= self.world.horizon_s:
+        if at >= self._horizon_s:
             return
-        delay = moment(at, rank) - int(self.clock.now)
+        delay = moment(at, rank) - self.clock.now
         if delay < 0:
             heappush(self._overdue, (rank, next(self._order), action))
             return
-        timeout = self.clock.timeout(delay)
-        timeout.callbacks.append(lambda _: self._act(action))
+        self.clock.timeout(delay).callbacks.append(lambda _: self._act(action, at))
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: Action, now: float) -> None:
         """Something happens now, and whatever it makes due at once."""
-        now = time_of(int(self.clock.now))
         action(now)
-        self._rearm_shared(now)
+        self._rearm_egress(now)
         while self._overdue:
             _, _, action = heappop(self._overdue)
             action(now)
-            self._rearm_shared(now)
+            self._rearm_egress(now)
 
-    def _rearm_shared(self, now: float) -> None:
-        """The center and the egress are woken when they next want to."""
-        center_s, egress_s = self.world.center.deadline, egress.next_at(self.egress)
+    def _rearm_center(self, now: float) -> None:
+        """The center, to which something was said, is woken when it next wants to."""
+        center_s = self.world.center.deadline
         if center_s < self._center_at:
             self._center_at = center_s
             self.at(max(center_s, now), CENTER, self._wake_center)
-        if egress_s != self._egress_at:
-            self._egress_at = egress_s
-            if egress_s < inf:
-                self.at(max(egress_s, now), TRANSFERS, lambda at: self._transfer_due(egress_s, at))
+
+    def _rearm_egress(self, now: float) -> None:
+        """The first transfer is complete when the egress says so, after whatever has happened to the others."""
+        egress_s = egress.next_at(self.egress)
+        if egress_s == self._egress_at:
+            return
+        self._egress_at = egress_s
+        if egress_s < inf:
+            self.at(max(egress_s, now), TRANSFERS, lambda at: self._transfer_due(egress_s, at))
 
     def _wake_center(self, now: float) -> None:
         self._center_at = inf
@@ -186,7 +190,6 @@ class SimpyEngine:
                 event_rules.start_online(self, i)
             else:
                 module_rules.rearm(self, i)
-        self._rearm_shared(0.0)
         for at, action in operator_actions(world):
             self.at(at, OPERATOR, lambda now, action=action: self._send(action(now), now))  # type: ignore[misc]
 
@@ -200,6 +203,7 @@ class SimpyEngine:
             component = message.component if isinstance(message, msg.FirmwareUrl) else 0
             back = self.world.center.executions[i].reverting
             session_rules.send(self, i, NUMBERS[type(message)], component, back, now)
+        self._rearm_center(now)
 
     # --- the seam: events under way ----------------------------------------------------------------------------------
 
@@ -313,6 +317,7 @@ class SimpyEngine:
     def cloud_polled(self, i: int, now: float) -> tuple[int, int]:
         """See seam.cloud_polled."""
         commands = self.world.center.hello(i, self.world.modules[i].hello(now), now)
+        self._rearm_center(now)
         if not commands:
             return NONE, 0
         message = commands[0][1]
@@ -327,3 +332,4 @@ class SimpyEngine:
             version = self.world.modules[i].versions.get(self.world.plan.components[component].component, "")
         report = msg.StatusReport(status, component, version)
         self.world.center.status(i, report, now, last_word=bool(last_word))
+        self._rearm_center(now)

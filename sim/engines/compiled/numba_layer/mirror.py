@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 from sim.engines.compiled.numba_layer import cache_hints
+from sim.named_enum import numbers
 
 PACKAGE = "sim."
 LONG_TUPLE = 6
@@ -81,14 +82,7 @@ class Mirror:
             self._add(sys.modules[value.__module__])
             return self._functions.get(value, value)
         if isinstance(value, type) and issubclass(value, IntEnum):
-            return _numbers(value)
+            return numbers(value)
         if isinstance(value, tuple) and len(value) > LONG_TUPLE and all(isinstance(x, int | float) for x in value):
             return np.array(value)
         return value
-
-
-def _numbers(enumeration: type[IntEnum]) -> ModuleType:
-    """The members of an enumeration as plain ints, under the same names."""
-    plain = ModuleType(enumeration.__name__)
-    plain.__dict__.update({member.name: int(member) for member in enumeration})
-    return plain
