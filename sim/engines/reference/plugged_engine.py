@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.cloud import offer_rules, plan_rules, rollout_state
+from sim.cloud.execution import TO_JOIN
 from sim.cloud.execution_states import ExecutionState
 from sim.cloud.rollout_state import DecisionKind, RolloutState
 from sim.draws import Purpose
@@ -111,7 +112,7 @@ class PluggedEngine(SimpyEngine):
         names, codes = self._columns[label]
         executions = self.rollout.executions
         states = np.fromiter((e.state for e in executions), np.int64, len(executions))
-        counted = np.fromiter((e.late != 1 for e in executions), np.bool_, len(executions)) & (codes >= 0)
+        counted = np.fromiter((e.late != TO_JOIN for e in executions), np.bool_, len(executions)) & (codes >= 0)
 
         def of(mask: NDArray[np.bool_]) -> list[int]:
             return [int(n) for n in np.bincount(codes[mask & counted], minlength=len(names))]
