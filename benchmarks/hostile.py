@@ -37,7 +37,7 @@ from tests.service.modules import RANDOM, FakeModule, Lost
 
 HONEST = 40
 REPORT_EVERY_S = 0.5
-QUIET_S = 8.0
+QUIET_S = 30.0
 SOURCES = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
 MAX_HELD = 1600
 """Half-open connections held at once by one attacker, as far as the cloud leaves them."""
@@ -347,7 +347,7 @@ def main() -> int:
     """Measures and prints; ends with 1 when the cloud ended, erred or grew by a fifth."""
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, count, rate in (("frames", 1_000_000, 4000), ("requests", 100_000, 400), ("half-open", 30_000, 1500)):
+    for name, count, rate in (("frames", 1_000_000, 4000), ("requests", 100_000, 400), ("half-open", 40_000, 2000)):
         parser.add_argument(f"--{name}", type=int, default=count)
         parser.add_argument(f"--{name}-per-s", type=float, default=rate)
     parser.add_argument(

@@ -40,7 +40,7 @@ from sim.service.store.journal import Journal
 from sim.service.throttle import Connections
 from sim.service.trouble import Trouble
 from sim.service.web import app as web
-from sim.service.web.connection import MAX_HEAD_BYTES, protocol
+from sim.service.web.connection import MAX_HEAD_BYTES, FirstHead, protocol
 
 STOP_S = 5.0
 WATCH_S = 2.0
@@ -241,7 +241,7 @@ class _Web(uvicorn.Server):
         config, loop = self.config, asyncio.get_running_loop()
 
         def connected() -> asyncio.Protocol:
-            return config.http_protocol_class(config=config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+            return FirstHead(config, self.server_state)
 
         self.servers = []
         for sock in sockets or []:

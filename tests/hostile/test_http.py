@@ -201,6 +201,8 @@ def test_slow_heads_slow_bodies_and_silence_end(tmp_path, monkeypatch):
         async with served(tmp_path) as (server, client):
             assert await raw(server, b"") == b""
             assert await raw(server, b"", then=b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 500, every_s=0.05) == b""
+            long = b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 5000  # goes over to the parser before it has its end
+            assert await raw(server, long, then=b"a" * 500, every_s=0.05) == b""
             head = (
                 f"POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
                 "Content-Type: application/json\r\nContent-Length: 600\r\n\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,100 @@ def test_the_table_is_complete_and_its_corners_are_as_documented():
     assert judge(S.DOWNLOADING, 3, offered=True, cancelling=True) is Acceptance.ACCEPT  # the answer to a Cancel
     assert all(reason(state, offered=True) for state in S)
     assert all(judge(s, 11, offered=True, cancelling=False) is Acceptance.ACCEPT for s in S if is_terminal(s))
+
+
+SIGNS = {"+": Acceptance.ACCEPT, "o": Acceptance.IGNORE, "-": Acceptance.REFUSE}
+OVER = [state for state in ExecutionState if is_terminal(state)]
+STATES = {
+    "scheduled, or never offered": [ExecutionState.SCHEDULED], "queued after an offer": [ExecutionState.QUEUED],
+    "notified, waiting for the user": [ExecutionState.NOTIFIED, ExecutionState.WAIT_FOR_CONFIRMATION],
+    "confirmed, downloading, downloaded": [ExecutionState.CONFIRMED, ExecutionState.DOWNLOADING, ExecutionState.DOWNLOADED],
+    "updating": [ExecutionState.UPDATING], "over": OVER,
+}  # fmt: skip
+
+
+def documented():
+    """The table of the documentation: verdict by state and status."""
+    text = (Path(__file__).parents[2] / "docs" / "threat_model.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    begin = next(i for i, row in enumerate(rows) if row[0] == "state \\ status")
+    statuses = [int(cell) for cell in rows[begin][1:]]
+    return {
+        (state, status): SIGNS[sign]
+        for row in rows[begin + 2 : begin + 2 + len(STATES)]
+        for state in STATES[row[0]]
+        for status, sign in zip(statuses, row[1:], strict=True)
+    }
+
+
+def test_the_documented_table_is_the_one_that_judges():
+    table = documented()
+    assert set(table) == {(state, status) for state in ExecutionState for status in STATUSES}
+    for (state, status), verdict in table.items():
+        assert judge(state, status, offered=True, cancelling=False) is verdict, (state, status)
+        never = table[ExecutionState.SCHEDULED, status] if state == ExecutionState.QUEUED else verdict
+        assert judge(state, status, offered=False, cancelling=False) is never, (state, status)
+
+
+PATHS = {
+    "never offered": ([], ExecutionState.QUEUED), "taken back": ([2], ExecutionState.QUEUED),
+    "notified": ([], ExecutionState.NOTIFIED), "confirmed": ([2], ExecutionState.CONFIRMED), "downloading": ([2, 4], ExecutionState.DOWNLOADING),
+    "downloaded": ([2, 4, 8], ExecutionState.DOWNLOADED), "updating": ([2, 4, 8, 9], ExecutionState.UPDATING),
+    "succeeded": ([2, 4, 8, 9, 11], ExecutionState.SUCCEEDED), "failed": ([2, 4, 8, 9, 12], ExecutionState.FAILED),
+}  # fmt: skip
+LEADS_TO = {
+    4: ExecutionState.DOWNLOADING,
+    5: ExecutionState.DOWNLOADING,
+    8: ExecutionState.DOWNLOADED,
+    9: ExecutionState.UPDATING,
+}
+"""Where an accepted status leaves an execution that has a URL."""
+
+
+def test_every_cell_does_what_it_says(tmp_path):
+    """A device of its own for each state that is reached by reports, and each status: what is not accepted changes nothing
+    and says why; what is accepted says nothing of the kind, and a success ends every upgrade that was offered."""
+
+    async def scene():
+        async with served(tmp_path) as (server, client):
+            strategy = {"preconditions": {"min_battery_percent": 50}, "retry": {"number_of_retries": 0}}
+            plan = await prepare(client, activate=False, strategy=strategy)
+            rollouts = server.cloud.rollouts
+            devices = {
+                (path, status): rollouts.create(1, f"d{number}x{status}", "s") for number, path in enumerate(PATHS) for status in STATUSES
+            }  # fmt: skip
+            assert (await client.post(f"/api/v1/plans/{plan}/activate")).status_code == 200
+            running, said = rollouts.running[plan], []
+            kept = running.center.log
+            running.center.log = lambda index, at, text: (said.append(text), kept(index, at, text))
+            for (path, status), device in devices.items():
+                before, state = PATHS[path]
+                rollouts.connected(device)
+                rollouts.condition(device, 20.0 if path == "never offered" else 90.0, -90.0, 5e7)
+                rollouts.announced(device, "1.0.0", {}, asks=True)
+                if path == "taken back":
+                    rollouts.condition(device, 20.0, -90.0, 5e7)
+                for earlier in before:
+                    rollouts.status(device, earlier, "fw", "1.1.0" if earlier == 11 else "")
+                execution = running.execution(device)
+                assert execution.state == state, (path, execution.state)
+                rollouts.condition(device, 90.0, -90.0, 5e7)
+                said.clear()
+                rollouts.status(device, status, "fw", "1.1.0" if status == 11 else "")
+                verdict = judge(state, status, offered=path != "never offered", cancelling=False)
+                if verdict is Acceptance.ACCEPT:
+                    assert not [line for line in said if "ignored" in line or "refused" in line], (path, status)
+                    assert status != 11 or execution.state == ExecutionState.SUCCEEDED or is_terminal(state)
+                    assert status not in LEADS_TO or execution.state == LEADS_TO[status], (path, status)
+                else:
+                    assert execution.state == state, (path, status)
+                    assert said[0].startswith(f"status {status} {msg.STATUS_TEXT[status]} {verdict.value}: "), (
+                        path,
+                        status,
+                    )
+                rollouts.offline(device)
+
+    asyncio.run(asyncio.wait_for(scene(), 300))
 
 
 async def introduced(live, key, **options):

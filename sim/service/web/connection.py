@@ -10,7 +10,9 @@ import asyncio
 from typing import Any
 
 import h11
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from sim.service.lingering_close import LingeringClose
 from sim.service.throttle import Connections, source_of
@@ -68,20 +70,17 @@ class Limited(H11Protocol):
         self._look: asyncio.TimerHandle | None = None
         self._unsent, self._taken_at = 0, 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Takes a connection in, or ends it when its source has too many."""
-        source = source_of(transport.get_extra_info("peername"))
-        super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]
-        if not self.by_source.admit(source):
-            transport.abort()
-            return
+    def begin(self, transport: asyncio.Transport, source: str, head: bytes, due: float) -> None:
+        """Takes over a connection that has said this and has until `due`; `FirstHead` has admitted its source."""
         self._source = source
-        self._await_head()
+        super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]
+        self._head = self.loop.call_at(due, self._head_due)
+        self.data_received(head)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a connection that was taken in."""
+        """Bytes of a connection that is not ending."""
         for start in range(0, len(data), PIECE_BYTES):
-            if self._source is None or self.transport.is_closing():
+            if self.transport.is_closing():
                 return
             super().data_received(data[start : start + PIECE_BYTES])
 
@@ -155,6 +154,65 @@ class Limited(H11Protocol):
         if self._head is not None:
             self._head.cancel()
             self._head = None
+
+
+class FirstHead(asyncio.Protocol):
+    """A connection until its first head is whole: what is half open costs a few hundred bytes, and no parser.
+
+    It goes over to a `Limited` when the head has its end, cannot be one, or is long.
+    """
+
+    __slots__ = ("_config", "_due", "_head", "_source", "_state", "transport")
+
+    def __init__(self, config: Config, server_state: ServerState) -> None:
+        self._config, self._state = config, server_state
+        self._source: str | None = None
+        self._due: asyncio.TimerHandle | None = None
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a connection in, or ends it when its source has too many."""
+        self.transport = transport
+        source = source_of(transport.get_extra_info("peername"))
+        if not self._protocol.by_source.admit(source):
+            transport.abort()
+            return
+        self._source = source
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        self._due = asyncio.get_running_loop().call_later(HEAD_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Gathers the head."""
+        self._head += data
+        whole = b"\n\r\n" in self._head or b"\n\n" in self._head
+        if self._source is not None and (whole or len(self._head) > PIECE_BYTES or self._head[0] <= ord(" ")):
+            source, self._source = self._source, None
+            due = self._over()
+            limited = self._protocol(config=self._config, server_state=self._state, app_state={})
+            self.transport.set_protocol(limited)
+            limited.begin(self.transport, source, self._head, due)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """Its source may have another one."""
+        self._over()
+        if self._source is not None:
+            self._protocol.by_source.gone(self._source)
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        self.transport.close()
+
+    @property
+    def _protocol(self) -> type[Limited]:
+        return self._config.http_protocol_class  # type: ignore[return-value]
+
+    def _over(self) -> float:
+        """No longer waited for; when its head was due, by the loop's time."""
+        self._state.connections.discard(self)
+        if self._due is None:
+            return 0.0
+        self._due.cancel()
+        return self._due.when()
 
 
 def protocol(connections: Connections) -> type[H11Protocol]:
