@@ -2,9 +2,9 @@
 
     python benchmarks/intervals.py [--studies 200] [--workers 2] [--kind paired]
 
-Kinds: the success rate over 20 campaigns, by Student and by bootstrap; the same until its interval is narrow (looked at after 20, 30, 40 …
-campaigns); a paired difference of two settings; a share so rare that most campaigns see none. Every study has a seed of
-its own; the answers follow from the scenario without simulation.
+Kinds: the success rate over 20 campaigns, as pages state it and by bootstrap; the same until its interval is narrow (looked at after
+20, 30, 40 … campaigns); a paired difference of two settings, of 2.5 modules and of one module a campaign; a rare share, five events
+expected in the whole study. Every study has a seed of its own; the answers follow from the scenario without simulation.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sim.scenario import Scenario
 from sim.stats.campaigns import bootstrap, estimate
-from sim.stats.paired import paired_difference
+from sim.stats.paired import not_a_point, paired_difference
 from sim.study.campaign import Job, table
 from sim.study.pool import Pool, collect
 from sim.study.replicate import FIRST_LOOK, STEP
 from tests.study.known import dark_share
 
-DARK, DARKER, BRICK = 0.10, 0.15, 0.005
+DARK, DARKER, LITTLE_DARKER, BRICK = 0.10, 0.15, 0.12, 0.005
 NARROW = 0.0177
 CAMPAIGNS, MOST = 20, 60
 SMALL = ("fleet.size=50", "horizon=1d", "fleet.groups.all.check_in={every: 6h}")
@@ -72,9 +72,18 @@ class Studies:
 
     def paired(self) -> bool:
         """Success with DARKER instead of DARK on common random numbers: the mean difference is DARK - DARKER."""
-        other = self._frame(dark_share(DARKER, f"seed={self._seed}", *SMALL), CAMPAIGNS)
-        found = paired_difference(self._first(CAMPAIGNS)["success_rate"], other["success_rate"]).estimate
-        return found.low <= DARK - DARKER <= found.high
+        return self._difference_holds(DARKER)
+
+    def paired_small(self) -> bool:
+        """The same with LITTLE_DARKER, which is one module a campaign."""
+        return self._difference_holds(LITTLE_DARKER)
+
+    def _difference_holds(self, darker: float) -> bool:
+        first, other = self._first(CAMPAIGNS), self._frame(dark_share(darker, f"seed={self._seed}", *SMALL), CAMPAIGNS)
+        found = not_a_point(
+            paired_difference(first["success_rate"], other["success_rate"]), int(first["modules"].sum())
+        )
+        return found.estimate.low <= DARK - darker <= found.estimate.high
 
     def rare(self) -> bool:
         """Bricks with a chance of BRICK each: five among the 1,000 modules of a study on average."""
@@ -83,7 +92,7 @@ class Studies:
         return found.low <= BRICK <= found.high
 
 
-KINDS = ("fixed", "bootstrapped", "until_narrow", "paired", "rare")
+KINDS = ("fixed", "bootstrapped", "until_narrow", "paired", "paired_small", "rare")
 
 
 def main() -> None:
