@@ -90,12 +90,8 @@ def edited(folder: Path) -> list[str]:
     """Files of a sealed folder that are no longer as they were written or are gone; its pages, which are made anew, aside."""
     if not (folder / SUMS).exists():
         return []
-    _, findings = check(folder)
-    return [
-        f.file
-        for f in findings
-        if f.what in ("changed", "is missing") and not f.file.startswith(("report.", "tables/"))
-    ]
+    data = {name: digest for name, digest in read_sums(folder).items() if not name.startswith(("report.", "tables/"))}
+    return [name for name, digest in data.items() if not (folder / name).is_file() or sha256(folder / name) != digest]
 
 
 def sign(folder: Path, key_file: Path) -> str:

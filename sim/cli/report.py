@@ -49,6 +49,7 @@ def report(
     Results are run folders (simulated, replicated, live) and the folders of compare, sweep, tune, sensitivity, load and
     capacity. Gates and their like decide the exit status.
     """
+    from sim.cli.result_folders import note_options
     from sim.report.formats.write import write_formats
 
     formats = formats_of(format_)
@@ -57,7 +58,10 @@ def report(
     whole = [_as_written(folder) for folder in folders]
     page, plain = _made(folders, options)
     target = out or (folders[0] if len(folders) == 1 else Path("reports") / "comparison")
-    _end(write_formats(page, target, formats, runs=plain), page, as_json, marginal_as, whole=all(whole))
+    written = write_formats(page, target, formats, runs=plain)
+    if folders == [target]:
+        note_options(target, written, options.given())
+    _end(written, page, as_json, marginal_as, whole=all(whole))
 
 
 def _check_target(folders: list[Path], out: Path | None) -> None:

@@ -124,13 +124,13 @@ def sweep(
 def _sides(sources: list[Path], variant: list[str], overrides: list[str]) -> dict[str, Any]:
     """Sides by name; overrides are for scenarios."""
     from sim.records import Run
-    from sim.study.sources import load, variants
+    from sim.study.sources import load, name_apart, variants
 
     sides: dict[str, Any] = {}
     for source in sources:
         loaded = load(source, tuple(overrides))
         name = source.name if isinstance(loaded, Run) else loaded.name
-        sides[name if name not in sides else str(source)] = loaded
+        sides[name_apart(name, sides)] = loaded
     if variant:
         first = next(iter(sides.values()))
         if isinstance(first, Run):

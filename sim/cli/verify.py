@@ -29,15 +29,15 @@ def verify(
     allow_plugins: AllowPlugins = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check an archived folder: every file against its hash, the signature, and its figures, worked out again.
+    """Check an archived folder: files against their hashes, the signature, its figures and report, worked out again.
 
     Exit status 3 when anything is not as it was written, or when the repeated run leaves other records.
     """
     del allow_plugins  # its callback has done it
-    from sim.cli.result_folders import figures_by_kind
+    from sim.cli.result_folders import figures_by_kind, report_as_made
     from sim.engines.verification import check_folder
 
-    found = check_folder(folder, public_key, figures_by_kind())
+    found = check_folder(folder, public_key, figures_by_kind(), report_as_made)
     again = _again(folder, found["kind"]) if repeat else None
     _tell(folder, found, again, as_json)
     if found["findings"] or (again is not None and again.differs):
@@ -72,6 +72,8 @@ def _tell(folder: Path, found: dict[str, Any], again: Again | None, as_json: boo
     print(f"{folder}: {word}: {plural(found['files'], 'file')}{figures}{signed}")
     for finding in found["findings"]:
         print(f"  {finding.file}: {finding.what}")
+    for text in found["not_checked"]:
+        print(f"  not checked: {text}")
     if again is not None:
         print("  run again: the same records" if not again.differs else "  run again: NOT the same records")
         for line in again.differs:

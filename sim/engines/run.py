@@ -335,12 +335,12 @@ def _manifest(
         "modules_left_out": merged.modules_left_out,
         "losses": [loss.model_dump() for loss in scenario.plan.strategy.losses],
         "scenario": run_inputs.with_copies(scenario.model_dump(mode="json"), inputs),
-        "parameters": _parameters(scenario),
+        "parameters": parameters_of(scenario),
         **({"plugins": [plugin.provenance() for plugin in load(scenario.plugins)]} if scenario.plugins else {}),  # type: ignore[arg-type]
     }
 
 
-def _parameters(scenario: Scenario) -> list[dict[str, Any]]:
+def parameters_of(scenario: Scenario) -> list[dict[str, Any]]:
     """Every parameter in force, per group where groups differ, with its provenance."""
     profiles = {g.name: build_profile(scenario, g, (0, 0)) for g in scenario.fleet.groups}
     listed = []

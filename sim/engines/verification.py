@@ -13,42 +13,60 @@ import pandas as pd
 
 from sim import archive, records
 from sim.archive import Finding
-from sim.engines.run import Outcome, provenance, simulate, summary_of
+from sim.engines.run import Outcome, parameters_of, provenance, simulate, summary_of
 from sim.errors import EngineUnavailable, InputError, RecordsError
 from sim.records import Records, Run, WholeTable
 from sim.scenario import Scenario
 
 _SAME = 1e-9
 LATENCIES_FILE = "latencies.json"
-_FIGURES = (
-    "metrics",
-    "outcomes",
-    "causes",
-    "stages",
-    "intervals",
-    "replicated",
-    "gates",
-    "silent_losses",
-    "bytes",
-    "stopped",
-)
+_RECORDED = "the cloud's momentary peaks, how long was watched, host, command and time of making: recorded, in no table"
+_FURTHER = "timeline.parquet and events.parquet: nothing but their hashes"
 
 
 def figures_of(run: Run) -> tuple[int, list[Finding]]:
-    """Every figure of summary.json that its tables give: how many there are, and those that differ."""
+    """Every figure of summary.json, from the tables and what the manifest recorded: how many there are, and those that differ.
+
+    The verdict of a live run rests on more than its tables and is left out.
+    """
+    peaks = list(run.manifest.get("cloud_peaks") or [run.summary["cloud"]])
     found = Records(
-        WholeTable(run.modules), run.timeline, None, dict(run.summary["cloud"]), bool(run.manifest["complete"]),
-        float(run.manifest["wall_s"]), float(run.manifest["watched_s"]), engine=str(run.manifest["engine"]),
-        decisions=run.decisions,
+        WholeTable(run.modules), run.timeline, None, {name: max(part[name] for part in peaks) for name in peaks[0]},
+        bool(run.manifest["complete"]), float(run.manifest["wall_s"]), float(run.manifest["watched_s"]),
+        engine=str(run.manifest["engine"]), decisions=run.decisions,
     )  # fmt: skip
-    scenario = _scenario(run)
-    anew = summary_of(
-        scenario,
-        found,
-        list(run.manifest.get("cloud_peaks") or [found.cloud_peaks]),
-        plugins=run.summary.get("plugins", ()),
-    )
-    return compared("summary.json", _shown(run.summary), _shown(anew))
+    anew = summary_of(_scenario(run), found, peaks, plugins=run.summary.get("plugins", ()))
+    left_out = {"verdict"} if "live" in run.manifest else set()
+    was, now = ({k: v for k, v in told.items() if k not in left_out} for told in (run.summary, anew))
+    return compared("summary.json", was, now)
+
+
+def manifest_of(run: Run) -> tuple[int, list[Finding]]:
+    """What the manifest says of the scenario, as scenario.yaml has it; replications and copies of inputs as they are there."""
+    scenario, manifest = _scenario(run), run.manifest
+    dumped = scenario.model_dump(mode="json")
+    told = {
+        "seed": scenario.seed, "scenario": _without_files(dumped), "scenario_sha256": archive.sha256(run.path / "scenario.yaml"),
+        "parameters": parameters_of(scenario), "losses": [loss.model_dump() for loss in scenario.plan.strategy.losses],
+        "replications": int(run.modules["replication"].nunique()),
+        "inputs": [archive.sha256(run.path / i["copy"]) for i in manifest.get("inputs", []) if i["copy"]],
+    }  # fmt: skip
+    was = {name: manifest.get(name) for name in told} | {
+        "scenario": _without_files(manifest["scenario"]),
+        "inputs": [i["sha256"] for i in manifest.get("inputs", []) if i["copy"]],
+    }
+    return compared(records.MANIFEST, was, told, "the folder gives")
+
+
+def _without_files(tree: Mapping[str, Any]) -> Any:
+    """A scenario as JSON holds it, without the places of files: they are copies, or on another machine."""
+
+    def kept(node: Any) -> Any:
+        if isinstance(node, Mapping):
+            return {key: kept(value) for key, value in node.items() if key != "file"}
+        return [kept(entry) for entry in node] if isinstance(node, list | tuple) else node
+
+    return json.loads(json.dumps(kept(tree), default=str))
 
 
 def compared(file: str, was: Any, now: Any, source: str = "the tables give") -> tuple[int, list[Finding]]:
@@ -132,10 +150,6 @@ def _same_column(was: pd.Series[Any], now: pd.Series[Any]) -> bool:
     return bool(was.astype(float).reset_index(drop=True).equals(now.astype(float).reset_index(drop=True)))
 
 
-def _shown(summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: summary[name] for name in _FIGURES if name in summary}
-
-
 def _pairs(was: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Every leaf of either tree with both values."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
@@ -162,9 +176,8 @@ Figures = Callable[[Path], tuple[int, list[Finding]]]
 def figures_of_run(folder: Path) -> tuple[int, list[Finding]]:
     """Figures of a run folder, see `figures_of`; of a live one the latencies and both sides' counts as well."""
     run = Run.load(folder)
-    count, findings = figures_of(run)
-    more, further = live_figures(run)
-    return count + more, [*findings, *further]
+    found = [figures_of(run), manifest_of(run), live_figures(run)]
+    return sum(count for count, _ in found), [finding for _, some in found for finding in some]
 
 
 def live_figures(run: Run) -> tuple[int, list[Finding]]:
@@ -188,12 +201,20 @@ def live_figures(run: Run) -> tuple[int, list[Finding]]:
     return count + more, [*findings, *further]
 
 
-def check_folder(
-    folder: Path, public_key: Path | None = None, figures: Mapping[str, Figures] | None = None
-) -> dict[str, Any]:
-    """What verifying a folder of any kind finds: files and their hashes, the signature, its figures.
+Pages = Callable[[Path], tuple[list[Finding], list[str]]]
+"""Makes the report of a folder again: where its text is another, and what is not checked of it."""
 
-    `figures` are what works them out, by kind of folder; without it runs alone are.
+
+def check_folder(
+    folder: Path,
+    public_key: Path | None = None,
+    figures: Mapping[str, Figures] | None = None,
+    pages: Pages | None = None,
+) -> dict[str, Any]:
+    """What verifying a folder of any kind finds: files and their hashes, the signature, its figures, its report.
+
+    `figures` are what works them out, by kind of folder; without it runs alone are. `pages` makes the report again; it is not
+    asked for data that are not as they were.
     """
     kind = records.read_manifest(folder)["kind"]
     files, findings = archive.check(folder)
@@ -207,4 +228,10 @@ def check_folder(
         except (RecordsError, InputError) as error:
             differing = [Finding(f"the {records.KINDS[kind]}", str(error))]
         findings += differing
-    return {"kind": kind, "files": files, "figures": count, "signed_by": signer, "findings": findings}
+    unchecked = [_RECORDED, _FURTHER] if kind == "run" else []
+    if pages is not None and not findings:
+        differing, more = pages(folder)
+        findings, unchecked = findings + differing, unchecked + more
+    return {
+        "kind": kind, "files": files, "figures": count, "signed_by": signer, "findings": findings, "not_checked": unchecked,
+    }  # fmt: skip

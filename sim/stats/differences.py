@@ -15,7 +15,7 @@ from sim.stats.replicated import Estimate
 class Change:
     """A metric before and after; `low` and `high` bound the difference, None where nothing can be said about noise.
 
-    `verdict` is one of better, worse, changed (neither good nor bad in itself), unclear (within noise), same, unknown (no interval, so noise is not known).
+    `verdict` is one of better, worse, changed (neither good nor bad in itself), unclear (within noise), same, unknown (no interval, so noise is not known), unlike (beyond noise, but of runs that are not like with like).
     """
 
     metric: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite, nan, sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from sim.stats.replicated import Estimate, rule_of_three, t_interval
@@ -34,7 +34,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> D
 
     Arrays of equal length, one value per campaign; pairs with a missing value are left out. When every pair differs by
     the same amount Student's t says nothing; the p-value is then that of the sign test: 1 for no difference, else
-    2^(1 - pairs), the chance that so many pairs agree in sign by luck.
+    2^(1 - pairs), the chance that so many pairs agree in sign by luck; where that is too likely, the interval reaches zero.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
@@ -47,9 +47,10 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> D
         return Difference(estimate, nan, len(difference), nan, paired=True)
     spread = float(difference.std(ddof=1))
     apart = float(first.var(ddof=1) + second.var(ddof=1))
-    if spread == 0.0:
+    if _alike(difference, np.abs(first).max()):
         p_value = 1.0 if estimate.value == 0.0 else 2.0 ** (1 - len(difference))
         reduction = inf if apart > 0.0 else 1.0
+        estimate = _reaching_zero(estimate, p_value, confidence)
     else:
         t = estimate.value / (spread / sqrt(len(difference)))
         p_value, reduction = 2.0 * float(special.stdtr(len(difference) - 1, -abs(t))), apart / spread**2
@@ -62,19 +63,29 @@ def unpaired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) ->
     if min(len(first), len(second)) < 2:
         value = float(second.mean() - first.mean()) if len(first) and len(second) else nan
         return Difference(Estimate(value, nan, nan), nan, min(len(first), len(second)), nan, paired=False)
-    if np.ptp(first) == 0.0 and np.ptp(second) == 0.0:
+    if all(_alike(x, np.abs(x).max()) for x in (first, second)):
         value = float(second[0] - first[0])
-        same = Estimate(value, value, value)
         by_luck = 2.0 / math.comb(len(first) + len(second), len(first))  # rank sum: all of one side above the other
-        return Difference(
-            same, 1.0 if value == 0.0 else min(1.0, by_luck), min(len(first), len(second)), nan, paired=False
-        )
+        p_value = 1.0 if value == 0.0 else min(1.0, by_luck)
+        same = _reaching_zero(Estimate(value, value, value), p_value, confidence)
+        return Difference(same, p_value, min(len(first), len(second)), nan, paired=False)
     from scipy import stats
 
     tested = stats.ttest_ind(second, first, equal_var=False)
     bounds = tested.confidence_interval(confidence)
     estimate = Estimate(float(second.mean() - first.mean()), float(bounds.low), float(bounds.high))
     return Difference(estimate, float(tested.pvalue), min(len(first), len(second)), nan, paired=False)
+
+
+def _alike(values: NDArray[np.float64], scale: float) -> bool:
+    """Whether values differ by no more than the rounding of numbers of this size."""
+    return bool(np.ptp(values) <= 1e-12 * scale)
+
+
+def _reaching_zero(estimate: Estimate, p_value: float, confidence: float) -> Estimate:
+    """A difference without spread; where luck explains it, with an interval that holds zero, as its p-value says."""
+    reach = abs(estimate.value) if p_value > 1 - confidence else 0.0
+    return Estimate(estimate.value, estimate.value - reach, estimate.value + reach)
 
 
 def not_a_point(found: Difference, modules: int) -> Difference:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -24,6 +24,8 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 _BASE_UNITS = {"": "", "duration": "s", "size": "B", "bit rate": "bit/s", "rate": "/s", "energy": "J"}
 _FORMS = "write key=1,2,3 or key=low:high:count or key=low:high (units allowed, :log at the end for even ratios)"
 MAX_LEVELS = 1000
+_SAYS_LITTLE = ("percent", "every", "jitter", "mean", "sd", "median", "low", "high", "share", "size", "count", "preset")
+"""Last parts of keys that say little without the part before them."""
 
 Settings = dict[str, Any]
 """Values by dotted key: one point of a study."""
@@ -43,8 +45,12 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """The last part of the key: what tables and figures call it."""
-        return self.key.rsplit(".", 1)[-1]
+        """The last part of the key, with what it is of where that says too little: what tables and figures call it."""
+        *above, last = self.key.split(".")
+        if last in _SAYS_LITTLE and above and not above[-1].isdigit():
+            last = f"{above[-1]} {last}"
+        entry = next((i for i, part in enumerate(above) if part.isdigit() and i), 0)
+        return f"{above[entry - 1]} {above[entry]} {last}" if entry else last
 
     @property
     def numeric(self) -> bool:
@@ -58,6 +64,26 @@ class Axis:
         if not self.levels:
             return f"{self.key}={self.low!r}{unit}:{self.high!r}{unit}{':log' if self.log else ''}"
         return f"{self.key}={','.join(f'{v!r}{unit}' if unit else json.dumps(v) for v in self.levels)}"
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The least and the largest value that is tried; None where values have no order, or there is one."""
+        tried = self.levels or (self.low, self.high)
+        return (min(tried), max(tried)) if self.numeric and len(tried) > 1 else None
+
+    def border(self, value: Any) -> Literal["", "lower", "upper"]:
+        """The end of what is tried that a value lies at, within 2 % of a range; "" inside, and at a natural limit (0, 100 %)."""
+        if self.ends is None:
+            return ""
+        low, high = self.ends
+        reach = 0.0 if self.levels or self.integer else 0.02
+        place, width = (
+            (np.log(value / low), np.log(high / low)) if self.log and not self.levels else (value - low, high - low)
+        )
+        if place <= reach * width:
+            return "" if low == 0 else "lower"
+        at_limit = self.name.endswith("percent") and high == 100
+        return "upper" if place >= (1 - reach) * width and not at_limit else ""
 
     def at(self, unit: float) -> Any:
         """The value at a place between 0 and 1 along the range, or the level there."""

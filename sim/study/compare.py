@@ -10,20 +10,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sim.engines.run_inputs import inputs_of
 from sim.errors import StudyError
 from sim.metrics import SHARES
 from sim.records import Run
+from sim.report.model.like_with_like import Terms, no_pairs_because, other_terms
 from sim.report.pages.difference_words import sentence
+from sim.report.show import plural
 from sim.scenario import Scenario
 from sim.stats.agreement import agreement
 from sim.stats.campaigns import STUDY_METRICS, estimate
-from sim.stats.paired import holm, not_a_point, paired_difference, unpaired_difference
+from sim.stats.paired import not_a_point, paired_difference, unpaired_difference
 from sim.study import flow as flows
 from sim.study.arguments import check_counts, check_lists
 from sim.study.campaign import Campaign, Job
+from sim.study.campaign import table as campaign_table
 from sim.study.made import UNRECORDED, Made, options
 from sim.study.pool import Pool, Progress, collect
-from sim.study.sources import Side, in_words, load, pairs, side_of_run
+from sim.study.sources import Side, changes, in_words, load, name_apart, pairs, side_of_run
 
 METRICS = (
     "success_rate", "bricked", "failed", "rejected", "not_reached", "duration_p50", "duration_p95", "wasted_share",
@@ -31,15 +35,17 @@ METRICS = (
 )  # fmt: skip
 """What a comparison looks at unless told otherwise: one family for the control of false alarms."""
 SIGNIFICANT = 0.05
+"""Chance of any false alarm in a comparison."""
 
 
 @dataclass(slots=True)
 class Comparison:
     """Every alternative against the first side.
 
-    `table`: one row per alternative and metric: a, b, difference, low, high (95 %), p_value, p_holm, differs,
-    variance_reduction, paired, campaigns. `flows`: by alternative, modules per campaign from fate to fate. `changed`:
-    the modules themselves. `agreement`: by alternative, tests whether a live run and a simulated one agree.
+    `table`: one row per alternative and metric: a, b, difference, low, high (95 % for all rows together), p_value,
+    p_adjusted, differs (the interval excludes zero), variance_reduction, paired, campaigns. `flows`: by alternative whose
+    campaigns are pairs, modules per campaign from fate to fate. `changed`: the modules themselves. `agreement`: by
+    alternative, tests whether a live run and a simulated one agree.
     """
 
     sides: list[Side]
@@ -92,9 +98,9 @@ def compare(
     """Lays scenarios or run folders side by side; the first is what the others are measured against.
 
     Scenarios run `replications` campaigns each on common random numbers: one seed for all, the first's. Run folders
-    are taken as they are, paired where seed and replications allow it. Differences come with Student's interval over
-    campaigns and Holm's control over all alternatives and metrics. A live run against a simulated one is tested for
-    agreement of distributions instead. Raises StudyError for fewer than two sides or an unknown metric.
+    are taken as they are, paired where seed, modules and replications are the same. Differences come with Student's interval
+    over campaigns, widened so that those of all alternatives and metrics hold at 95 % together (Bonferroni). A live run against
+    a simulated one is tested for agreement of distributions instead. Raises StudyError for fewer than two sides or an unknown metric.
     """
     check_lists(sources=sources, metrics=metrics)
     check_counts(replications=replications, workers=workers)
@@ -119,9 +125,7 @@ def _named(sources: Mapping[str, Source] | Sequence[Source]) -> dict[str, Scenar
     for given, source in items:
         loaded = load(source) if isinstance(source, str | Path) else source
         name = given or (loaded.path.name if isinstance(loaded, Run) else loaded.name)
-        if name in found:
-            name = f"{name} ({len(found) + 1})"
-        found[name] = loaded
+        found[name_apart(name, found)] = loaded
     if len(found) < 2:
         raise StudyError("a comparison needs two sides: two scenarios or run folders, or a scenario and a --variant")
     return found
@@ -134,7 +138,7 @@ def _sides(
     """The campaigns of every side; those of scenarios are run, all with one seed."""
     sides = {name: side_of_run(name, source) for name, source in named.items() if isinstance(source, Run)}
     asked = {name: source for name, source in named.items() if isinstance(source, Scenario)}
-    seed = next((s.seed for s in sides.values()), next((s.seed for s in asked.values()), 0))
+    seed = next((s.terms.seed for s in sides.values()), next((s.seed for s in asked.values()), 0))
     notes = [f"{name}: run with seed {seed}, as the others" for name, s in asked.items() if s.seed != seed]
     asked = {name: s.with_(seed=seed) if s.seed != seed else s for name, s in asked.items()}
     # Replication by replication, so that an interruption leaves whole pairs.
@@ -146,8 +150,9 @@ def _sides(
             made = pool.made()
         whole = _whole_rounds(found, len(asked))
         for number, (name, scenario) in enumerate(asked.items()):
-            dumped = scenario.model_dump(mode="json")
-            sides[name] = Side(name, dumped, seed, True, whole[number :: len(asked)])
+            files = {found.key: found.sha256 for found in inputs_of(scenario).values()}
+            terms = Terms(scenario.model_dump(mode="json"), seed, files=files)
+            sides[name] = Side(name, terms, whole[number :: len(asked)])
     return [sides[name] for name in named], complete, notes, made
 
 
@@ -165,18 +170,17 @@ def _whole_rounds(found: list[Campaign | None], width: int) -> list[Campaign]:
 
 
 def differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row per alternative and metric, see `Comparison.table`."""
+    """One row per alternative and metric, see `Comparison.table`; of campaigns that are pairs, those that have a partner."""
+    tests = len(others) * len(metrics)
     rows: list[dict[str, Any]] = []
     for other in others:
         both = pairs(base, other)
-        frame_a, frame_b = base.frame, other.frame
+        frame_a, frame_b = (
+            (campaign_table(list(side)) for side in zip(*both, strict=True)) if both else (base.frame, other.frame)
+        )
+        make = paired_difference if both else unpaired_difference
         for metric in metrics:
-            if both:
-                a = [first.metrics[metric] for first, _ in both]
-                b = [second.metrics[metric] for _, second in both]
-                found = paired_difference(a, b)
-            else:
-                found = unpaired_difference(frame_a[metric], frame_b[metric])
+            found = make(frame_a[metric], frame_b[metric], 1 - SIGNIFICANT / tests)
             if metric in SHARES:
                 found = not_a_point(found, int(min(frame_a["modules"].sum(), frame_b["modules"].sum())))
             rows.append({
@@ -186,20 +190,44 @@ def differences(base: Side, others: Sequence[Side], metrics: Sequence[str]) -> p
                 "paired": found.paired, "campaigns": found.pairs,
             })  # fmt: skip
     table = pd.DataFrame(rows)
-    table["p_holm"] = holm(list(table["p_value"]))
-    table["differs"] = table["p_holm"] < SIGNIFICANT
+    table["p_adjusted"] = (table["p_value"] * tests).clip(upper=1.0)
+    table["differs"] = (table["low"] > 0) | (table["high"] < 0)
     return table
 
 
 def in_sentences(base: Side, other: Side, table: pd.DataFrame) -> str:
-    """What the differences of one alternative say."""
-    return sentence(in_words(base, other), table[table["alternative"] == other.name])
+    """What the differences of one alternative say, after what keeps them from being the plan's alone."""
+    rows, both = table[table["alternative"] == other.name], pairs(base, other)
+    settings = changes(base.terms, other.terms)
+    if both and not settings:
+        return _itself(base, other, rows, len(both))
+    told, terms = sentence(in_words(base, other), rows), other_terms(base.terms, other.terms)
+    named = len(settings) == 1 and settings[0][0] != "horizon" and not settings[0][0].endswith(".file")
+    if terms and not named:
+        told = f"Not like with like ({'; '.join(terms)}): no difference is a gain or a loss of the plan alone. {told}"
+    if not both:
+        why = no_pairs_because(base.terms, other.terms) or "no replication is the same"
+        return f"{told} Campaigns are not paired: {why}."
+    alone = len(base.campaigns) + len(other.campaigns) - 2 * len(both)
+    return told if not alone else f"{told} Left out: {alone} campaigns without a partner on the other side."
+
+
+def _itself(base: Side, other: Side, rows: pd.DataFrame, campaigns: int) -> str:
+    """The sentence about two sides that are the same scenario on the same random numbers."""
+    same = bool((rows["difference"].dropna() == 0).all())
+    subject = f"{other.name} and {base.name} are the same scenario with the same seed"
+    if same:
+        return f"{subject}: their {plural(campaigns, 'campaign')} came to the same figures, so this compares nothing."
+    made = " and ".join(
+        f"fotasim {s.run.get('fotasim', '')} ({s.run.get('engine', '')})" for s in (base, other) if s.run
+    )
+    return f"{subject}, but not the same figures: {made or 'this must not be'}."
 
 
 def _explain(result: Comparison, base: Side, other: Side) -> None:
     """Adds the verdict in words, and what stands behind it: changed modules, or agreement with a live run."""
     rows = result.table[result.table["alternative"] == other.name]
-    if base.simulated != other.simulated and base.modules is not None and other.modules is not None:
+    if base.terms.simulated != other.terms.simulated and base.modules is not None and other.modules is not None:
         tested = agreement(base.modules, other.modules)
         result.agreement[other.name] = tested
         apart = list(tested["quantity"][tested["p_holm"] < SIGNIFICANT])
@@ -207,12 +235,12 @@ def _explain(result: Comparison, base: Side, other: Side) -> None:
         result.verdicts.append(f"{other.name} beside {base.name}: the distributions {told}.")
         return
     result.verdicts.append(in_sentences(base, other, result.table))
-    both = pairs(base, other)
-    changed = flows.changed(both).assign(alternative=other.name)
-    if len(changed):
-        result.changed = pd.concat([result.changed, changed], ignore_index=True)
-    result.flows[other.name] = flows.flow(changed, len(both))
-    if not both and np.isnan(rows["low"]).all():
+    if both := pairs(base, other):
+        changed = flows.changed(both).assign(alternative=other.name)
+        if len(changed):
+            result.changed = pd.concat([result.changed, changed], ignore_index=True)
+        result.flows[other.name] = flows.flow(changed, len(both))
+    elif np.isnan(rows["low"]).all():
         result.notes.append(
             f"{other.name}: too few campaigns for an interval; a difference of single runs is an anecdote"
         )

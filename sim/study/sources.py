@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,11 @@ import pandas as pd
 from sim import archive
 from sim.errors import StudyError
 from sim.records import Run
+from sim.report.model.like_with_like import Terms, differing, no_pairs_because, settings_of, terms_of
 from sim.scenario import Scenario
 from sim.stats.campaigns import STUDY_METRICS, measure
 from sim.study.axes import Axis
 from sim.study.campaign import FATE_COLUMNS, Campaign, table
-
-SIMULATED = ("simpy", "compiled", "auto")
-"""Engines in virtual time; anything else met a real cloud."""
 
 
 @dataclass(slots=True)
@@ -27,9 +26,7 @@ class Side:
     """One side of a comparison once its campaigns are there. `modules` and `run`, what identifies it, only of a run folder."""
 
     name: str
-    scenario: Mapping[str, Any]
-    seed: int
-    simulated: bool
+    terms: Terms
     campaigns: list[Campaign]
     modules: pd.DataFrame | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +43,12 @@ def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Scenario | Run:
     return Run.load(place) if place.is_dir() else Scenario.load(place, list(overrides))
 
 
+def name_apart(name: str, taken: Container[str]) -> str:
+    """A side's name, with a number behind it where another side has it."""
+    names = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(free for free in names if free not in taken)
+
+
 def side_of_run(name: str, run: Run) -> Side:
     """The campaigns of a run folder. Peaks are of the run as a whole, so only one campaign alone can have them."""
     parts = list(run.modules.groupby("replication", sort=True))
@@ -59,10 +62,7 @@ def side_of_run(name: str, run: Run) -> Side:
         )
         fates = part[FATE_COLUMNS].reset_index(drop=True)
         campaigns.append(Campaign(int(str(replication)), metrics, counts, fates=fates))
-    engine = str(run.manifest.get("engine", ""))
-    return Side(
-        name, run.scenario, int(run.manifest.get("seed", 0)), engine in SIMULATED, campaigns, run.modules, _identity(run)
-    )  # fmt: skip
+    return Side(name, terms_of(run.manifest), campaigns, run.modules, _identity(run))
 
 
 def _identity(run: Run) -> dict[str, Any]:
@@ -74,27 +74,25 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def pairs(a: Side, b: Side) -> list[tuple[Campaign, Campaign]]:
     """Campaigns of both sides on the same random numbers: same seed, replication and modules; none when that is not so."""
-    if not (a.simulated and b.simulated and a.seed == b.seed):
+    if no_pairs_because(a.terms, b.terms):
         return []
     others = {c.replication: c for c in b.campaigns}
     return [(c, others[c.replication]) for c in a.campaigns if c.replication in others]
 
 
-def changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def changes(a: Terms, b: Terms) -> list[tuple[str, Any, Any]]:
     """Keys at which two scenarios differ, with both values; names, descriptions and gates aside."""
-    first, second = _flat(a), _flat(b)
     ignored = ("name", "description", "gates", "seed")
-    return [
-        (key, first.get(key), second.get(key))
-        for key in dict.fromkeys([*first, *second])
-        if first.get(key) != second.get(key) and key.split(".", 1)[0] not in ignored
-    ]
+    found = differing(settings_of(a), settings_of(b))
+    return [change for change in found if change[0].split(".", 1)[0] not in ignored]
 
 
 def in_words(a: Side, b: Side) -> str:
-    """What b does otherwise than a: the one changed setting, or the names."""
-    found = changes(a.scenario, b.scenario)
-    if len(found) != 1:
+    """What b does otherwise than a: the one changed setting, that there is none, or the names."""
+    found = changes(a.terms, b.terms)
+    if not found:
+        return f"{b.name} and {a.name}, which have the same settings"
+    if len(found) != 1 or found[0][0].endswith(".file"):
         return f"{b.name} instead of {a.name}"
     key, before, after = found[0]
     axis = Axis(key, unit="duration" if key.rsplit(".", 1)[-1] in _DURATIONS else "")
@@ -106,20 +104,6 @@ def in_words(a: Side, b: Side) -> str:
 _DURATIONS = (
     "push_interval", "retry_interval", "in_progress", "offer", "end_time", "horizon", "every", "keepalive", "jitter",
 )  # fmt: skip
-
-
-def _flat(node: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(node, Mapping):
-        return {
-            k: v for name, value in node.items() for k, v in _flat(value, f"{key}.{name}" if key else str(name)).items()
-        }
-    if isinstance(node, list) and node and all(isinstance(entry, Mapping) for entry in node):
-        return {k: v for i, entry in enumerate(node) for k, v in _flat(entry, f"{key}.{_entry(entry, i)}").items()}
-    return {key: node}
-
-
-def _entry(entry: Mapping[str, Any], number: int) -> str:
-    return str(entry.get("name", entry.get("component", number)))
 
 
 def variants(scenario: Scenario, texts: list[str]) -> dict[str, Scenario]:

@@ -17,6 +17,7 @@ from sim.engines.run import host_provenance, provenance
 from sim.errors import RecordsError, StudyError
 from sim.records import KINDS, MANIFEST, clear, read_manifest, write_manifest
 from sim.report.formats.write import write_formats
+from sim.report.model.like_with_like import Terms
 from sim.scenario import Scenario
 from sim.scenario.fields import COMPUTED
 from sim.scenario.load import tree_of
@@ -81,7 +82,7 @@ def save_comparison(result: Comparison, folder: Path, *, overwrite: bool = False
     from sim.report.pages.comparison_page import comparison_page
 
     scenarios = {
-        f"scenarios/{n}.yaml": Scenario.model_validate(s.scenario, context=COMPUTED)
+        f"scenarios/{n}.yaml": Scenario.model_validate(s.terms.scenario, context=COMPUTED)
         for n, s in enumerate(result.sides, 1)
         if not s.run
     }
@@ -90,9 +91,10 @@ def save_comparison(result: Comparison, folder: Path, *, overwrite: bool = False
         "flows": _stacked(result.flows), "agreement": _stacked(result.agreement),
     }  # fmt: skip
     _claim(folder, "comparison", overwrite=overwrite)
-    origin = _Origin(folder, result.made, command, scenarios, result.sides[0].seed)
+    origin = _Origin(folder, result.made, command, scenarios, result.sides[0].terms.seed)
     sides = [
-        {"name": s.name, "seed": s.seed, "simulated": s.simulated, "scenario": origin.copied(s.scenario), "run": s.run}
+        {"name": s.name, "seed": s.terms.seed, "simulated": s.terms.simulated, "scenario": origin.copied(s.terms.scenario),
+         "files": s.terms.files, "run": s.run}
         for s in result.sides
     ]  # fmt: skip
     manifest = _write(
@@ -112,8 +114,10 @@ def load_comparison(folder: Path) -> Comparison:
     with _Reading(folder, "comparison") as found:
         frame, facts = found.table("campaigns"), found.facts
         sides = [
-            Side(side["name"], side["scenario"], int(side["seed"]), bool(side["simulated"]), _campaigns(frame, side["name"]),
-                 run=side.get("run") or {})
+            Side(
+                side["name"], Terms(side["scenario"], int(side["seed"]), bool(side["simulated"]), side.get("files") or {}),
+                _campaigns(frame, side["name"]), run=side.get("run") or {},
+            )
             for side in facts["sides"]
         ]  # fmt: skip
         return Comparison(

@@ -48,16 +48,17 @@ def test_more_bricks_are_a_regression_and_noise_is_not(tmp_path):
     assert verdicts["peak_downloads"] == "same"
 
 
-def test_campaigns_are_paired_on_common_seeds(tmp_path):
-    """Every campaign one brick worse: paired it is clear at once, while the campaigns differ among themselves."""
-    spread = (5, 25, 45)
+@pytest.mark.parametrize(("campaigns", "verdict"), [(3, "unclear"), (21, "worse")])
+def test_campaigns_are_paired_on_common_seeds(tmp_path, campaigns, verdict):
+    """Every campaign one brick worse, while the campaigns differ among themselves: three may be luck, 21 are not."""
+    spread = (5, 25, 45) * (campaigns // 3)
     first = [dict(row, replication=r) for r, n in enumerate(spread) for row in _fleet(n, 500)]
     second = [dict(row, replication=r) for r, n in enumerate(spread) for row in _fleet(n + 1, 500)]
     runs = made_run(tmp_path / "a", first), made_run(tmp_path / "b", second)
     found = {c.metric: c for c in changes(build(runs[0]), build(runs[1]), runs)}
     assert found["bricked"].difference == pytest.approx(1 / 500)
-    assert found["bricked"].low == pytest.approx(1 / 500)
-    assert found["bricked"].verdict == "worse"
+    assert found["bricked"].low == pytest.approx(1 / 500 if verdict == "worse" else 0.0)
+    assert found["bricked"].verdict == verdict
 
 
 def test_settings_that_differ(tmp_path):
@@ -162,3 +163,53 @@ def test_an_interval_without_width_is_none():
     from sim.report.show import interval
 
     assert interval("energy", 0.0, 0.0) == "no interval: all equal" and interval("count", 1.0, 2.0) == "1 to 2"
+
+
+@pytest.fixture(scope="module")
+def unlike_runs(tmp_path_factory):
+    """A run, and the same with a shorter horizon, more modules, a stronger fleet, and the next release on the same fleet."""
+    folder = tmp_path_factory.mktemp("unlike")
+    for name, given in {
+        "1": (), "shorter": ("horizon=6h",), "more": ("fleet.size=150",), "stronger": ("fleet.groups.0.rsrp_dbm=-80",),
+        "next": ("fleet.groups.0.components.fw=1.1.0", "plan.components.0.target_version=1.2.0"),
+    }.items():  # fmt: skip
+        save(run("fleet.size=100", "fleet.failures.brick=0.2", "gates={bricked: '<= 0.5'}", *given), folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("shorter", "horizon"), ("more", "100 and 150 modules"), ("stronger", "fleet.groups.all.rsrp_dbm"), ("next", "")],
+)  # fmt: skip
+def test_runs_that_are_not_like_with_like_gain_nothing(unlike_runs, tmp_path, name, why):
+    """Horizon and fleet are named first, in every product; the versions installed on a fleet are no other fleet."""
+    shutil.copytree(unlike_runs / "1", tmp_path / "1")
+    shutil.copytree(unlike_runs / name, tmp_path / "2")
+    trend = trend_page(archived(tmp_path), "t", fail_on_regression=True)
+    against, _ = single(tmp_path / "2", against=tmp_path / "1", fail_on_regression=True)
+    beside, _ = comparison([tmp_path / "1", tmp_path / "2"])
+    for page in (trend, against, beside):
+        tables = [t for t in page.tables() if t.name in ("last_step", "against_1", "differences")]
+        marks = [row[-1] for t in tables for row in t.rows]
+        assert marks
+        if why:
+            assert not {"▲ better", "▼ worse"} & set(marks)
+    for check in (trend.checks[-1], against.checks[-1]):
+        assert why in check.text
+        assert (check.passed, check.status) == ((False, 4) if why else (True, 1))
+    assert beside.verdict.word == ("Not like with like" if why else "Go")
+    assert ("Recommended" in str(beside.verdict.blocks)) == (not why)
+
+
+def test_a_trend_tells_the_verdict_of_the_newest_run(tmp_path):
+    """Too few modules for a gate is no failure of it, and a run that stopped itself is no green trend."""
+    save(run("fleet.size=40", "gates={bricked: '<= 1e-4'}"), tmp_path / "1")
+    page = trend_page(archived(tmp_path), "t")
+    assert (page.verdict.key, page.verdict.word) == ("invalid", "Newest: Invalid")
+    assert "bricked <= 1e-4 too little" in page.verdict.blocks[1].items[0].text
+    for path in ("1", "2"):
+        shutil.copytree(tmp_path / "1", tmp_path / "again" / path)
+        told = json.loads((tmp_path / "1" / "summary.json").read_text()) | {"verdict": "stopped", "gates": []}
+        (tmp_path / "again" / path / "summary.json").write_text(json.dumps(told))
+    page = trend_page(archived(tmp_path / "again"), "t")
+    assert (page.verdict.key, page.verdict.word) == ("stopped", "Newest: Stopped")

@@ -12,6 +12,7 @@ import pytest
 from sim.metrics import SHARES
 from sim.report.figures import charts, study_figures
 from sim.report.formats.svg import _VARIABLES, to_svg
+from sim.report.model.like_with_like import Terms
 from sim.report.page import Value
 from sim.report.pages.comparison_page import comparison_page
 from sim.report.pages.sensitivity_page import sensitivity_page
@@ -28,7 +29,7 @@ from tests.support import scenario
 
 # --- forest plot -----------------------------------------------------------------------------------------------------
 
-DIFFERENCES = [  # metric, difference, low, high, p (Holm); in the order of a comparison's table, not of importance
+DIFFERENCES = [  # metric, difference, low, high, p (adjusted); in the order of a comparison's table, not of importance
     ("success_rate", 0.0123, 0.0101, 0.0145, 2.429e-13),
     ("rejected", -0.0005, -0.0011, 0.0001, 0.21),
     ("duration_p95", 7200.0, 3600.0, 10800.0, 0.004),
@@ -41,7 +42,7 @@ def difference_table():
     """Differences of one alternative as a comparison has them."""
     return pd.DataFrame([
         {"alternative": "new", "metric": m, "a": 0.5, "b": 0.5 + d, "difference": d, "low": low, "high": high, "p_value": p / 2,
-         "p_holm": p, "differs": p < 0.05, "variance_reduction": 4.0, "paired": True, "campaigns": 5}
+         "p_adjusted": p, "differs": p < 0.05, "variance_reduction": 4.0, "paired": True, "campaigns": 5}
         for m, d, low, high, p in DIFFERENCES
     ])  # fmt: skip
 
@@ -77,7 +78,7 @@ def lines_at(axes, place):
 
 def comparison():
     """A comparison with these differences, without its campaigns."""
-    sides = [Side(name, {}, 1, True, []) for name in ("old", "new")]
+    sides = [Side(name, Terms({}, 1), []) for name in ("old", "new")]
     return Comparison(sides, difference_table(), ["new against old."], True)
 
 
@@ -86,7 +87,7 @@ def test_a_comparison_opens_with_its_picture_and_writes_tiny_p_values_as_a_bound
     page = comparison_page(comparison())
     assert type(page.opening[0]).__name__ == "Chart"
     (table,) = (t for t in page.tables() if t.name == "differences")
-    column = [c.key for c in table.columns].index("p_holm")
+    column = [c.key for c in table.columns].index("p_adjusted")
     assert [row[column] for row in table.shown()] == ["0.400", "< 0.001", "0.060", "0.004", "0.210"]
 
 

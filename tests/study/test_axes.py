@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import qmc
 
 from sim.errors import ScenarioError, StudyError
+from sim.report.pages.study_parts import at_borders
 from sim.scenario import Scenario
-from sim.study.axes import parse_axis
+from sim.study.axes import Axis, parse_axis
 from sim.study.designs import points
 from tests.support import scenario
 
@@ -116,3 +117,42 @@ def test_a_variation_of_the_preset_brings_its_defaults():
     path = "scenarios/quickstart.yaml"
     override = "plan.strategy.preset=aws-iot-jobs"
     assert Scenario.load(path).with_({"plan.strategy.preset": "aws-iot-jobs"}) == Scenario.load(path, [override])
+
+
+RSRP = "plan.strategy.preconditions.min_rsrp_dbm"
+BORDERS = [
+    ("plan.strategy.preconditions.min_battery_percent=10:60", 10.4, "lower"),
+    ("plan.strategy.preconditions.min_battery_percent=10:60", 12.0, ""),
+    ("plan.strategy.preconditions.min_battery_percent=10:60:6", 60.0, "upper"),
+    ("plan.strategy.preconditions.min_battery_percent=10:60:6", 50.0, ""),
+    ("plan.strategy.preconditions.min_battery_percent=0:100", 0.0, ""),  # natural limits
+    ("plan.strategy.preconditions.min_battery_percent=0:100", 100.0, ""),
+    (f"{RSRP}=-125:-100", -100.1, "upper"),
+    (f"{RSRP}=-125:-100", -112.0, ""),
+    ("plan.strategy.rate.push_interval=1s:1h:log", 1.05, "lower"),
+    ("plan.strategy.rate.push_interval=1s:1h:log", 60.0, ""),  # within 2 % of the range, not of its ratios
+    ("plan.strategy.retry.number_of_retries=1:3", 3, "upper"),
+    ("plan.strategy.preconditions.on_unmet=defer,reject", "defer", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "end"), BORDERS)
+def test_values_at_the_border_of_what_is_tried(text, value, end):
+    """The end a value lies at; the sentence names the key and the direction."""
+    axis = parse_axis(text)
+    assert axis.border(value) == end
+    (told,) = [*at_borders([axis], {axis.key: value})] or [""]
+    assert (f"extend {axis.key} {'downwards' if end == 'lower' else 'upwards'}." in told) == bool(end)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        (RSRP, "min_rsrp_dbm"), ("plan.strategy.rollout.groups.0.percent", "groups 0 percent"),
+        ("plan.strategy.rollout.groups.1.error_threshold_percent", "groups 1 error_threshold_percent"),
+        ("fleet.groups.indoor.check_in.every", "check_in every"), ("horizon", "horizon"),
+    ],
+)  # fmt: skip
+def test_a_name_says_what_it_is_of(key, name):
+    """A bare percent says nothing, and two groups have the same keys."""
+    assert Axis(key).name == name

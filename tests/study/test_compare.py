@@ -11,10 +11,12 @@ import pytest
 from sim.engines.run import save, simulate
 from sim.errors import StudyError
 from sim.records import Run
+from sim.report.model.like_with_like import Terms, no_pairs_because, other_terms
 from sim.report.pages.difference_words import phrase, sentence
 from sim.scenario import Scenario
-from sim.study.compare import compare
+from sim.study.compare import compare, in_sentences
 from sim.study.sources import changes, variants
+from sim.study.study_folders import load_comparison
 from tests.study.known import BATTERY, battery_limit, dark_share
 from tests.support import scenario
 
@@ -41,6 +43,16 @@ def test_known_difference(limits):
     assert row(limits, "success_rate")["difference"] == pytest.approx(-rejected["difference"])
     assert not row(limits, "bricked")["differs"]
     assert row(limits, "bricked")["high"] == pytest.approx(3 / (20 * 200))
+
+
+def test_a_difference_is_significant_when_its_interval_excludes_zero(limits):
+    """One rule for the picture, the table and the sentence; the p-value says the same."""
+    table = limits.table.dropna(subset=["low"])
+    excludes = (table["low"] > 0) | (table["high"] < 0)
+    assert list(table["differs"]) == list(excludes)
+    assert list(table["p_adjusted"] < 0.05) == list(excludes)
+    assert excludes.any()
+    assert not excludes.all()
 
 
 def test_common_random_numbers_pay(limits):
@@ -114,12 +126,15 @@ def test_phrases(metric, a, b, low, high, words):
 
 
 def test_no_difference_is_said_as_such():
-    """A setting compared with itself: nothing differs, and the sentence does not claim equality."""
+    """A scenario beside itself says so; a setting that does nothing here is no significant difference."""
     base = scenario(*TINY)
-    same = compare([base, base], replications=3, workers=1)
+    same = compare([base, base, base.with_({f"{BATTERY}": 31})], replications=3, workers=1, metrics=["bricked"])
     assert not same.table["differs"].any()
-    assert same.verdicts == ["small (2) instead of small: no significant difference in 3 campaigns."]
-    assert not len(same.changed)
+    assert same.verdicts == [
+        "small (2) and small are the same scenario with the same seed: their 3 campaigns came to the same figures, so this compares nothing.",
+        "min_battery_percent 31 % instead of 30 %: no significant difference in 3 campaigns.",
+    ]
+    assert not (same.changed["alternative"] == "small (2)").any()
     rows = same.table.assign(campaigns=1)
     assert "distinguished from chance" in sentence("b", rows)
 
@@ -127,12 +142,12 @@ def test_no_difference_is_said_as_such():
 def test_false_alarms_are_held_in_check():
     """60 comparisons of nothing with nothing, 9 metrics each, on seeds of their own: few families alarm at 5 %."""
     rng = np.random.default_rng(5)
-    from sim.stats.paired import holm, unpaired_difference
+    from sim.stats.paired import unpaired_difference
 
     alarms = 0
     for _ in range(200):
-        p = [unpaired_difference(rng.normal(size=20), rng.normal(size=20)).p_value for _ in range(9)]
-        alarms += min(holm(p)) < 0.05
+        found = [unpaired_difference(rng.normal(size=20), rng.normal(size=20), 1 - 0.05 / 9) for _ in range(9)]
+        alarms += any(f.estimate.low > 0 or f.estimate.high < 0 for f in found)
     assert alarms <= 20
 
 
@@ -160,6 +175,60 @@ def test_run_folders(tmp_path):
     assert "one campaign each" in result.verdicts[2]
     live = compare({"simulated": base, "folder": tmp_path / "b"}, replications=4, workers=1).table.set_index("metric")
     assert live.loc["rejected", "difference"] == table.loc[("b", "rejected"), "difference"]
+
+
+BESIDE = {
+    "another seed": (("seed=2",), 3, False, "s and small, which have the same settings: ", "Campaigns are not paired: seeds 1 and 2."),
+    "more modules": (("fleet.size=60",), 3, False, "fleet size 60 instead of 40: ", "Campaigns are not paired: not the same modules."),
+    "two groups": (
+        ("fleet.groups=[{name: all, share: 0.5, technology: lte-m}, {name: b, share: 0.5, technology: cat1}]",), 3, False,
+        "Not like with like (fleet.groups.", "Campaigns are not paired: not the same modules.",
+    ),
+    "weaker signal": (("fleet.groups.0.rsrp_dbm=-105",), 3, True, "s instead of small: ", "campaigns."),
+    "shorter": (("horizon=6h",), 3, True, "Not like with like (horizon 1 d and 6 h): no difference is a gain or a loss of the plan alone. horizon 6 h instead of 1 d: ", "."),
+    "more campaigns": (("plan.strategy.preconditions.min_battery_percent=31",), 5, True, "min_battery_percent 31 % instead of 30 %: ", "Left out: 2 campaigns without a partner on the other side."),
+}  # fmt: skip
+"""Changes of a scenario, its campaigns, whether they pair with those of the scenario, and what is said first and last."""
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_is_no_pair_or_not_like_with_like_is_said_first(tmp_path, case):
+    """Folders of another seed, fleet, horizon or number of campaigns: how they are compared stands beside the difference."""
+    given, campaigns, paired, first, last = BESIDE[case]
+    save(simulate(scenario(*TINY), replications=3), tmp_path / "small")
+    save(simulate(scenario(*TINY, *given), replications=campaigns), tmp_path / "s")
+    result = compare([tmp_path / "small", tmp_path / "s"])
+    assert result.table["paired"].all() == paired
+    assert result.table["campaigns"].max() == 3
+    if case != "weaker signal":  # a distribution in place of another is several keys
+        assert result.verdicts[0].startswith(first), result.verdicts
+    assert result.verdicts[0].endswith(last), result.verdicts
+    page = result.save(tmp_path / "page").read_text()
+    assert ("every module ends the same" in page) <= paired
+    known = load_comparison(tmp_path / "page")
+    assert in_sentences(*known.sides, known.table) == result.verdicts[0]
+
+
+def test_figures_of_pairs_are_those_of_the_campaigns_with_a_partner(tmp_path):
+    """3 campaigns beside 5: both columns and the difference are of the same three."""
+    save(simulate(scenario(*TINY), replications=3), tmp_path / "a")
+    save(simulate(scenario(*TINY, f"{BATTERY}=70"), replications=5), tmp_path / "b")
+    table = compare([tmp_path / "a", tmp_path / "b"]).table.set_index("metric")
+    assert table.loc["success_rate", "b"] - table.loc["success_rate", "a"] == pytest.approx(
+        table.loc["success_rate", "difference"]
+    )
+
+
+def test_a_fleet_file_counts_by_what_is_in_it():
+    """The same path with other rows is another fleet; other paths with the same rows are one."""
+    tree = {"horizon": 1.0, "fleet": {"groups": [{"name": "g", "file": "inputs/0-f.csv"}]}}
+    other = {"horizon": 1.0, "fleet": {"groups": [{"name": "g", "file": "/elsewhere/f.csv"}]}}
+    of = {"fleet.groups.0.file": "aa"}
+    assert no_pairs_because(Terms(tree, 1, files=of), Terms(other, 1, files=of)) == ""
+    assert other_terms(Terms(tree, 1, files=of), Terms(other, 1, files=of)) == []
+    changed = Terms(tree, 1, files={"fleet.groups.0.file": "bb"})
+    assert no_pairs_because(Terms(tree, 1, files=of), changed) == "not the same modules"
+    assert other_terms(Terms(tree, 1, files=of), changed) == ["fleet.groups.g.file: another file"]
 
 
 def test_live_beside_simulated(tmp_path):
@@ -222,7 +291,7 @@ def test_variants_and_changes():
     """Named by what they change; differences between two scenarios are found by key."""
     found = variants(scenario(), [f"{BATTERY}=20;plan.strategy.preconditions.on_unmet=reject"])
     assert list(found) == ["min_battery_percent=20, on_unmet=reject"]
-    base, other = scenario().model_dump(mode="json"), next(iter(found.values())).model_dump(mode="json")
+    base, other = (Terms(s.model_dump(mode="json"), 1) for s in (scenario(), next(iter(found.values()))))
     assert changes(base, other) == [(BATTERY, 30.0, 20.0), ("plan.strategy.preconditions.on_unmet", "defer", "reject")]
 
 

@@ -13,16 +13,17 @@ from typer.testing import CliRunner
 from sim import archive
 from sim.archive import sha256
 from sim.cli.common import app
-from sim.cli.result_folders import figures_by_kind, page_of
+from sim.cli.result_folders import figures_by_kind, page_of, report_as_made
 from sim.engines.verification import Again, check_folder
 from sim.records import read_manifest
+from sim.report.formats.write import write_formats
 from sim.report.model.origin import origin_of
 from sim.study.axes import Axis, parse_axis
 from sim.study.compare import compare
 from sim.study.made import Made, options
 from sim.study.made_again import study_made_again
 from sim.study.sweep import sweep
-from tests.report.kinds import STUDIES, make_folders
+from tests.report.kinds import STUDIES, made_page, make_folders
 from tests.support import scenario
 
 STUDIES_OF_CAMPAIGNS = ("comparison", "sweep", "tune", "sensitivity")
@@ -75,7 +76,7 @@ def _load(folder: Path, leg: str, figure: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        ("comparison", lambda f: _table(f, "differences.parquet", "p_holm", 0.5), "p_holm is 0.5"),
+        ("comparison", lambda f: _table(f, "differences.parquet", "p_adjusted", 0.5), "p_adjusted is 0.5"),
         ("comparison", lambda f: _table(f, "differences.parquet", "difference", 0.25), "difference is 0.25"),
         ("sweep", lambda f: _table(f, "sweep.parquet", "success_rate", 0.999), "success_rate is 0.999"),
         ("tune", lambda f: _table(f, "finalists.parquet", "success_rate", 0.999), "success_rate is 0.999"),
@@ -191,3 +192,61 @@ def test_options_of_a_command():
 def test_a_study_that_went_on_names_both_engines_and_all_its_time():
     """Two parts: engines of both, seconds of both together."""
     assert Made(("--x",), ("compiled",), 2.0).after(["simpy"], 3.0) == Made(("--x",), ("compiled", "simpy"), 5.0)
+
+
+RUN_FORGERIES = {
+    "the rate on top": ("summary.json", lambda d: d["success_rate"].update(value=0.999), "success_rate.value is 0.999"),
+    "a group": ("summary.json", lambda d: d["groups"][0].update(success_rate=0.999), "groups"),
+    "the cloud's view": ("summary.json", lambda d: d["cloud_view"].update(succeeded=1), "cloud_view.succeeded is 1"),
+    "the verdict": ("summary.json", lambda d: d.update(verdict="stopped"), "verdict is 'stopped'"),
+    "the seed": ("manifest.json", lambda d: d.update(seed=99), "seed is 99"),
+    "the scenario": ("manifest.json", lambda d: d["scenario"]["fleet"].update(size=7), "scenario.fleet.size is 7"),
+    "a parameter": ("manifest.json", lambda d: d["parameters"][0].update(value=0.5), "parameters[0].value is 0.5"),
+    "how many campaigns": ("manifest.json", lambda d: d.update(replications=9), "replications is 9"),
+}
+"""A document of a run folder, what somebody changes in it, and what is found after it was hashed anew."""
+
+
+@pytest.mark.parametrize("case", RUN_FORGERIES)
+def test_every_figure_of_a_run_is_worked_out_again(copy, case):
+    """Changed and hashed anew, it is found by tables and scenario."""
+    folder, (name, change, told) = copy("replications"), RUN_FORGERIES[case]
+    assert checked(folder)["findings"] == []
+    document = json.loads((folder / name).read_text())
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+    archive.seal(folder)
+    assert any(told in f.what for f in checked(folder)["findings"]), checked(folder)["findings"]
+
+
+@pytest.mark.parametrize("name", ["replications", "sweep"])
+def test_a_forged_report_is_found_though_it_was_hashed_anew(copy, name):
+    """The page as its data give it passes, also where the folder was moved; another word on it does not."""
+    folder = copy(name)
+    formats = ["html", "md", "junit", "json"]
+    page, plain = made_page(folder)
+    write_formats(page, folder, formats, runs=plain)
+    moved = folder.rename(folder.with_name("elsewhere"))
+    assert report_as_made(moved)[0] == []
+    for file in ("report.html", "report.md", "report.xml", "report.json"):
+        text = (moved / file).read_text()
+        (moved / file).write_text(text.replace("60", "61"))
+        archive.seal(moved)
+        assert [f.file for f in report_as_made(moved)[0]] == [file]
+        (moved / file).write_text(text)
+
+
+def test_what_is_not_checked_of_a_report_is_said(copy, monkeypatch):
+    """Options, another version: no finding, and a line that says so."""
+    folder = copy("run")
+    done = CliRunner().invoke(app, ["report", str(folder), "--gate", "bricked <= 0.5", "--format", "html,csv"])
+    assert done.exit_code in (0, 1, 4), done.output
+    findings, told = report_as_made(folder)
+    assert findings == []
+    assert "report.html: made with --gate" in told
+    assert "tables: nothing but its hashes" in told
+    assert checked(folder)["findings"] == []
+    CliRunner().invoke(app, ["report", str(folder)])
+    assert not any("made with" in text for text in report_as_made(folder)[1])
+    monkeypatch.setattr("sim.engines.run.version", lambda: "9.9.9")
+    assert any("of fotasim" in text and "9.9.9" in text for text in report_as_made(folder)[1])

@@ -42,6 +42,13 @@ class Varied(Protocol):
     def numeric(self) -> bool:
         """Whether its values are numbers."""
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The least and the largest value that is tried."""
+
+    def border(self, value: Any) -> str:
+        """The end of what is tried that a value lies at, lower or upper; "" inside."""
+
     def show(self, value: Any) -> str:
         """A value as a reader knows it."""
 

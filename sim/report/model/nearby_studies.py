@@ -19,7 +19,7 @@ from sim.stats.campaigns import STUDY_METRICS
 from sim.stats.verdict import Sampled
 
 INPUTS, SAMPLES, FINALISTS = "inputs.parquet", "samples.parquet", "finalists.parquet"
-_SUFFIXES = ("-sensitivity", "-tune")
+SUFFIXES = ("-sensitivity", "-tune")
 _FREE = ("name", "description", "seed", "gates", "fleet.size", "fleet.modules")
 """Keys in which a study may differ from the run beside it."""
 _STRENGTHS = (("total", "Sobol, total index"), ("mu_star", "Morris, mean absolute effect"))
@@ -81,7 +81,7 @@ def beside(run: Path, further: Sequence[Path] = ()) -> Beside:
             raise RecordsError(f"{folder}: a study of another scenario: {other}; run it again on the scenario of {run}")
     whole = run.resolve()
     neighbours = {
-        folder: another_scenario(run, folder) for folder in (whole.with_name(whole.name + s) for s in _SUFFIXES)
+        folder: another_scenario(run, folder) for folder in (whole.with_name(whole.name + s) for s in SUFFIXES)
     }
     return Beside(
         [*further, whole, *(folder for folder, other in neighbours.items() if not other)],

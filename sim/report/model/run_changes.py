@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from sim.metrics import ALIASES, METRICS
 from sim.records import Run
+from sim.report.model.like_with_like import flat, no_pairs_because, other_terms, settings_of, terms_of
 from sim.report.model.run_report import Measure, RunReport
 from sim.stats.campaigns import measure
 from sim.stats.differences import Change, mover, verdict
@@ -22,22 +24,37 @@ _NOT_SETTINGS = ("name", "description", "seed", "plan.name")
 def changes(before: RunReport, after: RunReport, runs: tuple[Run, Run] | None = None) -> list[Change]:
     """Every metric of the gates, before and after, with an interval of the difference at 95 % for all of them together.
 
-    With `runs` whose campaigns are replicated, campaign by campaign on common random numbers where seed and fleet are
-    the same, else by Welch; otherwise from the intervals of the two runs (see `sim.stats.differences.mover`).
+    With `runs` whose campaigns are replicated, campaign by campaign on common random numbers where seed and modules are
+    the same, else by Welch; otherwise from the intervals of the two runs (see `sim.stats.differences.mover`). Nothing is
+    better or worse where `unlike` says why.
     """
     names = [m for m in METRICS if m not in ALIASES and m in before.metrics and m in after.metrics]
     frames = None if runs is None else _frames(runs)
-    paired = before.facts.seed == after.facts.seed and before.facts.modules == after.facts.modules
+    paired = runs is not None and not no_pairs_because(*(terms_of(run.manifest) for run in runs))
     tests = max(1, sum(_known(before.metrics[m]) and _known(after.metrics[m]) for m in names))
-    return [_change(m, before.metrics[m], after.metrics[m], frames, paired=paired, tests=tests) for m in names]
+    found = [_change(m, before.metrics[m], after.metrics[m], frames, paired=paired, tests=tests) for m in names]
+    return found if runs is None else _claimed(found, unlike(*runs))
 
 
-def changes_of_summaries(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The same from two summaries alone, without reading their tables."""
+def changes_of_summaries(
+    before: Mapping[str, Any], after: Mapping[str, Any], because: Sequence[str] = ()
+) -> list[Change]:
+    """The same from two summaries alone, without reading their tables; `because` is what makes them no like with like."""
     old, new = measures(before), measures(after)
     names = [m for m in METRICS if m not in ALIASES and m in old and m in new]
     tests = max(1, sum(_known(old[m]) and _known(new[m]) for m in names))
-    return [_change(m, old[m], new[m], None, paired=False, tests=tests) for m in names]
+    return _claimed([_change(m, old[m], new[m], None, paired=False, tests=tests) for m in names], because)
+
+
+def unlike(before: Run, after: Run) -> list[str]:
+    """What makes two runs no like with like, so that no figure of one is better or worse than the other's."""
+    return other_terms(terms_of(before.manifest), terms_of(after.manifest))
+
+
+def _claimed(found: list[Change], because: Sequence[str]) -> list[Change]:
+    """The changes without a judgement where the runs are not like with like."""
+    judged = ("better", "worse", "changed")
+    return [replace(c, verdict="unlike") if because and c.verdict in judged else c for c in found]
 
 
 def measures(summary: Mapping[str, Any]) -> dict[str, Measure]:
@@ -48,25 +65,15 @@ def measures(summary: Mapping[str, Any]) -> dict[str, Measure]:
 
 def settings(runs: Mapping[str, Run]) -> list[tuple[str, ...]]:
     """Keys of the scenarios that are not the same everywhere: (key, value in each run), defaults included."""
-    flat = {label: dict(_flat(run.scenario)) for label, run in runs.items()}
-    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    leaves = [
+        {key: str(value) for key, value in flat(settings_of(terms_of(run.manifest))).items()} for run in runs.values()
+    ]
     listed = []
-    for key in keys:
-        values = [flat[label].get(key, "–") for label in runs]
+    for key in dict.fromkeys(key for one in leaves for key in one):
+        values = [one.get(key, "–") for one in leaves]
         if len(set(values)) > 1 and not key.startswith(_NOT_SETTINGS):
             listed.append((key, *values))
     return listed
-
-
-def _flat(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict) and node:
-        for key, value in node.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list) and node and isinstance(node[0], dict):
-        for number, value in enumerate(node):
-            yield from _flat(value, f"{path}.{number}")
-    else:
-        yield path, str(node)
 
 
 def _frames(runs: tuple[Run, Run]) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sim.report.figures import study_figures
@@ -11,8 +11,8 @@ from sim.report.page import Block, Chart, Column, Page, Points, Section, Table, 
 from sim.report.pages.difference_words import label, signed
 from sim.report.pages.origin_section import evidence_of
 from sim.report.pages.study_parts import whole
-from sim.report.pages.study_results import Comparison
-from sim.report.show import kind_of, show, words
+from sim.report.pages.study_results import Comparison, Side
+from sim.report.show import kind_of, plural, show, words
 
 
 def comparison_page(result: Comparison, manifest: Mapping[str, Any] | None = None) -> Page:
@@ -32,9 +32,22 @@ def comparison_page(result: Comparison, manifest: Mapping[str, Any] | None = Non
     sections += [*_run_sides(manifest or {}), *evidence.sections()]
     return Page(
         title=f"{names} against {base.name}", kind="comparison", kicker="Comparison",
-        facts=f"{len(base.campaigns)} campaigns a side · seed {base.seed} · 95 % intervals in brackets", verdict=verdict, opening=_pictures(result), sections=sections,
+        facts=_facts(result.sides), verdict=verdict, opening=_pictures(result), sections=sections,
         checks=whole(result.complete, base.name), properties=evidence.properties(),
     )  # fmt: skip
+
+
+def _facts(sides: Sequence[Side]) -> str:
+    """Campaigns and seeds: once where all sides have the same, else of each."""
+    campaigns, seeds = (
+        [*dict.fromkeys(told)] for told in zip(*((len(s.campaigns), s.terms.seed) for s in sides), strict=True)
+    )
+    counted = f"{plural(campaigns[0], 'campaign')} a side" if len(campaigns) == 1 else f"{_listed(campaigns)} campaigns"
+    return f"{counted} · seed{'s' * (len(seeds) > 1)} {_listed(seeds)} · intervals in brackets: 95 % for all differences together"
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _run_sides(manifest: Mapping[str, Any]) -> list[Section]:
@@ -68,7 +81,7 @@ def _pictures(result: Comparison) -> list[Block]:
         blocks.append(Chart(
             study_figures.forest(panels), f"Differences of {side.name} from {result.sides[0].name}: {told or 'none is significant'}",
             title=f"{side.name} compared with {result.sides[0].name}",
-            note="Dot: mean paired difference; line: 95 % interval. Filled: significant after Holm's correction; hollow: no significant difference. Bricks are of modules that installed, failures of modules that confirmed, the rest of all targets.",
+            note="Dot: mean difference; line: its interval. Filled: significant, the interval excludes zero; hollow: no significant difference. Bricks are of modules that installed, failures of modules that confirmed, the rest of all targets.",
         ))  # fmt: skip
     return blocks
 
@@ -78,7 +91,7 @@ def _difference_section(result: Comparison, name: str) -> Section:
     paired = bool(rows["paired"].all())
     columns = [
         Column("metric", "Metric", "name"), Column("a", result.sides[0].name), Column("b", name),
-        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_holm", "p (Holm)", "p_value"),
+        Column("difference", "Difference"), Column("interval", "95 % interval"), Column("p_adjusted", "p", "p_value"),
         Column("verdict", "Significant?"), Column("narrower", "Interval narrower by pairing, times", "number"),
     ]  # fmt: skip
     cells = []
@@ -88,7 +101,7 @@ def _difference_section(result: Comparison, name: str) -> Section:
         factor = row["variance_reduction"] ** 0.5
         cells.append([
             label(row["metric"]), show(kind, row["a"]), show(kind, row["b"]), signed(row["metric"], row["difference"]),
-            reach, row["p_holm"],
+            reach, row["p_adjusted"],
             "yes" if row["differs"] else "no", factor,
         ])  # fmt: skip
     how = (
@@ -97,8 +110,11 @@ def _difference_section(result: Comparison, name: str) -> Section:
         if paired
         else "The sides do not share random numbers; the interval is Welch's."
     )
-    holm = "p-values are adjusted by Holm's method over all alternatives and metrics of this page."
-    return Section(name, [Table("differences", columns, cells), Text(f"{how} {holm}", hint=True)])
+    family = (
+        "A difference is significant when its interval excludes zero. Intervals and p-values are adjusted so that those of all "
+        "alternatives and metrics of this page hold at 95 % together (Bonferroni)."
+    )
+    return Section(name, [Table("differences", columns, cells), Text(f"{how} {family}", hint=True)])
 
 
 def _flow_section(name: str, flow: Any) -> Section:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sim.exit_status import ExitStatus
 from sim.records import Run
 from sim.report.figures import charts
-from sim.report.model.run_changes import changes, settings
+from sim.report.model.run_changes import changes, settings, unlike
 from sim.report.model.run_report import RunReport
 from sim.report.model.verdict_words import WORDS
 from sim.report.page import Block, Chart, Check, Column, Page, Section, Table, Text, Value, Verdict
@@ -24,6 +25,7 @@ MARKS = {
     "unclear": "within noise",
     "same": "same",
     "unknown": "noise not known",
+    "unlike": "not like with like",
 }
 _RANKING = ("bricked", "success_rate", "duration_p95")
 _NOISE = (
@@ -35,7 +37,6 @@ _NOISE = (
 
 def compare_page(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Page:
     """Several runs on one page, the recommended one first named; `runs` are keyed by the labels of the reports."""
-    best = _recommended(reports, runs)
     names = ", ".join(r.facts.label for r in reports)
     per_run = [
         Section(f"{r.facts.label}: verdict", [_verdict_text(r), *([gate_table(r.gates)] if r.gates else []), tiles(r)], variant=r.facts.label)
@@ -43,7 +44,7 @@ def compare_page(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Page:
     ]  # fmt: skip
     return Page(
         title=f"Comparison of {plural(len(reports), 'run')}", kind="comparison", kicker=f"Comparison · fotasim {reports[0].facts.version}",
-        lead=names, facts="The first is what the others are compared with.", verdict=_verdict(best, reports),
+        lead=names, facts="The first is what the others are compared with.", verdict=_verdict(reports, runs),
         opening=[_figures_table(reports), Text(interval_note(reports[0]), hint=True)],
         sections=[*_together(reports, runs), *(s for r, own in zip(reports, per_run, strict=True)
                   for s in (own, *run_evidence.sections(r, runs[r.facts.label], r.facts.label)))],
@@ -53,10 +54,12 @@ def compare_page(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Page:
 
 def against(report: RunReport, run: Run, old: RunReport, old_run: Run) -> tuple[Text, list[Section], Check]:
     """The outcome of comparing a run with an older one, its sections, and the check that nothing got worse."""
-    found = changes(old, report, (old_run, run))
+    found, apart = changes(old, report, (old_run, run)), unlike(old_run, run)
     worse = [c for c in found if c.verdict == "worse"]
     better = [c for c in found if c.verdict == "better"]
     text = f"Worse beyond noise: {_names(worse)}." if worse else "Nothing got worse beyond noise."
+    if apart:
+        text = unlike_words(apart)
     more = f" Better: {_names(better)}." if better else ""
     label = old.facts.label
     blocks: list[Block] = [Text(text + more), change_table(found, f"against_{label}"), Text(_NOISE, hint=True)]
@@ -68,8 +71,20 @@ def against(report: RunReport, run: Run, old: RunReport, old_run: Run) -> tuple[
     return (
         Text(text + more, f"Against {label}:"),
         sections,
-        Check(f"nothing worse than {label} beyond noise", report.facts.label, not worse, text),
+        regression_check(f"nothing worse than {label} beyond noise", report.facts.label, worse, apart, text),
     )
+
+
+def unlike_words(apart: Sequence[str]) -> str:
+    """That runs are not like with like, and why."""
+    return f"Not like with like ({'; '.join(apart)}): no figure is called better or worse."
+
+
+def regression_check(name: str, suite: str, worse: Sequence[Change], apart: Sequence[str], text: str) -> Check:
+    """The check that nothing got worse: in doubt where the runs are not like with like."""
+    if apart:
+        return Check(name, suite, False, text, ExitStatus.UNDECIDED, "not like with like", by_chance=False)
+    return Check(name, suite, not worse, text)
 
 
 def change_table(found: Sequence[Change], name: str) -> Table:
@@ -103,9 +118,15 @@ def _recommended(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> RunRe
     return best
 
 
-def _verdict(best: RunReport, reports: Sequence[RunReport]) -> Verdict:
-    label = best.facts.label
+def _verdict(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> Verdict:
+    first, *others = runs.values()
+    apart = list(dict.fromkeys(text for other in others for text in unlike(first, other)))
     met = sum(r.verdict == "go" for r in reports)
+    if apart:
+        gates = f"{met} of {plural(len(reports), 'run')} meet every gate, each of its own."
+        return Verdict("none", "Not like with like", [Text(unlike_words(apart)), Text(gates)])
+    best = _recommended(reports, runs)
+    label = best.facts.label
     if best.verdict in ("go", "none"):
         gates = f"{met} of {plural(len(reports), 'run')} meet every gate. " if best.verdict == "go" else ""
         reason = f"{gates}Ranked by bricks, then success, then time to 95 %; only differences beyond noise count."
@@ -142,9 +163,9 @@ def _together(reports: Sequence[RunReport], runs: Mapping[str, Run]) -> list[Sec
     for other in reports[1:]:
         found = changes(first, other, (runs[first.facts.label], runs[other.facts.label]))
         name = f"{other.facts.label} instead of {first.facts.label}"
-        sections.append(
-            Section(name, [Text(_in_words(found)), change_table(found, "differences"), Text(_NOISE, hint=True)])
-        )
+        apart = unlike(runs[first.facts.label], runs[other.facts.label])
+        told = unlike_words(apart) if apart else _in_words(found)
+        sections.append(Section(name, [Text(told), change_table(found, "differences"), Text(_NOISE, hint=True)]))
     sections.append(
         Section("What is set differently", [_settings_table([r.facts.label for r in reports], settings(runs))])
     )

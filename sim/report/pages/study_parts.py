@@ -1,13 +1,14 @@
-"""What the pages of studies share: the line of facts, how varied keys read, the check of an interrupted study."""
+"""What the pages of studies share: the line of facts, how varied keys read, values at a border, the check of an interrupted study."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.exit_status import ExitStatus
 from sim.report.page import Check, Text, Verdict
 from sim.report.pages.study_results import Axis
-from sim.report.show import Kind
+from sim.report.show import Kind, quantity_words
 from sim.scenario import Scenario
 
 PARTIAL = Verdict("partial", "Partial", [Text("The study was interrupted; run the same command to resume it.")])
@@ -22,6 +23,19 @@ def axis_kind(axis: Axis) -> Kind:
 def axis_cell(axis: Axis, value: Any) -> Any:
     """A varied value as a table takes it."""
     return value if axis_kind(axis) != "text" else axis.show(value)
+
+
+def at_borders(axes: Sequence[Axis], settings: Mapping[str, Any]) -> Iterator[str]:
+    """For each key whose value lies at the end of what was tried, that the best may lie beyond it."""
+    for axis in axes:
+        value = settings[axis.key]
+        end = axis.border(value)
+        if end and axis.ends:
+            low, high = map(axis.show, axis.ends)
+            yield (
+                f"{quantity_words(axis.name)} {axis.show(value)} lies at the {end} end of what was tried ({low} to {high}), so the "
+                f"best may lie beyond it: extend {axis.key} {'downwards' if end == 'lower' else 'upwards'}."
+            )
 
 
 def facts(scenario: Scenario, campaigns: str) -> str:

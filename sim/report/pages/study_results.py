@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sim.report.figures.study_figures import Varied as Axis
+from sim.report.model.like_with_like import Terms
 from sim.scenario import Scenario
 from sim.stats.paired import Difference
 from sim.stats.replicated import Estimate
@@ -61,8 +62,8 @@ class Side(Protocol):
         """What it is called."""
 
     @property
-    def seed(self) -> int:
-        """The seed of its campaigns."""
+    def terms(self) -> Terms:
+        """What its figures depend on besides the plan."""
 
     @property
     def campaigns(self) -> Sequence[Any]:

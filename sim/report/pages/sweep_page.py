@@ -15,7 +15,7 @@ from sim.report.figures import study_figures
 from sim.report.page import Chart, Check, Column, Page, Points, Section, Table, Text, Value, Verdict
 from sim.report.pages.difference_words import label, title
 from sim.report.pages.origin_section import evidence_of
-from sim.report.pages.study_parts import PARTIAL, axis_cell, axis_kind, facts, whole
+from sim.report.pages.study_parts import PARTIAL, at_borders, axis_cell, axis_kind, facts, whole
 from sim.report.pages.study_results import Axis, Sweep
 from sim.report.show import kind_of, plural, quantity_words, show
 
@@ -134,9 +134,10 @@ def _recommendation(result: Sweep, fits: Sequence[dict[str, Any]]) -> Text:
     best_known = success[chosen]
     others = len(left) - 1
     equal = f" {plural(others, 'other setting')} cannot be distinguished from it." if others else ""
+    borders = "".join(f" {text}" for text in at_borders(result.axes, row))
     return Text(
         f"{_settings(result.axes, row)}: success {show('share', best_known['value'])} (95 % interval "
-        f"{show('share', best_known['low'])} to {show('share', best_known['high'])}).{equal}", "Recommended:",
+        f"{show('share', best_known['low'])} to {show('share', best_known['high'])}).{equal}{borders}", "Recommended:",
     )  # fmt: skip
 
 

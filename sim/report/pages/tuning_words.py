@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from sim.report.pages.difference_words import label, signed, title
+from sim.report.pages.study_parts import at_borders
 from sim.report.pages.study_results import Candidate, Constraint, Tuning
 from sim.report.show import kind_of, metric_of, metric_words, plural, quantity_words, show
 from sim.stats.paired import Difference
@@ -76,6 +77,7 @@ def reasons(result: Tuning) -> Iterator[str]:
             yield f"{constraint.text} is {state}: found {shown(constraint.metric, known.value)}, {bounds(constraint.metric, known)}."
     for name, gain in result.gain.items():
         yield f"{title(name)}: {_change(name, gain)} compared with the scenario as it is."
+    yield from at_borders(result.axes, found.settings)
     if not result.gains:
         yield f"No objective is shown to gain in {plural(len(found.frame), 'campaign')}: raise --final-replications, or keep the scenario as it is."
 
