@@ -133,6 +133,12 @@ def show_duration(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds else "0 s"
 
 
+def show_share(share: float) -> str:
+    """A share in per cent with two digits: `0.12 %`, `35 %`, `100 %`."""
+    percent = 100.0 * share
+    return f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"
+
+
 def show_size(number_of_bytes: float) -> str:
     """Bytes in decimal units: `1.2 MB`."""
     for unit in ("GB", "MB", "kB"):

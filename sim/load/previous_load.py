@@ -18,7 +18,7 @@ from sim.load.load_folder import REPORT
 from sim.records import SPANS, read_manifest
 from sim.stats.evidence import confidence_of
 from sim.stats.intervals import binomial_quantile, exact
-from sim.units import show_duration
+from sim.units import show_duration, show_share
 
 _SAME = ("users", "ramp_per_s", "shape", "time_scale", "duration_s")
 """Options that two runs must have in common to be about the same load."""
@@ -108,14 +108,10 @@ def _differ(one: Figure, other: Figure) -> bool:
 
 
 def _line(name: str, now: Figure, before: Figure) -> str:
-    show = _share if name.startswith("error_rate") else show_duration
+    show = show_share if name.startswith("error_rate") else show_duration
     told = [f"{show(figure.value)} ({show(figure.low)} to {show(figure.high)})" for figure in (now, before)]
     word = "less" if now.value < before.value else "MORE"
     return f"{name}: {told[0]}, earlier {told[1]}: {word}"
-
-
-def _share(value: float) -> str:
-    return f"{100.0 * value:.2g} %"
 
 
 __all__ = ["Earlier", "changes", "read"]

@@ -13,6 +13,7 @@ from sim.engines.live.slo import completed, parse
 from sim.errors import FotasimError
 from sim.load.capacity.search import Bounds, Measurement, search
 from sim.stats.evidence import Answer, Evidence, bounds, falls_behind, fewest, growth
+from sim.units import show_share
 
 SLO = parse("p99(notify)<2s")
 TERM = "p99(notify)<2s"
@@ -345,3 +346,10 @@ def test_a_server_that_keeps_up_has_no_trend():
             waited_s[k] = free_s - due_s[k]
         flagged += bool(falls_behind("wake", due_s, waited_s))
     assert flagged <= 2
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100 %"), (0.996, "100 %"), (0.35, "35 %"), (0.00123, "0.12 %"), (0.0, "0 %")]
+)
+def test_a_share_is_never_shown_as_a_power_of_ten(share, text):
+    assert show_share(share) == text

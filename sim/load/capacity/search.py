@@ -22,6 +22,7 @@ from sim.engines.live.latency import LEGS, Latencies
 from sim.engines.live.slo import Slo
 from sim.records import SPANS
 from sim.stats.evidence import LOST_UPDATES, Answer, Evidence, bounds, confidence_of, judge, pooled
+from sim.units import show_share
 
 STEP = 2.0
 EIGHTH = 8.0
@@ -290,9 +291,8 @@ def _whatever_the_load(probes: _Probes) -> str:
     for text, unexplained in _unexplained(large).items():
         few = small.evidence[text]
         if unexplained and few.answer(small.confidence) is Answer.BROKEN:
-            share = 100.0 * few.over / few.tried
             return (
-                f"{text} does not depend on the load: {few.over:,} of {few.tried:,} ({share:.2g} %) do not keep it already at "
+                f"{text} does not depend on the load: {few.over:,} of {few.tried:,} ({show_share(few.over / few.tried)}) do not keep it already at "
                 f"{small.load:,.4g}; find out why first"
             )
     return ""
@@ -387,8 +387,8 @@ def _lack(found: Evidence, confidence: float) -> str:
         return f"{found.tried:,} samples, at least {needed:,} are needed"
     low, high = bounds(found.over, found.tried, confidence)
     return (
-        f"{found.over:,} of {found.tried:,} samples over the limit, so {100 * low:.2g} to {100 * high:.2g} % where "
-        f"{100 * found.allowed:.2g} % may be"
+        f"{found.over:,} of {found.tried:,} samples over the limit, so {show_share(low)} to {show_share(high)} where "
+        f"{show_share(found.allowed)} may be"
     )
 
 
