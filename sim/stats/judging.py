@@ -84,7 +84,7 @@ def verdict_of(
 
 
 def unjudged(results: Sequence[Judged], counted: Mapping[str, int]) -> list[Part]:
-    """What was seen and no gate is about, the largest share first; nothing of a run that has no gates.
+    """What was seen and no gate is about, bricks first, then the largest share; nothing of a run that has no gates.
 
     Bricks are failed installations too: where they are judged, the others are only those beyond them.
     """
@@ -99,7 +99,7 @@ def unjudged(results: Sequence[Judged], counted: Mapping[str, int]) -> list[Part
         for name in _JUDGED_BY
         if gated and name in missing and seen.get(name, 0) > (told if name != "untouched" else 0)
     ]
-    return sorted(found, key=lambda part: -part.count / max(part.total, 1))
+    return sorted(found, key=lambda part: (part.name != "bricked", -part.count / max(part.total, 1)))
 
 
 def _fail_later(counted: Mapping[str, int]) -> Part | None:

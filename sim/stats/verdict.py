@@ -121,7 +121,7 @@ class Evidence:
     fail_later: Part | None = None
     """Upgraded modules whose image fails after the horizon: no figure of the run has them."""
     unjudged: Sequence[Part] = ()
-    """Harm that was seen and that no gate is about, the largest share first."""
+    """Harm that was seen and that no gate is about, the gravest first."""
 
 
 @dataclass(frozen=True, slots=True)

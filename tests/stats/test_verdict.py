@@ -260,3 +260,14 @@ def test_beyond_doubt_is_said_of_no_harm_that_nobody_judged(judged, name):
     assert "Ship it" not in headline and (
         "Every gate is met, not beyond doubt" in headline or "beyond doubt" not in headline
     )
+
+
+def test_bricks_that_no_gate_judges_come_first():
+    """However many installations failed beside them: each is a visit in the field."""
+    from sim.stats.judging import unjudged
+
+    counted = {"bricked": 107, "installed_ended": 5592, "first_installations_failed": 119, "touched_failed": 107,
+               "touched_ended": 5592, "targets": 6000, "touched": 5592}  # fmt: skip
+    assert [part.name for part in unjudged([GOOD], counted)] == ["bricked", "first_installations_failed"]
+    assert [part.name for part in unjudged([FINE], counted)] == ["untouched", "first_installations_failed"]
+    assert unjudged([], counted) == []
