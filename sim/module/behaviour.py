@@ -94,6 +94,9 @@ def start(row: ModuleRow, profile: Profile, now: float) -> bool:
     """Arms the first check-in of a module. True when it is awake at `now` already: in the middle of a session."""
     row.link_at = check_in.first_check_in_s(row, profile, now)
     row.link_then = Input.CHECK_IN
+    if row.leaves_s <= row.link_at:  # gone before anybody sees it
+        _leave_fleet(row, profile, row.leaves_s)
+        return False
     return row.link_at <= now
 
 

@@ -208,6 +208,18 @@ def test_modules_that_leave(engine):
     assert (found["ended_s"][~upgraded] <= 24 * 3600 + 60).all()
 
 
+@ENGINES
+@pytest.mark.parametrize(("leaves", "cause"), [("3h", "left_fleet"), ("30d", "offline")])
+def test_modules_that_leave_while_they_are_away(engine, leaves, cause):
+    """Away for weeks: whoever leaves within the horizon has left, and whoever leaves after it is still away."""
+    found = run(
+        *QUIET, "fleet.size=40", "horizon=2d", "fleet.failures.long_offline=1", "fleet.failures.long_offline_return_s=9999d",
+        f"fleet.groups.0.leaves={leaves}", engine=engine,
+    ).records.modules  # fmt: skip
+    assert set(found["cause"]) == {cause}
+    assert (found["ended_s"].dropna() == 3 * 3600.0).all()
+
+
 # --- the ordinary day -----------------------------------------------------------------------------------------------
 
 

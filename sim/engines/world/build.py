@@ -166,6 +166,8 @@ def build(scenario: Scenario, replication: int = 0, *, plugins: bool = False) ->
     size, blocks = _sample(scenario, profiles, hardware)
     fleet = build_fleet(scenario, key, plan.settings, profiles, blocks, size, hardware)
     _clocks_of_single_modules(fleet)
+    for name in ("leaves_s", "late_at"):  # whoever leaves after the horizon stays
+        fleet.rare[name][fleet.rare[name] >= scenario.horizon] = inf
     release_tables.fill(scenario, fleet)
     shared_fate.fill(scenario, key, fleet)
     if not len(fleet.rows):
