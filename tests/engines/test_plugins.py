@@ -215,15 +215,15 @@ def test_a_check_in_pattern_says_when_modules_are_online(rules):
 
 
 def test_a_metric_and_a_gate_are_judged_by_fotasims_own_interval(rules):
-    """10 of 40: the exact interval; a gate inside it is undecided, beyond it decided. Over campaigns one pair for each."""
+    """10 of 40: the exact interval; so few modules do not decide a gate inside it, beyond it they do. Over campaigns one pair for each."""
     rules("def own(modules):\n    return 10, len(modules)\n")
     low, high = share_interval(10, 40)
-    for limit, state in ((low - 0.01, "not met"), (0.25, "undecided"), (high + 0.01, "met")):
+    for limit, state in ((low - 0.01, "not met"), (0.25, "too little"), (high + 0.01, "met")):
         outcome = simulate(plugged("gate", "gates={}", entry=f", limit: '<= {limit:.4f}'"), engine="simpy")
         (gate,) = outcome.summary["gates"]
         assert (gate["metric"], gate["state"], gate["total"]) == ("own", state, 40)
         assert (gate["low"], gate["high"]) == (low, high)
-        assert outcome.summary["verdict"] == {"not met": "no-go", "undecided": "marginal", "met": "go"}[state]
+        assert outcome.summary["verdict"] == {"not met": "no-go", "too little": "invalid", "met": "go"}[state]
     many = replicate(
         plugged("gate", "gates={}", entry=", limit: '<= 30 %'"), 3, keep="records", engine="simpy", workers=1
     )
