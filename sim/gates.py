@@ -35,8 +35,11 @@ CONFIDENCE_TAIL = 0.025
 
 SETTLES_AT_MOST = 10_000
 """From so many replications on a number is no advice any more."""
-_RESOLVED = 0.1
-"""A figure that lies at its limit is to be told from one that lies this part of the limit away."""
+_KNOWN_WITHIN = 0.5
+"""A figure at its limit rests on too few cases while it cannot be told from one that lies this part of the limit away; with
+more of them it is known to lie close to its limit, which is a finding."""
+_SETTLED_WITHIN = 0.1
+"""The cases that such a gate is said to need tell its figure from one that lies this part of the limit away."""
 _NEVER_ABOVE = (
     ("bricked_of_targets", "took_image", "touched"), ("success_rate", "on_target"),
     tuple(f"duration_p{q}" for q in QUANTILES_PERCENT), tuple(f"time_to_{q}" for q in REACH_PERCENT),
@@ -280,8 +283,12 @@ def judge(gate: Gate, found: Figure, of: str = "", replications: int = 1) -> Jud
     state = _state(gate, found, judged)
     needs = cases_needed(gate) if state is State.TOO_LITTLE and found.total is not None else None
     more = _replications(gate, found, state, needs, replications)
-    if state is State.UNDECIDED and more is None and (found.total or math.inf) < (enough := _to_resolve(gate) or 0):
-        state, needs = State.TOO_LITTLE, enough
+    if (
+        state is State.UNDECIDED
+        and more is None
+        and (found.total or math.inf) < (_to_resolve(gate, _KNOWN_WITHIN) or 0)
+    ):
+        state, needs = State.TOO_LITTLE, _to_resolve(gate, _SETTLED_WITHIN)
         more = _replications(gate, found, state, needs, replications)
     return Judged(
         gate.text, gate.metric, gate.bound, gate.sign, gate.limit, found.value, found.low, found.high, judged, margin,
@@ -348,10 +355,10 @@ def _away(gate: Gate) -> float | None:
     return away if share and 0.0 < away < 1.0 else None
 
 
-def _to_resolve(gate: Gate) -> int | None:
-    """How many cases tell a share that lies a tenth of the way from the limit from one at it, by the normal approximation."""
+def _to_resolve(gate: Gate, part: float) -> int | None:
+    """How many cases tell a share at its limit from one that lies this part of the limit away, by the normal approximation."""
     away = _away(gate)
-    return None if away is None else math.ceil((1.96 / _RESOLVED) ** 2 * (1.0 - away) / away)
+    return None if away is None else math.ceil((1.96 / part) ** 2 * (1.0 - away) / away)
 
 
 def _replications(gate: Gate, found: Figure, state: State, needs: int | None, now: int) -> int | None:

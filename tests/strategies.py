@@ -144,8 +144,17 @@ SIZES = pick(
     [{"filter": {"hardware": ["A"]}}, {}], [{"filter": {"labels": {"site": ["lab"]}}, "percent": 30}, {}],
     [{"count": 5}, {"start_at": "2026-01-06T08:00"}], [{"filter": {"modules": ["*[02468]"]}}, {"filter": {"fleet_groups": ["all"]}}],
 )  # fmt: skip
+
+
+def _named_apart(groups: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
+    """Groups whose names differ: a scenario with two of one name is refused."""
+    return [{**g, "name": f"{g['name']} {at}"} if "name" in g else g for at, g in enumerate(groups)]
+
+
 GROUPS = SIZES.flatmap(
-    lambda sizes: st.tuples(*(THRESHOLDS.map(lambda more, size=size: {**size, **more}) for size in sizes)).map(list)
+    lambda sizes: st.tuples(*(THRESHOLDS.map(lambda more, size=size: {**size, **more}) for size in sizes)).map(
+        _named_apart
+    )
 )
 """Rollout groups by percentage, count or filter, with thresholds, actions, soak and start times."""
 

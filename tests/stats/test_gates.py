@@ -112,9 +112,10 @@ def test_replications_that_would_settle_it():
     """Intervals shrink with the root of the cases; at the limit itself no number helps; too few needs the cases."""
     gate = gates.parse_expression("bricked <= 0.02")
     assert gates.judge(gate, Figure(0.01, 0.001, 0.04, 1000), replications=3).replications == 27
-    at_it = gates.judge(gate, Figure(0.02, 0.01, 0.04, 1000))
-    assert (at_it.state, at_it.needs, at_it.replications) == (State.TOO_LITTLE, 18_824, 19)
-    enough = gates.judge(gate, Figure(0.02, 0.019, 0.021, 18_824))
+    # 753 cases tell 2 % from 1 %, 18,824 from 1.8 %.
+    at_it = gates.judge(gate, Figure(0.02, 0.01, 0.04, 752))
+    assert (at_it.state, at_it.needs, at_it.replications) == (State.TOO_LITTLE, 18_824, 26)
+    enough = gates.judge(gate, Figure(0.02, 0.01, 0.035, 753))
     assert (enough.state, enough.needs, enough.replications) == (State.UNDECIDED, None, None)
     few = gates.judge(gates.parse_expression("bricked <= 1e-3"), Figure(0.0, 0.0, 0.0324, 112))
     assert (few.needs, few.replications) == (3688, 33)
