@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sim.errors import LocalProtocolError, RemoteProtocolError
+from sim.service.handshakes import Handshakes
 from sim.service.lingering_close import LingeringClose
 from sim.service.throttle import Connections, Throttle, source_of
 from sim.service.trouble import Trouble
@@ -117,15 +118,15 @@ class Endpoint:
         self._open: set[_Connection] = set()
         self._in_flight: set[_Connection] = set()
         self._server: asyncio.Server | None = None
+        self._handshakes: Handshakes | None = None
         self._tickers: list[asyncio.Task[None]] = []
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, ssl: tls.SSLContext | None = None) -> None:
         """Listens; `port` 0 takes a free one, found in `self.port` afterwards."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self), host, port, ssl=ssl, backlog=BACKLOG,
-            ssl_handshake_timeout=None if ssl is None else TLS_HANDSHAKE_S,
-        )  # fmt: skip
+        if ssl is not None:
+            self._handshakes = Handshakes(self._connected, ssl, self.strangers, TLS_HANDSHAKE_S)
+        self._server = await loop.create_server(self._handshakes or self._connected, host, port, backlog=BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
         self._tickers = [
             loop.create_task(self._tick(RESEND_TICK_S, self._in_flight)),
@@ -141,6 +142,8 @@ class Endpoint:
             self._server.close()
         for connection in list(self._open):
             connection.abort()
+        if self._handshakes is not None:
+            self._handshakes.abort()
         if self._server is not None:
             await self._server.wait_closed()
         await asyncio.sleep(0)  # the transports' last callbacks
@@ -171,6 +174,9 @@ class Endpoint:
         connection = self._clients.get(client_id)
         if connection is not None:
             connection.abort()
+
+    def _connected(self) -> asyncio.Protocol:
+        return _Connection(self)
 
     async def _tick(self, every_s: float, watched: set[_Connection]) -> None:
         """Wakes the sessions that may have something due."""

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -29,6 +29,7 @@ from sim.service.cloud import Cloud
 from sim.service.endpoint import Endpoint
 from sim.service.faults import Faults, Injector
 from sim.service.gateway import Gateway
+from sim.service.handshakes import Handshakes
 from sim.service.known_device import Device
 from sim.service.packages.download import Downloads
 from sim.service.packages.links import DEFAULT_LIFETIME_S, Links
@@ -40,7 +41,7 @@ from sim.service.store.journal import Journal
 from sim.service.throttle import Connections
 from sim.service.trouble import Trouble
 from sim.service.web import app as web
-from sim.service.web.connection import MAX_HEAD_BYTES, FirstHead, protocol
+from sim.service.web.connection import MAX_HEAD_BYTES, FirstHead, Limited, protocol
 
 STOP_S = 5.0
 WATCH_S = 2.0
@@ -244,14 +245,21 @@ class _Web(uvicorn.Server):
             return FirstHead(config, self.server_state)
 
         self.servers = []
+        self._handshakes: Handshakes | None = None
+        if config.ssl is not None:
+            by_source = cast("type[Limited]", config.http_protocol_class).by_source
+            self._handshakes = Handshakes(connected, config.ssl, by_source, endpoint.TLS_HANDSHAKE_S)
         for sock in sockets or []:
             self.servers.append(
-                await loop.create_server(
-                    connected, sock=sock, ssl=config.ssl, backlog=config.backlog,
-                    ssl_handshake_timeout=endpoint.TLS_HANDSHAKE_S if config.ssl else None,
-                )
-            )  # fmt: skip
+                await loop.create_server(self._handshakes or connected, sock=sock, backlog=config.backlog)
+            )
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends as uvicorn does; who is still in a handshake is not waited for."""
+        if self._handshakes is not None:
+            self._handshakes.abort()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

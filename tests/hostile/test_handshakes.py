@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 
@@ -56,6 +57,91 @@ def test_tls_handshakes_end(tmp_path, monkeypatch):
             assert server.cloud.trouble.count == 0
 
     asyncio.run(scene())
+
+
+def test_tls_handshakes_count_by_source_as_plain_connections_do(tmp_path, monkeypatch):
+    """Three may stand at each port; the fourth of the source is cut off at once, another source is let in, and so is
+    the first one when one of its own has gone. What stands when the cloud ends is not waited for."""
+    monkeypatch.setattr(endpoint, "TLS_HANDSHAKE_S", 3600.0)
+    cert, key = certificate(tmp_path)
+    trusted = ssl.create_default_context(cafile=cert)
+
+    async def secure(port, source="127.0.0.1"):
+        """Whether a client that goes on with its handshake gets through it."""
+        try:
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=trusted, server_hostname="127.0.0.1", local_addr=(source, 0)
+            )
+        except OSError:
+            return False
+        writer.transport.abort()
+        return True
+
+    async def settle(connections):
+        async with asyncio.timeout(60):
+            while connections._count > 3:
+                await asyncio.sleep(0.01)
+
+    held = []
+
+    async def scene():
+        async with served(tmp_path / "data", tls_cert=cert, tls_key=key) as (server, _):
+            hello = client_hello()
+            for port, connections in (
+                (server.endpoint.port, server.endpoint.strangers),
+                (int(server.cloud.http_url.rpartition(":")[2]), server._connections),
+            ):
+                connections.per_source = 3
+                silent = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(3)]
+                held.extend(silent)
+                silent[1].write(hello[:40])
+                silent[2].write(hello)
+                while connections._count < 3:
+                    await asyncio.sleep(0.01)
+                assert not await secure(port)
+                assert connections.refused == 1
+                assert await secure(port, "127.0.0.2")
+                await settle(connections)
+                silent.pop().transport.abort()
+                while connections._count > 2:
+                    await asyncio.sleep(0.01)
+                assert await secure(port)
+                await settle(connections)
+            assert server.cloud.trouble.count == 0
+        for writer in held:
+            writer.transport.abort()
+
+    asyncio.run(asyncio.wait_for(scene(), 200))
+
+
+def test_what_comes_with_the_end_of_a_handshake_is_read(tmp_path):
+    """A client that sends its request in the same write as its last handshake message gets an answer."""
+    cert, key = certificate(tmp_path)
+
+    async def scene():
+        async with served(tmp_path / "data", tls_cert=cert, tls_key=key) as (server, _):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            context = ssl.create_default_context(cafile=cert)
+            client = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+            port = int(server.cloud.http_url.rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(65536))
+            client.write(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            writer.write(outgoing.read())
+            answer = b""
+            while not answer.startswith(b"HTTP/1.1 200 "):
+                incoming.write(await reader.read(65536))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    answer += client.read(65536)
+            writer.transport.abort()
+
+    asyncio.run(asyncio.wait_for(scene(), 200))
 
 
 @pytest.mark.parametrize("size", [70_000, 100_000, 250_000])

@@ -16,8 +16,10 @@ from sim.engines.live.live_cloud import find_target
 from sim.engines.live.live_engine import Settings
 from sim.engines.live.slo import parse
 from sim.engines.live.slo_judging import EVERYBODY, judged
+from sim.errors import FotasimError
 from sim.exit_status import ExitStatus
 from sim.load.load_fleet import LoadFleet
+from sim.load.locust_workers import launch
 from sim.load.locust_workers.worker_protocol import Statistics
 from sim.load.locust_workers.worker_reports import Gathered, encoded_legs
 from sim.report.formats.html_page import render
@@ -118,10 +120,10 @@ async def command(folder, url, *more, number=None):
         env={**os.environ, "FOTASIM_PRODUCT_KEY": PRODUCT_KEY, "FOTASIM_PRODUCT_SECRET": PRODUCT_SECRET},
     )  # fmt: skip
     if number is not None:
-        while b"done" not in await asyncio.wait_for(process.stderr.readline(), 60):
+        while b"done" not in await asyncio.wait_for(process.stderr.readline(), 300):
             pass
         process.send_signal(number)
-    out, err = await asyncio.wait_for(process.communicate(), 120)
+    out, err = await asyncio.wait_for(process.communicate(), 400)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -153,6 +155,7 @@ def test_half_of_the_connections_reset_ends_a_load_that_is_to_end_on_failure(tmp
     assert "No go" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.timeout(900)
 def test_sigterm_is_an_orderly_end(tmp_path):
     code, out, err = run(
         tmp_path, "reset-login", "--duration", "100s", "--slo", "error_rate(login, group=all)<5%", number=signal.SIGTERM
@@ -163,6 +166,25 @@ def test_sigterm_is_an_orderly_end(tmp_path):
     assert report["interrupted"] is True
     (asked,) = [row for row in report["slo"] if row["asked"]]
     assert (asked["text"], asked["group"]) == ("error_rate(login, group=all)<5%", "all")
+
+
+def test_a_signal_ends_a_load_whose_master_is_too_slow_to_report(tmp_path, monkeypatch):
+    """With the signal's own end, to which the command gives its status; without a signal a missing report is a failure."""
+    said = iter([KeyboardInterrupt()])
+
+    def look(_):
+        for signalled in said:
+            raise signalled
+
+    start = launch.Start(users=1, ramp_per_s=1.0, workers=0)
+    monkeypatch.setattr(launch, "_master", lambda *_: [sys.executable, "-c", ""])
+    with pytest.raises(FotasimError, match="ended without a report"):
+        launch.launch(start, [], tmp_path)
+    monkeypatch.setattr(launch, "END_S", 0.01)
+    monkeypatch.setattr(launch, "_master", lambda *_: [sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setattr(launch._Processes, "_look", look)
+    with pytest.raises(KeyboardInterrupt):
+        launch.launch(start, [], tmp_path)
 
 
 def test_an_error_in_a_timer_of_a_worker_voids_the_load():

@@ -27,7 +27,7 @@ from tests.support import BASE, scenario
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """The command cloud with wrong arguments: it ends by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "sim.cli", "cloud", *arguments], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "sim.cli", "cloud", *arguments], capture_output=True, text=True, timeout=600, check=False,
         env={"PATH": "/usr/bin:/bin", **environment},
     )  # fmt: skip
 

@@ -96,6 +96,8 @@ def launch(start: Start, worker: Sequence[str], out: Path, watch: Watch | None =
             processes.wait()
         report = Path(folder) / REPORT  # not in `out`, whose disk may be full
         if not report.exists():
+            if processes.interrupted_at is not None:  # it took longer than END_S: the signal ended the run
+                raise KeyboardInterrupt
             raise FotasimError("Locust's master ended without a report; what it printed says why")
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     interrupted = processes.interrupted_at is not None and (found["ended"] or 0.0) >= processes.interrupted_at
