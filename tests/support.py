@@ -70,3 +70,8 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def plain(html: str) -> str:
+    """A page with ordinary blanks: numbers and units are held together by no-break ones."""
+    return html.replace("\u00a0", " ")

@@ -65,3 +65,17 @@ def test_the_bar_tells_the_same(news, shown):
     column = TimeLeft()
     text = [column.render(SimpleNamespace(id=1, total=1000, completed=done, elapsed=at)) for at, done in news][-1]
     assert text.plain == shown
+
+
+def test_the_first_wave_says_nothing_of_the_pace():
+    """Two workers start for 40 s before their first campaigns end; then two end every 2 s: of 24, 18 are left at 44.1 s: 18 s."""
+    pace = Pace(wave=2)
+    assert [pace.left_s(now, done, 24) for now, done in ((0.0, 0), (40.0, 1), (40.1, 2), (42.1, 4))] == [None] * 4
+    assert pace.left_s(44.1, 6, 24) == pytest.approx(18.0)
+
+
+def test_the_first_wave_after_a_resume_says_nothing_either():
+    """900 of 1,000 are in the folder; the first two new ones wait for their workers, then one ends every second."""
+    pace = Pace(wave=2)
+    assert [pace.left_s(now, done, 1000) for now, done in ((0.0, 900), (60.0, 901), (61.0, 902))] == [None] * 3
+    assert pace.left_s(71.0, 912, 1000) == pytest.approx(88.0)

@@ -6,6 +6,7 @@ a compilation, so the pace counts from the first wave on.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -36,18 +37,25 @@ class Pace:
     """The time left by the pace of what was done since the work was first heard of.
 
     What was done before, such as the campaigns a resumed sweep finds in its folder, took no time now and says nothing of
-    the pace; nor does the time before the first news, when an engine may have been compiled.
+    the pace; nor does the time before the first news, when an engine may have been compiled, nor the first `wave` of
+    pieces that run side by side, whose processes had to start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wave: int = 0) -> None:
+        self._wave = wave
+        self._found: float | None = None
         self._first: tuple[float, float] | None = None
         self._done = 0.0
 
     def left_s(self, now: float, done: float, total: float) -> float | None:
         """Seconds left at a time in seconds, when so much of the total is done; None while that cannot be told."""
-        if self._first is None or done < self._done:
-            self._first = (now, done)
+        if self._found is None or done < self._done:
+            self._found, self._first = done, None
         self._done = done
+        if self._first is None and done >= self._found + self._wave:
+            self._first = (now, done)
+        if self._first is None:
+            return None
         since, before = self._first
         return time_left_s(now - since, (done - before) / (total - before)) if total > before else None
 
@@ -55,8 +63,9 @@ class Pace:
 class TimeLeft(ProgressColumn):
     """The time left of a task; a dash until it can be told."""
 
-    def __init__(self) -> None:
+    def __init__(self, wave: int = 0) -> None:
         super().__init__()
+        self._wave = wave
         self._paces: dict[int, Pace] = {}
 
     def render(self, task: Task) -> Text:
@@ -64,26 +73,30 @@ class TimeLeft(ProgressColumn):
         heard_of = task.total is not None and (task.completed > 0 or task.id in self._paces)
         if not heard_of:
             return Text("–")
-        pace = self._paces.setdefault(task.id, Pace())
+        pace = self._paces.setdefault(task.id, Pace(self._wave))
         left = pace.left_s(task.elapsed or 0.0, task.completed, task.total or 0.0)
         return Text("–" if left is None else f"about {show_duration(left)}")
 
 
 class Reporter:
-    """Tells how many of the pieces are done and how long the rest will take; use as a context, call with both numbers."""
+    """Tells how many of the pieces are done and how long the rest will take; use as a context, call with both numbers.
 
-    def __init__(self, title: str, *, quiet: bool = False) -> None:
+    `workers` pieces run side by side; None is one on each core.
+    """
+
+    def __init__(self, title: str, *, quiet: bool = False, workers: int | None = None) -> None:
+        wave = workers or os.cpu_count() or 1
         console = Console(stderr=True)
         self._title = title
         self._quiet = quiet
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("campaigns"),
-            TimeElapsedColumn(), TextColumn("left"), TimeLeft(),
+            TimeElapsedColumn(), TextColumn("left"), TimeLeft(wave),
             console=console, disable=quiet or not console.is_terminal, transient=True,
         )  # fmt: skip
         self._lines = not quiet and not console.is_terminal
         self._task = self._bar.add_task(title, total=None)
-        self._pace = Pace()
+        self._pace = Pace(wave)
         self._told = time.monotonic()
 
     def __enter__(self) -> Reporter:

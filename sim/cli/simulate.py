@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from sim.cli.common import (
     verdict_lines,
     with_options,
 )
+from sim.units import show_duration
 
 
 @app.command()
@@ -82,15 +84,17 @@ def run(
     repeated = until or (replications or 1) > 1
     if repeated and (events or events_of):
         fail("--events belongs to a single campaign, without --replications and --until")
+    began = time.perf_counter()
     if repeated:
         outcome = _replicated(loaded, replications, until, most, engine, workers, cluster, as_json)
     else:
         outcome = _simulated(loaded, engine, events_of or events, as_json)
     folder, summary = write(outcome, target, overwrite=overwrite, command=command_line()), outcome.summary
+    took_s = time.perf_counter() - began
     KEPT.append(folder)
     del outcome  # the report needs the memory
     page, report = _report(folder, sign)
-    _tell(summary, report, page, as_json)
+    _tell(summary, report, page, took_s, as_json)
     end_as(report, marginal_as)
 
 
@@ -146,7 +150,7 @@ def _replicated(
     if not any(plugin.drives for plugin in scenario.plugins):
         driver_for(engine, say)  # compiled once, before the workers need it
     try:
-        with Reporter(scenario.name, quiet=as_json) as reporter:
+        with Reporter(scenario.name, quiet=as_json, workers=workers) as reporter:
             found = replicate(
                 scenario, replications, until=until, most=most, keep="records", engine=engine, workers=workers,
                 cluster=cluster, progress=reporter,
@@ -229,13 +233,14 @@ def trace(
         print(f"{line['time']:>16}  {line['source']:<6}  {line['state']:<18}  {line['text']}")
 
 
-def _tell(summary: dict[str, Any], report: Any, page: Path, as_json: bool) -> None:
+def _tell(summary: dict[str, Any], report: Any, page: Path, took_s: float, as_json: bool) -> None:
+    """The answer; `took_s` is what passed by the clock, of which `wall_s` of the summary is the simulation alone."""
     if as_json:
         print(json.dumps({**summary, "verdict": report.verdict, "headline": report.told.headline}))
         return
     campaigns = "" if summary["replications"] == 1 else f" in each of {summary['replications']} campaigns"
     size = f"{summary['modules']:,} modules{campaigns}"
-    print(f"{summary['scenario']}: {size}, seed {summary['seed']}, {summary['wall_s']:.1f} s")
+    print(f"{summary['scenario']}: {size}, seed {summary['seed']}, took {show_duration(took_s)}")
     if not summary["complete"]:
         print("  INTERRUPTED: this run is partial")
     for line in [*outcome_lines(summary), *verdict_lines(report)]:

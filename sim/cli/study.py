@@ -71,7 +71,7 @@ def compare(
 
     sides = _sides(sources, variant, with_options(set_, seed, modules))
     folder = check_output(out or Path("reports") / _slug("compare", *sides), "comparison", overwrite=overwrite)
-    with Reporter("compare", quiet=as_json) as reporter:
+    with Reporter("compare", quiet=as_json, workers=workers) as reporter:
         result = run_comparison(
             sides, replications=replications, metrics=metric or METRICS, engine=engine, workers=workers,
             cluster=cluster, progress=reporter,
@@ -101,11 +101,12 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run a scenario at many settings; an interrupted sweep resumes when started again."""
+    from sim.report.pages.sweep_page import answer_lines
     from sim.study.sweep import sweep as run_sweep
 
     loaded = load_scenario(scenario, with_options(set_, seed, modules))
     folder = out or Path("reports") / f"{loaded.name}-{loaded.seed}-sweep"
-    with Reporter("sweep", quiet=as_json) as reporter:
+    with Reporter("sweep", quiet=as_json, workers=workers) as reporter:
         result = run_sweep(
             loaded, vary, design=design, points=points, replications=replications, out=folder, fresh=fresh,
             command=command_line(),
@@ -116,7 +117,7 @@ def sweep(
     if as_json:
         print(json.dumps({"points": _records(summary), "complete": result.complete, "folder": str(folder)}))
     else:
-        print(_settings(summary.drop(columns="point"), "success_rate"))
+        print("\n".join([_settings(summary.drop(columns="point"), "success_rate"), *answer_lines(result)]))
         print(f"page: {folder / 'report.html'}")
     _end(result.complete)
 
@@ -190,7 +191,7 @@ def tune(
     loaded = [load_scenario(path, with_options(set_, seed, modules)) for path in scenario]
     default = f"{_slug(*dict.fromkeys(one.name for one in loaded))}-{loaded[0].seed}-tune"
     folder = check_output(out or Path("reports") / default, "tune", overwrite=overwrite)
-    with Reporter("tune", quiet=as_json) as reporter:
+    with Reporter("tune", quiet=as_json, workers=workers) as reporter:
         result = run_search(
             loaded, vary, minimise=minimise, maximise=maximise, subject_to=subject_to, trials=trials,
             replications=replications, final_replications=final_replications, engine=engine, workers=workers,
@@ -270,7 +271,7 @@ def sensitivity(
     folder = check_output(
         out or Path("reports") / f"{loaded.name}-{loaded.seed}-sensitivity", "sensitivity", overwrite=overwrite
     )
-    with Reporter("sensitivity", quiet=as_json) as reporter:
+    with Reporter("sensitivity", quiet=as_json, workers=workers) as reporter:
         result = run_study(
             loaded, metric, method=method, inputs=input_, samples=samples, replications=replications, engine=engine,
             workers=workers, cluster=cluster, progress=reporter,

@@ -76,6 +76,16 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
+_UNITS = re.compile(
+    r"(?<=\d) (?=(?:%|d|h|min|s|ms|J|kJ|B|[kMG]B|[kMG]?bit/s|/s|W|Wh|dB|dBm|points?|modules?|campaigns?)(?![\w/]))"
+)
+
+
+def unbroken(text: str) -> str:
+    """Text whose numbers stay on one line with their units, for formats that break lines; others keep the plain blank."""
+    return _UNITS.sub("\u00a0", text)
+
+
 def metric_words(name: object) -> str:
     """A metric's name as words by the table of metrics; of another name without its unit; a scenario behind an @ in brackets."""
     metric, of_one, scenario = str(name).partition("@")

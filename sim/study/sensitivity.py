@@ -26,6 +26,7 @@ from sim.study.pool import Pool, Progress, collect
 METHODS = ("morris", "sobol")
 TRAJECTORIES = 20
 BASE_SAMPLES = 64
+_DIGITS = 12
 _MORRIS_LEVELS = 4
 
 
@@ -222,7 +223,11 @@ def _indices(method: str, places: NDArray[np.float64], values: NDArray[np.float6
 
             found = sobol.analyze(_problem(count), values, calc_second_order=False, seed=_seed(seed))
             columns = {"first": "S1", "first_conf": "S1_conf", "total": "ST", "total_conf": "ST_conf"}
-    return {name: np.nan_to_num(np.asarray(found[theirs], dtype=float)) for name, theirs in columns.items()}
+    # Equal effects differ by the last bits of their floats, which would be shown as a spread.
+    return {
+        name: np.round(np.nan_to_num(np.asarray(found[theirs], dtype=float)), _DIGITS)
+        for name, theirs in columns.items()
+    }
 
 
 def _seed(seed: int) -> int:

@@ -15,10 +15,11 @@ from sim.cli.common import app
 from sim.engines.run import save
 from sim.records import Run
 from sim.report.formats.html_page import render
+from sim.report.formats.markdown import to_markdown
 from sim.report.from_runs import comparison, single
 from sim.report.page import Code, Column, Page, Section, Table, Text, Value
 from tests.report.browser import chromium
-from tests.support import run
+from tests.support import plain, run
 
 TABLE = Table(
     "t", (Column("name", "Name"), Column("size", "Size", "size")), [("b", 5_000_000), ("a", 70_000), ("c", None)]
@@ -139,7 +140,9 @@ def _large(block):
 def test_a_fleet_nobody_reaches(tmp_path):
     """No success at all still makes a page."""
     outcome = run("fleet.failures.never_online=1.0", "gates={duration_p95: '<= 1d'}")
-    assert "Time of 95 % of the successes: not known" in render(single(save(outcome, tmp_path / "r").path)[0])
+    assert "Time of 95 % of the successes: nothing to judge it on" in plain(
+        render(single(save(outcome, tmp_path / "r").path)[0])
+    )
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -198,4 +201,29 @@ def test_print_shows_every_strategy(saved, tmp_path):
 def test_a_page_of_anything():
     """A page needs no run: blocks are enough."""
     html = render(Page("A <b> page", sections=[Section("Part", [Text("1 < 2", "So:"), TABLE])]))
-    assert "<h1>A &lt;b&gt; page</h1>" in html and "<strong>So:</strong> 1 &lt; 2" in html and "70 kB" in html
+    assert "<h1>A &lt;b&gt; page</h1>" in html and "<strong>So:</strong> 1 &lt; 2" in html and "70\u00a0kB" in html
+
+
+def test_numbers_and_units_stay_on_one_line():
+    """In paragraphs, cells, tiles and headings; commands are copied as they stand, and in other formats nothing changes."""
+    text = "95 % of 1,200 modules within 3.5 d at 1.2 Mbit/s and -113 dBm; 3 dogs, 7 Mallets, at 5 by 6"
+    command = "fotasim run s.yaml --set 'horizon=3 d'"
+    rows = [("a", 1_000_000)]
+    html = render(
+        Page(
+            "Size: 4 kB",
+            lead=text,
+            sections=[Section("s", [Text(text), Code(command), Code("size: 3 MB"), Table("t", TABLE.columns, rows)])],
+        )
+    )
+    held = "95\u00a0% of 1,200\u00a0modules within 3.5\u00a0d at 1.2\u00a0Mbit/s and -113\u00a0dBm; 3 dogs, 7 Mallets, at 5 by 6"
+    assert html.count(held) == 2
+    assert "Size: 4\u00a0kB</h1>" in html and ">1\u00a0MB<" in html
+    assert '<pre tabindex="0">size: 3 MB</pre>' in html and "\u00a0" not in re.search(r"<pre.*?</pre>", html)[0]
+    assert to_markdown(Page("p", lead=text)).count("\u00a0") == 0
+
+
+def test_an_objective_is_not_parted():
+    """p99(notify)<2s has no place to break at in a paragraph."""
+    html = render(Page("p", sections=[Section("s", [Text("within p99(notify)<2s, error_rate<0.1%")])]))
+    assert '<span class="argument">p99(notify)&lt;2s</span>,' in html

@@ -16,7 +16,7 @@ from sim.report.model.like_with_like import Terms
 from sim.report.page import Value
 from sim.report.pages.comparison_page import comparison_page
 from sim.report.pages.sensitivity_page import sensitivity_page
-from sim.report.pages.sweep_page import sweep_page
+from sim.report.pages.sweep_page import answer_lines, sweep_page
 from sim.report.show import show
 from sim.stats.campaigns import STUDY_METRICS
 from sim.study.axes import Axis
@@ -121,13 +121,25 @@ def swept(rates):
     )
 
 
+BORDER = (
+    "min battery 10 % lies at the lower end of what was tried (10 % to 60 %), so the best may lie beyond it: extend "
+    "plan.strategy.preconditions.min_battery_percent downwards."
+)
+
+
 def test_a_sweep_recommends_a_setting_with_its_interval():
     """The best of those that meet the gate; its mean and Student's interval, worked out here by hand."""
     result = swept({10: [0.96, 0.95, 0.94, 0.95], 30: [0.88, 0.89, 0.90, 0.89], 60: [0.5, 0.51, 0.52, 0.51]})
     told = next(b for b in sweep_page(result).verdict.blocks if getattr(b, "strong", "") == "Recommended:")
     half = 3.182446 * np.std([0.96, 0.95, 0.94, 0.95], ddof=1) / 2  # t(0.975, 3) * s / sqrt(4)
     low, high = f"{100 * (0.95 - half):.2f} %", f"{100 * (0.95 + half):.2f} %"
-    assert told.text == f"min battery 10 %: success 95.00 % (95 % interval {low} to {high})."
+    text = f"min battery 10 %: success 95.00 % (95 % interval {low} to {high}). {BORDER}"
+    assert told.text == text
+    first, second = answer_lines(result)
+    assert (
+        first.startswith("Some fit: 2 of 3 settings meet every gate of the scenario")
+        and second == f"Recommended: {text}"
+    )
 
 
 def test_a_sweep_says_which_settings_cannot_be_told_from_the_recommended_one():
@@ -135,7 +147,7 @@ def test_a_sweep_says_which_settings_cannot_be_told_from_the_recommended_one():
     result = swept({10: [0.96, 0.92, 0.94, 0.95], 30: [0.95, 0.93, 0.92, 0.95], 60: [0.85, 0.851, 0.852, 0.85]})
     told = next(b for b in sweep_page(result).verdict.blocks if getattr(b, "strong", "") == "Recommended:")
     assert told.text.startswith("min battery 10 %: success 94.25 %")
-    assert told.text.endswith("1 other setting cannot be distinguished from it.")
+    assert told.text.endswith(f"1 other setting cannot be distinguished from it. {BORDER}")
 
 
 # --- Sobol -----------------------------------------------------------------------------------------------------------

@@ -331,9 +331,10 @@ def screening(rows: pd.DataFrame, metric: str) -> Figure:
     marks = {
         quantity_words(row["input"]): (factor * row["mu_star"], factor * row["sigma"]) for row in as_rows(strongest)
     }
+    unit = label[label.rindex(", ") :] if ", " in label else ""
     return charts.scatter(
         {"inputs": (factor * rows["mu_star"], factor * rows["sigma"])}, marks=marks,
-        x_label=f"effect on {label}", y_label="spread of the effect",
+        x_label=f"effect on {label}", y_label=f"spread of the effect{unit}",
     )  # fmt: skip
 
 

@@ -13,14 +13,15 @@ from markupsafe import Markup, escape
 
 from sim.report.formats.svg import to_svg
 from sim.report.page import Column, Page, Table
-from sim.report.show import printable, words
+from sim.report.show import printable, unbroken, words
 
 _LONG_TEXT = 40
 _LONG_WORD = re.compile(r"[\w./=-]{20,}")
 _FIGURE = re.compile(r"[-+]?[\d.,]+ \S{1,6}( to [-+]?[\d.,]+ \S{1,6})?")
 """A number with its unit, or an interval of two, which stay on one line."""
 _ARGUMENT = re.compile(r"\S+")
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+_UNPARTED = re.compile(r"(?<![\w-])--[a-z][a-z-]+|\b\w+\(\w+\)&lt;[\w.%]+")
+"""Options of a command, and objectives such as p99(notify)<2s."""
 _WHOLE = r'<span class="argument">\g<0></span>'
 """What breaks over lines as a whole only."""
 _JOINTS = re.compile(r"(?<=[A-Za-z0-9][._/=])(?=[A-Za-z0-9])")
@@ -47,20 +48,20 @@ def environment() -> Environment:
 
 
 def _printable(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return unbroken(printable(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _breakable(text: str) -> Markup:
-    """Text, escaped; long identifiers may break after a dot, a slash or an underscore only, options of a command nowhere."""
-    parted = _LONG_WORD.sub(lambda m: _JOINTS.sub("<wbr>", m[0]), str(escape(_printable(text))))
-    return Markup(_OPTION.sub(_WHOLE, parted))
+    """Text, escaped; long identifiers may break after a dot, a slash or an underscore only, options of a command and objectives nowhere."""
+    parted = _LONG_WORD.sub(lambda m: _JOINTS.sub("<wbr>", m[0]), str(escape(unbroken(printable(text)))))
+    return Markup(_UNPARTED.sub(_WHOLE, parted))
 
 
 def _command(text: str) -> Markup:
     """Lines to copy, escaped; those of a command break between its arguments, not after the dashes of an option."""
     if not text.startswith("fotasim "):
-        return escape(_printable(text))
-    return Markup(_ARGUMENT.sub(_WHOLE, str(escape(_printable(text)))))
+        return escape(printable(text))
+    return Markup(_ARGUMENT.sub(_WHOLE, str(escape(printable(text)))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,9 @@ import matplotlib as mpl
 
 from sim.report.formats.svg import to_print
 from sim.report.page import Block, Chart, Code, Page, Points, Section, Table, Text, Tiles
-from sim.report.show import printable
+from sim.report.show import printable, unbroken
 
 _BREAKS = re.compile(r"(?<=[A-Za-z][._/=])(?=[A-Za-z])|(?<=\w{24})(?=\w)")
-_UNITS = re.compile(r"(?<=\d) (?=(?:%|d|h|min|s|ms|J|kJ|B|kB|MB|GB|points|modules?)(?:\W|$))")
 _SHORT, _LONG, _MANY = 16, 60, 9
 _ZERO_WIDTH = "\u200b"
 _BOLD, _INSETS = 1.15, 2.0
@@ -126,4 +125,4 @@ def _text(text: Text) -> dict[str, str]:
 
 def _clean(text: str) -> str:
     """Printable text that may break inside long words; characters no font prints become a question mark."""
-    return _BREAKS.sub(_ZERO_WIDTH, _UNITS.sub("\u00a0", printable(text)))
+    return _BREAKS.sub(_ZERO_WIDTH, unbroken(printable(text)))

@@ -197,7 +197,9 @@ def _failed_note(report: RunReport) -> str:
 
 
 def when_judged(facts: Facts) -> str:
-    """How long after activation the figures hold: at the horizon, or where the run was interrupted."""
+    """How long after activation the figures hold: at the horizon, where a live run ended, or where one was interrupted."""
+    if facts.complete and facts.engine == "live" and facts.watched_s < facts.horizon_s:
+        return f"{show_duration(facts.watched_s)} after activation, where the live run ended (horizon {show_duration(facts.horizon_s)})"
     if facts.complete:
         return f"{show_duration(facts.horizon_s)} after activation"
     return f"{show_duration(facts.watched_s)} after activation, where it was interrupted (horizon {show_duration(facts.horizon_s)})"

@@ -24,14 +24,14 @@ def sensitivity_page(result: Sensitivity, manifest: Mapping[str, Any] | None = N
     method = {"morris": "Morris screening", "sobol": "Sobol indices"}[result.method]
     return Page(
         title=f"What {label(metric)} depends on", kind="sensitivity", kicker=f"{method} · {result.scenario.name}",
-        lead=f"Strongest inputs: {strongest}." if strongest else "No index is resolved: give more --samples.", facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
+        lead=f"Strongest inputs: {strongest}." if strongest else _NONE[result.method], facts=facts(result.scenario, f"{len(result.samples):,} sampled worlds"),
         verdict=_hanging(result),
         sections=[
             Section("Each input alone", [
                 Text(f"{label(metric).capitalize()} is {show(kind, result.nominal)} with every input at its value in the scenario."),
                 Chart(result.plot(), alt=_swings(result)),
             ]),
-            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest or 'not resolved'}"), Text(_METHODS[result.method], hint=True)]),
+            Section(method, [Chart(result.plot_indices(), alt=f"strongest: {strongest or 'none'}"), Text(_METHODS[result.method], hint=True)]),
             Section("Inputs", [_inputs(result)]), *evidence.sections(),
         ],
         checks=_gate_check(result), properties=evidence.properties(),
@@ -39,13 +39,16 @@ def sensitivity_page(result: Sensitivity, manifest: Mapping[str, Any] | None = N
 
 
 def _strongest(result: Sensitivity) -> str:
-    """The strongest inputs by name, of indices those that are resolved."""
+    """The strongest inputs by name: of indices those that are resolved, of effects those that are any."""
     rows = study_figures.as_rows(result.table)
-    if result.method == "sobol":
+    if result.method == "morris":
+        rows = [row for row in rows if row["mu_star"] > 0.0]
+    else:
         rows = [row for row in rows if study_figures.resolved(row["total"], row["total_conf"])]
     return ", ".join(quantity_words(row["input"]) for row in rows[:3])
 
 
+_NONE = {"morris": "No input has an effect over its range.", "sobol": "No index is resolved: give more --samples."}
 _METHODS = {
     "morris": "Strength is the mean size of an input's effect over its whole range, wherever the others stand; a large "
     "spread says that its effect depends on the others or bends.",
@@ -116,7 +119,7 @@ def _inputs(result: Sensitivity) -> Table:
     columns = [
         Column("input", "Input", "name"), Column("low", "Low end", "number"), Column("nominal", "In the scenario", "number"),
         Column("high", "High end", "number"), Column("unit", "Unit"), Column("at_low", f"{label(result.metric)} at the low end", kind),
-        Column("at_high", f"{label(result.metric)} at the high end", kind), *(Column(n, titles[n], "number") for n in indices), Column("meaning", "Meaning"),
+        Column("at_high", f"{label(result.metric)} at the high end", kind), *(Column(n, titles[n], kind if result.method == "morris" else "number") for n in indices), Column("meaning", "Meaning"),
     ]  # fmt: skip
     rows = []
     for row in study_figures.as_rows(result.table):
