@@ -217,15 +217,19 @@ def target_times(modules: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def part_of_component(modules: pd.DataFrame, component: int) -> pd.DataFrame:
-    """The modules that came to a component of the plan, as they ended for that component alone.
+    """The modules of the plan, as they ended for one of its components alone.
 
-    A module that went on to the next one, or has this many done, succeeded with it; the others ended as they did.
+    A module that went on to the next one, or has this many done, succeeded with it; one that ended before it came to the
+    component did not reach it, and is no harm of it; the others ended as they did.
     """
-    came = modules if component == 0 else modules[modules["component"] >= component]
-    past = (came["component"] > component) | (came["components_done"] > component)
-    past &= ~came["outcome"].isin(["not_needed", "succeeded"])
-    ended = came["outcome"].astype(str).mask(past, "succeeded")
-    return came.assign(outcome=ended, cause=came["cause"].astype(str).mask(past, ""))
+    outcome, cause = modules["outcome"].astype(str), modules["cause"].astype(str)
+    whole = modules["outcome"].isin(["not_needed", "succeeded"])
+    past = ~whole & ((modules["component"] > component) | (modules["components_done"] > component))
+    came = (modules["component"] >= component) | (modules["components_done"] >= component)
+    before = ~whole & ~past & ~came & ~modules["outcome"].isin(NOT_REACHED)
+    return modules.assign(
+        outcome=outcome.mask(past, "succeeded").mask(before, "pending"), cause=cause.mask(past | before, "")
+    )
 
 
 def _is(column: pd.Series[Any]) -> Any:

@@ -25,10 +25,13 @@ _JUDGED_BY: dict[str, tuple[str, ...]] = {
     "first_installations_failed": ("first_installation_failed", "first_attempt_success"),
     "touched_failed": ("failed", "success_of_touched", "success_rate", "coverage", "first_attempt_success"),
     "untouched": ("not_reached", "success_rate", "coverage", "touched", "took_image", "pending", "cloud_success_rate"),
+    "under_way": ("not_reached", "success_rate", "coverage", "pending", "cloud_success_rate", "success_of_touched"),
 }
 """Counts of what a release manager has to know of, and the metrics whose gates are about them."""
 _OUT_OF = {"bricked": "installed_ended", "first_installations_failed": "installed_ended", "touched_failed": "touched_ended",
-           "untouched": "targets"}  # fmt: skip
+           "untouched": "targets", "under_way": "touched"}  # fmt: skip
+
+_UNREACHED = {"untouched", "under_way"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def verdict_of(
     return decide(Evidence(
         results, counted["targets"], counted["touched"], grounds.replications, grounds.complete,
         self_stops(grounds.modules, grounds.decisions), sampled, live.counts_agree, live.slo,
-        live.generator, live.aborted, cuts(grounds.decisions), _fail_later(counted), unjudged(results, counted),
+        live.generator, live.aborted, cuts(grounds.decisions), _fail_later(counted), unjudged(results, counted), _under_way(counted),
     ))  # fmt: skip
 
 
@@ -91,15 +94,19 @@ def unjudged(results: Sequence[Judged], counted: Mapping[str, int]) -> list[Part
     gated = {figure(name) for name in (result.metric for result in results)}
     missing = {name for name, by in _JUDGED_BY.items() if gated.isdisjoint(figure(metric) for metric in by)}
     if any(name.startswith("time_to_") for name in gated):
-        missing -= {"untouched"}
-    seen = {**counted, "untouched": counted["targets"] - counted["touched"]}
+        missing -= _UNREACHED
+    seen = {**counted, "untouched": counted["targets"] - counted["touched"], "under_way": _under_way(counted)}
     told = 0 if "bricked" in missing else counted.get("bricked", 0)
     found = [
         Part(name, seen[name], seen[_OUT_OF[name]])
         for name in _JUDGED_BY
-        if gated and name in missing and seen.get(name, 0) > (told if name != "untouched" else 0)
+        if gated and name in missing and seen.get(name, 0) > (told if name not in _UNREACHED else 0)
     ]
     return sorted(found, key=lambda part: (part.name != "bricked", -part.count / max(part.total, 1)))
+
+
+def _under_way(counted: Mapping[str, int]) -> int:
+    return counted["touched"] - counted["touched_ended"]
 
 
 def _fail_later(counted: Mapping[str, int]) -> Part | None:

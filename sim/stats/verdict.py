@@ -47,6 +47,7 @@ class Why(StrEnum):
     INPUTS = "inputs decide"
     WAITS = "waits for the operator"
     FEW_REACHED = "few reached"
+    FEW_ENDED = "few ended"
     LATER = "fails later"
     BETTER_END = "better end"
     UNJUDGED = "no gate judges it"
@@ -54,7 +55,9 @@ class Why(StrEnum):
 
 MOST_REACHED = 0.5
 """Gates that ask nothing of the reach speak for a fleet of which this share at least was touched."""
-_REACHED = ("succeeded", "on_target", "touched", "installed", "not_reached", "cloud_succeeded")
+_ENDED = ("succeeded", "on_target", "not_reached", "cloud_succeeded")
+"""Numerators of gates that ask how many came to their end."""
+_REACHED = (*_ENDED, "touched", "installed")
 _UPSET = ("succeeded", "on_target", "touched_succeeded", "first_attempts_succeeded")
 """Numerators that modules which fail later are in."""
 
@@ -122,6 +125,8 @@ class Evidence:
     """Upgraded modules whose image fails after the horizon: no figure of the run has them."""
     unjudged: Sequence[Part] = ()
     """Harm that was seen and that no gate is about, the gravest first."""
+    under_way: int = 0
+    """Touched modules that have come to no end: what the release does to them was not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +213,13 @@ def decide(known: Evidence) -> Decision:
 
 def about_reach(metric: str) -> bool:
     """Whether a metric says how much of the fleet a plan came to."""
+    return _asks(metric, _REACHED)
+
+
+def _asks(metric: str, numerators: tuple[str, ...]) -> bool:
+    """Whether a metric is one of these shares of the fleet, or the time until a share of it."""
     m = METRICS.get(metric)  # None of a plug-in's
-    share = m is not None and m.numerator in _REACHED and m.denominator in ("targets", "modules")
+    share = m is not None and m.numerator in numerators and m.denominator in ("targets", "modules")
     return metric.startswith("time_to_") or share
 
 
@@ -226,7 +236,7 @@ def _doubts(known: Evidence) -> list[Reason]:
     stops = [stop for stop in known.stops if not stop.planned]
     found = [Reason(Why.WAITS, stop=waits[0])] if waits else []
     found += [Reason(Why.STOPS_AT_TIMES, stop=stops[0])] if stops else []
-    found += [Reason(Why.FEW_REACHED)] if not waits and _few_reached(known) else []
+    found += [] if waits else [Reason(why) for why in _too_few(known)]
     found += [Reason(Why.UNDECIDED, gate=g) for g in known.gates if g.state == State.UNDECIDED]
     found += [Reason(Why.SLO_UNDECIDED, slo=s) for s in known.slo if s.state == "undecided"]
     gated = {figure(gate.metric) for gate in known.gates}
@@ -236,10 +246,20 @@ def _doubts(known: Evidence) -> list[Reason]:
     return [*found, *(Reason(Why.LATER, gate=g, part=later) for g in upset)]
 
 
-def _few_reached(known: Evidence) -> bool:
-    """Whether most of the fleet was not touched, and no gate asks how many were."""
-    asked = any(about_reach(gate.metric) for gate in known.gates)
-    return bool(known.gates) and not asked and known.touched < MOST_REACHED * known.targets
+def _too_few(known: Evidence) -> list[Why]:
+    """Whether most of the fleet was not touched, or came to no end, and no gate asks how many were or did.
+
+    Where a gate is content with fewer touched modules than most, most of those have to be done.
+    """
+    asked, least = [gate.metric for gate in known.gates], MOST_REACHED * known.targets
+    if not asked:
+        return []
+    if known.touched < least and not any(map(about_reach, asked)):
+        return [Why.FEW_REACHED]
+    if any(_asks(metric, _ENDED) or metric == "success_of_touched" for metric in asked):
+        return []
+    needed = least if known.touched >= least else MOST_REACHED * known.touched
+    return [Why.FEW_ENDED] if known.touched - known.under_way < needed else []
 
 
 def _upset(gate: Judged, later: Part) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sim.cli.common import outcome_lines
 from sim.engines.run import simulate
 from sim.scenario.load import check
-from sim.stats.counts import counts, metrics
+from sim.stats.counts import counts, metrics, part_of_component
 from tests.support import HARMLESS, run
 
 MAINS = """\
@@ -109,6 +109,35 @@ def test_a_rollout_that_touched_nobody_is_nothing_to_judge():
     found = mains(gates_, "plan.operator=[{at: 0s, do: suspend}]")
     assert found.summary["counts"]["touched"] == 0
     assert found.summary["verdict"] == "invalid"
+
+
+def test_a_rollout_that_nobody_came_through_is_no_go_ahead():
+    """All 200 confirm and download, and the window to install in opens after the run: nothing bricked because nothing was installed."""
+    window = "plan.strategy.schedule={maintenance_windows: [{start: '22:00', duration: 4h, days: [fri]}], window_gates: install}"
+    found = mains(window, "gates={bricked_of_targets: '<= 5 %', touched: '>= 90 %'}")
+    counted = found.summary["counts"]
+    assert (counted["touched"], counted["touched_ended"], counted["installed"]) == (200, 0, 0)
+    assert {gate["state"] for gate in found.summary["gates"]} == {"met"}
+    assert found.summary["verdict"] == "marginal"
+
+
+def test_a_component_that_few_came_to_is_judged_on_all_that_need_it():
+    """Of ten that need both components two have both, one has the first and bricks on the second, three are between the
+    two, two bricked on the first, two were never seen; an eleventh needs nothing."""
+    rows = [
+        *[{"outcome": "succeeded", "component": 1, "components_done": 2}] * 2,
+        {"outcome": "failed", "cause": "bricked", "component": 1, "components_done": 1},
+        *[{"outcome": "pending", "components_done": 1}] * 3, *[{"outcome": "failed", "cause": "bricked"}] * 2,
+        *[{"outcome": "never_online", "confirmed_s": np.nan, "updating_s": np.nan}] * 2,
+        {"outcome": "not_needed", "confirmed_s": np.nan, "updating_s": np.nan},
+    ]  # fmt: skip
+    whole = {"confirmed_s": 1.0, "updating_s": 2.0, "upgraded_s": np.nan, "cause": "", "component": 0, "components_done": 0,
+             "cloud_state": "confirmed"}  # fmt: skip
+    modules = pd.DataFrame([{**whole, **row} for row in rows])
+    first, second = (counts(part_of_component(modules, i)) for i in (0, 1))
+    named = ("targets", "succeeded", "touched_ended", "touched_failed", "not_reached", "bricked")
+    assert [first[name] for name in named] == [10, 6, 8, 2, 2, 2]
+    assert [second[name] for name in named] == [10, 2, 3, 1, 7, 1]
 
 
 # --- retries ---------------------------------------------------------------------------------------------------------

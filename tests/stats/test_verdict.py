@@ -76,6 +76,18 @@ CASES = [
     # Marginal: few were touched, and no gate asks how many
     (evidence(FINE, touched=4999), "marginal", "Not decided: only 4,999 of 10,000 targets confirmed the offer (49.99 %), and no gate asks how many."),
     (evidence(FINE, touched=5000), "go", "Ship it"),
+    # Marginal: most were touched, few are done, and no gate asks how many came to their end
+    (evidence(FINE, under_way=10_000), "marginal", "Not decided: only 0 of 10,000 targets confirmed the offer and are done (0.00 %), and no gate asks how many came to their end."),
+    (evidence(FINE, touched=9000, under_way=4001), "marginal", "only 4,999 of 10,000 targets confirmed the offer and are done (49.99 %)"),
+    (evidence(FINE, touched=9000, under_way=4000), "go", "Ship it"),
+    (evidence(share("touched >= 0.9", 9500, 10_000), touched=9500, under_way=9000), "marginal", "only 500 of 10,000 targets"),
+    (evidence(share("touched >= 0.1", 2000, 10_000), touched=2000, under_way=1000), "go", "Ship it"),
+    (evidence(share("touched >= 0.1", 2000, 10_000), touched=2000, under_way=1001), "marginal", "only 999 of 10,000 targets"),
+    (evidence(GOOD, under_way=9000), "go", "Ship it"),
+    (evidence(share("success_of_touched >= 0.3", 4000, 10_000), under_way=6000), "go", "Ship it"),
+    (evidence(SOON, under_way=9000), "go", "Ship it"),
+    (evidence(MANY, under_way=10_000), "no-go", "Do not ship"),
+    (evidence(FINE, unjudged=[Part("under_way", 3000, 10_000)], under_way=3000), "go", "no gate judges that 3,000 of 10,000 touched modules were still under way at the end (30.00 %)."),
     (evidence(GOOD, FINE, touched=4999), "go", "Ship it"),
     (evidence(FINE, touched=2000, cuts=[Cut("terminated", 3600.0)]), "marginal", "The operator ended the plan 1 h after activation. The gates speak for these modules alone"),
     (evidence(FINE, touched=2000, cuts=[Cut("paused", 3600.0)]), "marginal", "The operator paused the plan 1 h after activation and did not resume it."),
@@ -252,7 +264,7 @@ def test_less_reach_is_never_more_of_a_go(judged, touched, fewer, later):
 
 @given(
     st.lists(JUDGED, min_size=1, max_size=4),
-    st.sampled_from(["bricked", "first_installations_failed", "touched_failed", "untouched"]),
+    st.sampled_from(["bricked", "first_installations_failed", "touched_failed", "untouched", "under_way"]),
 )
 def test_beyond_doubt_is_said_of_no_harm_that_nobody_judged(judged, name):
     """Whatever the gates: with harm that none of them is about, the headline does not say beyond doubt."""

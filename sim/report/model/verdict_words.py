@@ -72,6 +72,7 @@ def _headline(decision: Decision, first: Reason) -> str:
 _SEEN = {
     "bricked": ("installations", "bricked"), "first_installations_failed": ("first installations", "failed"),
     "touched_failed": ("touched modules", "failed in the end"), "untouched": ("targets", "never confirmed the offer"),
+    "under_way": ("touched modules", "were still under way at the end"),
     "fail_later": ("upgraded modules", "will fail after the horizon"),
 }  # fmt: skip
 """What no gate judges: of what it is a part, and what became of it."""
@@ -153,6 +154,8 @@ def _settling(decision: Decision) -> str:
         return "the plan paused between groups, as its strategy says, and nobody resumed it."
     if Why.FEW_REACHED in reasons:
         return f"{_touched(decision)}, and no gate asks how many."
+    if Why.FEW_ENDED in reasons:
+        return f"{_under_way(decision)}, and no gate asks how many came to their end."
     if Why.STOPS_AT_TIMES in reasons:
         return "the plan stops itself in some campaigns."
     if Why.SLO_UNDECIDED in reasons and Why.UNDECIDED not in reasons:
@@ -184,7 +187,7 @@ def _sentence(reason: Reason, decision: Decision) -> str:
     if reason.stop is not None:
         alike = sum(stop.planned == reason.stop.planned for stop in known.stops)
         return _stop_sentence(reason.stop, alike, known.replications)
-    if reason.why is Why.FEW_REACHED:
+    if reason.why in (Why.FEW_REACHED, Why.FEW_ENDED):
         return _reach_sentence(decision)
     if reason.why is Why.LATER:
         return _later_sentence(reason, decision)
@@ -206,6 +209,12 @@ def _touched(decision: Decision) -> str:
     known = decision.evidence
     most = share(known.touched / max(known.targets, 1))
     return f"only {known.touched:,} of {known.targets:,} targets confirmed the offer ({most})"
+
+
+def _under_way(decision: Decision) -> str:
+    known = decision.evidence
+    ended = known.touched - known.under_way
+    return f"only {ended:,} of {known.targets:,} targets confirmed the offer and are done ({share(ended / max(known.targets, 1))})"
 
 
 def _reach_sentence(decision: Decision) -> str:
