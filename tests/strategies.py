@@ -146,14 +146,15 @@ SIZES = pick(
 )  # fmt: skip
 
 
-def _named_apart(groups: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
-    """Groups whose names differ: a scenario with two of one name is refused."""
-    return [{**g, "name": f"{g['name']} {at}"} if "name" in g else g for at, g in enumerate(groups)]
+def _consistent(groups: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
+    """Groups that a scenario may have: names differ, and a date of its own leaves no start time beside it."""
+    named = [{**g, "name": f"{g['name']}-{at}"} if "name" in g else g for at, g in enumerate(groups)]
+    return [{k: v for k, v in g.items() if k != "start_time" or "start_at" not in g} for g in named]
 
 
 GROUPS = SIZES.flatmap(
     lambda sizes: st.tuples(*(THRESHOLDS.map(lambda more, size=size: {**size, **more}) for size in sizes)).map(
-        _named_apart
+        _consistent
     )
 )
 """Rollout groups by percentage, count or filter, with thresholds, actions, soak and start times."""
