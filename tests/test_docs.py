@@ -216,7 +216,7 @@ def test_ci_templates_parse_and_use_options_that_exist(template):
     YAML(typ="safe").load(text)
     known = typer.main.get_command(app).commands
     found = re.findall(r"fotasim (run|report)([^|;\n]*)", text)
-    assert {name for name, _ in found} == {"run", "report"}
+    assert {name for name, _ in found} == (set() if template.name == "release.yml" else {"run", "report"})
     for name, rest in found:
         options = {option for parameter in known[name].params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options

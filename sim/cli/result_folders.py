@@ -5,6 +5,7 @@ A folder names its kind in manifest.json (`sim.records.KINDS`). A new kind is a 
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import tempfile
@@ -82,6 +83,10 @@ PAGES: dict[str, Callable[[Path], Page]] = {
 
 _TEXTS = {"html": "report.html", "md": "report.md", "junit": "report.xml", "json": "report.json"}
 _FIGURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
+_NAMED = {
+    "report.xml": re.compile(r'<testsuite name="(?P<name>[^"]*)"'),
+    "report.json": re.compile(r'"facts": \{\s*"label": "(?P<name>[^"\\]*)"'),
+}
 OPTIONS = "report.options.json"
 """Names the options that files of a run's report were made with, where there were any."""
 
@@ -116,7 +121,11 @@ def report_as_made(folder: Path) -> tuple[list[Finding], list[str]]:
     if made != now:
         return [], [*unchecked, f"{', '.join(there.values())}: the folder is of fotasim {made}, this is {now}"]
     options = json.loads((folder / OPTIONS).read_text(encoding="utf-8")) if (folder / OPTIONS).exists() else {}
-    page, plain = single(folder) if manifest["kind"] == "run" else (page_of(folder), [])
+    is_run = manifest["kind"] == "run"
+    named = _named(folder) if is_run else ""
+    if is_run and named != folder.resolve().name:
+        unchecked.append(f"the name {named!r}: what the folder was called when its report was made")
+    page, plain = single(folder, label=named) if is_run else (page_of(folder), [])
     neighbours = (folder.resolve().with_name(folder.resolve().name + suffix) for suffix in SUFFIXES)
     studies = [place.name for place in neighbours if place.exists()]
     findings = []
@@ -131,6 +140,15 @@ def report_as_made(folder: Path) -> tuple[list[Finding], list[str]]:
                     continue
                 findings.append(Finding(name, "is not the report that the data of the folder give"))
     return findings, [*unchecked, "drawings of report.html: nothing but its hash"]
+
+
+def _named(folder: Path) -> str:
+    """What JUnit or JSON call a run: the name its folder had then, since archives are moved. Else the folder's name."""
+    for name, told in _NAMED.items():
+        found = told.search((folder / name).read_text(encoding="utf-8")) if (folder / name).exists() else None
+        if found:
+            return html.unescape(found["name"])
+    return folder.resolve().name
 
 
 def _words(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sim.errors import FotasimError
+from sim.errors import InputError
 
 FILE_FORMATS = ("zip", "rar", "tar", "bin", "pack", "mini_1", "mini_2")
 """What the console accepts."""
@@ -45,7 +45,7 @@ class Component:
     versions: dict[str, Version] = field(default_factory=dict)
 
     def add(self, version: Version) -> None:
-        """Files a version; FotasimError when it breaks a rule of the console."""
+        """Files a version; InputError when it breaks a rule of the console."""
         _check_version(self, version)
         self.versions[version.name] = version
 
@@ -60,30 +60,30 @@ class Model:
     def add(self, component: Component) -> None:
         """Registers a component; names are unique within a model."""
         if component.name in self.components:
-            raise FotasimError(f"model {self.name}: component {component.name} exists already")
+            raise InputError(f"model {self.name}: component {component.name} exists already")
         if not 0 < len(component.name) <= MAX_COMPONENT_CHARS:
-            raise FotasimError(f"component {component.name!r}: 1 to {MAX_COMPONENT_CHARS} characters are allowed")
+            raise InputError(f"component {component.name!r}: 1 to {MAX_COMPONENT_CHARS} characters are allowed")
         if component.kind not in ("firmware", "mcu"):
-            raise FotasimError(f"component {component.name}: kind is firmware or mcu, found {component.kind!r}")
+            raise InputError(f"component {component.name}: kind is firmware or mcu, found {component.kind!r}")
         self.components[component.name] = component
 
 
 def _check_version(component: Component, version: Version) -> None:
     where = f"component {component.name}, version {version.name!r}"
     if version.name in component.versions:
-        raise FotasimError(f"{where}: exists already")
+        raise InputError(f"{where}: exists already")
     if not 0 < len(version.name) <= MAX_VERSION_CHARS:
-        raise FotasimError(f"{where}: 1 to {MAX_VERSION_CHARS} characters are allowed")
+        raise InputError(f"{where}: 1 to {MAX_VERSION_CHARS} characters are allowed")
     if not 1 <= len(version.files) <= MAX_FILES:
-        raise FotasimError(f"{where}: 1 to {MAX_FILES} files are allowed, found {len(version.files)}")
+        raise InputError(f"{where}: 1 to {MAX_FILES} files are allowed, found {len(version.files)}")
     sources = [file.source_version for file in version.files]
     if len(set(sources)) < len(sources):
-        raise FotasimError(f"{where}: two files serve the same source version")
+        raise InputError(f"{where}: two files serve the same source version")
     for file in version.files:
         ending = file.name.rpartition(".")[2].lower()
         if ending not in FILE_FORMATS:
-            raise FotasimError(f"{where}: file {file.name!r} must end in one of {', '.join(FILE_FORMATS)}")
+            raise InputError(f"{where}: file {file.name!r} must end in one of {', '.join(FILE_FORMATS)}")
         if not 0 < file.size_bytes <= MAX_FILE_BYTES:
-            raise FotasimError(f"{where}: file {file.name!r} must hold 1 byte to 100 MB")
+            raise InputError(f"{where}: file {file.name!r} must hold 1 byte to 100 MB")
         if file.source_version == version.name:
-            raise FotasimError(f"{where}: a delta from itself is none")
+            raise InputError(f"{where}: a delta from itself is none")

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.engines.run import simulate
 from sim.engines.world.build import World, build
-from sim.errors import FotasimError, InputError
+from sim.errors import InputError
 from sim.load.start_curve import Curve, Times
 from sim.module import behaviour
 from sim.module.link_states import LinkState
@@ -50,10 +50,10 @@ class Course:
 def curve(scenario: Scenario, shape: str, time_scale: float = 1.0, course: Course = Course()) -> Curve:
     """The curve of a scenario's whole fleet in real seconds; a time scale shortens it as it does the modules' waits.
 
-    Modules that never come are not in it. FotasimError for a shape there is none of, and when nobody comes at all.
+    Modules that never come are not in it. InputError for a shape there is none of, and when nobody comes at all.
     """
     if shape not in SHAPES:
-        raise FotasimError(f"shape {shape!r}: choose from {', '.join(SHAPES)}")
+        raise InputError(f"shape {shape!r}: choose from {', '.join(SHAPES)}")
     if shape in TIMED:
         return Curve(_timed(shape, fleet_size(scenario), course))
     if shape == "replay":
@@ -65,7 +65,7 @@ def curve(scenario: Scenario, shape: str, time_scale: float = 1.0, course: Cours
         begins_s = check_ins_s(world) if shape == "check-in" else np.zeros(len(world.fleet.rows))
     begins_s = np.sort(begins_s[begins_s < inf]) / time_scale
     if not len(begins_s):
-        raise FotasimError(f"shape {shape}: no module of the scenario ever begins")
+        raise InputError(f"shape {shape}: no module of the scenario ever begins")
     return Curve(begins_s)
 
 

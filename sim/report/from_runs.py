@@ -20,14 +20,16 @@ Made = tuple[Page, list[dict[str, Any]]]
 
 def single(
     folder: Path, *, gates: Sequence[Gate] = (), price_per_mb: float | None = None, against: Path | None = None,
-    fail_on_regression: bool = False, studies: Sequence[Path] = (),
+    fail_on_regression: bool = False, studies: Sequence[Path] = (), label: str = "",
 ) -> Made:  # fmt: skip
     """The page of a run and its plain report; with `against` it is compared with that older run.
+
+    `label` is what JUnit and JSON call the run; without one that is the folder's name.
 
     With `fail_on_regression` a figure that got worse beyond noise is a check that is not met.
     """
     run = Run.load(folder)
-    report = build(run, gates=gates, price_per_mb=price_per_mb, studies=studies)
+    report = build(run, gates=gates, price_per_mb=price_per_mb, studies=studies, label=label)
     if against is None:
         return run_page(report, run), [report.plain()]
     old_run = Run.load(against)

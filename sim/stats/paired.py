@@ -89,16 +89,18 @@ def _reaching_zero(estimate: Estimate, p_value: float, confidence: float) -> Est
 
 
 def not_a_point(found: Difference, modules: int) -> Difference:
-    """A difference of shares that every pair shows alike, mostly none at all, with honest bounds.
+    """A difference of shares that all pairs show alike, or nearly (their denominators differ), with honest bounds.
 
     No module of `modules` was seen to tell the settings apart (beyond the common difference), which by the rule of
-    three leaves up to 3 / modules to chance.
+    three leaves up to 3 / modules to chance: the interval is at least that wide, and where it was widened the p-value is the
+    chance exp(-modules * |difference|) to see none of a difference of this size.
     """
-    known = found.estimate
-    if known.low != known.high:
+    known, reach = found.estimate, rule_of_three(modules)
+    low, high = min(known.low, known.value - reach), max(known.high, known.value + reach)
+    if not known.high - known.low < 2.0 * reach:
         return found
-    reach = rule_of_three(modules)
-    return replace(found, estimate=Estimate(known.value, known.low - reach, known.high + reach))
+    unseen = math.exp(-modules * abs(known.value))
+    return replace(found, estimate=Estimate(known.value, low, high), p_value=max(found.p_value, unseen))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -170,13 +170,14 @@ def test_an_outage_breaks_downloads(engine):
 
 @ENGINES
 def test_a_sim_without_data(engine):
-    """Two packages of 200 kB on a plan of 150 kB: the first is had, the second is not begun."""
+    """Two packages of 200 kB on a plan of 250 kB: the first is had, the second ends where the data does."""
     found = run(
         *QUIET, "fleet.size=30", "horizon=1d", 'fleet.groups.0.components={fw: "1.0.0", app: "1.0"}',
         'plan.components=[{component: fw, target_version: "1.1.0", size: 200 kB}, {component: app, target_version: "1.1", size: 200 kB}]',
-        "fleet.physics.data_plan_bytes=150000", engine=engine,
+        "fleet.physics.data_plan_bytes=250000", engine=engine,
     ).records.modules  # fmt: skip
     assert (found["components_done"] == 1).all() and set(found["cause"]) == {"data_plan_empty"}
+    assert (found["bytes_useful"] + found["bytes_wasted"] == 250_000).all()
 
 
 @ENGINES

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from sim.engines.live.latency import Latencies
 from sim.engines.live.slo import completed, parse
-from sim.errors import FotasimError
+from sim.errors import InputError
 from sim.load.capacity.search import Bounds, Measurement, search
 from sim.stats.evidence import Answer, Evidence, bounds, falls_behind, fewest, growth
 from sim.units import show_share
@@ -122,7 +122,7 @@ def test_an_slo_is_read_as_written():
              "error_rate<0", "error_rate<200%", "p99(notify)<0s", "p99(notify)<2s p95(url)<1s"],
 )  # fmt: skip
 def test_a_wrong_slo_is_refused_with_an_example(text):
-    with pytest.raises(FotasimError, match="SLO"):
+    with pytest.raises(InputError, match="SLO"):
         parse(text)
 
 

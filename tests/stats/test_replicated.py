@@ -69,6 +69,21 @@ def test_a_difference_nobody_saw_is_not_proven_absent():
     assert (found.estimate.low, found.estimate.high) == (-0.001, 0.001)
 
 
+def test_a_difference_of_a_part_of_a_module_is_none():
+    """The denominators alone differ: far less than a module of 200,000, alike in all pairs, is no finding; 40 modules are one."""
+    shares = 1e-3 + 1e-7 * np.arange(20)
+    part = not_a_point(paired_difference(shares, shares + 2e-7 + 1e-9 * np.arange(20)), 200_000)
+    assert part.estimate.low == pytest.approx(part.estimate.value - 1.5e-5)
+    assert part.estimate.low < 0.0 < part.estimate.high
+    assert part.p_value == pytest.approx(np.exp(-200_000 * part.estimate.value))
+    assert part.p_value > 0.9
+    forty = not_a_point(paired_difference(shares, shares + 2e-4 + 1e-9 * np.arange(20)), 200_000)
+    assert forty.estimate.low > 0.0
+    assert forty.p_value < 1e-15
+    wide = paired_difference([0.1, 0.2, 0.3], [0.2, 0.2, 0.4])
+    assert not_a_point(wide, 200_000) == wide
+
+
 def test_zero_events_have_an_upper_bound():
     """Rule of three: 3 of 1000, which the exact bound 1 - 0.05^(1/n) approaches from below."""
     assert rule_of_three(1000) == 0.003

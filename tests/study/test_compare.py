@@ -18,7 +18,7 @@ from sim.study.compare import compare, in_sentences
 from sim.study.sources import changes, variants
 from sim.study.study_folders import load_comparison
 from tests.study.known import BATTERY, battery_limit, dark_share
-from tests.support import scenario
+from tests.support import plain, scenario
 
 TINY = ("fleet.size=40", "horizon=1d")
 
@@ -253,7 +253,7 @@ def test_live_beside_simulated(tmp_path):
 
 def test_page_and_figures(limits, tmp_path):
     """The page says what the verdict says and shows the flow; names with markup stay text."""
-    page = limits.save(tmp_path).read_text()
+    page = plain(limits.save(tmp_path).read_text())
     assert limits.verdicts[0] in page
     assert "low battery" in page
     assert limits.plot("rejected").axes

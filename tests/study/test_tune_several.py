@@ -132,7 +132,8 @@ def rows(failed, bricked=0.0, spread=0.0):
         (rows(0.1, spread=0.001), rows(0.2), (), "found", "Failed: "),
         (rows(0.1), rows(0.1), (), "undecided", "No objective is shown to gain in 4 campaigns"),
         (rows(0.2, spread=0.1), rows(0.21), (), "undecided", "No objective is shown to gain"),
-        (rows(0.1), rows(0.2), ["bricked<=0.01"], "found", "Failed: "),
+        (rows(0.1, spread=0.001), rows(0.2), ["bricked<=0.01"], "found", "Failed: "),
+        (rows(0.1), rows(0.2), ["bricked<=0.01"], "undecided", "No objective is shown to gain in 4 campaigns"),
         (rows(0.1), rows(0.2), ["bricked<=1e-5"], "undecided", "met on average, but its interval crosses the limit"),
         (rows(0.1, bricked=0.05), rows(0.2), ["bricked<=0.01"], "none fits", "bricked<=0.01 is broken: found 5.00 %"),
         (rows(0.1, bricked=0.001), rows(0.2), ["bricked<=0.0009"], "undecided", "not met on average, but its interval holds"),
@@ -152,7 +153,7 @@ def test_an_interrupted_search_shows_the_best_so_far_and_does_not_recommend_it()
     result = judged(rows(0.1), rows(0.1), complete=False)
     assert result.answer is Answer.PARTIAL
     assert headline(result) == (
-        "Best so far:", "error threshold 10 %: failed 10.00 %, by the search's own campaigns."
+        "Best so far:", "groups 0 error threshold 10 %: failed 10.00 %, by the search's own campaigns."
     )  # fmt: skip
     result.trials["feasible"] = False
     assert "it breaks a constraint, and so does every other trial" in headline(result)[1]
@@ -183,7 +184,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main()
     said = capsys.readouterr().out
-    assert ended.value.code == 4 and said.startswith("Undecided: recommended: error threshold")
+    assert ended.value.code == 4 and said.startswith("Undecided: recommended: groups 0 error threshold")
     for line in (
         "this setting on good: campaigns stopped ",
         "this setting on bad: campaigns stopped ",

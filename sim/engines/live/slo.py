@@ -10,7 +10,7 @@ from math import inf
 import numpy as np
 
 from sim.engines.live.latency import LEGS, SESSION, Latencies
-from sim.errors import FotasimError, InputError
+from sim.errors import InputError
 from sim.records import SPANS
 from sim.stats.evidence import Evidence
 from sim.stats.slo_result import MOST_FAILURES
@@ -123,14 +123,14 @@ class Slo:
 
 
 def parse(text: str) -> Slo:
-    """The terms of an SLO; FotasimError says what would be right."""
+    """The terms of an SLO; InputError says what would be right."""
     terms = [part.strip() for part in _BETWEEN.split(text)]
     if not any(terms):
-        raise FotasimError(f"SLO: nothing is asked for; write for example {EXAMPLE!r}")
+        raise InputError(f"SLO: nothing is asked for; write for example {EXAMPLE!r}")
     objectives = tuple(_objective(term) for term in terms)
     texts = [objective.text for objective in objectives]
     if len(set(texts)) < len(texts):
-        raise FotasimError(f"SLO: {next(t for t in texts if texts.count(t) > 1)!r} is asked for twice")
+        raise InputError(f"SLO: {next(t for t in texts if texts.count(t) > 1)!r} is asked for twice")
     return Slo(objectives)
 
 
@@ -169,20 +169,20 @@ def completed(slo: Slo, default: Slo, span: str) -> tuple[Slo, tuple[str, ...]]:
 def _objective(term: str) -> Objective:
     found = _TERM.fullmatch(term)
     if found is None:
-        raise FotasimError(f"SLO: {term!r} is not understood; write for example {EXAMPLE!r}")
+        raise InputError(f"SLO: {term!r} is not understood; write for example {EXAMPLE!r}")
     leg = found["leg"]
     if leg is not None:
         leg = ALIASES.get(leg, leg)
         if leg not in LEGS and leg not in SPANS and (leg != SESSION or found["what"] != "error_rate"):
-            raise FotasimError(f"SLO: {term!r}: no leg {leg!r}; there are {', '.join((*SPANS, *LEGS))}")
+            raise InputError(f"SLO: {term!r}: no leg {leg!r}; there are {', '.join((*SPANS, *LEGS))}")
     text, group = term.replace(" ", "") if not found["group"] else term, found["group"] or ""
     if found["what"] == "error_rate":
         return Objective(text, leg, None, _share(term, found["limit"]), group)
     if leg is None:
-        raise FotasimError(f"SLO: {term!r}: of which leg? Write for example p99(wake)<5s")
+        raise InputError(f"SLO: {term!r}: of which leg? Write for example p99(wake)<5s")
     percent = 100.0 if found["what"] == "max" else float(found["percent"])
     if percent == 0.0:
-        raise FotasimError(f"SLO: {term!r}: every run keeps a p0; a percentile above 0 is needed, such as p99")
+        raise InputError(f"SLO: {term!r}: every run keeps a p0; a percentile above 0 is needed, such as p99")
     return Objective(text, leg, percent, _seconds(term, found["limit"]), group)
 
 
@@ -192,7 +192,7 @@ def _share(term: str, limit: str) -> float:
     except ValueError:
         share = -1.0
     if not 0.0 < share < 1.0:
-        raise FotasimError(f"SLO: {term!r}: a share below 100 % is needed, such as 0.1% or 0.001")
+        raise InputError(f"SLO: {term!r}: a share below 100 % is needed, such as 0.1% or 0.001")
     return share
 
 
@@ -200,9 +200,9 @@ def _seconds(term: str, limit: str) -> float:
     try:
         seconds = duration(limit)
     except ValueError as error:
-        raise FotasimError(f"SLO: {term!r}: {error}") from None
+        raise InputError(f"SLO: {term!r}: {error}") from None
     if seconds <= 0.0:
-        raise FotasimError(f"SLO: {term!r}: a time greater than zero is needed")
+        raise InputError(f"SLO: {term!r}: a time greater than zero is needed")
     return seconds
 
 

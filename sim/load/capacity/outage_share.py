@@ -13,7 +13,7 @@ from sim.engines.live.live_cloud import find_target
 from sim.engines.live.quecthing import QuecThing
 from sim.engines.live.self_check import SelfCheck
 from sim.engines.live.snapshot import Watch
-from sim.errors import FotasimError
+from sim.errors import InputError
 from sim.load.capacity.outage import ONLINE_S, STEP_S, outage_world
 from sim.load.capacity.probe_share import Job, device_key
 from sim.load.load_fleet import LoadFleet
@@ -55,7 +55,7 @@ async def _played(job: Job, fleet: LoadFleet, zero: float) -> dict[str, Any]:
     outage, engine, cloud = job.outage, fleet.engine, fleet.engine.cloud
     assert outage is not None
     if not isinstance(cloud, QuecThing):
-        raise FotasimError("--outage: modules that poll keep no connection that could be lost; see polling_time")
+        raise InputError("--outage: modules that poll keep no connection that could be lost; see polling_time")
     for number, at in enumerate(
         (zero + outage.ramp_s * np.arange(job.index, outage.modules, job.of) / outage.modules).tolist()
     ):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim import draws
 from sim.engines.world.build import World, build
-from sim.errors import FotasimError
+from sim.errors import InputError
 from sim.module.parameters import PARAMETERS
 from sim.scenario import Scenario
 from sim.scenario.load import vary
@@ -136,9 +136,7 @@ def probe_scenario(scenario: Scenario, size: int, kind: Kind = KINDS["releases"]
     wake-ups the time a module stays awake. With `radio` the coverage stays too, and with it the time a download takes.
     """
     if any(group.file is not None for group in scenario.fleet.groups):
-        raise FotasimError(
-            "a capacity search makes modules as it needs them: groups from a file cannot be searched with"
-        )
+        raise InputError("a capacity search makes modules as it needs them: groups from a file cannot be searched with")
     harmless = {
         row.name: 0.0
         for row in PARAMETERS.values()

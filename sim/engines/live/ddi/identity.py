@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.engines.live.ddi.ddi_target import CERTIFICATE, PRIVATE_KEY, DdiTarget
-from sim.errors import FotasimError
+from sim.errors import InputError
 
 ID = "{id}"
 _ENDINGS = (".pem", ".crt")
@@ -27,12 +27,12 @@ class Identities:
         self._by_name = ID in target.certificate or Path(target.certificate or "-").is_dir()
 
     def check(self, names: Sequence[str]) -> None:
-        """FotasimError when a module has no certificate, before anything is sent."""
+        """InputError when a module has no certificate, before anything is sent."""
         for name in names if self._by_name else ():
             certificate, key = self._files(name)
             for variable, path in ((CERTIFICATE, certificate), (PRIVATE_KEY, key)):
                 if path is not None and not path.is_file():
-                    raise FotasimError(f"{variable}: module {name} has no {path}")
+                    raise InputError(f"{variable}: module {name} has no {path}")
         if not self._by_name:
             self.of("")
 
@@ -50,7 +50,7 @@ class Identities:
             try:
                 context.load_cert_chain(certificate, key)
             except (OSError, tls.SSLError) as error:
-                raise FotasimError(
+                raise InputError(
                     f"{CERTIFICATE}, {PRIVATE_KEY}: the certificate cannot be used: {certificate}: {error}"
                 ) from None
         return context
@@ -61,7 +61,7 @@ class Identities:
         if not self._by_name:
             return Path(given), Path(key) if key else None
         if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
-            raise FotasimError(f"{CERTIFICATE}: a module called {name!r} cannot have a file of its own")
+            raise InputError(f"{CERTIFICATE}: a module called {name!r} cannot have a file of its own")
         certificate = _named(given, name, _ENDINGS)
         if key:
             return certificate, _named(key, name, (_KEY_ENDING, *_ENDINGS))
