@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sim.errors import FleetFileError
@@ -285,3 +286,35 @@ def test_telemetry_with_many_rows_a_device_is_not_that_many_devices(tmp_path, na
     assert any("8 rows name a module a second time" in line for line in made.unsure)
     scenario = Scenario.from_text(to_yaml(made, tmp_path).replace('"t.csv"', f'"{path}"'))
     assert check_files(scenario)[0][1].known.count == 2
+
+
+def test_a_parquet_file_with_lists_and_structures_is_drafted(tmp_path):
+    """Columns of lists are not used, and said; the others are read."""
+    path = tmp_path / "devices.parquet"
+    pd.DataFrame({
+        "imei": ["860688000000011", "860688000000029"], "fw": pd.Categorical(["1.10", "1.9"]), "tags": [["a"], ["b", "c"]],
+        "position": [{"lat": 1.0}, {"lat": 2.0}],
+    }).to_parquet(path)  # fmt: skip
+    scenario, unsure = drafted(path)
+    assert "not used: 'tags', 'position'" in unsure
+    assert check_files(scenario)[0][1].rows == 2
+
+
+@pytest.mark.parametrize(
+    ("beside", "found"),
+    [
+        ({"hasNext": True}, "1 devices"), ({"next": "https://example.com/?page=2"}, "1 devices"),
+        ({"has_more": True}, "1 devices"), ({"nextToken": "x"}, "1 devices"),
+        ({"total": 250, "limit": 1}, "1 of 250 devices"), ({"totalCount": "2"}, "1 of 2 devices"),
+    ],
+)  # fmt: skip
+def test_a_page_of_an_unknown_product_is_no_fleet(beside, found, tmp_path):
+    """The rest of the fleet must not vanish because nobody here knows the product."""
+    path = tmp_path / "page.json"
+    path.write_text(json.dumps({"data": [{"imei": "860688000000011", "fw": "1.10"}], **beside}))
+    with pytest.raises(FleetFileError) as error:
+        draft(path)
+    assert [(p.found, p.cure.partition(":")[0]) for p in error.value.problems] == [(found, "the list goes on")]
+    whole = {"data": [{"imei": "860688000000011", "fw": "1.10"}], "hasNext": False, "next": None, "total": 1}
+    path.write_text(json.dumps(whole))
+    assert draft(path).unsure

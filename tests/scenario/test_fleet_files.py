@@ -645,3 +645,24 @@ def test_rows_that_end_in_a_delimiter(tmp_path):
     assert table(path).known.names == list(IDS)
     path = write(tmp_path, "\n".join([rows[0], *(f"{row},x" for row in rows[1:])]))
     assert "a header of" in faults(path)[0][2] or faults(path)[0][1] in ("line", "header")
+
+
+def test_the_cure_for_a_value_that_stands_for_nothing_works(tmp_path):
+    """`absent` takes the whole text of a cell: the cure names it so, and taking it is enough."""
+    path = write(tmp_path, f"imei,rsrp,battery\n{IDS[0]},-95 dBm,80\n{IDS[1]},-255 dBm,1e400\n")
+    assert [(column, value, cure.rpartition("absent: ")[2]) for _, column, value, cure in sorted(faults(path), key=str)] == [
+        ("battery", "'1e400'", "['1e400']"), ("rsrp", "'-255 dBm'", "['-255 dBm']"),
+    ]  # fmt: skip
+    columns = (
+        "{module: imei, rsrp_dbm: {column: rsrp, absent: ['-255 dBm'], missing: sample}, "
+        "battery_percent: {column: battery, absent: ['1e400'], missing: sample}}"
+    )
+    assert table(path, columns).rows == 2
+
+
+def test_ids_as_numbers_with_a_decimal_mark(tmp_path):
+    """What is said of a version says nothing of an id."""
+    path = tmp_path / "devices.parquet"
+    pd.DataFrame({"imei": [860688000000011.0, 860688000000029.0]}).to_parquet(path)
+    cure = "a number with a decimal mark: such numbers lose the digits of an id; write the column as text where the file is made"
+    assert {told for _, _, _, told in faults(path, "{module: imei}")} == {cure}

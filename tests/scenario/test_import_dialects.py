@@ -14,6 +14,7 @@ from tests.support import BASE
 
 LOSSY = imports.How(accept_losses=True)
 RATE = {"maximumPerMinute": 7}
+RATE_OF_A_JOB = {"jobExecutionsRolloutConfig": RATE}
 GROWTH = {"baseRatePerMinute": 20, "incrementFactor": 1.5, "rateIncreaseCriteria": {"numberOfSucceededThings": 300}}
 CRITERION = {
     "failureType": "TIMED_OUT",
@@ -71,7 +72,10 @@ def test_an_ota_update_keeps_its_limits():
             "awsJobExecutionsRolloutConfig.maximumPerMinute",
         ),
         ({"awsJobAbortConfig": {"abortCriteriaList": []}}, "awsJobAbortConfig.abortCriteriaList"),
-        ({"awsJobAbortConfig": {"criteriaList": [CRITERION]}}, "awsJobAbortConfig.criteriaList"),  # a job's name of it
+        (
+            {"awsJobAbortConfig": {"criteriaList": [CRITERION]}},
+            "awsJobAbortConfig.abortCriteriaList",
+        ),  # a job's name of it
         ({"jobExecutionsRolloutConfig": RATE}, "jobExecutionsRolloutConfig"),
     ],
 )
@@ -275,7 +279,84 @@ def test_azure_refuses(policy, key):
     assert refused({**AZURE, "rollbackPolicy": policy}, LOSSY)[0].key.split(".")[-1] == key
 
 
+@pytest.mark.parametrize(
+    ("document", "place", "state"),
+    [
+        ({"jobId": "j", **RATE_OF_A_JOB, "status": "CANCELLED"}, "status", "CANCELLED"),
+        ({"otaUpdateId": "u", "otaUpdateStatus": "STOPPED"}, "otaUpdateStatus", "STOPPED"),
+        ({"targetArn": "arn:x", "deploymentStatus": "CANCELLED"}, "deploymentStatus", "CANCELLED"),
+        ({"amountGroups": 2, "status": "cancelled"}, "status", "cancelled"),
+        ({"name": "m", "artifact_name": "a", "retries": 1, "status": "canceled"}, "status", "canceled"),
+        ({"type": "normal", "release": "1.10", "cohort": "c", "status": "cancelled"}, "status", "cancelled"),
+        ({"jobId": "j", **RATE_OF_A_JOB, "status": 7}, "status", "7"),
+    ],
+)  # fmt: skip
+def test_a_state_that_the_product_does_not_have_stops(document, place, state):
+    """It may mean that the plan is over: it is not told as progress."""
+    assert [(p.key, p.found) for p in refused(document)] == [(place, state)]
+    assert [loss.key for loss in convert(document, LOSSY).losses] == [place]
+
+
+def test_states_of_plans_that_run_are_progress():
+    """A plan that waits, runs or has run as written is taken."""
+    for state in ("SCHEDULED", "IN_PROGRESS", "COMPLETED"):
+        assert convert({"jobId": "j", **RATE_OF_A_JOB, "status": state}).losses == []
+    for state in ("creating", "ready", "waiting_for_approval", "starting", "running", "finished"):
+        assert convert({"amountGroups": 2, "status": state}).losses == []
+    for state in ("scheduled", "pending", "inprogress", "finished"):
+        assert convert({"name": "m", "artifact_name": "a", "retries": 1, "status": state}).losses == []
+
+
+def test_an_empty_configuration_of_criteria_is_refused():
+    """AWS wants the list in each: an empty object would be a stop that vanished."""
+    job = {"jobId": "j", **RATE_OF_A_JOB, "abortConfig": {}, "jobExecutionsRetryConfig": {}}
+    assert [p.key for p in refused(job)] == ["abortConfig.criteriaList", "jobExecutionsRetryConfig.criteriaList"]
+    assert [p.key for p in refused({"otaUpdateId": "u", "awsJobAbortConfig": {}})] == [
+        "awsJobAbortConfig.abortCriteriaList"
+    ]
+    greengrass = {"targetArn": "arn:x", "iotJobConfiguration": {"abortConfig": {}}}
+    assert [p.key for p in refused(greengrass)] == ["iotJobConfiguration.abortConfig.criteriaList"]
+    assert convert({"jobId": "j", **RATE_OF_A_JOB, "abortConfig": None}).strategy["rollout"] == {
+        "maximum_per_minute": 7
+    }
+
+
+def test_a_fraction_is_no_percentage_of_azure():
+    """0.1 meant as a tenth would stop at a thousandth; the API takes whole numbers."""
+    document = {**POLICY, "failure": {"devicesFailedPercentage": 0.1, "devicesFailedCount": 5}}
+    problems = refused({"startDateTime": "2027-04-22T20:21:00Z", "rollbackPolicy": document})
+    assert [(p.key, p.found) for p in problems] == [("rollbackPolicy.failure.devicesFailedPercentage", "0.1")]
+
+
 # --- NervesHub, ThingsBoard, Memfault --------------------------------------------------------------------------------
+
+
+PRINTED = {
+    "name": "prod", "is_active": True, "state": "on", "firmware_uuid": "f", "current_release": {"number": 3},
+    "archive_uuid": None, "conditions": {"version": "< 1.10.0", "tags": []}, "delta_updatable": True, "device_count": 9,
+    "releases_count": 3,
+}  # fmt: skip
+
+
+def test_what_the_api_of_nerveshub_prints_says_which_limits_are_defaults():
+    """The API prints no limit: those of a new group are taken and named; a group that is off offers nothing."""
+    read = convert({"data": PRINTED})
+    assert (read.dialect, read.losses) == ("nerveshub", [])
+    assert read.strategy["rollout"] == {"max_in_progress": 10, "in_progress_counts": "offered"}
+    for name, default in (
+        ("concurrent_updates", 10),
+        ("inflight_update_expiration_minutes", 60),
+        ("penalty_timeout_minutes", 1440),
+    ):
+        assert any(note.startswith(f"data.{name}: absent: {default} is taken") for note in read.notes)
+    assert not any("absent" in note for note in convert({"name": "p", "concurrent_updates": 5, "penalty_timeout_minutes": 1,
+                                                         "inflight_update_expiration_minutes": 2}).notes)  # fmt: skip
+    off = {key: value for key, value in PRINTED.items() if key != "is_active"} | {
+        "concurrent_updates": 5,
+        "state": "off",
+    }
+    assert [(p.key, p.found) for p in refused({"data": off})] == [("data.state", "off")]
+    assert [p.key for p in refused({"data": {**PRINTED, "is_active": False, "state": "off"}})] == ["data.is_active"]
 
 
 def test_a_deployment_group_of_nerveshub():

@@ -844,7 +844,7 @@ def test_command_of_a_scenario_from_a_plan(tmp_path):
     """Commands on a scenario list what its plan file holds beyond the strategy."""
     shown = CliRunner().invoke(app, ["validate", str(write(tmp_path, "{from: hawkbit_rollout_post.json}"))])
     assert shown.exit_code == 0
-    assert "fotasim: hawkbit_rollout_post.json: targetFilterQuery: not carried over" in shown.stderr
+    assert "fotasim: hawkbit_rollout_post.json: targetFilterQuery: id==tracker-* is not carried over" in shown.stderr
 
 
 def test_times_are_utc():

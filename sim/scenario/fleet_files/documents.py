@@ -22,6 +22,9 @@ _DEEPEST = 8
 _MOST_COLUMNS = 1000
 _MORE_PAGES = "the list goes on: fetch all pages, one after the other into this file, or raise the page size"
 
+_GO_ON = ("nextToken", "NextToken", "next_token", "hasNext", "has_next", "hasMore", "has_more", "nextLink", "next")
+_TOTALS = ("total", "totalElements", "total_count", "totalCount")
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -158,11 +161,21 @@ def _plain_records(path: Path, documents: list[Any]) -> tuple[list[Any], str]:
         if isinstance(only, dict)
         else []
     )
-    if len(lists) == 1 and not (only.get("nextToken") or only.get("NextToken")):
+    if len(lists) == 1:
+        _check_whole(path, only, only[lists[0]])
         return only[lists[0]], f"JSON, list {lists[0]!r}"
     if isinstance(only, dict) and not lists:
         return [only], "JSON, one record"
     raise refuse(path, "JSON that is no list of devices", "a list of objects, or one object a line")
+
+
+def _check_whole(path: Path, page: dict[str, Any], records: list[Any]) -> None:
+    """Refuses a page of a longer list of a product that is not known, by what such pages have beside the list."""
+    if any(str(page.get(key) or "false").lower() != "false" for key in _GO_ON):
+        raise refuse(path, f"{len(records):,} devices", _MORE_PAGES)
+    totals = [int(str(page[key])) for key in _TOTALS if str(page.get(key)).isdecimal()]
+    if totals and max(totals) > len(records):
+        raise refuse(path, f"{len(records):,} of {max(totals):,} devices", _MORE_PAGES)
 
 
 def _columns(path: Path, records: list[Any], form: str) -> Raw:

@@ -36,7 +36,7 @@ def read_parquet(path: Path, wanted: frozenset[str] | None) -> Raw:
     except (pa.ArrowException, OSError) as error:
         raise refuse(path, f"a damaged Parquet file ({str(error).splitlines()[0][:100]})", "write it anew") from None
     names = [field.name for field in file.schema_arrow]
-    nothing = (pa.nulls(table.num_rows, pa.string()), Cell.TEXT)
+    nothing = (pa.repeat("", table.num_rows), Cell.TEXT)
     columns, cells = map(list, zip(*(read.get(name, nothing) for name in names), strict=True))
     return Raw(
         names, columns, table.num_rows, place="row", lines_of=lambda rows: [row + 1 for row in rows], cells=cells,

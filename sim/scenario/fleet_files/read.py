@@ -61,6 +61,7 @@ _TYPED = {
     Cell.ERROR: "an error of the spreadsheet: correct its formula",
     Cell.BARE_FORMULA: "a formula whose result was never saved: open the file in Excel and save it",
 }
+_ID_AS_A_NUMBER = "a number with a decimal mark: such numbers lose the digits of an id; "
 MOST_DIGITS = 15
 """Excel keeps so many of a number."""
 
@@ -243,7 +244,9 @@ class _Reading:
         }
         texts, unwrapped = texts_of(column, frozenset(absent))
         if unwrapped:
-            self.report.notes.append(f'{given.column}: {unwrapped:,} values written like ="012" were taken for 012')
+            self.report.notes.append(
+                f'{given.column}: {unwrapped:,} values written like ="012" or with a leading apostrophe were taken for what is between or behind the marks'
+            )
         wrong = self._typed(role, given, texts)
         self._missing(role, given, texts)
         texts.codes[wrong] = -1  # said once: what such a cell holds is not judged further
@@ -265,7 +268,8 @@ class _Reading:
             rows = np.flatnonzero((kinds == kind) & (texts.codes >= 0))
             if len(rows):
                 values = [texts.distinct[c] for c in texts.codes[rows[:25]]]
-                self.faults.add(given.column, f"{why}{self._as_text(kind)}", rows[:25].tolist(), values, len(rows))
+                told = _ID_AS_A_NUMBER if kind == Cell.REAL and role == "module" else why
+                self.faults.add(given.column, f"{told}{self._as_text(kind)}", rows[:25].tolist(), values, len(rows))
                 wrong[rows] = True
         if strict and self.raw.form.startswith("Excel"):
             long = [

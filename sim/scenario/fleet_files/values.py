@@ -90,7 +90,7 @@ _SIZES = {
 QUANTITIES = {
     "rsrp_dbm": Quantity("a signal", {"dbm": 1.0}, -160.0, -20.0, "a signal from -160 to -20 dBm is needed"),
     "battery_percent": Quantity("a charge", {"%": 1.0, "percent": 1.0, "pct": 1.0}, 0.0, 100.0, "a charge from 0 to 100 % is needed"),
-    "free_space": Quantity("a size", _SIZES, 0.0, 1e15, "a size of at least 0 bytes is needed"),
+    "free_space": Quantity("a size", _SIZES, 0.0, 1e15, "a size from 0 bytes to 1 PB is needed"),
 }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def numbers_of(texts: Texts, key: str, given: Column, faults: Faults, *, dots_ar
         return np.full(len(texts.codes), np.nan)
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(plain) | (plain < quantity.low) | (plain > quantity.high)
-    for wrong, why in _reasons(key, quantity, given, parts, plain, bad):
+    for wrong, why in _reasons(key, quantity, given, parts, plain, bad, texts.distinct):
         rows, values, count = texts.rows_of(wrong, 25)
         if count:
             faults.add(given.column, why, rows, values, count)
@@ -196,7 +196,8 @@ def _perhaps_fractions(values: Array, rows: Array) -> bool:
 
 
 def _reasons(
-    key: str, quantity: Quantity, given: Column, parts: Sequence[Any], plain: Array, bad: NDArray[np.bool_]
+    key: str, quantity: Quantity, given: Column, parts: Sequence[Any], plain: Array, bad: NDArray[np.bool_],
+    distinct: Sequence[str],
 ) -> list[tuple[list[int], str]]:  # fmt: skip
     """The texts that cannot be used, by what is wrong with them."""
     kinds: dict[str, list[int]] = {}
@@ -209,7 +210,7 @@ def _reasons(
         elif key == "rsrp_dbm" and given.unit is None and plain[i] > 0:
             why = "a positive signal: write unit: unsigned-dBm where the minus is left out, or unit: index for 3GPP's 0 to 97"
         else:
-            why = f"{quantity.needed}; where it stands for no value, list it: absent: [{part[0]!r}]"
+            why = f"{quantity.needed}; where it stands for no value, list it: absent: [{distinct[i]!r}]"
         kinds.setdefault(why, []).append(i)
     return [(wrong, why) for why, wrong in kinds.items()]
 

@@ -40,6 +40,9 @@ _OVER = (
     "inactive",
 )
 """States in which jobs, OTA updates and deployments offer nothing any more. A completed one has run as it is written."""
+_ALIVE = (
+    "scheduled", "in_progress", "completed", "create_pending", "create_in_progress", "create_complete", "active",
+)  # fmt: skip
 _OF_ANY = {"targetSelection", "targets", "timeoutConfig", "presignedUrlConfig"}
 
 
@@ -84,7 +87,7 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
     given.leave(NOTHING, "namespaceId", "tags", "description", "comment", "reasonCode", "jobTemplateId")
     created = given.time("createdAt")
     printed = created is not None or "jobArn" in given or "status" in given
-    given.lose_if_over("status", _OVER)
+    given.lose_if_over("status", _OVER, _ALIVE)
     given.about(
         "jobArn", "status", "forceCanceled", "lastUpdatedAt", "completedAt", "jobProcessDetails", "isConcurrent",
         "scheduledJobRollouts", read=() if created is None else ("createdAt",),
@@ -93,7 +96,8 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
     strategy: dict[str, Any] = {"preset": "aws-iot-jobs"}
     put(strategy, "target_selection", given.choice("targetSelection", configs.SELECTION))
     _limits(given, strategy)
-    put(strategy, "retry", configs.retry(given.inner("jobExecutionsRetryConfig"), retries_listed_as))
+    if "jobExecutionsRetryConfig" in given:
+        put(strategy, "retry", configs.retry(given.inner("jobExecutionsRetryConfig"), retries_listed_as))
     if "maintenanceWindows" in given:  # of a template
         put(strategy, "schedule", configs.windows(given))
     else:
@@ -109,7 +113,8 @@ def of_job(given: Fields, retries_listed_as: str = "criteriaList") -> tuple[str,
 
 def _limits(given: Fields, strategy: dict[str, Any], least_growth: float = configs.LEAST_GROWTH) -> None:
     put(strategy, "rollout", configs.rollout(given.inner("jobExecutionsRolloutConfig"), least_growth))
-    put(strategy, "abort", configs.abort(given.inner("abortConfig")))
+    if "abortConfig" in given:
+        put(strategy, "abort", configs.abort(given.inner("abortConfig")))
     put(strategy, "timeouts", configs.timeouts(given.inner("timeoutConfig")))
 
 
@@ -122,7 +127,7 @@ def ota_update(document: Mapping[str, Any], findings: Findings, _options: Option
     given.leave(WHO, "targets")
     given.leave("download URLs do not expire here", "presignedUrlConfig")
     given.leave(NOTHING, "roleArn", "tags", "description")
-    given.lose_if_over("otaUpdateStatus", _OVER)
+    given.lose_if_over("otaUpdateStatus", _OVER, _ALIVE)
     given.about(
         "otaUpdateArn",
         "otaUpdateStatus",
@@ -154,7 +159,7 @@ def of_deployment(given: Fields) -> tuple[str, dict[str, Any]]:
         given.note("targetArn", f"not carried over: {WHO}")
     given.leave(SENT, "components")
     given.leave(NOTHING, "tags", "clientToken", "parentTargetArn")
-    given.lose_if_over("deploymentStatus", _OVER)
+    given.lose_if_over("deploymentStatus", _OVER, _ALIVE)
     given.about(
         "deploymentId",
         "revisionId",

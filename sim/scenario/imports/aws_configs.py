@@ -56,6 +56,7 @@ def rollout(given: Fields, least_growth: float = LEAST_GROWTH) -> dict[str, Any]
 def abort(given: Fields) -> dict[str, Any]:
     """The criteria, as a share of completed executions (the developer guide's reading)."""
     criteria = []
+    given.needs("criteriaList")
     stated = "criteriaList" in given
     for entry in given.listed("criteriaList"):
         entry.needs("failureType", "action", "thresholdPercentage", "minNumberOfExecutedThings")
@@ -85,6 +86,7 @@ def timeouts(given: Fields) -> dict[str, Any]:
 def retry(given: Fields, listed_as: str = "criteriaList") -> dict[str, Any]:
     """Retries by kind of failure."""
     criteria = []
+    given.needs(listed_as)
     stated = listed_as in given
     for entry in given.listed(listed_as):
         entry.needs("failureType", "numberOfRetries")

@@ -52,7 +52,7 @@ def _policy(given: Fields, strategy: dict[str, Any], options: Options) -> None:
     given.needs("failure", "update")
     failure, update = given.inner("failure"), given.inner("update")
     failure.needs("devicesFailedPercentage", "devicesFailedCount")
-    percent = failure.number("devicesFailedPercentage", 0, 100)
+    percent = failure.count("devicesFailedPercentage", 0, 100)
     count = failure.count("devicesFailedCount", 0, MANY)
     failure.done()
     identity = update.inner("updateId")
@@ -68,7 +68,7 @@ def _policy(given: Fields, strategy: dict[str, Any], options: Options) -> None:
         failure.refuse("devicesFailedCount", 0, "with 0 % and no device the policy holds at once")
         return
     criterion: dict[str, Any] = {
-        "failure_type": "all", "threshold_percentage": percent, "min_number_of_failed": count, "denominator": "targets",
+        "failure_type": "all", "threshold_percentage": float(percent), "min_number_of_failed": count, "denominator": "targets",
         "action": "rollback",
     }  # fmt: skip
     failure.note("devicesFailedCount", "here the percentage and the number must both be reached")

@@ -181,14 +181,21 @@ class Fields:
         """Whether a field that nobody has taken yet is of this kind."""
         return isinstance(self._left.get(self.spell(name)), kind)
 
-    def lose_if_over(self, name: str, states: Collection[str]) -> None:
-        """Loses the state of a plan that offers nothing to anybody (lower case); any other is told with the progress."""
+    def lose_if_over(self, name: str, over: Collection[str], alive: Collection[str]) -> None:
+        """Loses the state of a plan that is `over`, and one that the product does not have; `alive` is told as progress.
+
+        States in lower case. An unknown one (CANCELLED) may mean that the plan offers nothing any more.
+        """
         state = self._left.get(self.spell(name))
-        if isinstance(state, str) and state.casefold() in states:
-            self.lose(
-                name, state, "such a plan offers nothing to anybody; here it runs", f"take {name} out of the file"
-            )
-            del self._left[self.spell(name)]
+        known = state.casefold() if isinstance(state, str) else state
+        if known in (None, "") or (isinstance(known, str) and known in alive):
+            return
+        if isinstance(known, str) and known in over:
+            why = "such a plan offers nothing to anybody; here it runs"
+        else:
+            why = "no state that is known, so the plan may be over; here it runs"
+        self.lose(name, state, why, f"take {name} out of the file")
+        del self._left[self.spell(name)]
 
     def leave(self, reason: str, *names: str) -> None:
         """Fields that change nothing of the rollout: each that says something is named with the reason."""

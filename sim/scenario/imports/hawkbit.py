@@ -29,6 +29,7 @@ _OVER = (
     "paused", "stopping", "stopped", "approval_denied", "deleting", "deleted", "error_creating", "error_starting",
 )  # fmt: skip
 """States in which a rollout offers nothing to anybody, or not before somebody resumes it."""
+_ALIVE = ("creating", "ready", "waiting_for_approval", "starting", "running", "finished")
 TYPES = {"forced": "forced", "soft": "soft", "timeforced": "timeforced", "downloadonly": "download-only"}
 
 
@@ -52,7 +53,7 @@ def convert(document: Mapping[str, Any], findings: Findings, options: Options) -
     given.leave("it ranks several rollouts; a scenario runs one", "weight")
     given.leave("it says nothing about the rollout", "description", "approvalRemark", "approveDecidedBy")
     created = given.milliseconds("createdAt")
-    given.lose_if_over("status", _OVER)
+    given.lose_if_over("status", _OVER, _ALIVE)
     if given.flag("deleted"):
         given.lose("deleted", True, "a deleted rollout offers nothing to anybody; here it runs", "set it to false")
     given.about(

@@ -31,7 +31,7 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
                 "filter_id", "all_devices")  # fmt: skip
     given.leave("the plan's components say what is sent", "artifact_name", "artifacts", "autogenerate_delta")
     created = given.time("created")
-    given.lose_if_over("status", ("paused", "aborted"))
+    given.lose_if_over("status", ("paused", "aborted"), ("scheduled", "pending", "inprogress", "finished"))
     given.about(
         "id", "status", "finished", "device_count", "initial_device_count", "max_devices_reached", "statistics", "type",
         read=() if created is None else ("created",),

@@ -21,6 +21,8 @@ _MARKS = {
 }  # fmt: skip
 DEFAULTS = {"concurrent_updates": 10, "inflight_update_expiration_minutes": 60, "penalty_timeout_minutes": 1440}
 """What a new deployment group has."""
+_PRINTED = {"is_active", "firmware_uuid"}
+"""Fields that the API always prints of a group; it prints none of the limits."""
 
 
 def _inner(document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -33,7 +35,8 @@ def _inner(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def recognises(document: Mapping[str, Any]) -> bool:
     """Whether it has a field that only deployment groups have."""
-    return bool(_MARKS & _inner(document).keys())
+    keys = _inner(document).keys()
+    return bool(_MARKS & keys) or keys >= _PRINTED
 
 
 def convert(document: Mapping[str, Any], findings: Findings, _options: Options) -> tuple[str, dict[str, Any]]:
@@ -48,10 +51,14 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     given.leave("the plan's components say what is sent", "firmware", "firmware_id", "firmware_uuid", "firmware_version",
                 "archive", "archive_id", "archive_uuid", "delta_updatable", "current_release")  # fmt: skip
     given.leave("it says nothing about the rollout", "connecting_code", "recalculation_type", "status", "version_type")
-    given.about("id", "org_id", "product_id", "inserted_at", "updated_at", "state", "total_updating_devices",
-                "current_updated_devices", "healthy", "releases")  # fmt: skip
-    if given.flag("is_active") is False:
-        given.lose("is_active", False, "an inactive group updates nobody; here the plan runs", "set it to true")
+    given.about("id", "org_id", "product_id", "inserted_at", "updated_at", "total_updating_devices",
+                "current_updated_devices", "healthy", "releases", "releases_count")  # fmt: skip
+    inactive = "an inactive group updates nobody; here the plan runs"
+    active, state = given.flag("is_active"), given.choice("state", {"on": "on", "off": "off"})
+    if active is False:
+        given.lose("is_active", False, inactive, "set it to true")
+    elif state == "off":
+        given.lose("state", "off", inactive, "set it to on")
     queue = given.text("queue_management")
     if queue not in (None, "FIFO"):
         given.lose("queue_management", queue, "modules are released in the order of the plan, not the newest first",
@@ -60,6 +67,7 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
         given.lose("priority_queue_enabled", True, "a plan has one queue", "switch it off")
     for name in ("priority_queue_concurrent_updates", "priority_queue_firmware_version_threshold"):
         given.leave("it applies to the priority queue", name)
+    _say_defaults(given)
     at_once = given.count("concurrent_updates", 1, MANY)
     expires = given.count("inflight_update_expiration_minutes", 1, MANY)
     strategy: dict[str, Any] = {
@@ -71,6 +79,12 @@ def convert(document: Mapping[str, Any], findings: Findings, _options: Options) 
     _penalties(given, strategy)
     given.done()
     return title, strategy
+
+
+def _say_defaults(given: Fields) -> None:
+    for name, default in DEFAULTS.items():
+        if name not in given:
+            given.note(name, f"absent: {default} is taken, what a new group has; set the group's own value")
 
 
 def _penalties(given: Fields, strategy: dict[str, Any]) -> None:
