@@ -194,6 +194,8 @@ DOUBTFUL = {
     "all at one": ("battery\n1\n1\n", "battery_percent: battery", "fraction"),
     "a mixture": ("battery\n" + "0.5\n" * 3 + "80\n" * 9, "battery_percent: battery", "fraction"),
     "which unit of space": ("free\n512\n2048\n", "free_space: free", "which unit"),
+    "bits or bytes": ("free\n1.5 Mb\n2 MB\n", "free_space: free", "bits or bytes? Mb is read as either; write MB for bytes"),
+    "gigabits or gigabytes": ("free\n1 Gb\n", "free_space: free", "write GB for bytes"),
     "thousands or decimals": ("free\n1,234\n".replace("\n1,", '\n"1,').replace("234\n", '234"\n'), "free_space: {column: free, unit: kB}", "decimal"),
     "day or month": ("battery,seen\n80,03/04/2026\n", "last_seen: seen", "day-first"),
     "an unknown column": ("batery\n80\n", "battery_percent: battery", "did you mean 'batery'"),

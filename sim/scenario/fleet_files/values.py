@@ -87,6 +87,8 @@ _SIZES = {
     **{unit.casefold(): float(factor) for unit, factor in units.SIZES.items()},
     "byte": 1.0, "bytes": 1.0, "k": 1e3, "m": 1e6, "g": 1e9,
 }  # fmt: skip
+_PERHAPS_BITS = ("Kb", "Mb", "Gb")
+"""Written so, with a small b, a unit is bits by the book; all in small letters (`mb`) it is bytes, as people write it."""
 QUANTITIES = {
     "rsrp_dbm": Quantity("a signal", {"dbm": 1.0}, -160.0, -20.0, "a signal from -160 to -20 dBm is needed"),
     "battery_percent": Quantity("a charge", {"%": 1.0, "percent": 1.0, "pct": 1.0}, 0.0, 100.0, "a charge from 0 to 100 % is needed"),
@@ -177,6 +179,9 @@ def _scaled(
         if given.unit is None and used.any() and _perhaps_fractions(plain[used], _shares(texts, used)):
             return plain, "per cent or fractions? Write unit: percent or unit: fraction for this column"
         return np.where(bare & (given.unit == "fraction"), plain * 100.0, plain * factors), ""
+    bits = [p[2] for p in parts if p is not None and p[2] in _PERHAPS_BITS]
+    if bits:
+        return plain, f"bits or bytes? {bits[0]} is read as either; write {bits[0][0]}B for bytes"
     if given.unit is None and used.any():
         if np.median(plain[used]) < 100e3:
             return plain, "which unit? Write unit: B, kB, MB, KiB or MiB for this column"
