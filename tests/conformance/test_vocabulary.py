@@ -53,7 +53,9 @@ def test_every_key_of_the_model_is_drawn():
     """A new key that no random scenario sets is one on which the engines may differ unseen."""
     found = set(used(yaml.safe_load(BASE), ""))
 
-    @settings(max_examples=400, database=None, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=1500, database=None, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(ANY)
     def collect(drawn: dict[str, Any]) -> None:
         for dotted, text in drawn.items():
