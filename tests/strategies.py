@@ -166,7 +166,8 @@ EXPONENTIAL = pick(
 )
 ROLLOUT = section(
     order=pick("shuffled", "listed"), groups=GROUPS, repeat_last_group=pick(True), percent_of=pick("total", "remaining", "hawkbit", "cumulative"),
-    rounding=pick("half-up", "half-up", "down"), stagger=section(how=pick("one-by-one", "in-turn"), first=pick(["lab"])).map(lambda given: {"label": "site", **given}),
+    # "down" refuses a group of nobody, which a small fleet may have; groups are cut before either engine begins.
+    rounding=pick("half-up"), stagger=section(how=pick("one-by-one", "in-turn"), first=pick(["lab"])).map(lambda given: {"label": "site", **given}),
     max_in_progress_per_label=pick({"site": 1}, {"site": 2}),
     maximum_per_minute=pick(1, 3, 7, 100), exponential_rate=EXPONENTIAL, rate_applies_to=pick("snapshot", "all"),
     notified_counts=pick("delivered", "released"), max_in_progress=pick(1, 2, 10),

@@ -18,7 +18,7 @@ from sim.errors import RecordsError, ScenarioError, StudyError
 from sim.study.journal import Journal
 from sim.study.sweep import JOURNAL, sweep
 from tests.study.known import BATTERY, battery_limit
-from tests.support import scenario
+from tests.support import plain, scenario
 
 TABLE, PAGE = "sweep.parquet", "report.html"
 TINY = ("fleet.size=40", "horizon=1d")
@@ -131,7 +131,7 @@ def test_every_kind_of_sweep_has_its_page_and_figures(vary, tmp_path):
     """One key or two, numbers, choices, booleans, durations."""
     found = sweep(scenario(*TINY), vary, replications=2, workers=1, out=tmp_path)
     assert found.plot("duration_p50").axes
-    page = (tmp_path / PAGE).read_text()
+    page = plain((tmp_path / PAGE).read_text())
     assert "<svg" in page
     assert f"{len(found.points)} settings, 2 campaigns each" in page
     read = pd.read_parquet(tmp_path / TABLE)
