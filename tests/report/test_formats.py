@@ -23,7 +23,7 @@ from sim.report.page import Tiles
 from sim.report.pages.run_page import run_page
 from tests.report.hostile import HOSTILE, check_folder, html_of
 from tests.report.made import lost, made_run, module
-from tests.support import require
+from tests.support import plain, require
 
 
 def _decided(text: str) -> list[tuple[float, str, str, str]]:
@@ -86,7 +86,7 @@ def test_html_shows_every_table(formats):
     """Cell by cell, with the headings."""
     page, folder = formats
     parser = _Tables()
-    parser.feed((folder / "report.html").read_text())
+    parser.feed(plain((folder / "report.html").read_text()))
     for table in page.tables():
         assert parser.tables[table.name] == [[c.label for c in table.columns], *table.shown()]
 
