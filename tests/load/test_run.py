@@ -75,12 +75,15 @@ def lines_of(path):
 
 
 def starve(process):
-    """Most of the time the process gets no processor: what a worker on an overloaded machine sees."""
-    for _ in range(8):
+    """Most of the time the process gets no processor: what a worker on an overloaded machine sees.
+
+    Between two pauses it has long enough for a heartbeat, on a busy host, too: three that fail make it a lost worker.
+    """
+    for _ in range(6):
         process.suspend()
         time.sleep(0.7)
         process.resume()
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def test_a_run_tells_of_a_killed_and_of_a_starved_worker_and_stops_at_ctrl_c(tmp_path):
@@ -116,18 +119,16 @@ def test_a_run_tells_of_a_killed_and_of_a_starved_worker_and_stops_at_ctrl_c(tmp
     assert (report["void"], report["complete"], report["interrupted"]) == (True, False, True)
     missing = [name for name, worker in report["workers"].items() if not worker["final"]]
     starved = [name for name, worker in report["workers"].items() if worker["faults"]]
-    # The starved one may be too late for the end on a busy host: then it is missing, too.
-    assert 1 <= len(missing) <= 2
-    assert set(starved) - set(missing) or len(missing) == 2
-    assert any(f"worker {name} went missing with 10 modules" in err for name in missing)
-    assert "timers were late" in err or len(missing) == 2
+    assert len(missing) == 1
+    assert set(starved) - set(missing)
+    assert f"worker {missing[0]} went missing with 10 modules" in err
+    assert "timers were late" in err
     assert "WENT MISSING" in out
     assert "INTERRUPTED" in out
     checks = {check["what"]: check for check in report["reconciliation"]["checks"]}
     assert all(check["differ"] == 0 for check in checks.values())
-    connected = checks["modules that connected / devices in the plan"]["client"]  # without those of who is missing
-    assert connected == 20 or len(missing) == 2
-    assert all(any(name in text for text in report["reconciliation"]["findings"]) for name in missing)
+    assert checks["modules that connected / devices in the plan"]["client"] == 20  # without the killed one's
+    assert any(missing[0] in text for text in report["reconciliation"]["findings"])
 
 
 def test_a_cloud_that_cannot_be_reached_is_told_before_anything_starts(tmp_path):
