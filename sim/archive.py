@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 def check(folder: Path) -> tuple[int, list[Finding]]:
     """How many files are listed, and those that changed, are missing or were added since."""
     sums, there = read_sums(folder), set(_files(folder))
-    findings = [Finding(name, "is missing") for name in sums if name not in there]
-    findings += [Finding(name, "changed") for name in sums if name in there and sha256(folder / name) != sums[name]]
+    findings = _differing(folder, sums, there)
     findings += [Finding(name, f"is not listed in {SUMS}") for name in sorted(there - set(sums))]
     return len(sums), findings
 
@@ -91,7 +90,15 @@ def edited(folder: Path) -> list[str]:
     if not (folder / SUMS).exists():
         return []
     data = {name: digest for name, digest in read_sums(folder).items() if not name.startswith(("report.", "tables/"))}
-    return [name for name, digest in data.items() if not (folder / name).is_file() or sha256(folder / name) != digest]
+    return [finding.file for finding in _differing(folder, data, set(_files(folder)))]
+
+
+def _differing(folder: Path, sums: Mapping[str, str], there: Set[str]) -> list[Finding]:
+    """Which of the listed files are missing, and which have another hash; `there` are the folder's files."""
+    findings = [Finding(name, "is missing") for name in sums if name not in there]
+    return findings + [
+        Finding(name, "changed") for name in sums if name in there and sha256(folder / name) != sums[name]
+    ]
 
 
 def sign(folder: Path, key_file: Path) -> str:

@@ -130,6 +130,16 @@ class Judged:
     needs: int | None = None
     replications: int | None = None
 
+    @property
+    def at_most(self) -> bool:
+        """Whether the figure is to be small."""
+        return self.sign.startswith("<")
+
+    @property
+    def worse_end(self) -> float | None:
+        """The end of the interval that lies on the wrong side of the figure; None where it is not known."""
+        return self.high if self.at_most else self.low
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -263,7 +273,7 @@ def _sensible(metric: Metric, gate: Gate, limit: str) -> None:
         )
 
 
-def _lenient(gate: Gate) -> bool:
+def _lenient(gate: Gate | Judged) -> bool:
     """Whether the bound judged is the better end: such a gate fails only what is shown to be wrong."""
     return gate.bound == ("lower" if gate.at_most else "upper")
 
@@ -298,17 +308,15 @@ def judge(gate: Gate, found: Figure, of: str = "", replications: int = 1) -> Jud
 
 def by_the_better_end(gate: Judged) -> bool:
     """Whether a gate is met by the better end of its interval, as it asks, and not by the worse one."""
-    lenient = gate.bound == ("lower" if gate.sign.startswith("<") else "upper")
-    worse = gate.high if gate.sign.startswith("<") else gate.low
-    return gate.met and lenient and (worse is None or not _COMPARE[gate.sign](worse, gate.limit))
+    worse = gate.worse_end
+    return gate.met and _lenient(gate) and (worse is None or not _COMPARE[gate.sign](worse, gate.limit))
 
 
 def upset_by(gate: Judged, share: float) -> bool:
     """Whether a gate on a share that is met would not be if this further share (0-1) of its cases went wrong."""
-    at_most = gate.sign.startswith("<")
-    worse = gate.high if at_most else gate.low
+    worse = gate.worse_end
     judged = gate.judged if worse is None or by_the_better_end(gate) else worse
-    return judged is not None and not _COMPARE[gate.sign](judged + (share if at_most else -share), gate.limit)
+    return judged is not None and not _COMPARE[gate.sign](judged + (share if gate.at_most else -share), gate.limit)
 
 
 def _state(gate: Gate, found: Figure, judged: float | None) -> State:

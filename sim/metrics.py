@@ -137,8 +137,8 @@ _TABLE = (
     Metric("cloud_mistaken", "ended otherwise than the cloud knows", _S, "less", numerator="cloud_mistaken",
            denominator="targets"),
     # time: quantiles of the successes, and when a share of all targets was reached
-    *(Metric(f"duration_p{q}", f"time of {q} % of the successes", _D, "less") for q in (50, 90, 95, 99)),
-    *(Metric(f"time_to_{q}", f"time until {q} % of the targets", _D, "less") for q in (50, 80, 90, 95, 99)),
+    *(Metric(f"duration_p{q}", f"time of {q} % of the successes", _D, "less", denominator="succeeded") for q in (50, 90, 95, 99)),
+    *(Metric(f"time_to_{q}", f"time until {q} % of the targets", _D, "less", denominator="targets") for q in (50, 80, 90, 95, 99)),
     # load and cost
     Metric("peak_connections", "peak connections", Unit.COUNT, "less", View.MODEL),
     Metric("peak_requests_per_s", "peak requests", Unit.RATE, "less", View.MODEL),

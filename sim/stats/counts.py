@@ -170,11 +170,7 @@ def ratio(counted: Mapping[str, int], numerator: str, denominator: str) -> float
 
 def cases(metric: str, counted: Mapping[str, int]) -> int | None:
     """How many cases a figure of one run is over; None where it is no share and no time."""
-    if metric in SHARES:
-        return counted.get(SHARES[metric].denominator)
-    if metric.startswith("duration_p"):
-        return counted["succeeded"]
-    return counted["targets"] if metric.startswith("time_to_") else None
+    return counted.get(METRICS[metric].denominator) if metric in METRICS else None
 
 
 def figures(

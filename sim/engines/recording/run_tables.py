@@ -140,6 +140,12 @@ class RowTable:
         }  # fmt: skip
         return numbers[name]()
 
+    def _fails_s(self, part: slice) -> NDArray[np.float64]:
+        """When the image of a success will fail, NaN where it does not, or leaves the fleet before that."""
+        late_s = self._rare("late_at", part)
+        seen = (self._outcome[part] == SUCCEEDED) & (late_s < self._rare("leaves_s", part))
+        return np.where(seen, late_s, np.nan)
+
     def _rare(self, name: str, part: slice) -> NDArray[Any]:
         """A field that is kept for each module, or once for all."""
         return np.broadcast_to(self._ends.rare[name], len(self))[part]
@@ -160,12 +166,7 @@ class RowTable:
             "replication": lambda: np.full(len(m), world.replication, dtype=np.int16),
             "module": lambda: world.fleet.names_of(part),
             "components_done": lambda: np.bitwise_count(m["at_target"]),
-            "fails_s": lambda: np.where(
-                (self._outcome[part] == SUCCEEDED)
-                & ((late_s := self._rare("late_at", part)) < self._rare("leaves_s", part)),
-                late_s,
-                np.nan,
-            ),
+            "fails_s": lambda: self._fails_s(part),
             "ended_s": lambda: np.where(np.isnan(m["ended_s"]), e["ended_s"], m["ended_s"]),
             "bytes_useful": lambda: _bytes(world, m, _stored(world, e))[0],
             "bytes_wasted": lambda: np.negative(np.subtract(*_bytes(world, m, _stored(world, e)))),

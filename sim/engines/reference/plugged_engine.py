@@ -30,12 +30,7 @@ from sim.module.rows import CheckIn
 from sim.plugins import DRIVING, Counts, Kind, ModuleNow, PlanNow, Plugin, load
 from sim.strategy.settings import Action
 
-ACTIONS = {
-    "pause": Action.PAUSE,
-    "cancel": Action.CANCEL,
-    "force-cancel": Action.FORCE_CANCEL,
-    "rollback": Action.ROLLBACK,
-}
+ACTIONS = ("pause", "cancel", "force-cancel", "rollback")
 """What an abort criterion may give back, besides None."""
 _PATTERN_DRAWS = 1 << 31
 """Numbers of the draws for patterns: past those of the check-ins a module has by itself."""
@@ -85,7 +80,7 @@ class PluggedEngine(SimpyEngine):
             raise plugin.refused(wanted, f"None or one of {', '.join(ACTIONS)}")
         if wanted == "rollback" and not self.world.scenario.plan.strategy.rollback:
             raise plugin.refused(wanted, "another action: plan.strategy.rollback names no previous package")
-        self._send(self.world.center.steer(partial(_fire, number, ACTIONS[wanted]), now), now)
+        self._send(self.world.center.steer(partial(_fire, number, Action.of(wanted)), now), now)
 
     def _rule(self, plugin: Plugin, now: float) -> None:
         """Asks a release rule how many modules may be under way; the least of all rules and of the plan's own cap holds."""

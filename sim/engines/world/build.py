@@ -173,16 +173,8 @@ def build(scenario: Scenario, replication: int = 0, *, plugins: bool = False) ->
     if not len(fleet.rows):
         raise InputError("nobody to upgrade: the plan's lists, or its snapshot of the fleet, leave no module")
     executions, waits, ranks = build_executions(scenario, key, fleet)
-    return World(
-        scenario,
-        fleet,
-        with_repeats(plan, executions),
-        executions,
-        waits,
-        ranks,
-        replication,
-        _nothing_is_undone(scenario),
-    )
+    plan = with_repeats(plan, executions)
+    return World(scenario, fleet, plan, executions, waits, ranks, replication, _nothing_is_undone(scenario))
 
 
 def _nothing_is_undone(scenario: Scenario) -> bool:

@@ -206,15 +206,17 @@ def _sentence(reason: Reason, decision: Decision) -> str:
 
 
 def _touched(decision: Decision) -> str:
-    known = decision.evidence
-    most = share(known.touched / max(known.targets, 1))
-    return f"only {known.touched:,} of {known.targets:,} targets confirmed the offer ({most})"
+    return _only(decision, decision.evidence.touched, "confirmed the offer")
 
 
 def _under_way(decision: Decision) -> str:
     known = decision.evidence
-    ended = known.touched - known.under_way
-    return f"only {ended:,} of {known.targets:,} targets confirmed the offer and are done ({share(ended / max(known.targets, 1))})"
+    return _only(decision, known.touched - known.under_way, "confirmed the offer and are done")
+
+
+def _only(decision: Decision, count: int, did: str) -> str:
+    targets = decision.evidence.targets
+    return f"only {count:,} of {targets:,} targets {did} ({share(count / max(targets, 1))})"
 
 
 def _reach_sentence(decision: Decision) -> str:
@@ -246,7 +248,7 @@ def _later_sentence(reason: Reason, decision: Decision) -> str:
 
 def _open_end(gate: Judged) -> bool:
     """Whether the end of the interval that would decide a gate is not known."""
-    return (gate.high if gate.sign.startswith("<") else gate.low) is None
+    return gate.worse_end is None
 
 
 def _closeness(gate: Judged) -> float:
@@ -292,11 +294,7 @@ def gate_sentence(gate: Any) -> str:
 
 def _cases(metric: str) -> str:
     """What the figures of a metric are counted over."""
-    if metric.startswith("duration_p"):
-        return COUNTS["succeeded"]
-    return COUNTS.get(
-        "targets" if metric.startswith("time_to_") else getattr(METRICS.get(metric), "denominator", ""), ""
-    )
+    return COUNTS.get(METRICS[metric].denominator, "") if metric in METRICS else ""
 
 
 def _nothing(gate: Judged, out_of: str) -> str:

@@ -57,12 +57,10 @@ def sweep_page(result: Sweep, manifest: Mapping[str, Any] | None = None) -> Page
 def answer_lines(result: Sweep) -> list[str]:
     """What the page's verdict says, for a terminal: which settings meet the gates, which one to use, whether it lies at a border."""
     verdict = _sweep_verdict(result) if result.complete else None
-    told = [block for block in verdict.blocks if isinstance(block, Text)] if verdict else []
-    return (
-        [f"{verdict.word}: {told[0].strong} {told[0].text}", *(f"{t.strong} {t.text}" for t in told[1:])]
-        if verdict
-        else []
-    )
+    if verdict is None:
+        return []
+    first, *others = [f"{block.strong} {block.text}" for block in verdict.blocks if isinstance(block, Text)]
+    return [f"{verdict.word}: {first}", *others]
 
 
 def gate_states(result: Sweep) -> pd.DataFrame:

@@ -91,11 +91,9 @@ def _header(path: Path, text: str, delimiter: str) -> tuple[list[str], int, int]
     records = (row for row in reader if row)
     names = next(itertools.islice(records, at, None))
     found = [name.strip().strip("﻿") for name in names]
-    return (
-        [*found, ""] if trailing else found,
-        at,
-        reader.line_num,
-    )  # rows that end in a delimiter, below a header that does not
+    if trailing:  # rows that end in a delimiter, below a header that does not
+        found.append("")
+    return found, at, reader.line_num
 
 
 def _offset(text: str, lines: int) -> int:
