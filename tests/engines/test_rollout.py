@@ -52,10 +52,10 @@ def test_ready_scenario_keeps_its_books(path):
     check_books(simulate(Scenario.load(path, [f"fleet.size={size}"])))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(ANY)
 def test_any_scenario_keeps_its_books(keys):
-    """80 random valid scenarios: outcomes add up to the modules in the plan, bytes and energy balance."""
+    """150 random valid scenarios: outcomes add up to the modules in the plan, bytes and energy balance."""
     check_books(run(*overrides(keys)))
 
 

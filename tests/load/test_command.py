@@ -193,7 +193,11 @@ def test_a_live_run_exports_what_it_does(tmp_path):
             time.sleep(0.05)
         seen = "" if work.done() else metrics(port)
         done = work.result(90)
-    assert done.exit_code in (0, 1, 3), done.output  # a gate, and whether this host keeps up, are not the question
+    starved = any(
+        look["faults"] for look in json.loads((tmp_path / "out" / "manifest.json").read_text())["live"]["health"]
+    )
+    # Whether a gate is met, and whether this host keeps up, are not the question; nothing else may void the run.
+    assert done.exit_code in ((3,) if starved else (0, 1)), done.output
     assert "fotasim_modules 8.0" in seen.splitlines()
     last = json.loads(progress.read_text().splitlines()[-1])
     assert (last["modules"], last["done"], last["counts"]["notice"], last["failures"]) == (8, 8, 8, {})
